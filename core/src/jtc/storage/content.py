@@ -1,0 +1,262 @@
+"""What can be stored: every kind of content that users pass, brought to the three drivers know.
+
+A driver gets bytes, a blocking binary file, or an async iterator of bytes. Nothing is read here:
+reading happens while the driver writes, so memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
+
+from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
+
+if TYPE_CHECKING:
+    from jtc.storage.contracts import DriverContent
+
+__all__ = ["Content", "SupportsAsyncRead", "SupportsRead", "driver_content", "raised_by_source"]
+
+_SPOOL_MEMORY = 1024 * 1024
+
+
+class SupportsRead(Protocol):
+    """A binary file object, or anything that reads like one."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most so many bytes, none at the end."""
+        ...
+
+
+class SupportsAsyncRead(Protocol):
+    """An async file object: FastAPI's ``UploadFile``, aiofiles', aiohttp's streams."""
+
+    def read(self, size: int = -1, /) -> Awaitable[bytes]:
+        """Return at most so many bytes, none at the end."""
+        ...
+
+
+Content: TypeAlias = (
+    bytes
+    | bytearray
+    | memoryview
+    | str
+    | Path
+    | IO[bytes]
+    | SupportsRead
+    | SupportsAsyncRead
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+)
+"""What `Disk.put` takes. A `str` is stored as UTF-8, a `Path` names a local file to read from.
+
+A file object is read from where it stands, and is never closed.
+"""
+
+
+def driver_content(content: Content) -> DriverContent:
+    """Bring content to a kind that drivers know, without reading it.
+
+    Args:
+        content: Any `Content`.
+
+    Returns:
+        `bytes`; or a binary file to be read in a worker thread, whose ``close`` leaves the
+        caller's file open; or an async iterator of non-empty `bytes`.
+
+    Raises:
+        TypeError: It is no content.
+
+    """
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, (bytearray, memoryview)):
+        return bytes(content)
+    if isinstance(content, Path):
+        reader = _PathReader(content)
+        return cast("BinaryIO", SourceFile(reader.read, reader.close))
+    # Before iteration: files, sync and async, iterate by lines.
+    read = getattr(content, "read", None)
+    if callable(read):
+        if inspect.iscoroutinefunction(read) or hasattr(type(content), "__aiter__"):
+            return SourceIterator(_AsyncReader(read))
+        return cast("BinaryIO", SourceFile(read))
+    if isinstance(content, AsyncIterable):
+        return SourceIterator(aiter(content))
+    if isinstance(content, Iterable) and not isinstance(content, (dict, set, frozenset)):
+        return cast("BinaryIO", SourceFile(_IterableReader(iter(content)).read))
+    raise TypeError(
+        "Content is bytes, a str, a binary file, an async file, an iterable or async iterable "
+        f"of bytes, or a pathlib.Path, not {type(content).__name__}"
+    )
+
+
+def raised_by_source(content: object, error: BaseException) -> bool:
+    """Tell whether an error came out of the caller's content, and so is not the storage's."""
+    return isinstance(content, (SourceFile, SourceIterator)) and content.failure is error
+
+
+class SourceFile(io.RawIOBase):
+    """A blocking source behind a file of our own: closing that closes nothing of the caller's."""
+
+    def __init__(
+        self, read: Callable[[int], bytes], close: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__()
+        self._source = read
+        self._close = close
+        self.failure: BaseException | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, or all where it is below 0; none at the end."""
+        if size < 0:
+            return self.readall()
+        try:
+            return _checked_chunk(self._source(size))
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def close(self) -> None:
+        """Close what was opened here for reading, and nothing of the caller's."""
+        if self._close is not None:
+            self._close()
+        super().close()
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer; return the number of bytes."""
+        chunk = self.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+class SourceIterator(AsyncIterator[bytes]):
+    """An async source that remembers what it raised, and leaves out empty chunks."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.failure: BaseException | None = None
+
+    async def __anext__(self) -> bytes:
+        while True:
+            try:
+                chunk = _checked_chunk(await anext(self._chunks))
+            except StopAsyncIteration:
+                raise
+            except BaseException as error:
+                self.failure = error
+                raise
+            if chunk:
+                return chunk
+
+
+class _AsyncReader(AsyncIterator[bytes]):
+    """Iterates an async file by chunks."""
+
+    def __init__(self, read: Callable[[int], Awaitable[bytes]]) -> None:
+        self._read = read
+
+    async def __anext__(self) -> bytes:
+        if chunk := await self._read(DEFAULT_CHUNK_SIZE):
+            return chunk
+        raise StopAsyncIteration
+
+
+class _IterableReader:
+    """Reads an iterable of chunks as a file, in the sizes asked for."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._rest = memoryview(_checked_chunk(chunk))
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(taken)
+
+
+class _PathReader:
+    """Opens a file at the first read and closes it at its end, both in the reading thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._done = False
+
+    def read(self, size: int) -> bytes:
+        if self._done:
+            return b""
+        if self._file is None:
+            self._file = self._path.open("rb", buffering=0)
+        chunk = self._file.read(size)
+        if not chunk:
+            self.close()
+        return chunk
+
+    def close(self) -> None:
+        self._done = True
+        if self._file is not None:
+            self._file.close()
+
+
+def _checked_chunk(chunk: object) -> bytes:
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, (bytearray, memoryview)):
+        return bytes(chunk)
+    hint = "; open the file in binary mode" if isinstance(chunk, str) else ""
+    raise TypeError(f"Content yields bytes, not {type(chunk).__name__}{hint}")
+
+
+class Spool:
+    """Content read to its end, for drivers with the eight methods only: bytes, or a file.
+
+    As a context manager; up to 1 MiB stays in memory, more goes to a temporary file.
+    """
+
+    def __init__(self, content: DriverContent) -> None:
+        self._content = content
+        self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
+
+    async def __aenter__(self) -> bytes | BinaryIO:
+        content = self._content
+        if isinstance(content, bytes):
+            return content
+        self._file = spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115
+        if isinstance(content, AsyncIterator):
+            async for chunk in content:
+                # Beyond the memory a write may block: only then is a thread worth its hop.
+                if spool.tell() + len(chunk) > _SPOOL_MEMORY:
+                    await asyncio.to_thread(spool.write, chunk)
+                else:
+                    spool.write(chunk)
+        else:
+            await asyncio.to_thread(_copy, content, spool)
+        if spool.tell() <= _SPOOL_MEMORY:
+            spool.seek(0)
+            return spool.read()
+        spool.seek(0)
+        return cast("BinaryIO", spool)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _copy(source: BinaryIO, target: tempfile.SpooledTemporaryFile[bytes]) -> None:
+    while chunk := source.read(DEFAULT_CHUNK_SIZE):
+        target.write(chunk)

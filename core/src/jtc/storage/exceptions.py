@@ -1,0 +1,276 @@
+"""Everything that can go wrong, in one tree, and how a driver's own errors become part of it.
+
+::
+
+    StorageException
+    ├── FileNotFoundException          (also FileNotFoundError)
+    ├── InvalidPathException           (also ValueError)
+    ├── StorageConfigException
+    ├── UnsupportedOperationException
+    │   └── ReadOnlyException
+    ├── PreconditionFailedException
+    │   └── FileExistsException        (also FileExistsError)
+    ├── PathConflictException          a file stands where a directory should be
+    ├── RejectedException              (also ValueError) a limit or a rule refused the content
+    ├── IntegrityException             the bytes are not the bytes that were promised
+    ├── StorageFullException
+    ├── StoragePermissionException     (also PermissionError)
+    └── StorageUnavailableException
+        └── StorageTimeoutException    (also TimeoutError)
+
+A driver raises these without the disk's name, or raises builtins; `reraise` adds what is missing.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import Any, NoReturn
+
+__all__ = [
+    "FileExistsException",
+    "FileNotFoundException",
+    "IntegrityException",
+    "InvalidPathException",
+    "PathConflictException",
+    "PreconditionFailedException",
+    "ReadOnlyException",
+    "RejectedException",
+    "StorageConfigException",
+    "StorageException",
+    "StorageFullException",
+    "StoragePermissionException",
+    "StorageTimeoutException",
+    "StorageUnavailableException",
+    "UnsupportedOperationException",
+    "reraise",
+]
+
+
+class StorageException(Exception):
+    """Any failure of a storage operation. Picklable; the cause is chained as `__cause__`.
+
+    Args:
+        message: What happened and what to do about it, without the path, the disk or the
+            operation: `str()` adds those, and a scoped view replaces the path.
+        path: The path as the caller wrote it.
+        disk: The name of the disk.
+        operation: The method of `Disk` or of the driver, such as ``"put"``.
+        retryable: Whether the same call may succeed later. The class's own answer when None.
+        errno: The number of the system's error (`errno` module), where there was one.
+
+    """
+
+    retryable: bool = False
+    errno: int | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: str | None = None,
+        disk: str | None = None,
+        operation: str | None = None,
+        retryable: bool | None = None,
+        errno: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.disk = disk
+        self.operation = operation
+        if retryable is not None:
+            self.retryable = retryable
+        if errno is not None:
+            self.errno = errno
+
+    @property
+    def message(self) -> str:
+        """What happened, without path, disk and operation."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        text = self.message or type(self).__name__
+        if self.path is not None and self.path not in text:
+            text = f"{text}: {self.path!r}"
+        context = []
+        if self.disk is not None:
+            context.append(f"disk {self.disk!r}")
+        if self.operation is not None:
+            context.append(f"operation {self.operation!r}")
+        return f"{text} ({', '.join(context)})" if context else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # OSError's own __reduce__ knows nothing of the keyword attributes.
+        return _rebuild, (type(self), self.args), self.__dict__.copy()
+
+
+def _rebuild(cls: type[StorageException], args: tuple[Any, ...]) -> StorageException:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
+
+
+class FileNotFoundException(StorageException, FileNotFoundError):
+    """There is no file at this path. A directory is not a file."""
+
+    errno = _errno.ENOENT
+
+
+class InvalidPathException(StorageException, ValueError):
+    """The path breaks the path policy, which `jtc.storage.paths` states. It is never rewritten."""
+
+
+class StorageConfigException(StorageException):
+    """A disk or a driver is missing, broken or configured wrongly."""
+
+
+class UnsupportedOperationException(StorageException):
+    """The driver, or its backend, does not have this ability or does not honour this option."""
+
+
+class ReadOnlyException(UnsupportedOperationException):
+    """The disk is a read-only view."""
+
+
+class PreconditionFailedException(StorageException):
+    """The file is not, or is no longer, the one that `if_match` or `if_source_match` names."""
+
+
+class FileExistsException(PreconditionFailedException, FileExistsError):
+    """`overwrite=False` was asked for, and there is a file already."""
+
+    errno = _errno.EEXIST
+
+
+class PathConflictException(StorageException):
+    """A file stands where a directory should be, or a directory where a file should be."""
+
+
+class RejectedException(StorageException, ValueError):
+    """A limit or a rule refused the content; nothing was written.
+
+    Args:
+        reason: A short word for programs, such as ``"size"`` or ``"type"``.
+
+    """
+
+    def __init__(self, message: str = "", *, reason: str = "rule", **context: Any) -> None:
+        super().__init__(message, **context)
+        self.reason = reason
+
+
+class IntegrityException(StorageException):
+    """The bytes are not the bytes that were promised: a checksum, a length or a version differs."""
+
+
+class StorageFullException(StorageException):
+    """No space, quota or permitted file size is left."""
+
+
+class StoragePermissionException(StorageException, PermissionError):
+    """The backend refuses: file modes, credentials, a policy, a symbolic link."""
+
+    errno = _errno.EACCES
+
+
+class StorageUnavailableException(StorageException):
+    """The backend cannot be reached or does not do its work. The same call may succeed later."""
+
+    retryable = True
+
+
+class StorageTimeoutException(StorageUnavailableException, TimeoutError):
+    """The backend did not answer in time."""
+
+    errno = _errno.ETIMEDOUT
+
+
+_BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
+    _errno.ENOENT: (FileNotFoundException, "File not found"),
+    _errno.EEXIST: (FileExistsException, "The file exists already"),
+    _errno.ENOTDIR: (PathConflictException, "A file stands where a directory should be"),
+    _errno.EISDIR: (PathConflictException, "A directory stands where a file should be"),
+    _errno.ENOTEMPTY: (PathConflictException, "The directory is not empty"),
+    _errno.ENAMETOOLONG: (InvalidPathException, "The path is too long for this file system"),
+    _errno.EILSEQ: (InvalidPathException, "This file system refuses such a name"),
+    _errno.EACCES: (StoragePermissionException, "Permission denied"),
+    _errno.EPERM: (StoragePermissionException, "Operation not permitted"),
+    _errno.EROFS: (StoragePermissionException, "The file system is read-only"),
+    _errno.ELOOP: (StoragePermissionException, "Symbolic links are refused"),
+    _errno.EXDEV: (StoragePermissionException, "The path leads out of the root"),
+    _errno.ENOSPC: (StorageFullException, "No space left on the device"),
+    _errno.EDQUOT: (StorageFullException, "The disk quota is used up"),
+    _errno.EFBIG: (StorageFullException, "The file is larger than the system permits"),
+    _errno.EIO: (StorageUnavailableException, "The device reports an I/O error"),
+    _errno.EMFILE: (StorageUnavailableException, "This process has too many open files"),
+    _errno.ENFILE: (StorageUnavailableException, "The system has too many open files"),
+    _errno.ESTALE: (StorageUnavailableException, "The file handle is stale"),
+    _errno.EOPNOTSUPP: (UnsupportedOperationException, "The file system cannot do this"),
+}
+
+# For builtins that a driver raised itself, without a number. The most derived comes first.
+_BY_CLASS: tuple[tuple[type[OSError], type[StorageException], str], ...] = (
+    (FileNotFoundError, FileNotFoundException, "File not found"),
+    (FileExistsError, FileExistsException, "The file exists already"),
+    (IsADirectoryError, PathConflictException, "A directory stands where a file should be"),
+    (NotADirectoryError, PathConflictException, "A file stands where a directory should be"),
+    (PermissionError, StoragePermissionException, "Permission denied"),
+    (TimeoutError, StorageTimeoutException, "The storage did not answer in time"),
+    (ConnectionError, StorageUnavailableException, "The connection to the storage failed"),
+)
+
+
+def translate(error: OSError) -> StorageException:
+    """Say a system error, or a builtin that a driver raised, in the terms of this tree.
+
+    Args:
+        error: Any OSError; its `errno` decides, then its class.
+
+    Returns:
+        A new exception with the same errno, to be raised ``from error``.
+
+    """
+    number = error.errno
+    if number is not None and number in _BY_ERRNO:
+        cls, message = _BY_ERRNO[number]
+        return cls(message, errno=number)
+    for builtin, cls, message in _BY_CLASS:
+        if isinstance(error, builtin):
+            return cls(message, errno=number)
+    # A type, not the text: what a client library writes into its errors may hold an address.
+    return StorageException(f"The storage failed ({type(error).__name__})", errno=number)
+
+
+def reraise(
+    error: BaseException, *, operation: str, path: str | None = None, disk: str | None = None
+) -> NoReturn:
+    """Raise the error again as a `StorageException` that knows where it happened.
+
+    What the error says already is kept: the innermost path wins, since it is the one that failed.
+    An error that is neither ours nor an OSError is a fault in a program, and is raised unchanged.
+
+    Args:
+        error: What was caught.
+        operation: The method that failed.
+        path: The path that was given to it.
+        disk: The disk's name; a driver does not know it.
+
+    Raises:
+        StorageException: For one, or for an OSError, which is then its cause.
+        BaseException: Any other error, as it came.
+
+    """
+    if isinstance(error, StorageException):
+        mapped = error
+    elif isinstance(error, OSError):
+        mapped = translate(error)
+    else:
+        raise error
+    if mapped.path is None:
+        mapped.path = path
+    if mapped.disk is None:
+        mapped.disk = disk
+    if mapped.operation is None:
+        mapped.operation = operation
+    if mapped is error:
+        raise mapped
+    raise mapped from error

@@ -1,0 +1,107 @@
+"""The path policy: the one place that says which paths are files' names.
+
+A path is relative, ``/`` between its parts, UTF-8, at most 1,024 bytes (the limit of S3's keys:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html) and 255 a part (Linux's
+NAME_MAX). Case, spaces and Unicode form are kept as given. One leading ``/`` is dropped. One file
+has one spelling: everything else is refused, and nothing is rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from jtc.storage.exceptions import InvalidPathException
+
+__all__ = [
+    "MAX_PART_BYTES",
+    "MAX_PATH_BYTES",
+    "TEMPORARY_PREFIX",
+    "check_directory",
+    "check_path",
+]
+
+MAX_PATH_BYTES = 1024
+MAX_PART_BYTES = 255
+
+TEMPORARY_PREFIX = ".jtc-tmp-"
+"""How the names of a driver's temporary files begin. No path may use it, so none can be read."""
+
+_FORBIDDEN = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # control characters: log and header injection, terminal escapes
+    "\\\\"  # a separator elsewhere, and SeaweedFS rewrites it
+    "\u2028\u2029"  # line and paragraph separators: splitlines() breaks there
+    "\u202a-\u202e\u2066-\u2069"  # bidi overrides and isolates: names that look like others
+    "\u200b\u2060\ufeff"  # zero width, and no script needs them (ZWJ and ZWNJ are needed)
+    "\ud800-\udfff"  # lone surrogates: not UTF-8
+    "\ufdd0-\ufdef\ufffe\uffff"  # noncharacters: not legal in the XML that S3 answers with
+    "]"
+)
+_DOTS = frozenset({".", ".."})
+
+
+@lru_cache(maxsize=16_384)
+def check_path(path: str) -> str:
+    """Check a file's path against the policy.
+
+    Args:
+        path: The path of a file, relative to the disk's root.
+
+    Returns:
+        The path, less one leading ``/``.
+
+    Raises:
+        InvalidPathException: The path breaks the policy; the message says which rule.
+        TypeError: The path is not a `str`.
+
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"A path is a str, not {type(path).__name__}")
+    checked = path.removeprefix("/")
+    if not checked:
+        raise _invalid(path, "A path must not be empty")
+    if found := _FORBIDDEN.search(checked):
+        raise _invalid(path, f"A path must not contain U+{ord(found[0]):04X}")
+    if len(checked.encode()) > MAX_PATH_BYTES:
+        raise _invalid(path, f"A path has at most {MAX_PATH_BYTES} bytes")
+    for part in checked.split("/"):
+        _check_part(path, part)
+    if not checked.isascii():
+        for part in unicodedata.normalize("NFKC", checked).replace("\\", "/").split("/"):
+            if part in _DOTS:
+                raise _invalid(path, "A part of a path must not look like '.' or '..'")
+    return checked
+
+
+def check_directory(path: str) -> str:
+    """Check a directory's path, or a listing's prefix, against the policy.
+
+    Args:
+        path: The path of a directory, without a ``/`` at its end; ``""`` is the root.
+
+    Returns:
+        The path, less one leading ``/``.
+
+    Raises:
+        InvalidPathException: The path breaks the policy.
+        TypeError: The path is not a `str`.
+
+    """
+    return check_path(path) if path else ""
+
+
+def _check_part(path: str, part: str) -> None:
+    if not part:
+        raise _invalid(path, "A path must not have an empty part, nor '/' at its end")
+    if part in _DOTS:
+        raise _invalid(path, "A path must not have the parts '.' or '..'")
+    if part.startswith(TEMPORARY_PREFIX):
+        raise _invalid(path, f"Names that begin with {TEMPORARY_PREFIX!r} are reserved")
+    if len(part.encode()) > MAX_PART_BYTES:
+        raise _invalid(path, f"A part of a path has at most {MAX_PART_BYTES} bytes")
+
+
+def _invalid(path: str, reason: str) -> InvalidPathException:
+    return InvalidPathException(reason, path=path)
