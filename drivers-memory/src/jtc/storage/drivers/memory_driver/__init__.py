@@ -1,1 +1,7 @@
-"""The memory driver."""
+"""The memory driver: files in this process, for tests and development."""
+
+from __future__ import annotations
+
+from jtc.storage.drivers.memory_driver.driver import MemoryDriver
+
+__all__ = ["MemoryDriver"]
