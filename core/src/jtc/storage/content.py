@@ -19,7 +19,14 @@ from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
 if TYPE_CHECKING:
     from jtc.storage.contracts import DriverContent
 
-__all__ = ["Content", "SupportsAsyncRead", "SupportsRead", "driver_content", "raised_by_source"]
+__all__ = [
+    "Content",
+    "SupportsAsyncRead",
+    "SupportsRead",
+    "driver_content",
+    "peek",
+    "raised_by_source",
+]
 
 _SPOOL_MEMORY = 1024 * 1024
 
@@ -56,6 +63,10 @@ Content: TypeAlias = (
 
 A file object is read from where it stands, and is never closed.
 """
+
+
+Watch: TypeAlias = Callable[[bytes], None]
+"""Sees each chunk as it is read, and an empty one at the end; may raise."""
 
 
 def driver_content(content: Content) -> DriverContent:
@@ -102,6 +113,35 @@ def raised_by_source(content: object, error: BaseException) -> bool:
     return isinstance(content, (SourceFile, SourceIterator)) and content.failure is error
 
 
+async def peek(content: DriverContent, size: int) -> tuple[bytes, DriverContent]:
+    """Look at the beginning of content that `driver_content` made.
+
+    Args:
+        content: The content.
+        size: How many bytes to see; fewer where there are no more.
+
+    Returns:
+        Its beginning, and the content to go on with, which yields the beginning again.
+
+    """
+    if isinstance(content, bytes):
+        return content[:size], content
+    pieces = []
+    seen = 0
+    while seen < size:
+        if isinstance(content, AsyncIterator):
+            piece = await anext(content, b"")
+        else:
+            piece = await asyncio.to_thread(content.read, size - seen)
+        if not piece:
+            break
+        pieces.append(piece)
+        seen += len(piece)
+    head = b"".join(pieces)
+    content.head = head  # type: ignore[union-attr] # driver_content() made it
+    return head[:size], content
+
+
 class SourceFile(io.RawIOBase):
     """A blocking source behind a file of our own: closing that closes nothing of the caller's."""
 
@@ -112,6 +152,8 @@ class SourceFile(io.RawIOBase):
         self._source = read
         self._close = close
         self.failure: BaseException | None = None
+        self.watch: Watch | None = None
+        self.head = b""
 
     def readable(self) -> bool:
         """Return True."""
@@ -122,10 +164,16 @@ class SourceFile(io.RawIOBase):
         if size < 0:
             return self.readall()
         try:
-            return _checked_chunk(self._source(size))
+            if self.head:
+                chunk, self.head = self.head[:size], self.head[size:]
+            else:
+                chunk = _checked_chunk(self._source(size))
         except BaseException as error:
             self.failure = error
             raise
+        if self.watch is not None:
+            self.watch(chunk)
+        return chunk
 
     def close(self) -> None:
         """Close what was opened here for reading, and nothing of the caller's."""
@@ -146,18 +194,24 @@ class SourceIterator(AsyncIterator[bytes]):
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
         self.failure: BaseException | None = None
+        self.watch: Watch | None = None
+        self.head = b""
 
     async def __anext__(self) -> bytes:
-        while True:
+        chunk, self.head = self.head, b""
+        while not chunk:
             try:
                 chunk = _checked_chunk(await anext(self._chunks))
             except StopAsyncIteration:
+                if self.watch is not None:
+                    self.watch(b"")
                 raise
             except BaseException as error:
                 self.failure = error
                 raise
-            if chunk:
-                return chunk
+        if self.watch is not None:
+            self.watch(chunk)
+        return chunk
 
 
 class _AsyncReader(AsyncIterator[bytes]):

@@ -89,7 +89,7 @@ class StorageException(Exception):
 
     def __str__(self) -> str:
         text = self.message or type(self).__name__
-        if self.path is not None and self.path not in text:
+        if self.path is not None and not text.endswith((self.path, repr(self.path))):
             text = f"{text}: {self.path!r}"
         context = []
         if self.disk is not None:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import mimetypes
 from functools import cache
+from typing import Any
 
-__all__ = ["OCTET_STREAM", "SNIFF_BYTES", "guess_type", "infer_type", "sniff_type"]
+__all__ = [
+    "OCTET_STREAM",
+    "SNIFF_BYTES",
+    "guess_type",
+    "infer_type",
+    "judge_type",
+    "safe_extension",
+    "sniff_type",
+]
 
 OCTET_STREAM = "application/octet-stream"
 
@@ -49,7 +58,20 @@ _ADDITIONS = {
     ".zst": "application/zstd",
 }
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+_PLAIN_DATA = frozenset({"csv", "json", "jsonl", "log", "md", "toml", "tsv", "txt", "yaml", "yml"})
 _TEXT_FORMATS = frozenset({"application/pdf", "application/postscript", "application/rtf"})
+_TEXTS = frozenset(
+    {
+        "application/javascript",
+        "application/json",
+        "application/jsonl",
+        "application/sql",
+        "application/toml",
+        "application/xml",
+        "application/yaml",
+        "image/svg+xml",
+    }
+)
 _NOT_IN_TEXT = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1b")
 
 
@@ -76,19 +98,59 @@ def sniff_type(head: bytes) -> str | None:
 
     Text proves nothing, whatever letters it begins with ("BMW" is no bitmap).
     """
+    kind = _sniff(head)
+    return None if kind is None else str(kind.mime)
+
+
+def safe_extension(name: str, head: bytes) -> str:
+    """Return an extension that promises no more than the content keeps.
+
+    Args:
+        name: The name that a client gave. It counts for text only, and only where it says that
+            the text is plain data: never a page, a script or an image.
+        head: The content's beginning.
+
+    Returns:
+        The extension with its dot: what the content proves, else ``.txt`` or ``.bin``.
+
+    """
+    kind = _sniff(head)
+    if kind is not None:
+        return f".{kind.extension}"
+    if not is_text(head):
+        return ".bin"
+    extension = name.rpartition(".")[2].lower()
+    return f".{extension}" if extension in _PLAIN_DATA else ".txt"
+
+
+def _sniff(head: bytes) -> Any:
     import filetype  # type: ignore[import-untyped]  # noqa: PLC0415 - 30 ms, at first use
 
     if not head:
         return None
-    found: str | None = filetype.guess_mime(head[:SNIFF_BYTES])
-    if found is not None and found not in _TEXT_FORMATS and is_text(head):
+    kind = filetype.guess(head[:SNIFF_BYTES])
+    if kind is not None and kind.mime not in _TEXT_FORMATS and is_text(head):
         return None
-    return found
+    return kind
 
 
 def infer_type(path: str, head: bytes) -> str:
     """Return the MIME type by the content's beginning, else by the name."""
     return sniff_type(head) or guess_type(path)
+
+
+def judge_type(path: str, head: bytes) -> str:
+    """Return the MIME type that content can be trusted to have: a name alone proves nothing.
+
+    The type is what the content proves. Text has the type that the name says where that is a
+    text's; octets that prove nothing are just octets, whatever their name says.
+    """
+    if proven := sniff_type(head):
+        return proven
+    if not is_text(head):
+        return OCTET_STREAM
+    named = guess_type(path)
+    return named if named.startswith("text/") or named in _TEXTS else "text/plain"
 
 
 def is_text(head: bytes) -> bool:

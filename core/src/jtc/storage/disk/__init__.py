@@ -1,0 +1,167 @@
+"""`Disk`: a name for some storage, and everything one can do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from jtc.storage.disk.access import Access
+from jtc.storage.disk.checking import Checking
+from jtc.storage.disk.copying import Copying
+from jtc.storage.disk.facts import Facts
+from jtc.storage.disk.listing import Listing
+from jtc.storage.disk.reading import Reading
+from jtc.storage.disk.uploads import Uploads
+from jtc.storage.paths import check_path
+from jtc.storage.views import ReadOnlyView, ScopedView, ViewResolver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jtc.storage.abilities import Capabilities, ResolvedDriver
+    from jtc.storage.contracts import StorageDriver
+    from jtc.storage.manager import StorageManager
+
+__all__ = ["BuiltDisk", "Disk", "DiskOperations"]
+
+D = TypeVar("D")
+
+
+class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing):
+    """Every method that a `Disk` has, and `Storage` for the default disk."""
+
+    __slots__ = ()
+
+    @property
+    def driver(self) -> StorageDriver:
+        """The driver of this moment, as it was set or made.
+
+        Raises:
+            StorageConfigException: There is none.
+
+        """
+        try:
+            return self._resolved().driver
+        except Exception as error:
+            self._fail(error, "driver")
+
+    def driver_as(self, cls: type[D]) -> D:
+        """Return the driver as an instance of its class, looking beneath views and layers.
+
+        Args:
+            cls: The class, such as `MemoryDriver`, whose own methods are wanted.
+
+        Raises:
+            TypeError: Neither the driver nor what it wraps is one.
+            StorageConfigException: There is no driver.
+
+        """
+        driver: Any = self.driver
+        while not isinstance(driver, cls):
+            inner = getattr(driver, "inner", None)
+            if inner is None:
+                raise TypeError(
+                    f"The disk {self.name!r} has the driver {type(driver).__name__}, "
+                    f"not {cls.__name__}"
+                )
+            driver = inner
+        return driver
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the driver can do beyond the eight methods, as far as it knows beforehand.
+
+        Raises:
+            StorageConfigException: There is no driver.
+
+        """
+        try:
+            return self._resolved().capabilities
+        except Exception as error:
+            self._fail(error, "capabilities")
+
+    def scoped(self, prefix: str) -> Disk:
+        """Return a view of one directory, whose paths, in, out and in errors, begin below it.
+
+        Raises:
+            InvalidPathException: The prefix breaks the path policy, or is empty.
+
+        """
+        try:
+            checked = check_path(prefix)
+        except Exception as error:
+            self._fail(error, "scoped", prefix)
+        return self._view(lambda inner: ScopedView(inner, checked))
+
+    def read_only(self) -> Disk:
+        """Return a view that raises ReadOnlyException from everything that would write."""
+        return self._view(ReadOnlyView)
+
+    def _view(self, make: Callable[[ResolvedDriver], StorageDriver]) -> Disk:
+        return Disk(self.name, self._manager(), ViewResolver(self._resolved, make))
+
+
+class Disk(DiskOperations):
+    """A late-bound view of some storage: the driver is looked up at each operation.
+
+    Immutable, so it can be kept at module level and shared between tasks, threads and event
+    loops; `Storage.configure`, `set_driver` and `fake` reach it at once. `Storage.disk` makes it.
+    """
+
+    __slots__ = ("_find", "_made_by", "_name")
+
+    _find: Callable[[], ResolvedDriver]
+    _made_by: StorageManager
+    _name: str
+
+    def __init__(
+        self, name: str, manager: StorageManager, find: Callable[[], ResolvedDriver]
+    ) -> None:
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_made_by", manager)
+        object.__setattr__(self, "_find", find)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"A disk is immutable: {name!r} cannot be set")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r}>"
+
+    @property
+    def name(self) -> str:
+        """The disk's name."""
+        return self._name
+
+    def _resolved(self) -> ResolvedDriver:
+        return self._find()
+
+    def _manager(self) -> StorageManager:
+        return self._made_by
+
+
+class BuiltDisk(Disk):
+    """A disk that `Storage.build` made: it has no name to look it up by, and one driver for good.
+
+    ``async with Storage.build({...}) as disk`` closes the driver at the end.
+    """
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of what the driver holds; a use afterwards opens it afresh.
+
+        Raises:
+            StorageException: The storage failed.
+
+        """
+        try:
+            resolved = self._resolved()
+            if resolved.close is not None:
+                await resolved.close.aclose()
+        except Exception as error:
+            self._fail(error, "aclose")

@@ -1,0 +1,41 @@
+"""What all groups of methods stand on: the driver of this moment, and errors that name the disk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NoReturn
+
+from jtc.storage.exceptions import reraise
+
+if TYPE_CHECKING:
+    from jtc.storage.abilities import ResolvedDriver
+    from jtc.storage.manager import StorageManager
+
+__all__ = ["DiskBase"]
+
+
+class DiskBase(ABC):
+    """A name, and the driver behind it, which is looked up at each operation."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The disk's name."""
+
+    @abstractmethod
+    def _resolved(self) -> ResolvedDriver:
+        """Return the driver of this moment.
+
+        Raises:
+            StorageConfigException: There is none.
+
+        """
+
+    @abstractmethod
+    def _manager(self) -> StorageManager:
+        """Return the manager that knows the other disks by their names."""
+
+    def _fail(self, error: Exception, operation: str, path: str | None = None) -> NoReturn:
+        reraise(error, operation=operation, path=path, disk=self.name)

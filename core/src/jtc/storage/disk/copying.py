@@ -1,0 +1,176 @@
+"""Copies and moves, within a disk and from one to another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Unpack
+
+from jtc.storage.content import driver_content
+from jtc.storage.disk.base import DiskBase
+from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from jtc.storage.options import copy_options
+from jtc.storage.paths import check_path
+from jtc.storage.storing import carried_options, store
+from jtc.storage.streams import derived_stat, open_read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage.abilities import ResolvedDriver
+    from jtc.storage.disk import Disk
+    from jtc.storage.options import CopyOptions
+
+__all__ = ["Copying"]
+
+_CHUNK = 1024 * 1024
+
+
+class Copying(DiskBase):
+    """copy and move."""
+
+    __slots__ = ()
+
+    async def copy(
+        self, src: str, dst: str, *, to: Disk | str | None = None, **options: Unpack[CopyOptions]
+    ) -> str:
+        """Copy a file: by the backend itself within a disk, else streamed in constant memory.
+
+        Content type and metadata travel along where the target's driver keeps them; visibility
+        only by the option. A copy onto itself changes nothing.
+
+        Args:
+            src: The file.
+            dst: Its copy, which is whole or not there.
+            to: The disk, or the name of the disk, that the copy goes to; None is this disk.
+            **options: See `CopyOptions`.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            FileNotFoundException: There is no file `src`.
+            InvalidPathException: A path breaks the path policy.
+            FileExistsException: `overwrite=False`, and there is a file `dst`.
+            PreconditionFailedException: `if_source_match` names another version.
+            UnsupportedOperationException: The driver does not honour an option.
+            TypeError: An option is unknown, or has a value of a wrong kind.
+            StorageException: The storage failed.
+
+        """
+        return await self._transfer("copy", src, dst, to, options)
+
+    async def move(
+        self, src: str, dst: str, *, to: Disk | str | None = None, **options: Unpack[CopyOptions]
+    ) -> str:
+        """Move a file. See `copy`, whose arguments, result and errors it has.
+
+        Where the backend does not move by itself, the file is copied, then deleted: when that
+        fails, both are there.
+
+        Raises:
+            FileNotFoundException: There is no file `src`.
+            StorageException: As for `copy`.
+
+        """
+        return await self._transfer("move", src, dst, to, options)
+
+    async def _transfer(
+        self,
+        operation: str,
+        src: str,
+        dst: str,
+        to: Disk | str | None,
+        given: Mapping[str, Any],
+    ) -> str:
+        try:
+            target_disk: DiskBase = self
+            if to is not None:
+                target_disk = self._manager().disk(to) if isinstance(to, str) else to
+            source_path, target_path = check_path(src), check_path(dst)
+            source, target = self._resolved(), target_disk._resolved()  # noqa: SLF001
+            target.check_writable()
+            if operation == "move":
+                source.check_writable()
+            if source.driver is not target.driver:
+                await _stream(operation, source, source_path, target, target_path, given)
+                if operation == "move":
+                    await source.driver.delete(source_path)
+            elif source_path == target_path:
+                await _stay(operation, source, source_path, given)
+            elif operation == "move":
+                await _move(source, source_path, target_path, given)
+            else:
+                await _copy(operation, source, source_path, target_path, given)
+        except Exception as error:
+            self._fail(error, operation, src)
+        return target_path
+
+
+async def _stay(
+    operation: str, resolved: ResolvedDriver, path: str, given: Mapping[str, Any]
+) -> None:
+    """Do nothing, but fail as the real thing would."""
+    capabilities = resolved.capabilities
+    honoured = capabilities.put_options | capabilities.copy_options | capabilities.move_options
+    options = copy_options(
+        given, honoured | {"if_source_match"}, driver=resolved.name, method=operation
+    )
+    if options.if_source_match is not None:
+        info = await derived_stat(resolved, path)
+        if info.etag != options.if_source_match:
+            raise PreconditionFailedException("The source is another version", path=path)
+    elif not await resolved.driver.exists(path):
+        raise FileNotFoundException("File not found", path=path)
+
+
+async def _move(resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any]) -> None:
+    honoured = resolved.capabilities.move_options
+    if resolved.move is not None and _asked(given) <= honoured:
+        options = copy_options(given, honoured, driver=resolved.name, method="move")
+        await resolved.move.move_file(src, dst, options)
+        return
+    await _copy("move", resolved, src, dst, given)
+    await resolved.driver.delete(src)
+
+
+async def _copy(
+    operation: str, resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any]
+) -> None:
+    honoured = resolved.capabilities.copy_options
+    if resolved.copy is not None and _asked(given) <= honoured:
+        options = copy_options(given, honoured, driver=resolved.name, method=operation)
+        await resolved.copy.copy_file(src, dst, options)
+        return
+    await _stream(operation, resolved, src, resolved, dst, given)
+
+
+async def _stream(
+    operation: str,
+    source: ResolvedDriver,
+    src: str,
+    target: ResolvedDriver,
+    dst: str,
+    given: Mapping[str, Any],
+) -> None:
+    """Copy by reading and writing."""
+    honoured = target.capabilities.put_options
+    # Only a source with streams can promise to read the very version it was asked for.
+    versions = frozenset({"if_source_match"} if source.reading is not None else ())
+    checked = copy_options(given, honoured | versions, driver=target.name, method=operation)
+    stream = await open_read(source, src, chunk_size=_CHUNK, if_match=checked.if_source_match)
+    try:
+        asked = {k: v for k, v in given.items() if v is not None and k != "if_source_match"}
+        options = carried_options(honoured, stream.info) | asked
+        # A short body must not become a whole file.
+        options["size"] = stream.info.size
+        await store(target, dst, driver_content(stream), options)
+    finally:
+        await stream.aclose()
+
+
+def _asked(given: Mapping[str, Any]) -> set[str]:
+    """Return the options that ask for something."""
+    return {
+        name
+        for name, value in given.items()
+        if value is not None and not (name == "overwrite" and value is True)
+    }

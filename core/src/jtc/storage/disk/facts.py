@@ -1,0 +1,155 @@
+"""Facts about one file: size, time, type, checksum."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import zlib
+from typing import TYPE_CHECKING, Protocol
+
+from jtc.storage.disk.base import DiskBase
+from jtc.storage.mime import SNIFF_BYTES, infer_type
+from jtc.storage.paths import check_path
+from jtc.storage.streams import derived_stat, open_read, read_all
+
+if TYPE_CHECKING:
+    from jtc.storage.files import FileInfo
+
+__all__ = ["Facts"]
+
+_HASH_CHUNK = 1024 * 1024
+_CHUNK_WORTH_A_THREAD = 64 * 1024
+
+
+class Facts(DiskBase):
+    """What a disk tells about a file without giving its content."""
+
+    __slots__ = ()
+
+    async def size(self, path: str) -> int:
+        """Return a file's length in bytes.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        try:
+            return await self._resolved().driver.size(check_path(path))
+        except Exception as error:
+            self._fail(error, "size", path)
+
+    async def last_modified(self, path: str) -> float:
+        """Return when a file was written, in seconds since 1970 UTC.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        try:
+            return await self._resolved().driver.last_modified(check_path(path))
+        except Exception as error:
+            self._fail(error, "last_modified", path)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Return everything that is known of a file.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        try:
+            return await derived_stat(self._resolved(), check_path(path))
+        except Exception as error:
+            self._fail(error, "stat", path)
+
+    async def mime_type(self, path: str) -> str:
+        """Return a file's MIME type: as declared, else by its content, else by its name.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            info = await derived_stat(resolved, checked)
+            if info.content_type is not None:
+                return info.content_type
+            head = await read_all(
+                await open_read(resolved, checked, end=SNIFF_BYTES, chunk_size=SNIFF_BYTES)
+            )
+            return infer_type(checked, head)
+        except Exception as error:
+            self._fail(error, "mime_type", path)
+
+    async def checksum(self, path: str, algorithm: str = "sha256") -> str:
+        """Return a checksum of a file's content, in lower-case hexadecimal.
+
+        Args:
+            path: The file.
+            algorithm: ``"crc32"``, or a name that `hashlib.new` knows. The backend's own is taken
+                where it keeps one of the whole content; else the file is read.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            ValueError: There is no such algorithm.
+            StorageException: The storage failed.
+
+        """
+        try:
+            checked = check_path(path)
+            digest = _digest(algorithm)
+            resolved = self._resolved()
+            stream = await open_read(resolved, checked, chunk_size=_HASH_CHUNK)
+            try:
+                if known := stream.info.checksums.get(algorithm):
+                    return known
+                async for chunk in stream:
+                    if len(chunk) > _CHUNK_WORTH_A_THREAD:
+                        await asyncio.to_thread(digest.update, chunk)
+                    else:
+                        digest.update(chunk)
+            finally:
+                await stream.aclose()
+            return digest.hexdigest()
+        except Exception as error:
+            self._fail(error, "checksum", path)
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+def _digest(algorithm: str) -> _Digest:
+    if algorithm == "crc32":
+        return _Crc32()
+    try:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+    except ValueError:
+        digest = None
+    if digest is None or digest.digest_size == 0:  # SHAKE has no length of its own
+        known = sorted(name for name in hashlib.algorithms_guaranteed if "shake" not in name)
+        raise ValueError(f"There is no checksum {algorithm!r}; there are crc32, {', '.join(known)}")
+    return digest

@@ -1,0 +1,151 @@
+"""Reading piece by piece: streams, ranges, and files opened as aiofiles opens them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, overload
+
+from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
+from jtc.storage.disk.whole_files import WholeFiles
+from jtc.storage.open_files import OpenFile, ReadableFile, WritableFile
+from jtc.storage.paths import check_path
+from jtc.storage.ranges import check_range
+from jtc.storage.streams import ByteStream, open_read, read_all
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Unpack
+
+    from jtc.storage.contracts import ReadStream
+    from jtc.storage.options import PutOptions
+
+__all__ = ["Reading"]
+
+
+class Reading(WholeFiles):
+    """stream, get_range and open."""
+
+    __slots__ = ()
+
+    def stream(
+        self,
+        path: str,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+    ) -> ByteStream:
+        """Read a file, or a range ``[start, end)`` of it, piece by piece.
+
+        Args:
+            path: The file.
+            start: The first byte; below 0, so many bytes from the end. Past the end: no bytes.
+            end: The byte after the last, cut at the file's end; None is the end.
+            chunk_size: The length of a piece in bytes.
+
+        Returns:
+            What one iterates, awaits or enters. Nothing happens before; then it raises as `get`
+            does, and `ValueError` for what is no range.
+
+        """
+        return self._stream("stream", path, start=start, end=end, chunk_size=chunk_size)
+
+    async def get_range(self, path: str, start: int, end: int | None = None) -> bytes:
+        """Return the bytes ``[start, end)`` of a file; see `stream`.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            ValueError: It is no range.
+            StorageException: The storage failed.
+
+        """
+        try:
+            checked = check_path(path)
+            check_range(start, end)
+            return await read_all(await open_read(self._resolved(), checked, start=start, end=end))
+        except Exception as error:
+            self._fail(error, "get_range", path)
+
+    @overload
+    def open(self, path: str, mode: Literal["rb"] = "rb") -> OpenFile[ReadableFile]: ...
+
+    @overload
+    def open(
+        self, path: str, mode: Literal["wb", "xb"], **options: Unpack[PutOptions]
+    ) -> OpenFile[WritableFile]: ...
+
+    def open(
+        self, path: str, mode: str = "rb", **options: Unpack[PutOptions]
+    ) -> OpenFile[ReadableFile] | OpenFile[WritableFile]:
+        """Open a file, as ``async with disk.open(path) as file`` or ``await disk.open(path)``.
+
+        Args:
+            path: The file.
+            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not be there.
+            **options: As for `put`, in the modes that write.
+
+        Returns:
+            What one enters or awaits; only then something happens, and it raises as `get` or
+            `put` does. A written file appears when it is closed, whole; when the block raises,
+            the one before stays.
+
+        Raises:
+            ValueError: There is no such mode.
+            TypeError: Options were given for reading.
+
+        """
+        match mode:
+            case "rb" if not options:
+                return OpenFile(lambda: self._open_to_read(path))
+            case "rb":
+                raise TypeError(f"open() in mode 'rb' takes no options, not {sorted(options)}")
+            case "wb":
+                return OpenFile(lambda: self._open_to_write(path, options))
+            case "xb":
+                options["overwrite"] = False
+                return OpenFile(lambda: self._open_to_write(path, options))
+        raise ValueError(f"open() has the modes 'rb', 'wb' and 'xb', not {mode!r}")
+
+    async def _open_to_read(self, path: str) -> ReadableFile:
+        stream = await self._stream("open", path)
+        etag = stream.info.etag
+        return ReadableFile(
+            stream, lambda start: self._stream("open", path, start=start, if_match=etag)
+        )
+
+    async def _open_to_write(self, path: str, options: PutOptions) -> WritableFile:
+        async def put(chunks: AsyncIterator[bytes]) -> None:
+            await self._put("open", path, chunks, options)
+
+        try:
+            check_path(path)
+            self._resolved()
+        except Exception as error:
+            self._fail(error, "open", path)
+        return WritableFile(put)
+
+    def _stream(
+        self,
+        operation: str,
+        path: str,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        if_match: str | None = None,
+    ) -> ByteStream:
+        async def opener() -> ReadStream:
+            checked = check_path(path)
+            check_range(start, end)
+            if chunk_size < 1:
+                raise ValueError(f"A chunk has one byte at least, not {chunk_size}")
+            return await open_read(
+                self._resolved(),
+                checked,
+                start=start,
+                end=end,
+                chunk_size=chunk_size,
+                if_match=if_match,
+            )
+
+        return ByteStream(opener, lambda error: self._fail(error, operation, path))

@@ -1,0 +1,285 @@
+"""Whole files: put and get, and what follows from them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Unpack
+
+from jtc.storage.content import SourceFile, driver_content, raised_by_source
+from jtc.storage.disk.base import DiskBase
+from jtc.storage.exceptions import (
+    PreconditionFailedException,
+    StorageException,
+)
+from jtc.storage.paths import check_path
+from jtc.storage.storing import carried_options, store, watched_content
+from jtc.storage.streams import derived_stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jtc.storage.abilities import ResolvedDriver
+    from jtc.storage.content import Content
+    from jtc.storage.contracts import DriverContent
+    from jtc.storage.options import PutOptions
+
+__all__ = ["WholeFiles"]
+
+_APPEND_ATTEMPTS = 64
+_DELETES_AT_ONCE = 16
+
+
+class WholeFiles(DiskBase):
+    """put, get and their relatives, exists and delete."""
+
+    __slots__ = ()
+
+    async def put(self, path: str, content: Content, **options: Unpack[PutOptions]) -> str:
+        """Store a file, whole or not at all, in place of one that is there.
+
+        Args:
+            path: Where to.
+            content: Bytes, a `str` (stored as UTF-8), a binary file or async file (read from
+                where it stands, never closed), an iterable or async iterable of bytes, or a
+                `pathlib.Path` to read from.
+            **options: See `PutOptions`.
+
+        Returns:
+            The path under which the file can be had.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            FileExistsException: `overwrite=False`, and there is a file.
+            PreconditionFailedException: `if_match` names another version.
+            RejectedException: `max_size` or `allowed_types` refuse the content.
+            IntegrityException: The content has not the length `size`.
+            UnsupportedOperationException: The driver does not honour an option.
+            TypeError: The content or an option is of a wrong kind.
+            StorageException: The storage failed. What the content itself raises comes unchanged.
+
+        """
+        await self._put("put", path, content, options)
+        return check_path(path)
+
+    async def get(self, path: str) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        try:
+            return await self._resolved().driver.get(check_path(path))
+        except Exception as error:
+            self._fail(error, "get", path)
+
+    async def get_text(self, path: str, *, encoding: str = "utf-8") -> str:
+        """Return a file's content as text.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            UnicodeDecodeError: The content is not in this encoding.
+            StorageException: The storage failed.
+
+        """
+        return (await self.get(path)).decode(encoding)
+
+    async def get_json(self, path: str) -> Any:
+        """Return a file's content, parsed as JSON (RFC 8259).
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The content is not JSON.
+            StorageException: The storage failed.
+
+        """
+        return json.loads(await self.get(path))
+
+    async def put_json(self, path: str, value: Any, **options: Unpack[PutOptions]) -> str:
+        """Store a value as JSON (RFC 8259, UTF-8); return the path.
+
+        Raises:
+            TypeError: The value, or something in it, has no form in JSON.
+            ValueError: It holds itself, or a number that JSON does not have.
+            StorageException: As for `put`.
+
+        """
+        content = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return await self.put(path, content, **options)
+
+    async def append(self, path: str, content: bytes | bytearray | memoryview | str) -> str:
+        """Add to the end of a file, or make one; return the path.
+
+        The file is rewritten whole. On a driver that honours `if_match` and `overwrite`, appends
+        that run at the same time are all kept.
+
+        Raises:
+            PreconditionFailedException: Others changed the file time after time.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        return await self._extend("append", path, content)
+
+    async def prepend(self, path: str, content: bytes | bytearray | memoryview | str) -> str:
+        """Add to the beginning of a file, or make one; return the path. See `append`.
+
+        Raises:
+            PreconditionFailedException: Others changed the file time after time.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        return await self._extend("prepend", path, content)
+
+    async def exists(self, path: str) -> bool:
+        """Tell whether there is a file. A directory is not a file.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed, so nobody knows.
+
+        """
+        try:
+            return await self._resolved().driver.exists(check_path(path))
+        except Exception as error:
+            self._fail(error, "exists", path)
+
+    async def missing(self, path: str) -> bool:
+        """Tell whether there is no file: the opposite of `exists`.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed, so nobody knows.
+
+        """
+        return not await self.exists(path)
+
+    async def delete(self, path: str) -> bool:
+        """Delete a file; return False where there was none.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+
+        """
+        try:
+            return await self._resolved().driver.delete(check_path(path))
+        except Exception as error:
+            self._fail(error, "delete", path)
+
+    async def delete_many(self, paths: Iterable[str]) -> dict[str, bool | StorageException]:
+        """Delete files, many at once.
+
+        Args:
+            paths: Their paths.
+
+        Returns:
+            For each path as it was given: whether there was a file, or what went wrong with it.
+
+        Raises:
+            StorageException: The storage failed for all of them.
+
+        """
+        try:
+            resolved = self._resolved()
+            outcome: dict[str, bool | StorageException] = {}
+            asked: dict[str, str] = {}
+            for path in paths:
+                try:
+                    asked[path] = check_path(path)
+                except StorageException as error:
+                    outcome[path] = self._explained(error, path)
+            found = await _delete(resolved, list(dict.fromkeys(asked.values())))
+        except Exception as error:
+            self._fail(error, "delete_many")
+        for path, checked in asked.items():
+            result = found[checked]
+            outcome[path] = result if isinstance(result, bool) else self._explained(result, path)
+        return outcome
+
+    def _explained(self, error: Exception, path: str) -> StorageException:
+        try:
+            self._fail(error, "delete_many", path)
+        except StorageException as explained:
+            return explained
+
+    async def _put(
+        self, operation: str, path: str, content: Content, options: Mapping[str, Any]
+    ) -> None:
+        source: DriverContent | None = None
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            if not options and type(content) is bytes:
+                await resolved.driver.put(checked, content)
+            else:
+                source = watched_content(checked, content, options)
+                await store(resolved, checked, source, options)
+        except Exception as error:
+            if raised_by_source(source, error):
+                raise
+            self._fail(error, operation, path)
+        finally:
+            if isinstance(source, SourceFile):
+                source.close()
+
+    async def _extend(
+        self, operation: str, path: str, content: bytes | bytearray | memoryview | str
+    ) -> str:
+        try:
+            if not isinstance(content, (bytes, bytearray, memoryview, str)):
+                raise TypeError(
+                    f"{operation}() takes bytes or a str, not {type(content).__name__}: "
+                    "it may have to write them several times"
+                )
+            checked = check_path(path)
+            resolved = self._resolved()
+            added = driver_content(content)
+            for attempt in range(_APPEND_ATTEMPTS):
+                try:
+                    await _rewrite(resolved, checked, added, operation)
+                except PreconditionFailedException:
+                    if attempt == _APPEND_ATTEMPTS - 1:
+                        raise
+                else:
+                    break
+        except Exception as error:
+            self._fail(error, operation, path)
+        return checked
+
+
+async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> None:
+    honoured = resolved.capabilities.put_options
+    options: dict[str, Any]
+    try:
+        info = await derived_stat(resolved, path)
+    except FileNotFoundError:
+        options = {"overwrite": False} if "overwrite" in honoured else {}
+        await store(resolved, path, added, options)
+        return
+    old = await resolved.driver.get(path)
+    options = carried_options(honoured, info)
+    if "if_match" in honoured:
+        options["if_match"] = info.etag
+    await store(resolved, path, added + old if operation == "prepend" else old + added, options)
+
+
+async def _delete(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:
+    if resolved.bulk_delete is not None:
+        return dict(await resolved.bulk_delete.delete_many(paths))
+    gate = asyncio.Semaphore(_DELETES_AT_ONCE)
+
+    async def delete(path: str) -> bool | Exception:
+        async with gate:
+            try:
+                return await resolved.driver.delete(path)
+            except Exception as error:
+                return error
+
+    return dict(zip(paths, await asyncio.gather(*map(delete, paths)), strict=True))

@@ -1,0 +1,304 @@
+"""`StorageManager`: which disks there are, and the driver behind each of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from jtc.storage.abilities import ResolvedDriver, resolve
+from jtc.storage.config import DEFAULT, DiskConfig, StorageConfig, call, read_config
+from jtc.storage.discovery import installed_drivers, load_driver
+from jtc.storage.disk import BuiltDisk, Disk, DiskOperations
+from jtc.storage.exceptions import StorageConfigException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jtc.storage.contracts import StorageDriver
+
+__all__ = ["Storage", "StorageManager"]
+
+_DEFAULT_DRIVER = "local"
+
+
+class StorageManager(DiskOperations):
+    """The disks of a process: finds, makes, keeps and closes their drivers.
+
+    ``StorageManager()`` is always `Storage`, the one of the process; `isolated` makes another.
+    All `Disk` methods are there too, for the default disk. Nothing here remembers a "current"
+    disk, so tasks and threads never see each other's.
+
+    A disk is, in this order: one set by hand (`set_driver`), one configured (`configure`, or the
+    TOML file that ``FILESYSTEM_CONFIG`` names), or, when nothing was configured, the installed
+    driver of that name with its own environment.
+    """
+
+    _instance: ClassVar[StorageManager | None] = None
+    _creation: ClassVar[threading.Lock] = threading.Lock()
+
+    _lock: threading.RLock
+    _config: StorageConfig | None
+    _resolved_drivers: dict[str, ResolvedDriver]
+    _by_hand: set[str]
+    _factories: dict[str, Callable[..., Any]]
+    _retired: list[ResolvedDriver]
+    _built: weakref.WeakSet[BuiltDisk]
+
+    def __new__(cls) -> Self:
+        """Return the manager of the process."""
+        with StorageManager._creation:
+            if StorageManager._instance is None:
+                StorageManager._instance = cls._make()
+        return StorageManager._instance  # type: ignore[return-value] # there is one class
+
+    @classmethod
+    def _make(cls) -> Self:
+        manager = super().__new__(cls)
+        manager._lock = threading.RLock()
+        manager._config = None
+        manager._resolved_drivers = {}
+        manager._by_hand = set()
+        manager._factories = {}
+        manager._retired = []
+        manager._built = weakref.WeakSet()
+        return manager
+
+    @classmethod
+    def isolated(
+        cls, config: Mapping[str, Any] | str | os.PathLike[str] | None = None
+    ) -> StorageManager:
+        """Make a manager of its own, for dependency injection and tests.
+
+        Args:
+            config: As for `configure`; without it, as a fresh process would find its disks.
+
+        Raises:
+            StorageConfigException: The configuration is not of the right form.
+
+        """
+        manager = cls._make()
+        if config is not None:
+            manager.configure(config)
+        return manager
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} disks={self.disks()}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the default disk of this moment."""
+        return DEFAULT if DEFAULT in self._by_hand else self._default_name()
+
+    def disk(self, name: str | None = None) -> Disk:
+        """Return a disk by its name; None and ``"default"`` mean the default one.
+
+        It never raises: the first operation does, where there is no such disk.
+        """
+        if name is None or name == DEFAULT:
+            return Disk(DEFAULT, self, self._resolved)
+        return Disk(name, self, lambda: self._find(name))
+
+    def set_driver(self, driver: StorageDriver, name: str = DEFAULT) -> None:
+        """Put a driver behind a disk, whatever is configured for it.
+
+        Args:
+            driver: Any object with the eight methods. It stays yours to close.
+            name: The disk; ``"default"`` is the default disk.
+
+        Raises:
+            StorageConfigException: It is no driver.
+
+        """
+        resolved = _named(name, lambda: resolve(driver))
+        with self._lock:
+            self._retire(name)
+            self._resolved_drivers[name] = resolved
+            self._by_hand.add(name)
+
+    def configure(self, source: Mapping[str, Any] | str | os.PathLike[str]) -> None:
+        """Say which disks there are, in place of what was said before; drivers are made when used.
+
+        From then on only these disks, and those set by hand, exist.
+
+        Args:
+            source: A mapping, or the path of a TOML file::
+
+                default = "media"
+
+                [disks.media]
+                driver = "s3"
+                bucket = "media"
+                secret_key = "${MEDIA_SECRET}"
+                disable = ["visibility"]
+
+            ``${NAME}`` and ``${NAME:-default}`` stand for environment variables, looked up when
+            the disk is first used.
+
+        Raises:
+            StorageConfigException: It cannot be read, or is not of this form; nothing changed.
+
+        """
+        config = read_config(source)
+        with self._lock:
+            self._config = config
+            for name in self._resolved_drivers.keys() - self._by_hand:
+                self._retire(name)
+
+    def build(self, config: Mapping[str, Any]) -> BuiltDisk:
+        """Make a disk without a name, such as for one tenant: ``async with`` closes it.
+
+        Args:
+            config: One disk's table: ``{"driver": "local", "root": "/srv/a"}``.
+
+        Raises:
+            StorageConfigException: There is no such driver, or it refuses its options.
+
+        """
+        name = "built"
+        resolved = self._from_config(name, DiskConfig.parse(name, config))
+        disk = BuiltDisk(name, self, lambda: resolved)
+        self._built.add(disk)
+        return disk
+
+    def extend(self, driver: str, factory: Callable[..., StorageDriver]) -> None:
+        """Name a driver of your own, or replace an installed one, without an entry point.
+
+        Args:
+            driver: The name that configurations use.
+            factory: A class or function that takes a disk's options as keywords.
+
+        Raises:
+            StorageConfigException: The factory cannot be called.
+
+        """
+        if not callable(factory):
+            raise StorageConfigException(f"The driver {driver!r} is neither a class nor a function")
+        with self._lock:
+            self._factories[driver] = factory
+
+    def forget(self, name: str = DEFAULT) -> None:
+        """Take a driver from its disk: the next use makes one from the configuration again.
+
+        A driver that was made here is closed by `aclose`.
+        """
+        with self._lock:
+            self._retire(name)
+            self._by_hand.discard(name)
+
+    def disks(self) -> list[str]:
+        """Return the names of the disks that are configured, set by hand or in use."""
+        with self._lock:
+            config = self._current_config()
+            configured = set(config.disks) if config is not None else set()
+            return sorted(configured | self._resolved_drivers.keys())
+
+    def drivers(self) -> list[str]:
+        """Return the names of the drivers that are installed, or were named by `extend`."""
+        return sorted({*installed_drivers(), *self._factories})
+
+    async def aclose(self) -> None:
+        """Close every driver that was made here. A disk used afterwards opens afresh.
+
+        Drivers given to `set_driver` are their owner's to close.
+
+        Raises:
+            ExceptionGroup: Some could not be closed; all others are.
+
+        """
+        with self._lock:
+            made = [
+                resolved
+                for name, resolved in self._resolved_drivers.items()
+                if name not in self._by_hand
+            ]
+            made += self._retired
+            made += [disk._resolved() for disk in self._built]  # noqa: SLF001
+            self._retired = []
+        errors = []
+        for resolved in made:
+            try:
+                if resolved.close is not None:
+                    await resolved.close.aclose()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("Some disks could not be closed", errors)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def _manager(self) -> StorageManager:
+        return self
+
+    def _resolved(self) -> ResolvedDriver:
+        by_hand = self._resolved_drivers.get(DEFAULT)
+        return by_hand if by_hand is not None else self._find(self._default_name())
+
+    def _find(self, name: str) -> ResolvedDriver:
+        resolved = self._resolved_drivers.get(name)
+        if resolved is not None:
+            return resolved
+        with self._lock:
+            resolved = self._resolved_drivers.get(name)
+            if resolved is None:
+                resolved = self._resolved_drivers[name] = _named(name, lambda: self._create(name))
+            return resolved
+
+    def _create(self, name: str) -> ResolvedDriver:
+        config = self._current_config()
+        if config is None:
+            return self._from_environment(name)
+        if name not in config.disks:
+            there = ", ".join(sorted({*config.disks, *self._by_hand})) or "none"
+            raise StorageConfigException(
+                f"No disk {name!r} is configured; there are: {there}. "
+                "Add it to the configuration, or give it a driver with set_driver()"
+            )
+        return self._from_config(name, config.disks[name])
+
+    def _from_config(self, name: str, config: DiskConfig) -> ResolvedDriver:
+        driver = config.make(name, self._factory(config.driver), os.environ)
+        return resolve(driver, name=config.driver, disabled=config.disable)
+
+    def _from_environment(self, name: str) -> ResolvedDriver:
+        factory = self._factory(name)
+        make = getattr(factory, "from_env", None)
+        driver = call((lambda: make(os.environ)) if callable(make) else factory, name, name)
+        return resolve(driver, name=name)
+
+    def _factory(self, driver: str) -> Callable[..., Any]:
+        return self._factories.get(driver) or load_driver(driver)
+
+    def _current_config(self) -> StorageConfig | None:
+        if self._config is None and (path := os.environ.get("FILESYSTEM_CONFIG")):
+            self._config = read_config(path)
+        return self._config
+
+    def _default_name(self) -> str:
+        config = self._config or self._current_config()
+        if config is not None and config.default is not None:
+            return config.default
+        return os.environ.get("FILESYSTEM_DISK") or _DEFAULT_DRIVER
+
+    def _retire(self, name: str) -> None:
+        resolved = self._resolved_drivers.pop(name, None)
+        if resolved is not None and name not in self._by_hand:
+            self._retired.append(resolved)
+        self._by_hand.discard(name)
+
+
+def _named(disk: str, make: Callable[[], ResolvedDriver]) -> ResolvedDriver:
+    try:
+        return make()
+    except StorageConfigException as error:
+        error.disk = error.disk or disk
+        raise
+
+
+Storage = StorageManager()
+"""The storage of this process."""
