@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -14,9 +15,10 @@ from jtc.storage.disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from jtc.storage.contracts import StorageDriver
+    from jtc.storage.fakes import FakeDisk
 
 __all__ = ["Storage", "StorageManager"]
 
@@ -45,6 +47,8 @@ class StorageManager(DiskOperations):
     _factories: dict[str, Callable[..., Any]]
     _retired: list[ResolvedDriver]
     _built: weakref.WeakSet[BuiltDisk]
+    _faked: Mapping[str, ResolvedDriver] | None
+    _guard: Callable[[str, str], None] | None
 
     def __new__(cls) -> Self:
         """Return the manager of the process."""
@@ -63,6 +67,8 @@ class StorageManager(DiskOperations):
         manager._factories = {}
         manager._retired = []
         manager._built = weakref.WeakSet()
+        manager._faked = None
+        manager._guard = None
         return manager
 
     @classmethod
@@ -187,6 +193,34 @@ class StorageManager(DiskOperations):
             self._retire(name)
             self._by_hand.discard(name)
 
+    def fake(self, *names: str) -> FakeDisk:
+        """Put memory behind disks, for tests: no configuration or credentials are needed.
+
+        A fake has the abilities of the driver it stands for, so that what the real one cannot do
+        fails in tests too. All tasks and threads see it.
+
+        Args:
+            names: The disks; ``"*"`` means all there are or will be; none, the default disk.
+
+        Returns:
+            The first of them, with assertions. As a context manager it puts the old disks back.
+
+        Raises:
+            StorageConfigException: The memory driver is not installed.
+
+        """
+        from jtc.storage.fakes import FakeDisk  # noqa: PLC0415 - for tests only
+
+        with self._lock:
+            if "*" in names:
+                restore = self._set_aside(keep=set(), faked=self._resolved_drivers)
+                first = self.name
+            else:
+                first, *rest = names or (self.name,)
+                first = self.name if first == DEFAULT else first
+                restore = self._replace([first, *rest])
+        return FakeDisk(first, self, restore)
+
     def disks(self) -> list[str]:
         """Return the names of the disks that are configured, set by hand or in use."""
         with self._lock:
@@ -250,8 +284,12 @@ class StorageManager(DiskOperations):
             return resolved
 
     def _create(self, name: str) -> ResolvedDriver:
+        if self._faked is not None:
+            return self._fake_driver(name)
         config = self._current_config()
         if config is None:
+            if self._guard is not None:
+                self._guard(name, name)
             return self._from_environment(name)
         if name not in config.disks:
             there = ", ".join(sorted({*config.disks, *self._by_hand})) or "none"
@@ -259,6 +297,8 @@ class StorageManager(DiskOperations):
                 f"No disk {name!r} is configured; there are: {there}. "
                 "Add it to the configuration, or give it a driver with set_driver()"
             )
+        if self._guard is not None:
+            self._guard(name, config.disks[name].driver)
         return self._from_config(name, config.disks[name])
 
     def _from_config(self, name: str, config: DiskConfig) -> ResolvedDriver:
@@ -284,6 +324,68 @@ class StorageManager(DiskOperations):
         if config is not None and config.default is not None:
             return config.default
         return os.environ.get("FILESYSTEM_DISK") or _DEFAULT_DRIVER
+
+    def _fake_driver(self, name: str) -> ResolvedDriver:
+        from jtc.storage.fakes import FakeDriver, abilities_of  # noqa: PLC0415 - for tests only
+
+        like = (self._faked or self._resolved_drivers).get(name)
+        disabled: tuple[str, ...] = ()
+        if like is None:
+            config = self._current_config()
+            driver = name
+            if config is not None and name in config.disks:
+                driver, disabled = config.disks[name].driver, config.disks[name].disable
+            try:
+                like = abilities_of(self._factory(driver))
+            except StorageConfigException:
+                like = None  # a disk that only the tests know
+        memory = self._factory("memory")()
+        return resolve(FakeDriver(memory, like), name=f"fake {name}", disabled=disabled)
+
+    def _replace(self, names: list[str]) -> Callable[[], None]:
+        before = {n: (self._resolved_drivers.get(n), n in self._by_hand) for n in names}
+        self._resolved_drivers |= {name: self._fake_driver(name) for name in names}
+        self._by_hand.update(names)
+
+        def restore() -> None:
+            with self._lock:
+                while before:
+                    name, (resolved, by_hand) = before.popitem()
+                    self._resolved_drivers.pop(name, None)
+                    self._by_hand.discard(name)
+                    if resolved is not None:
+                        self._resolved_drivers[name] = resolved
+                    if by_hand:
+                        self._by_hand.add(name)
+
+        return restore
+
+    def _set_aside(
+        self, *, keep: set[str], faked: Mapping[str, ResolvedDriver] | None
+    ) -> Callable[[], None]:
+        before = [(self._resolved_drivers, self._by_hand, self._faked)]
+        kept = {name: self._resolved_drivers[name] for name in keep}
+        self._resolved_drivers, self._by_hand, self._faked = kept, set(keep), faked
+
+        def restore() -> None:
+            with self._lock:
+                if before:
+                    self._resolved_drivers, self._by_hand, self._faked = before.pop()
+
+        return restore
+
+    @contextlib.contextmanager
+    def _guarded_by(self, guard: Callable[[str, str], None]) -> Iterator[None]:
+        """Ask before any driver is made; those that were made already are set aside."""
+        with self._lock:
+            restore = self._set_aside(keep=self._by_hand, faked=self._faked)
+            before, self._guard = self._guard, guard
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._guard = before
+                restore()
 
     def _retire(self, name: str) -> None:
         resolved = self._resolved_drivers.pop(name, None)
