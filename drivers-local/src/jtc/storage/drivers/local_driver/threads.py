@@ -1,0 +1,203 @@
+"""The one way of running a bounded operation: one call in a worker thread, which can be called off.
+
+A cancelled task cannot stop a thread. So the two agree: each step that changes something is taken
+inside ``with turn:``, and a cancellation either comes first, and then no step follows, or waits
+for the step that is under way. After `CancelledError` was raised nothing changes any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import functools
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Call", "Turn", "patient", "run"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# How long a cancelled task waits for its worker to let go of its descriptors and of the caller's
+# content, in seconds. The worker is told at once; only a read that blocks can make it this long.
+_GRACE = 1.0
+
+_PAUSE = 0.02
+_PATIENCE = 5.0
+
+
+class Turn:
+    """Settles between a worker and a cancellation who comes first."""
+
+    __slots__ = ("_lock", "cancelled", "started")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.cancelled = False
+        self.started = False
+
+    def __enter__(self) -> Self:
+        """Begin a step that changes something, in the worker; raise if the call was called off."""
+        self._lock.acquire()
+        if self.cancelled:
+            self._lock.release()
+            raise _CalledOff
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.release()
+
+    def check(self) -> None:
+        """Raise, in the worker, if the call was called off."""
+        if self.cancelled:
+            raise _CalledOff
+
+    def cancel(self) -> bool:
+        """Call off what has not begun; never blocks.
+
+        Returns:
+            False if a step is under way: it will end, and no further one will begin.
+
+        """
+        self.cancelled = True
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._lock.release()
+        return True
+
+
+class _CalledOff(Exception):
+    """The task that asked for this call was cancelled."""
+
+
+class Call(Generic[R]):
+    """A function at work in a thread of the loop's executor, begun at once.
+
+    The function gets the call's `Turn` first. It runs in the caller's context (`contextvars`).
+
+    Args:
+        function: What to run.
+        args: Its further arguments.
+        discard: Lets go of a result that nobody takes, such as a descriptor. It runs in a thread.
+
+    """
+
+    # The outcome is kept here, and not as the future's: asyncio would make another TimeoutError of
+    # a TimeoutError that the caller's content raised, and hang at a StopIteration.
+    def __init__(
+        self,
+        function: Callable[..., R],
+        *args: Any,
+        discard: Callable[[R], object] | None = None,
+    ) -> None:
+        self.turn = Turn()
+        self._function = function
+        self._args = args
+        self._discard = discard
+        self._results: list[R] = []
+        self._error: BaseException | None = None
+        self._loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        self._future = self._loop.run_in_executor(None, context.run, self._work)
+
+    def _work(self) -> None:
+        turn = self.turn
+        turn.started = True
+        try:
+            turn.check()
+            result = self._function(turn, *self._args)
+            if self._discard is not None and turn.cancelled:
+                self._discard(result)
+            else:
+                self._results.append(result)
+        except BaseException as error:
+            self._error = error
+
+    async def result(self) -> R:
+        """Wait for the function and return what it returns, or raise what it raises.
+
+        A cancellation calls the function off.
+        """
+        try:
+            await asyncio.wait((self._future,))
+        except asyncio.CancelledError:
+            await self.call_off()
+            raise
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # its traceback holds this frame
+        return self._results[0]
+
+    async def call_off(self) -> None:
+        """See to it that nothing changes from now on, and that nothing stays open.
+
+        Returns when the worker has ended, or has not begun, or is stuck in a read of the content:
+        it then ends on its own, without changing anything.
+        """
+        try:
+            if not self.turn.cancel():
+                await _settled(self._future)
+            elif not self.turn.started:
+                self._future.cancel()
+            else:
+                await self.ended()
+        finally:
+            if self._discard is not None and self._results:
+                discarding = self._loop.run_in_executor(None, self._discard, self._results.pop())
+                await _settled(discarding)
+
+    async def ended(self) -> None:
+        """Wait for the function to end, for a moment at most; never call it off."""
+        await asyncio.wait((self._future,), timeout=_GRACE)
+
+
+async def run(
+    function: Callable[..., R], *args: Any, discard: Callable[[R], object] | None = None
+) -> R:
+    """Run a function in a thread, as `Call` describes, and return what it returns."""
+    return await Call(function, *args, discard=discard).result()
+
+
+async def _settled(future: asyncio.Future[Any]) -> None:
+    """Wait for a future to end, whatever becomes of the task that waits."""
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait((future,))
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def patient(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that opens something: let it try again while descriptors are used up.
+
+    Each worker needs few descriptors and for a short time, so there will be some. The function
+    must have let go of its own before it raises.
+    """
+
+    @functools.wraps(function)
+    def tries(*args: P.args, **kwargs: P.kwargs) -> R:
+        deadline = None
+        while True:
+            try:
+                return function(*args, **kwargs)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                now = time.monotonic()
+                deadline = deadline or now + _PATIENCE
+                if now > deadline:
+                    raise
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - so that waiters do not collide
+
+    return tries
