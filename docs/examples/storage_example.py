@@ -158,7 +158,7 @@ async def several_disks(root: Path) -> None:
 
     example(19, "A driver that is not there")
     try:
-        await Storage.disk("ftp").get("a.txt")
+        Storage.build({"driver": "ftp", "host": "example.org"})
     except StorageConfigException as error:
         print(f"    {error}")
 

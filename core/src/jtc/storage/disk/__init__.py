@@ -144,7 +144,7 @@ class BuiltDisk(Disk):
     ``async with Storage.build({...}) as disk`` closes the driver at the end.
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)  # the manager closes those that are still in use
 
     async def __aenter__(self) -> Self:
         return self
