@@ -326,11 +326,11 @@ class MemoryDriver:
         """Make a directory and those above it; one that is there already is fine.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
+            InvalidPathException: The path breaks the path policy, or is the root.
 
         """
         try:
-            keys = directory_keys(check_directory(path))
+            keys = directory_keys(check_path(path))
             with self._lock:
                 self._directories.update(keys)
         except Exception as error:
@@ -428,7 +428,7 @@ class MemoryDriver:
         for path in dict.fromkeys(paths):
             try:
                 outcome[path] = await self.delete(path)
-            except Exception as error:  # noqa: BLE001 - it is the answer for this path
+            except Exception as error:
                 outcome[path] = error
         return outcome
 

@@ -23,8 +23,8 @@ def key_prefix(directory: str) -> str:
 
 
 def directory_keys(directory: str) -> list[str]:
-    """Return the keys of a directory and of those above it, without the root."""
-    parts = directory.split("/") if directory else []
+    """Return the keys of a directory and of those above it."""
+    parts = directory.split("/")
     return ["/".join(parts[:depth]) + "/" for depth in range(1, len(parts) + 1)]
 
 

@@ -1,0 +1,1 @@
+"""The tests, by what they are about. Each name is the promise that it tests."""
