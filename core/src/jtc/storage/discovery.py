@@ -6,9 +6,11 @@ duplicates win in silence, and stops at the first plugin that is broken.
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jtc.storage.exceptions import StorageConfigException
 
@@ -24,10 +26,19 @@ GROUP = "jtc.storage.drivers"
 OFFICIAL = ("local", "memory", "s3")
 """The drivers that an extra of jtc-storage brings."""
 
+_log = logging.getLogger("jtc.storage")
+
+
+class _Claim(NamedTuple):
+    """A driver's name, as a distribution claims it."""
+
+    distribution: str
+    entry_point: EntryPoint
+
 
 def installed_drivers() -> list[str]:
     """Return the names of the drivers that are installed, loading none."""
-    return sorted(_entry_points())
+    return sorted(_claims())
 
 
 def load_driver(name: str) -> Callable[..., Any]:
@@ -44,51 +55,65 @@ def load_driver(name: str) -> Callable[..., Any]:
             claim the name.
 
     """
-    claims = _entry_points().get(name, ())
+    claims = _claims().get(name, ())
     if not claims:
         raise StorageConfigException(_missing(name))
     if len(claims) > 1:
-        owners = " and ".join(_owner(entry_point) for entry_point in claims)
+        owners = " and ".join(claim.distribution for claim in claims)
         raise StorageConfigException(
             f"Two distributions claim the driver {name!r}: {owners}. Uninstall one of them"
         )
-    (entry_point,) = claims
+    ((distribution, entry_point),) = claims
     try:
         factory = entry_point.load()
     except Exception as error:
         raise StorageConfigException(
-            f"The driver {name!r} of {_owner(entry_point)} cannot be imported "
+            f"The driver {name!r} of {distribution} cannot be imported "
             f"({type(error).__name__}: {error}). Repair or reinstall that distribution"
         ) from error
     if not callable(factory):
         raise StorageConfigException(
-            f"The driver {name!r} of {_owner(entry_point)} is neither a class nor a function"
+            f"The driver {name!r} of {distribution} is neither a class nor a function"
         )
     return factory  # type: ignore[no-any-return] # callable, as was just seen
 
 
 @cache
-def _entry_points() -> Mapping[str, tuple[EntryPoint, ...]]:
+def _claims() -> Mapping[str, tuple[_Claim, ...]]:
     if sys.version_info >= (3, 12):
         from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
     else:
         # Not at import: it puts a finder of its own before the interpreter's.
         import importlib_metadata as metadata  # noqa: PLC0415
 
-    found: dict[str, dict[str, EntryPoint]] = {}
-    for entry_point in metadata.entry_points(group=GROUP):
-        # The same distribution on two paths is one claim.
-        found.setdefault(entry_point.name, {}).setdefault(_owner(entry_point), entry_point)
+    found: dict[str, dict[str, _Claim]] = {}
+    # Not metadata.entry_points(): one distribution that cannot be read would break every disk.
+    for distribution in metadata.distributions():
+        try:
+            entry_points = distribution.entry_points.select(group=GROUP)
+        except Exception as error:
+            _log.warning("The entry points of %s cannot be read (%s)", _name(distribution), error)
+            continue
+        for entry_point in entry_points:
+            claim = _Claim(_name(distribution), entry_point)
+            # The same distribution on two paths is one claim: the first path's, as for imports.
+            # One name has several spellings (https://peps.python.org/pep-0503/#normalized-names).
+            owner = re.sub(r"[-_.]+", "-", claim.distribution).lower()
+            found.setdefault(entry_point.name, {}).setdefault(owner, claim)
     return {name: tuple(by_owner.values()) for name, by_owner in found.items()}
 
 
 def forget_scan() -> None:
     """Scan again at the next look-up, for programs that install distributions as they run."""
-    _entry_points.cache_clear()
+    _claims.cache_clear()
 
 
-def _owner(entry_point: EntryPoint) -> str:
-    return entry_point.dist.name if entry_point.dist is not None else entry_point.value
+def _name(distribution: Any) -> str:
+    try:
+        name = distribution.metadata["Name"]
+    except Exception:
+        name = None  # an interrupted installation leaves a folder without METADATA
+    return name or f"an unnamed distribution in {distribution.locate_file('')}"
 
 
 def _missing(name: str) -> str:
