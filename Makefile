@@ -20,6 +20,7 @@ help:
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
 	@echo "make check   the tests and every quality gate: lint, types, other Pythons"
 	@echo "make format  format the code"
+	@echo "make api     write docs/api.md from the docstrings"
 	@echo "make clean   remove everything that was installed or made here"
 
 demo: $(VENV)/installed
@@ -36,6 +37,7 @@ lint: $(VENV)/installed
 	@echo "==> Checking format and lint"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/python docs/generate_api.py --check
 
 types: $(VENV)/installed build/types/installed
 	@echo "==> Checking types with mypy"
@@ -73,6 +75,9 @@ build/types/installed: $(META) $(SOURCES)
 	@echo "$(CURDIR)/$(VENV)" | xargs -I{} sh -c 'ls -d {}/lib/python*/site-packages' \
 		> $$(ls -d build/types/lib/python*/site-packages)/tools.pth
 	@touch $@
+
+api: $(VENV)/installed
+	@$(BIN)/python docs/generate_api.py
 
 format: $(VENV)/installed
 	@$(BIN)/ruff format .

@@ -20,7 +20,7 @@ Progress: TypeAlias = Callable[[int, int | None], object]
 class _NewFileOptions(TypedDict, total=False):
     """What both a put and a copy can ask for the new file. None is the same as not given.
 
-    Keys:
+    Attributes:
         content_type: The MIME type.
         cache_control: The HTTP header of that name to serve the file with.
         content_disposition: The HTTP header of that name to serve the file with.
@@ -42,7 +42,7 @@ class _NewFileOptions(TypedDict, total=False):
 class PutOptions(_NewFileOptions, total=False):
     """The keywords of `Disk.put` and its relatives.
 
-    Keys:
+    Attributes:
         if_match: Write only if the file there has this `FileInfo.etag`; race-free.
         size: The expected length in bytes; another length is refused.
         max_size: The largest length in bytes that is accepted.
@@ -60,7 +60,7 @@ class PutOptions(_NewFileOptions, total=False):
 class CopyOptions(_NewFileOptions, total=False):
     """The keywords of `Disk.copy` and `Disk.move`.
 
-    Keys:
+    Attributes:
         if_source_match: Copy only if the source has this `FileInfo.etag`.
     """
 

@@ -1,0 +1,179 @@
+"""Writes docs/api.md from the docstrings: `make api`. A test holds the page to the code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import griffe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "api.md"
+
+# What users import, then what authors of drivers import; a name is shown where it comes first.
+MODULES = (
+    "jtc.storage",
+    "jtc.storage.drivers.local_driver",
+    "jtc.storage.drivers.memory_driver",
+    "jtc.storage.drivers.s3_driver",
+    "jtc.storage.contracts",
+    "jtc.storage.paths",
+    "jtc.storage.fakes",
+    "jtc.storage.testing",
+    "jtc.storage.testing.fixtures",
+)
+
+HEAD = """# API
+
+Every public name, with what it takes, returns and raises. This page is made from the docstrings by `make api`.
+"""
+
+
+def generate() -> str:
+    """Return the page."""
+    # griffe reports undocumented parameters; the docstrings explain those that need it.
+    logging.getLogger("griffe").setLevel(logging.ERROR)
+    seen: set[str] = set()
+    lines = [HEAD]
+    for name in MODULES:
+        module = importlib.import_module(name)
+        lines.append(f"## `{name}`\n")
+        lines.append(f"{_first_paragraph(module.__doc__)}\n")
+        for public in module.__all__:
+            lines.extend(_member(name, public, getattr(module, public), seen))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _member(module: str, name: str, value: Any, seen: set[str]) -> Iterator[str]:
+    home = getattr(value, "__module__", None)
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        yield f"### `{name}`\n"
+        yield f"An instance of `{type(value).__name__}`.\n" if home else f"`{value!r}`\n"
+        return
+    path = f"{value.__module__}.{value.__qualname__}"
+    if path in seen:
+        return
+    seen.add(path)
+    found = _load(value.__module__)[value.__qualname__]
+    if inspect.isfunction(value):
+        yield f"### `{name}{_signature(found)}`\n"
+        yield from _text(found)
+        return
+    yield f"### class `{name}`\n"
+    bases = ", ".join(f"`{base.__name__}`" for base in value.__bases__ if base is not object)
+    if bases:
+        yield f"Bases: {bases}\n"
+    yield from _text(found)
+    for method, owner in _public_methods(value):
+        member = _load(owner.__module__)[f"{owner.__qualname__}.{method}"]
+        if member.is_attribute:
+            yield f"#### `{name}.{method}`\n"
+        else:
+            prefix = "async " if "async" in member.labels else ""
+            yield f"#### {prefix}`{name}.{method}{_signature(member)}`\n"
+        yield from _text(member)
+
+
+def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
+    """Yield a class's own and inherited public methods, where they are ours."""
+    done: set[str] = set()
+    for owner in inspect.getmro(cls):
+        if not owner.__module__.startswith("jtc."):
+            continue
+        for name, member in vars(owner).items():
+            callable_ = inspect.isfunction(member) or isinstance(
+                member, (classmethod, staticmethod, property)
+            )
+            # The manager and the other disks have Disk's methods: those stand there once.
+            repeated = owner is not cls and cls.__name__ in {"StorageManager", "BuiltDisk"}
+            if name.startswith("_") or name.startswith("test_") or not callable_ or repeated:
+                continue
+            if name not in done:
+                done.add(name)
+                yield name, owner
+
+
+def _signature(function: Any) -> str:
+    parts = []
+    star = False
+    parameters = list(function.parameters)
+    if parameters and parameters[0].name in {"self", "cls"}:
+        del parameters[0]
+    for i, parameter in enumerate(parameters):
+        kind = parameter.kind
+        if kind is griffe.ParameterKind.keyword_only and not star:
+            parts.append("*")
+            star = True
+        prefix = {
+            griffe.ParameterKind.var_positional: "*",
+            griffe.ParameterKind.var_keyword: "**",
+        }.get(kind, "")
+        star = star or prefix == "*"
+        text = f"{prefix}{parameter.name}"
+        if parameter.annotation is not None:
+            text += f": {parameter.annotation}"
+        if parameter.default is not None and not prefix:
+            text += f" = {parameter.default}"
+        parts.append(text)
+        last_positional_only = kind is griffe.ParameterKind.positional_only and (
+            i + 1 == len(parameters)
+            or parameters[i + 1].kind is not griffe.ParameterKind.positional_only
+        )
+        if last_positional_only:
+            parts.append("/")
+    returns = f" -> {function.returns}" if function.returns is not None else ""
+    return f"({', '.join(parts)}){returns}"
+
+
+def _text(member: Any) -> Iterator[str]:
+    if member.docstring is None:
+        return
+    for section in member.docstring.parse("google"):
+        kind = section.kind
+        if kind is griffe.DocstringSectionKind.text:
+            yield f"{section.value.strip()}\n"
+        elif kind in _TABLES:
+            yield f"{_TABLES[kind]}\n"
+            for item in section.value:
+                name = f"`{item.name}`: " if getattr(item, "name", "") else ""
+                if kind is griffe.DocstringSectionKind.raises:
+                    name = f"`{item.annotation}`: "
+                yield f"- {name}{' '.join(item.description.split())}"
+            yield ""
+
+
+_TABLES = {
+    griffe.DocstringSectionKind.parameters: "Takes:",
+    griffe.DocstringSectionKind.attributes: "Attributes:",
+    griffe.DocstringSectionKind.returns: "Returns:",
+    griffe.DocstringSectionKind.yields: "Yields:",
+    griffe.DocstringSectionKind.raises: "Raises:",
+}
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").strip().partition("\n\n")[0].split())
+
+
+_loaded: dict[str, Any] = {}
+
+
+def _load(module: str) -> Any:
+    if module not in _loaded:
+        source = Path(str(inspect.getsourcefile(importlib.import_module(module))))
+        _loaded[module] = griffe.visit(module, filepath=source, code=source.read_text())
+    return _loaded[module]
+
+
+if __name__ == "__main__":
+    text = generate()
+    if "--check" in sys.argv:
+        sys.exit(PAGE.read_text() != text and "docs/api.md is not what the code says: make api")
+    PAGE.write_text(text)
