@@ -154,11 +154,12 @@ class Draft:
             self._directory, self._there = self._root.open_nearest(self._parent, self._turn)
             try:
                 self.fd, self._temporary = _open_new(self._directory, self._root)
-            except FileNotFoundError:
-                os.close(self._directory)  # which somebody deleted meanwhile
-            except BaseException:
+            except OSError as error:
+                # In a directory that was deleted meanwhile, ext4 says EPERM.
+                gone = error.errno == errno.ENOENT or not os.fstat(self._directory).st_nlink
                 os.close(self._directory)
-                raise
+                if not gone:
+                    raise
             else:
                 return
         raise _restless()
