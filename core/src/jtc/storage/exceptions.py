@@ -89,7 +89,8 @@ class StorageException(Exception):
 
     def __str__(self) -> str:
         text = self.message or type(self).__name__
-        if self.path is not None and not text.endswith((self.path, repr(self.path))):
+        # A driver of somebody else's may have written the path into its message already.
+        if self.path is not None and not text.endswith((f": {self.path}", f": {self.path!r}")):
             text = f"{text}: {self.path!r}"
         context = []
         if self.disk is not None:
