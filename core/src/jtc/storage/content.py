@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import io
 import tempfile
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
@@ -110,7 +111,12 @@ def driver_content(content: Content) -> DriverContent:
 
 def raised_by_source(content: object, error: BaseException) -> bool:
     """Tell whether an error came out of the caller's content, and so is not the storage's."""
-    return isinstance(content, (SourceFile, SourceIterator)) and content.failure is error
+    if not isinstance(content, (SourceFile, SourceIterator)) or content.failure is None:
+        return False
+    failure = content.failure
+    # asyncio hands on a thread's TimeoutError as a copy, every other error as it is.
+    copied = type(failure) is type(error) is TimeoutError and failure.args == error.args
+    return copied or failure is error
 
 
 async def peek(content: DriverContent, size: int) -> tuple[bytes, DriverContent]:
@@ -159,21 +165,36 @@ class SourceFile(io.RawIOBase):
         """Return True."""
         return True
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, or all where it is below 0; none at the end."""
-        if size < 0:
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most `size` bytes, or all where it is None or below 0; none at the end.
+
+        Raises:
+            ValueError: The file is closed: what was given up must not look like what has ended.
+
+        """
+        if self.closed:
+            raise ValueError("The content is closed")
+        if size is None or size < 0:
             return self.readall()
-        try:
-            if self.head:
-                chunk, self.head = self.head[:size], self.head[size:]
-            else:
-                chunk = _checked_chunk(self._source(size))
-        except BaseException as error:
-            self.failure = error
-            raise
+        if size == 0:
+            return b""  # not the end, so nothing that `watch` may take for it
+        chunk = self.head or self._read_source(size)
+        # What reads more than it was asked for keeps the rest for the next time.
+        chunk, self.head = chunk[:size], chunk[size:]
         if self.watch is not None:
             self.watch(chunk)
         return chunk
+
+    def _read_source(self, size: int) -> bytes:
+        try:
+            return _checked_chunk(self._source(size))
+        except StopIteration as error:
+            # A future cannot carry it: the task that waits for this thread would wait for ever.
+            self.failure = RuntimeError("The content's read() raised StopIteration")
+            raise self.failure from error
+        except BaseException as error:
+            self.failure = error
+            raise
 
     def close(self) -> None:
         """Close what was opened here for reading, and nothing of the caller's."""
@@ -249,22 +270,37 @@ class _PathReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._reading = False
         self._done = False
 
     def read(self, size: int) -> bytes:
-        if self._done:
-            return b""
-        if self._file is None:
-            self._file = self._path.open("rb", buffering=0)
-        chunk = self._file.read(size)
-        if not chunk:
-            self.close()
+        with self._lock:
+            if self._done:
+                return b""
+            self._reading = True
+        chunk = b""
+        try:
+            if self._file is None:
+                self._file = self._path.open("rb", buffering=0)
+            chunk = self._file.read(size)
+        finally:
+            with self._lock:
+                self._reading = False
+                self._done = self._done or not chunk
+                if self._done and self._file is not None:
+                    self._file.close()
         return chunk
 
     def close(self) -> None:
-        self._done = True
-        if self._file is not None:
-            self._file.close()
+        """Close the file; where a thread still reads, leave it to that one.
+
+        Closing it under the thread would let it read from whatever gets the same descriptor.
+        """
+        with self._lock:
+            self._done = True
+            if self._file is not None and not self._reading:
+                self._file.close()
 
 
 def _checked_chunk(chunk: object) -> bytes:
@@ -273,6 +309,9 @@ def _checked_chunk(chunk: object) -> bytes:
     if isinstance(chunk, (bytearray, memoryview)):
         return bytes(chunk)
     hint = "; open the file in binary mode" if isinstance(chunk, str) else ""
+    if inspect.iscoroutine(chunk):
+        chunk.close()  # nobody can wait for it here
+        hint = "; declare an async read() with 'async def'"
     raise TypeError(f"Content yields bytes, not {type(chunk).__name__}{hint}")
 
 
@@ -291,6 +330,22 @@ class Spool:
         if isinstance(content, bytes):
             return content
         self._file = spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115
+        try:
+            await self._fill(content, spool)
+        except BaseException:
+            spool.close()  # __aexit__ is not called when this raises
+            raise
+        if spool.tell() <= _SPOOL_MEMORY:
+            spool.seek(0)
+            return spool.read()
+        spool.seek(0)
+        return cast("BinaryIO", spool)
+
+    async def _fill(
+        self,
+        content: BinaryIO | AsyncIterator[bytes],
+        spool: tempfile.SpooledTemporaryFile[bytes],
+    ) -> None:
         if isinstance(content, AsyncIterator):
             async for chunk in content:
                 # Beyond the memory a write may block: only then is a thread worth its hop.
@@ -300,11 +355,6 @@ class Spool:
                     spool.write(chunk)
         else:
             await asyncio.to_thread(_copy, content, spool)
-        if spool.tell() <= _SPOOL_MEMORY:
-            spool.seek(0)
-            return spool.read()
-        spool.seek(0)
-        return cast("BinaryIO", spool)
 
     async def __aexit__(self, *exc_info: object) -> None:
         if self._file is not None:

@@ -36,7 +36,7 @@ def watched_content(path: str, content: Content, options: Mapping[str, Any]) -> 
 
     """
     source = driver_content(content)
-    watch = _watch(path, options)
+    watch = _watch(path, options, len(source) if isinstance(source, bytes) else None)
     if watch is None:
         return source
     if isinstance(source, bytes):
@@ -85,7 +85,9 @@ def carried_options(honoured: frozenset[str], info: FileInfo) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact is not None and name in honoured}
 
 
-def _watch(path: str, options: Mapping[str, Any]) -> Callable[[bytes], None] | None:
+def _watch(
+    path: str, options: Mapping[str, Any], length: int | None
+) -> Callable[[bytes], None] | None:
     size, most = options.get("size"), options.get("max_size")
     types, progress = options.get("allowed_types"), options.get("progress")
     if size is None and most is None and types is None and progress is None:
@@ -105,11 +107,12 @@ def _watch(path: str, options: Mapping[str, Any]) -> Callable[[bytes], None] | N
             raise IntegrityException(f"The content has not the {size} bytes that were announced")
         if head is not None:
             head += chunk[: SNIFF_BYTES - len(head)]
-            if not chunk or len(head) >= SNIFF_BYTES:
+            # A driver that was told the size may never ask for the empty chunk at the end.
+            if not chunk or len(head) >= SNIFF_BYTES or done == size:
                 _check_type(judge_type(path, head), types)
                 head = None
         if progress is not None and chunk:
-            progress(done, size)
+            progress(done, length if size is None else size)
 
     return watch
 
