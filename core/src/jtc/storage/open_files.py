@@ -83,21 +83,30 @@ class ReadableFile:
         """
         taken = []
         wanted = self.info.size if size < 0 else size
-        while wanted > 0 and await self._fill():
-            piece, self._buffer = self._buffer[:wanted], self._buffer[wanted:]
-            self._position += len(piece)
-            wanted -= len(piece)
-            taken.append(piece)
+        start = self._position
+        try:
+            while wanted > 0 and await self._fill():
+                piece = self._take(wanted)
+                wanted -= len(piece)
+                taken.append(piece)
+        except BaseException:
+            await self._go_back(start)
+            raise
         return b"".join(taken)
 
     async def readline(self) -> bytes:
-        """Return the next line with its line break; nothing at the end."""
+        """Return the next line with its break; nothing at the end. It raises as `read` does."""
         taken = []
-        while await self._fill():
-            end = self._buffer.find(b"\n") + 1
-            taken.append(await self.read(end or len(self._buffer)))
-            if end:
-                break
+        start = self._position
+        try:
+            while await self._fill():
+                end = self._buffer.find(b"\n") + 1
+                taken.append(self._take(end or len(self._buffer)))
+                if end:
+                    break
+        except BaseException:
+            await self._go_back(start)
+            raise
         return b"".join(taken)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -112,12 +121,15 @@ class ReadableFile:
             whence: `io.SEEK_SET`, `io.SEEK_CUR` or `io.SEEK_END`.
 
         Raises:
-            ValueError: The place lies before the file's beginning, or the file is closed.
+            ValueError: The place lies before the file's beginning, `whence` is none of these, or
+                the file is closed.
 
         """
         self._check_open()
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.info.size}[whence]
-        target = base + offset
+        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.info.size}
+        if whence not in bases:
+            raise ValueError(f"A place is told from SEEK_SET, SEEK_CUR or SEEK_END, not {whence!r}")
+        target = bases[whence] + offset
         if target < 0:
             raise ValueError("A file has no place before its beginning")
         if target != self._position:
@@ -135,6 +147,19 @@ class ReadableFile:
         await self._let_go()
 
     abort = close
+
+    async def _go_back(self, position: int) -> None:
+        """After a failure or a cancellation: read again from where that read began.
+
+        The stream has ended with it, and going on would take that for the end of the file.
+        """
+        self._position = position
+        await self._let_go()
+
+    def _take(self, size: int) -> bytes:
+        piece, self._buffer = self._buffer[:size], self._buffer[size:]
+        self._position += len(piece)
+        return piece
 
     async def _fill(self) -> bool:
         """Have something in the buffer; False at the end."""
@@ -173,6 +198,7 @@ class WritableFile:
         self._pending_bytes = 0
         self._position = 0
         self._ended = False
+        self._aborted = False
         self._changed = asyncio.Event()
         self._drained = asyncio.Event()
         self._task = asyncio.ensure_future(put(self._chunks()))
@@ -182,13 +208,15 @@ class WritableFile:
         """Take bytes, waiting while the storage is behind; return how many.
 
         Raises:
+            TypeError: It is no bytes.
             ValueError: The file is closed.
             StorageException: The storage failed; the file as it was before is still there.
 
         """
         if self._ended:
             raise ValueError("The file is closed")
-        chunk = bytes(data)
+        # Not bytes(data) for all: bytes(3) are three zeros.
+        chunk = data if type(data) is bytes else bytes(memoryview(data))
         self._pending.append(chunk)
         self._pending_bytes += len(chunk)
         self._position += len(chunk)
@@ -217,7 +245,7 @@ class WritableFile:
 
     async def abort(self) -> None:
         """Forget what was written; the file as it was before stays."""
-        self._ended = True
+        self._ended = self._aborted = True
         self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
@@ -230,6 +258,9 @@ class WritableFile:
                 self._pending_bytes -= len(chunk)
                 self._drained.set()
                 yield chunk
+            if self._aborted:
+                # A driver that reads in a task of its own must not take this for the end.
+                raise RuntimeError("The file was given up")
             if self._ended:
                 return
             self._changed.clear()

@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE, ReadStream
+from jtc.storage.exceptions import PreconditionFailedException
 from jtc.storage.files import FileInfo
 from jtc.storage.ranges import resolve_range
 
@@ -99,8 +100,12 @@ class ByteStream:
     async def aclose(self) -> None:
         """Let go of the file. Does nothing the second time."""
         stream, self._stream = self._stream, None
-        if stream is not None:
+        if stream is None:
+            return
+        try:
             await stream.aclose()
+        except Exception as error:
+            self._fail(error)
 
     def __del__(self) -> None:
         stream = getattr(self, "_stream", None)
@@ -132,6 +137,8 @@ async def open_read(
         )
     content = await resolved.driver.get(path)
     info = await derived_stat(resolved, path)
+    if if_match is not None and info.etag != if_match:
+        raise PreconditionFailedException("The file is another version by now")
     info.size = len(content)
     first, last = resolve_range(start, end, len(content))
     return ReadStream(info, _slices(content, first, last, chunk_size))
