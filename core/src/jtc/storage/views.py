@@ -59,6 +59,15 @@ class ViewResolver:
         return view
 
 
+def beneath_views(driver: StorageDriver, path: str) -> tuple[StorageDriver, str]:
+    """Return the driver beneath all views, and the path under which it knows a view's file."""
+    while isinstance(driver, (ReadOnlyView, ScopedView)):
+        if isinstance(driver, ScopedView):
+            path = f"{driver.directory}/{path}"
+        driver = driver.inner
+    return driver, path
+
+
 class ReadOnlyView:
     """Everything that reads, and nothing that writes.
 
@@ -118,7 +127,7 @@ class ScopedView:
             "copy_file": resolved.capabilities.copy_options,
             "move_file": resolved.capabilities.move_options,
         }
-        self._directory = prefix
+        self.directory = prefix
         self._prefix = f"{prefix}/"
         # Each of these methods is called only where `withheld` leaves the ability.
         self._in: Any = resolved.driver
@@ -127,7 +136,7 @@ class ScopedView:
         return check_path(self._prefix + path)
 
     def _within(self, path: str) -> str:
-        return path.removeprefix(self._prefix)
+        return "" if path == self.directory else path.removeprefix(self._prefix)
 
     def _inform(self, info: FileInfo) -> FileInfo:
         return dataclasses.replace(info, path=self._within(info.path))
@@ -222,7 +231,7 @@ class ScopedView:
     ) -> AsyncIterator[Entry]:
         """Yield what is below a directory."""
         entries = self._in.list_entries(
-            self._full(prefix) if prefix else self._directory,
+            self._full(prefix) if prefix else self.directory,
             recursive=recursive,
             start_after=None if start_after is None else self._prefix + start_after,
         )

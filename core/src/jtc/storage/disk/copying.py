@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jtc.storage.content import driver_content
+from jtc.storage.content import raised_by_source
 from jtc.storage.disk.base import DiskBase
-from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    PreconditionFailedException,
+    reraise,
+)
 from jtc.storage.options import copy_options
 from jtc.storage.paths import check_path
-from jtc.storage.storing import carried_options, store
+from jtc.storage.storing import carried_options, store, watched_content
 from jtc.storage.streams import derived_stat, open_read
+from jtc.storage.views import beneath_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,19 +95,28 @@ class Copying(DiskBase):
             target.check_writable()
             if operation == "move":
                 source.check_writable()
-            if source.driver is not target.driver:
-                await _stream(operation, source, source_path, target, target_path, given)
+            if _is_same(source, source_path, target, target_path):
+                await _stay(operation, source, source_path, given)
+            elif source.driver is not target.driver:
+                await _stream(
+                    operation, source, source_path, target, target_path, given, target_disk.name
+                )
                 if operation == "move":
                     await source.driver.delete(source_path)
-            elif source_path == target_path:
-                await _stay(operation, source, source_path, given)
             elif operation == "move":
-                await _move(source, source_path, target_path, given)
+                await _move(source, source_path, target_path, given, self.name)
             else:
-                await _copy(operation, source, source_path, target_path, given)
+                await _copy(operation, source, source_path, target_path, given, self.name)
         except Exception as error:
             self._fail(error, operation, src)
         return target_path
+
+
+def _is_same(source: ResolvedDriver, src: str, target: ResolvedDriver, dst: str) -> bool:
+    """Tell whether both are one file, also where two views of a disk show it."""
+    source_driver, source_path = beneath_views(source.driver, src)
+    target_driver, target_path = beneath_views(target.driver, dst)
+    return source_driver is target_driver and source_path == target_path
 
 
 async def _stay(
@@ -122,25 +136,32 @@ async def _stay(
         raise FileNotFoundException("File not found", path=path)
 
 
-async def _move(resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any]) -> None:
+async def _move(
+    resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any], disk: str
+) -> None:
     honoured = resolved.capabilities.move_options
     if resolved.move is not None and _asked(given) <= honoured:
         options = copy_options(given, honoured, driver=resolved.name, method="move")
         await resolved.move.move_file(src, dst, options)
         return
-    await _copy("move", resolved, src, dst, given)
+    await _copy("move", resolved, src, dst, given, disk)
     await resolved.driver.delete(src)
 
 
 async def _copy(
-    operation: str, resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any]
+    operation: str,
+    resolved: ResolvedDriver,
+    src: str,
+    dst: str,
+    given: Mapping[str, Any],
+    disk: str,
 ) -> None:
     honoured = resolved.capabilities.copy_options
     if resolved.copy is not None and _asked(given) <= honoured:
         options = copy_options(given, honoured, driver=resolved.name, method=operation)
         await resolved.copy.copy_file(src, dst, options)
         return
-    await _stream(operation, resolved, src, resolved, dst, given)
+    await _stream(operation, resolved, src, resolved, dst, given, disk)
 
 
 async def _stream(
@@ -150,8 +171,9 @@ async def _stream(
     target: ResolvedDriver,
     dst: str,
     given: Mapping[str, Any],
+    target_disk: str,
 ) -> None:
-    """Copy by reading and writing."""
+    """Copy by reading and writing. What fails at the target says the target's path and disk."""
     honoured = target.capabilities.put_options
     # Only a source with streams can promise to read the very version it was asked for.
     versions = frozenset({"if_source_match"} if source.reading is not None else ())
@@ -162,7 +184,13 @@ async def _stream(
         options = carried_options(honoured, stream.info) | asked
         # A short body must not become a whole file.
         options["size"] = stream.info.size
-        await store(target, dst, driver_content(stream), options)
+        content = watched_content(dst, stream, options)
+        try:
+            await store(target, dst, content, options)
+        except Exception as error:
+            if raised_by_source(content, error):
+                raise
+            reraise(error, operation=operation, path=dst, disk=target_disk)
     finally:
         await stream.aclose()
 
