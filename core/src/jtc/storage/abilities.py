@@ -42,7 +42,7 @@ __all__ = ["Capabilities", "ResolvedDriver", "resolve"]
 T = TypeVar("T")
 
 _WRITING_ABILITIES = frozenset(
-    {"directories", "move", "temporary_uploads", "upload_forms", "visibility", "writing"}
+    {"directories", "move", "temporary_uploads", "upload_forms", "writing"}
 )
 _NO_OPTIONS: Mapping[str, frozenset[str]] = {}
 
@@ -204,7 +204,7 @@ def _accepts(function: Callable[..., Any], protocol: type, name: str, *, bound: 
     positional, keywords = _call(protocol, name)
     try:
         signature = inspect.signature(function)
-    except ValueError:
+    except (TypeError, ValueError):
         # A builtin without a signature (dict.copy before Python 3.13) is none of ours.
         return False
     try:

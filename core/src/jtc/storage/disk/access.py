@@ -53,6 +53,7 @@ class Access(DiskBase):
             checked = check_path(path)
             wanted = Visibility(visibility)
             resolved = self._resolved()
+            resolved.check_writable()
             await resolved.need(resolved.visibility, "visibility").set_visibility(checked, wanted)
         except Exception as error:
             self._fail(error, "set_visibility", path)

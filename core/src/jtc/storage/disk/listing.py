@@ -177,7 +177,9 @@ def _key(entry: str | Entry | None) -> str | None:
             return f"{path}/"
         case str():
             return check_path(entry.removesuffix("/")) + ("/" if entry.endswith("/") else "")
-    return None
+        case None:
+            return None
+    raise TypeError(f"start_after is an entry or a path, not {type(entry).__name__}")
 
 
 async def _delete_below(resolved: ResolvedDriver, path: str) -> None:

@@ -119,7 +119,7 @@ class Reading(WholeFiles):
 
         try:
             check_path(path)
-            self._resolved()
+            self._resolved().check_writable()
         except Exception as error:
             self._fail(error, "open", path)
         return WritableFile(put)

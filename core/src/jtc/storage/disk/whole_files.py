@@ -187,7 +187,10 @@ class WholeFiles(DiskBase):
 
         """
         try:
+            if isinstance(paths, str):
+                raise TypeError("delete_many() takes an iterable of paths, not one path")
             resolved = self._resolved()
+            resolved.check_writable()
             outcome: dict[str, bool | StorageException] = {}
             asked: dict[str, str] = {}
             for path in paths:
@@ -259,11 +262,11 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     options: dict[str, Any]
     try:
         info = await derived_stat(resolved, path)
+        old = await resolved.driver.get(path)
     except FileNotFoundError:
         options = {"overwrite": False} if "overwrite" in honoured else {}
         await store(resolved, path, added, options)
         return
-    old = await resolved.driver.get(path)
     options = carried_options(honoured, info)
     if "if_match" in honoured:
         options["if_match"] = info.etag
