@@ -116,7 +116,7 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
         raise _error(f"{DEFAULT!r} is no disk's own name: it means the default disk", DEFAULT)
     disks = {str(name): DiskConfig.parse(str(name), table) for name, table in tables.items()}
     default = source.get("default")
-    if default is not None and default not in disks:
+    if default is not None and not (isinstance(default, str) and default in disks):
         raise _error(f"The default disk is {default!r}, but there are only: {_names(disks)}")
     return StorageConfig(default, disks)
 
@@ -173,6 +173,8 @@ def _variable(match: re.Match[str], disk: str, key: str, environ: Mapping[str, s
     name, default = match["name"], match["default"]
     if match["rest"] or not _NAME.fullmatch(name):
         raise _error(f"The option {key!r} has a ${{...}} that names no variable", disk)
+    if "${" in (default or ""):
+        raise _error(f"The option {key!r} has a ${{...}} within the default of another", disk)
     value = environ.get(name)
     if default is not None:
         return value or default  # as in a shell, an empty value counts as none

@@ -90,12 +90,21 @@ class StorageManager(DiskOperations):
         return manager
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} disks={self.disks()}>"
+        try:
+            disks = self.disks()
+        except StorageConfigException:
+            return f"<{type(self).__name__}, whose configuration cannot be read>"
+        return f"<{type(self).__name__} disks={disks}>"
 
     @property
     def name(self) -> str:
         """The name of the default disk of this moment."""
-        return DEFAULT if DEFAULT in self._by_hand else self._default_name()
+        if DEFAULT in self._by_hand:
+            return DEFAULT
+        try:
+            return self._default_name()
+        except StorageConfigException:
+            return DEFAULT  # the configuration cannot be read: the next operation says so
 
     def disk(self, name: str | None = None) -> Disk:
         """Return a disk by its name; None and ``"default"`` mean the default one.
@@ -163,9 +172,10 @@ class StorageManager(DiskOperations):
 
         """
         name = "built"
-        resolved = self._from_config(name, DiskConfig.parse(name, config))
+        resolved = _named(name, lambda: self._from_config(name, DiskConfig.parse(name, config)))
         disk = BuiltDisk(name, self, lambda: resolved)
-        self._built.add(disk)
+        with self._lock:
+            self._built.add(disk)
         return disk
 
     def extend(self, driver: str, factory: Callable[..., StorageDriver]) -> None:
@@ -268,6 +278,10 @@ class StorageManager(DiskOperations):
 
     def _manager(self) -> StorageManager:
         return self
+
+    def _view(self, make: Callable[[ResolvedDriver], StorageDriver]) -> Disk:
+        # "default" for a name: which disk that is may change, and asking may fail.
+        return self.disk()._view(make)  # noqa: SLF001
 
     def _resolved(self) -> ResolvedDriver:
         by_hand = self._resolved_drivers.get(DEFAULT)

@@ -96,6 +96,13 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
         """Return a view that raises ReadOnlyException from everything that would write."""
         return self._view(ReadOnlyView)
 
+    # A late-bound view has no state of its own to copy, and a manager stands for a process.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
     def _view(self, make: Callable[[ResolvedDriver], StorageDriver]) -> Disk:
         return Disk(self.name, self._manager(), ViewResolver(self._resolved, make))
 
