@@ -1,0 +1,229 @@
+"""What the store, the SDK and the network report, said in the terms of `jtc.storage.exceptions`.
+
+Messages name the store's error code and never quote its text, which may hold keys and addresses.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    IntegrityException,
+    InvalidPathException,
+    PreconditionFailedException,
+    RejectedException,
+    StorageConfigException,
+    StorageException,
+    StorageFullException,
+    StoragePermissionException,
+    StorageTimeoutException,
+    StorageUnavailableException,
+    UnsupportedOperationException,
+)
+
+__all__ = [
+    "ConflictException",
+    "NoBucketException",
+    "RangeException",
+    "mapped",
+    "raise_mapped",
+    "refusal",
+]
+
+
+class RangeException(StorageException):
+    """The range begins past the file's end (HTTP 416)."""
+
+
+class NoBucketException(StorageConfigException):
+    """The bucket does not exist."""
+
+
+class ConflictException(StorageUnavailableException):
+    """Another conditional request was under way (HTTP 409); the same one may succeed later."""
+
+
+_REFUSED_CREDENTIALS = (
+    "The store refuses the credentials ({code}): check access_key and secret_key, or the "
+    "environment that they come from, and this machine's clock"
+)
+_NO_CREDENTIALS = (
+    "No credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass "
+    "access_key and secret_key, profile or credentials"
+)
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_BY_CODE: dict[str, tuple[type[StorageException], str]] = {
+    "NoSuchKey": (FileNotFoundException, "File not found"),
+    "NoSuchUpload": (StorageUnavailableException, "The upload was aborted by somebody else"),
+    "NoSuchBucket": (
+        NoBucketException,
+        "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket",
+    ),
+    "AccessDenied": (StoragePermissionException, "Access denied"),
+    "AllAccessDisabled": (StoragePermissionException, "Access denied"),
+    "AccountProblem": (StoragePermissionException, "The account may not do this"),
+    "InvalidAccessKeyId": (StoragePermissionException, _REFUSED_CREDENTIALS),
+    "SignatureDoesNotMatch": (StoragePermissionException, _REFUSED_CREDENTIALS),
+    "ExpiredToken": (StoragePermissionException, _REFUSED_CREDENTIALS),
+    "InvalidToken": (StoragePermissionException, _REFUSED_CREDENTIALS),
+    "RequestTimeTooSkewed": (StoragePermissionException, _REFUSED_CREDENTIALS),
+    "AuthorizationHeaderMalformed": (
+        StorageConfigException,
+        "The store refuses the signature's form: check the option region",
+    ),
+    "PermanentRedirect": (
+        StorageConfigException,
+        "The bucket is in another region or at another endpoint: check region and endpoint_url",
+    ),
+    "IllegalLocationConstraintException": (
+        StorageConfigException,
+        "The bucket is in another region: check the option region",
+    ),
+    "AccessControlListNotSupported": (
+        UnsupportedOperationException,
+        "The bucket has no ACLs: use its policy, and disable = ['visibility'] for the disk",
+    ),
+    "NotImplemented": (UnsupportedOperationException, "The store cannot do this"),
+    "MethodNotAllowed": (UnsupportedOperationException, "The store cannot do this"),
+    "MissingContentMD5": (UnsupportedOperationException, "The store cannot do this"),
+    "PreconditionFailed": (PreconditionFailedException, "The file is another version"),
+    "ConditionalRequestConflict": (ConflictException, "Another write to this file is under way"),
+    "OperationAborted": (ConflictException, "Another write to this file is under way"),
+    "InvalidRange": (RangeException, "The range begins past the file's end"),
+    "BadDigest": (IntegrityException, "The content changed on its way to the store"),
+    "InvalidDigest": (IntegrityException, "The content changed on its way to the store"),
+    "XAmzContentSHA256Mismatch": (
+        IntegrityException,
+        "The content changed on its way to the store",
+    ),
+    "XAmzContentChecksumMismatch": (
+        IntegrityException,
+        "The content changed on its way to the store",
+    ),
+    "IncompleteBody": (StorageUnavailableException, "The connection broke off"),
+    "RequestTimeout": (StorageTimeoutException, "The store waited too long for the content"),
+    "KeyTooLongError": (InvalidPathException, "The path is too long for this store"),
+    "InvalidObjectState": (
+        StoragePermissionException,
+        "The file is archived: restore it before it can be read",
+    ),
+    "QuotaExceeded": (StorageFullException, "The store has no room left"),
+    "XMinioStorageFull": (StorageFullException, "The store has no room left"),
+    "InsufficientStorage": (StorageFullException, "The store has no room left"),
+}
+_REASONS = {
+    "EntityTooLarge": ("The content is larger than the store takes", "size"),
+    "MaxMessageLengthExceeded": ("The content is larger than the store takes", "size"),
+    "MetadataTooLarge": ("The metadata is larger than the store takes (2 KB on AWS)", "metadata"),
+}
+# A HEAD's error has no body, and so no code.
+_BY_STATUS: dict[int, str] = {
+    401: "AccessDenied",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    405: "MethodNotAllowed",
+    409: "OperationAborted",
+    412: "PreconditionFailed",
+    416: "InvalidRange",
+    501: "NotImplemented",
+    507: "InsufficientStorage",
+}
+_UNAVAILABLE_CODES = frozenset(
+    {"SlowDown", "ServiceUnavailable", "InternalError", "RequestLimitExceeded", "Throttling"}
+)
+
+
+def refusal(code: str, status: int, bucket: str) -> StorageException:
+    """Return the exception for an error code of the store.
+
+    Args:
+        code: Such as ``"NoSuchKey"``; a bare number or nothing where the answer had no body.
+        status: The HTTP status.
+        bucket: The bucket's name, for the message.
+
+    """
+    if code not in _BY_CODE and code not in _REASONS:
+        if code in _UNAVAILABLE_CODES or status in (429, 500, 502, 503, 504):
+            return StorageUnavailableException(
+                f"The store is unavailable (HTTP {status or '?'} {code})"
+            )
+        if code.isdigit() or not code:
+            code = _BY_STATUS.get(status, code)
+    if code in _REASONS:
+        message, reason = _REASONS[code]
+        return RejectedException(message, reason=reason)
+    if code in _BY_CODE:
+        cls, message = _BY_CODE[code]
+        return cls(message.format(code=code, bucket=bucket))
+    return StorageException(f"The store refused the request (HTTP {status or '?'} {code})")
+
+
+def mapped(error: Exception, bucket: str) -> Exception:
+    """Say an error of the SDK or the network in our terms.
+
+    Args:
+        error: Whatever a request raised.
+        bucket: The bucket's name, for messages.
+
+    Returns:
+        A new exception to be raised ``from error``; or the error itself, where it is ours, the
+        system's or a fault in a program.
+
+    """
+    if isinstance(error, StorageException):
+        return error
+    response = getattr(error, "response", None)
+    if isinstance(response, dict) and isinstance(response.get("Error"), dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return refusal(str(response["Error"].get("Code", "")), status, bucket)
+    # Whoever has not imported a library got no error from it.
+    botocore: Any = sys.modules.get("botocore.exceptions")
+    aiohttp: Any = sys.modules.get("aiohttp")
+    if botocore is not None and isinstance(error, botocore.BotoCoreError):
+        return _of_botocore(error, botocore)
+    if aiohttp is not None and isinstance(error, aiohttp.ClientError):
+        return _of_network(error)
+    return error
+
+
+def raise_mapped(error: Exception, bucket: str) -> NoReturn:
+    """Raise what `mapped` returns, caused by the error."""
+    ours = mapped(error, bucket)
+    if ours is error:
+        raise error
+    raise ours from error
+
+
+def _of_botocore(error: Exception, botocore: Any) -> StorageException:
+    if isinstance(error, (botocore.NoCredentialsError, botocore.TokenRetrievalError)):
+        return StorageConfigException(_NO_CREDENTIALS)
+    if isinstance(error, (botocore.PartialCredentialsError, botocore.CredentialRetrievalError)):
+        return StorageConfigException(
+            f"The credentials could not be loaded ({type(error).__name__})"
+        )
+    if isinstance(error, (botocore.ConnectTimeoutError, botocore.ReadTimeoutError)):
+        return StorageTimeoutException("The store did not answer in time")
+    if isinstance(error, botocore.ProxyConnectionError):
+        return StorageUnavailableException("The proxy cannot be reached")
+    if isinstance(error, botocore.SSLError):
+        return StorageUnavailableException(
+            "No secure connection to the store: check its certificate", retryable=False
+        )
+    if isinstance(error, (botocore.HTTPClientError, botocore.EndpointConnectionError)):
+        return StorageUnavailableException("The store cannot be reached")
+    if isinstance(error, botocore.ResponseParserError):
+        return StorageUnavailableException("The store's answer cannot be understood")
+    if isinstance(error, (botocore.ParamValidationError, botocore.ValidationError)):
+        return StorageConfigException(
+            f"The SDK refuses the request ({type(error).__name__}): check the driver's options"
+        )
+    return StorageException(f"The SDK failed ({type(error).__name__})")
+
+
+def _of_network(error: Exception) -> StorageException:
+    if isinstance(error, TimeoutError):
+        return StorageTimeoutException("The store did not answer in time")
+    return StorageUnavailableException("The connection to the store broke off")

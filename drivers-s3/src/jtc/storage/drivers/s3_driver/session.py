@@ -1,0 +1,193 @@
+"""How a client of the SDK is made and let go of. The SDK itself is imported at first use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jtc.storage.exceptions import StorageConfigException
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from jtc.storage.drivers.s3_driver.settings import CredentialsSource, Settings
+
+__all__ = ["ClientContext", "discard_client"]
+
+# Without a word about their end, credentials are asked for again after so many seconds.
+_CREDENTIALS_LIFE = 300.0
+# So many seconds before their end, credentials are renewed: a request must outlive them.
+_CREDENTIALS_MARGIN = 60.0
+
+_import_lock = threading.Lock()
+
+
+class ClientContext:
+    """A new S3 client of the SDK, as a context.
+
+    Args:
+        settings: Whose options it follows.
+        endpoint_url: Which host it speaks to, or signs for; None is AWS.
+
+    """
+
+    def __init__(self, settings: Settings, endpoint_url: str | None) -> None:
+        self._settings = settings
+        self._endpoint_url = endpoint_url
+        self._context: AbstractAsyncContextManager[Any] | None = None
+
+    async def __aenter__(self) -> Any:
+        """Return a client.
+
+        Raises:
+            StorageConfigException: aioboto3 is not installed, or there is no such profile.
+
+        """
+        # The first time, a second of work that must not stop the event loop.
+        loader = await asyncio.to_thread(_model_loader)
+        self._context = _client(self._settings, self._endpoint_url, loader)
+        return await self._context.__aenter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._context is not None:
+            await self._context.__aexit__(None, None, None)
+
+
+@functools.cache
+def _loader() -> Any:
+    import aioboto3  # noqa: F401, PLC0415 - 0.7 s, so at first use
+    from botocore.loaders import Loader  # noqa: PLC0415
+
+    loader = Loader()
+    # It remembers them: reading S3's model takes 0.1 s, and each event loop makes a client.
+    loader.load_service_model("s3", "service-2")
+    loader.load_service_model("s3", "endpoint-rule-set-1")
+    return loader
+
+
+def _model_loader() -> Any:
+    try:
+        # Threads that import one module at the same time may see it half done.
+        with _import_lock:
+            return _loader()
+    except ImportError as error:
+        raise StorageConfigException(
+            f"The s3 driver needs {error.name or 'aioboto3'}: pip install 'jtc-storage[s3]'"
+        ) from error
+
+
+def _client(
+    settings: Settings, endpoint_url: str | None, loader: Any
+) -> AbstractAsyncContextManager[Any]:
+    import aioboto3  # noqa: PLC0415
+    import aiobotocore.session  # noqa: PLC0415
+    from aiobotocore.config import AioConfig  # noqa: PLC0415
+    from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
+
+    config = AioConfig(
+        # Presigned addresses would otherwise still use version 2 with some endpoints.
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if settings.path_style else "virtual"},
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
+        max_pool_connections=settings.max_connections,
+        # We send and check CRC-32 ourselves, in headers; the SDK's trailers break some stores.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    inner: Any = aiobotocore.session.get_session()
+    inner.register_component("data_loader", loader)
+    if settings.credentials is not None:
+        # Where AioSession.get_credentials() looks before it asks its chain of providers.
+        inner._credentials = _RenewedCredentials(settings.credentials)  # noqa: SLF001
+    try:
+        session = aioboto3.Session(
+            aws_access_key_id=settings.access_key,
+            aws_secret_access_key=settings.secret_key,
+            aws_session_token=settings.session_token,
+            region_name=settings.region,
+            botocore_session=inner,
+            profile_name=settings.profile,
+        )
+    except ProfileNotFound as error:
+        raise StorageConfigException(
+            f"There is no profile {settings.profile!r} in the AWS configuration"
+        ) from error
+    context: AbstractAsyncContextManager[Any] = session.client(
+        "s3", endpoint_url=endpoint_url, config=config
+    )
+    return context
+
+
+def discard_client(client: Any) -> None:
+    """Let go of a client's connections where its event loop does not run any more.
+
+    aiohttp has no means for that: its own ``close`` needs the loop.
+    """
+    for session in client._endpoint.http_session._sessions.values():  # noqa: SLF001
+        connector = session.connector
+        session.detach()
+        if connector is None:
+            continue
+        pooled = [held[0] for pool in connector._conns.values() for held in pool]  # noqa: SLF001
+        transports = [protocol.transport for protocol in (*pooled, *connector._acquired)]  # noqa: SLF001
+        connector._close()  # noqa: SLF001
+        if connector._loop.is_closed():  # noqa: SLF001
+            for transport in transports:
+                _close_transport(transport)
+
+
+def _close_transport(transport: Any) -> None:
+    # The last step of asyncio's own transports, which they take in a callback of the loop.
+    while (inner := getattr(transport, "_ssl_protocol", None)) is not None:
+        transport = inner._transport  # noqa: SLF001
+    finish = getattr(transport, "_call_connection_lost", None)
+    if finish is not None:
+        # The protocol may try to tell its loop, which is closed; the socket is closed first or not.
+        with contextlib.suppress(RuntimeError):
+            finish(None)
+
+
+class _RenewedCredentials:
+    """Credentials from a user's function, as botocore's signer asks for them."""
+
+    method = "custom"
+
+    def __init__(self, source: CredentialsSource) -> None:
+        self._source = source
+        self._frozen: Any = None
+        self._renew_at = 0.0
+
+    async def get_frozen_credentials(self) -> Any:
+        if self._frozen is None or time.time() >= self._renew_at:
+            from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
+
+            given = await self._source()
+            self._frozen = ReadOnlyCredentials(
+                _part(given, "access_key"), _part(given, "secret_key"), _part(given, "token", "")
+            )
+            now = time.time()
+            ends = _part(given, "expires_at", None)
+            life = _CREDENTIALS_LIFE if ends is None else ends - now - _CREDENTIALS_MARGIN
+            self._renew_at = now + life
+        return self._frozen
+
+
+_MISSING = object()
+
+
+def _part(given: Any, name: str, default: Any = _MISSING) -> Any:
+    if isinstance(given, Mapping):
+        value = given.get(name, default)
+    else:
+        value = getattr(given, name, default)
+    if value is _MISSING:
+        raise StorageConfigException(f"What the option credentials returned has no {name!r}")
+    # An empty token is none: a signature would hold it.
+    return None if name == "token" and not value else value

