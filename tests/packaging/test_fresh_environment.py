@@ -1,0 +1,275 @@
+"""What a user gets: wheels installed by pip where nothing else is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Environment, Wheel
+
+ACME_IS_A_DISK = """
+import asyncio
+from jtc.storage import FileNotFoundException, Storage, UnsupportedOperationException
+
+assert Storage.drivers() == ["acme"], Storage.drivers()
+
+async def main():
+    disk = Storage.disk("acme")
+    assert await disk.put("docs/a.txt", b"hello world") == "docs/a.txt"
+    assert await disk.get("docs/a.txt") == b"hello world"
+    assert await disk.exists("docs/a.txt")
+    assert await disk.size("docs/a.txt") == 11
+
+    # What follows the driver does not know of: it is derived from the eight methods.
+    assert await disk.copy("docs/a.txt", "docs/b.txt") == "docs/b.txt"
+    assert await disk.get_text("docs/b.txt") == "hello world"
+    assert await disk.get_range("docs/a.txt", 6) == b"world"
+    assert await disk.get_range("docs/a.txt", -5, None) == b"world"
+    assert [chunk async for chunk in disk.stream("docs/a.txt", chunk_size=4)] == [
+        b"hell", b"o wo", b"rld"
+    ]
+    assert (await disk.stat("docs/a.txt")).size == 11
+    assert await disk.mime_type("docs/a.txt") == "text/plain"
+    await disk.move("docs/b.txt", "docs/c.txt")
+    assert await disk.missing("docs/b.txt")
+    async def chunks():
+        yield b"from "
+        yield b"afar"
+    await disk.put("docs/d.txt", chunks())
+    assert await disk.get("docs/d.txt") == b"from afar"
+    assert await disk.delete_many(["docs/c.txt", "gone"]) == {"docs/c.txt": True, "gone": False}
+
+    for refused in (
+        disk.files(),
+        disk.make_directory("a"),
+        disk.set_visibility("docs/a.txt", "public"),
+        disk.temporary_url("docs/a.txt", 60),
+        disk.put("docs/a.txt", b"", content_type="text/plain"),
+    ):
+        try:
+            await refused
+        except UnsupportedOperationException as error:
+            assert error.disk == "acme" and "acme" in error.message, error
+        else:
+            raise AssertionError("nothing refused")
+    assert await disk.get("docs/a.txt") == b"hello world"
+
+    assert await disk.delete("docs/a.txt") and not await disk.delete("docs/a.txt")
+    try:
+        await disk.get("docs/a.txt")
+    except FileNotFoundException as error:
+        assert isinstance(error.__cause__, FileNotFoundError) and error.path == "docs/a.txt"
+    else:
+        raise AssertionError("no error")
+
+    Storage.configure({"disks": {"files": {"driver": "acme", "database": "kept.db"}}})
+    await Storage.disk("files").put("a.txt", b"kept")
+    async with Storage.build({"driver": "acme", "database": "kept.db"}) as built:
+        assert await built.get("a.txt") == b"kept"
+
+asyncio.run(main())
+"""
+
+
+def test_a_third_partys_driver_is_a_disk_once_it_is_installed(
+    environment: Callable[..., Environment],
+) -> None:
+    installed = environment("jtc-storage", "jtc-storage-acme")
+    assert not {"jtc-storage-local", "jtc-storage-memory"} & installed.installed().keys()
+    installed.execute(ACME_IS_A_DISK)
+
+
+NOTHING_BUT_OURS = """
+import sys
+before = set(sys.modules)
+import jtc.storage
+loaded = {name for name in set(sys.modules) - before if name.partition(".")[0] != "jtc"}
+foreign = {name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names}
+assert not foreign, foreign
+drivers = {name for name in sys.modules if name.startswith("jtc.storage.drivers")}
+assert not drivers, drivers
+assert "jtc.storage.testing" not in sys.modules
+assert not [finder for finder in sys.meta_path if "importlib_metadata" in repr(finder)]
+jtc.storage.Storage.disk("local")
+jtc.storage.StorageManager.isolated({"disks": {"a": {"driver": "memory"}}}).disks()
+assert not {name for name in sys.modules if name.startswith("jtc.storage.drivers")}
+"""
+
+
+def test_importing_it_imports_no_driver_and_no_third_party(
+    environment: Callable[..., Environment],
+) -> None:
+    environment("jtc-storage[local,memory]", "jtc-storage-acme").execute(NOTHING_BUT_OURS)
+
+
+THE_WAY_OUT = """
+import asyncio
+from jtc.storage import Storage, StorageConfigException
+
+assert Storage.drivers() == []
+for name in ("local", "memory", "s3"):
+    try:
+        asyncio.run(Storage.disk(name).get("a.txt"))
+    except StorageConfigException as error:
+        assert f"pip install 'jtc-storage[{name}]'" in str(error), error
+    else:
+        raise AssertionError("no error")
+try:
+    asyncio.run(Storage.get("a.txt"))
+except StorageConfigException as error:
+    assert "pip install 'jtc-storage[local]'" in str(error), error
+else:
+    raise AssertionError("no error")
+"""
+
+
+def test_the_core_alone_says_how_to_install_a_driver(
+    environment: Callable[..., Environment],
+) -> None:
+    environment("jtc-storage").execute(THE_WAY_OUT)
+
+
+TWO_DISKS = """
+import asyncio, pathlib
+from jtc.storage import Storage
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+
+assert {"local", "memory"} <= set(Storage.drivers())
+root = pathlib.Path("files")
+Storage.configure({
+    "default": "here",
+    "disks": {"here": {"driver": "local", "root": str(root)}, "there": {"driver": "memory"}},
+})
+
+async def main():
+    await Storage.put("a.txt", "one")
+    assert (root / "a.txt").read_text() == "one"
+    await Storage.copy("a.txt", "b.txt", to="there")
+    assert await Storage.disk("there").files() == ["b.txt"]
+    Storage.driver_as(LocalDriver)
+    assert Storage.disk("there").driver_as(MemoryDriver).count() == 1
+    await Storage.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_an_extra_brings_its_driver_in_the_cores_version(
+    environment: Callable[..., Environment],
+) -> None:
+    installed = environment("jtc-storage[local,memory]", "jtc-storage-acme")
+    versions = installed.installed()
+    for name in ("jtc-storage-local", "jtc-storage-memory"):
+        assert versions[name] == versions["jtc-storage"]
+    assert "jtc-storage-s3" not in versions
+    installed.execute(TWO_DISKS)
+
+
+S3_COSTS_NOTHING_YET = """
+import sys
+from jtc.storage import Storage
+from jtc.storage.drivers.s3_driver import S3Driver
+
+S3Driver(bucket="media", region="eu-central-1", access_key="a", secret_key="b")
+Storage.configure({"default": "media", "disks": {"media": {"driver": "s3", "bucket": "media"}}})
+assert not {"aioboto3", "aiobotocore", "botocore", "aiohttp"} & set(sys.modules)
+"""
+
+
+def test_the_s3_driver_is_imported_and_made_without_its_sdk(
+    wheels: dict[str, Wheel], new_environment: Environment
+) -> None:
+    new_environment.install("--no-deps", wheels["jtc-storage"].file, wheels["jtc-storage-s3"].file)
+    new_environment.execute(S3_COSTS_NOTHING_YET)
+
+
+@pytest.fixture(scope="session")
+def sibling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another project's distribution, which ships `jtc.http`."""
+    folder = tmp_path_factory.mktemp("http")
+    (folder / "src/jtc/http").mkdir(parents=True)
+    (folder / "src/jtc/http/__init__.py").write_text("METHODS = ('GET', 'PUT')\n")
+    (folder / "README.md").write_text("# jtc-http\n")
+    (folder / "pyproject.toml").write_text("""
+[build-system]
+requires = ["uv_build>=0.9,<1"]
+build-backend = "uv_build"
+
+[project]
+name = "jtc-http"
+version = "0.1.0"
+requires-python = ">=3.11"
+
+[tool.uv.build-backend]
+module-name = "jtc.http"
+""")
+    return folder
+
+
+BOTH = """
+import asyncio, importlib
+for name in {modules}:
+    importlib.import_module(name)
+import jtc, jtc.http, jtc.storage
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+
+assert getattr(jtc, "__file__", None) is None
+assert jtc.http.METHODS
+assert {{"local", "memory"}} <= set(jtc.storage.Storage.drivers())
+assert jtc.storage.Storage.disk("memory").driver_as(MemoryDriver).count() == 0
+asyncio.run(jtc.storage.Storage.disk("memory").put("a.txt", b"a"))
+"""
+CORE, DRIVERS, SIBLING = "jtc-storage", ("jtc-storage-local", "jtc-storage-memory"), "jtc-http"
+
+
+@pytest.mark.parametrize(
+    "checkouts",
+    [
+        pytest.param({*()}, id="all_are_wheels"),
+        pytest.param({CORE, *DRIVERS, SIBLING}, id="all_are_checkouts"),
+        pytest.param({CORE, SIBLING}, id="the_core_is_a_checkout"),
+        pytest.param({"jtc-storage-memory"}, id="one_driver_is_a_checkout"),
+    ],
+)
+def test_a_sibling_project_shares_the_namespace(
+    wheels: dict[str, Wheel],
+    build_editable: Callable[[Path], Path],
+    sibling_wheel: Path,
+    sibling: Path,
+    new_environment: Environment,
+    checkouts: set[str],
+) -> None:
+    new_environment.install(
+        *(
+            build_editable(wheels[name].folder) if name in checkouts else wheels[name].file
+            for name in (CORE, *DRIVERS)
+        ),
+        build_editable(sibling) if SIBLING in checkouts else sibling_wheel,
+    )
+    for first in (["jtc.http"], ["jtc.storage.drivers.memory_driver"]):
+        new_environment.execute(BOTH.format(modules=first))
+
+
+@pytest.fixture(scope="session")
+def sibling_wheel(sibling: Path, build: Callable[[Path], Path]) -> Path:
+    return build(sibling)
+
+
+def test_removing_a_driver_leaves_the_others(
+    sibling_wheel: Path, new_environment: Environment
+) -> None:
+    new_environment.install("jtc-storage[local,memory]", sibling_wheel)
+    new_environment.execute(BOTH.format(modules=[]))
+    new_environment.uninstall("jtc-storage-memory")
+    new_environment.execute("""
+import jtc.http, jtc.storage
+from jtc.storage.drivers.local_driver import LocalDriver
+assert jtc.storage.Storage.drivers() == ["local"]
+""")
