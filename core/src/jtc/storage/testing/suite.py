@@ -21,6 +21,9 @@ __all__ = ["DISK_NAME", "Suite", "needs"]
 
 DISK_NAME = "kit"
 
+_THROUGH_DISK = "through Disk"
+_ALONE = "alone"
+
 T = TypeVar("T", bound=Callable[..., Any])
 
 
@@ -119,13 +122,17 @@ class Suite:
         """Give the driver's disk, for what only `Disk` has."""
         return manager.disk(DISK_NAME)
 
-    @pytest.fixture(params=["through Disk", "alone"])
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test of a storage through `Disk`, and on a driver that stands alone."""
+        if "storage" in metafunc.fixturenames:
+            ways = [_THROUGH_DISK, _ALONE] if self.stands_alone else [_THROUGH_DISK]
+            metafunc.parametrize("storage", ways, indirect=True)
+
+    @pytest.fixture
     def storage(self, request: pytest.FixtureRequest, disk: Disk, driver: StorageDriver) -> Disk:
-        """Give the disk, and in a second run the driver itself behind the same methods."""
-        if request.param == "through Disk":
+        """Give the disk, or the driver itself behind the same methods."""
+        if request.param == _THROUGH_DISK:
             return disk
-        if not self.stands_alone:
-            pytest.skip("the driver does not promise to be safe without Disk")
         return cast("Disk", DriverAlone(driver))
 
 

@@ -49,26 +49,33 @@ class _Dribbles(io.RawIOBase):
     def __init__(self, content: bytes) -> None:
         super().__init__()
         self._file = io.BytesIO(content)
+        self._most = _piece(content)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        piece = self._file.read(min(3, len(buffer)))
+        piece = self._file.read(min(self._most, len(buffer)))
         buffer[: len(piece)] = piece
         return len(piece)
 
 
 def _generator(content: bytes) -> Iterator[bytes]:
-    for at in range(0, len(content), 5):
-        yield content[at : at + 5]
+    size = _piece(content)
+    for at in range(0, len(content), size):
+        yield content[at : at + size]
 
 
 async def _async_generator(content: bytes) -> AsyncIterator[bytes]:
     yield b""
-    for at in range(0, len(content), 5):
-        yield content[at : at + 5]
+    size = _piece(content)
+    for at in range(0, len(content), size):
+        yield content[at : at + size]
         yield b""
+
+
+def _piece(content: bytes) -> int:
+    return max(5, len(content) // 30)
 
 
 def _path(content: bytes, directory: Path) -> Path:
