@@ -1,0 +1,157 @@
+"""An HTTP proxy on loopback that breaks what it is told to, in front of a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+__all__ = ["Fault", "FaultyProxy"]
+
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Fault:
+    """What to do to a request, once.
+
+    Attributes:
+        method: Which requests it waits for.
+        status: Answer so instead of the store.
+        cut: Send so many bytes of the answer's body and reset the connection.
+        truncate: Send so many bytes of the answer's body and end the connection.
+        flip: Flip a bit of this byte of the answer's body.
+        lose: Let the store answer, and reset the connection without a byte.
+        hang: Never answer.
+        drip: Send the answer's body one byte at a time, with so many seconds between them.
+        before: Called before the request goes on to the store.
+        after: Called once the fault has happened.
+
+    """
+
+    method: str = "GET"
+    status: int | None = None
+    cut: int | None = None
+    truncate: int | None = None
+    flip: int | None = None
+    lose: bool = False
+    hang: bool = False
+    drip: float | None = None
+    before: Callable[[], Awaitable[object]] | None = None
+    after: Callable[[], Awaitable[object]] | None = None
+
+
+@dataclass
+class FaultyProxy:
+    """Passes requests on, one connection each; `faults` are taken in order.
+
+    Attributes:
+        target: The store's address.
+        faults: What is still to be broken.
+        requests: The request lines so far, such as ``"GET /bucket/key?x"``.
+
+    """
+
+    target: str
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    endpoint_url: str = ""
+
+    async def __aenter__(self) -> Self:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self.endpoint_url = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(_content_length(head))
+            await self._answer(head, body, writer)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def _answer(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
+        method, path = head.split(b" ", 2)[:2]
+        self.requests.append(f"{method.decode()} {path.decode()}")
+        fault = self._take(method.decode())
+        if fault.before is not None:
+            await fault.before()
+        if fault.hang:
+            await asyncio.Event().wait()
+        if fault.status is not None:
+            writer.write(f"HTTP/1.1 {fault.status} No\r\nContent-Length: 0\r\n\r\n".encode())
+        else:
+            answer = await self._of_store(head, body)
+            await _send(answer, fault, writer)
+        if not writer.transport.is_closing():
+            await writer.drain()
+        if fault.after is not None:
+            await fault.after()
+
+    def _take(self, method: str) -> Fault:
+        for fault in self.faults:
+            if fault.method == method:
+                self.faults.remove(fault)
+                return fault
+        return Fault()
+
+    async def _of_store(self, head: bytes, body: bytes) -> bytes:
+        parts = urlsplit(self.target)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            # Not among the signed headers.
+            writer.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
+            return await reader.read()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+async def _send(answer: bytes, fault: Fault, writer: asyncio.StreamWriter) -> None:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if fault.lose:
+        writer.transport.abort()
+        return
+    if fault.flip is not None:
+        body = bytes(
+            byte ^ 1 if place == fault.flip else byte for place, byte in enumerate(body)
+        )
+    if fault.drip is not None:
+        writer.write(head + end)
+        for byte in body:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(fault.drip)
+        return
+    if fault.cut is not None:
+        writer.write(head + end + body[: fault.cut])
+        await writer.drain()
+        # A reset throws away what the kernel has not sent yet.
+        await asyncio.sleep(0.01)
+        writer.transport.abort()
+        return
+    writer.write(head + end + body[: fault.truncate])
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return 0
