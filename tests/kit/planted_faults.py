@@ -98,13 +98,13 @@ class DeleteAlwaysReturnsTrue(MemoryDriver):
 
 
 @caught_by("test_the_second_delete_returns_false")
-class DeleteKeepsATombstone(MemoryDriver):
-    def _delete(self, path):
-        path = path.removeprefix("/")
-        known = path in self.__dict__.setdefault("seen", set())
-        found = super()._delete(path)
-        self.seen.add(path)
-        return found or known
+class DeleteAnswersForWhatWasThereOnce(MemoryDriver):
+    async def delete(self, path, /):
+        deleted = self.__dict__.setdefault("deleted", set())
+        found = await super().delete(path)
+        answer = found or path in deleted
+        deleted.add(path)
+        return answer
 
 
 @caught_by("test_a_failing_backend_is_never_a_missing_file", when_failing=True)

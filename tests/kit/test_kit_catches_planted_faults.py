@@ -47,17 +47,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Counter[str]
     return outcomes
 
 
-def test_there_are_enough_faults():
+def test_there_are_enough_faults() -> None:
     assert len(SUITES) >= 20
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_a_planted_fault_is_caught(outcomes: dict[str, Counter[str]], suite: str):
+def test_a_planted_fault_is_caught(outcomes: dict[str, Counter[str]], suite: str) -> None:
     assert outcomes[suite]["failure"] > 0
     assert outcomes[suite]["error"] == 0
 
 
-def test_without_a_fault_the_same_tests_pass(outcomes: dict[str, Counter[str]]):
+def test_without_a_fault_the_same_tests_pass(outcomes: dict[str, Counter[str]]) -> None:
     ended = outcomes["TestWithoutAFault"]
     assert ended["passed"] > 200
     assert ended["failure"] == ended["error"] == ended["skipped"] == 0
