@@ -350,6 +350,7 @@ import asyncio, os, sys
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver.opening import Root
 from jtc.storage.exceptions import StorageFullException
+from jtc.storage.options import WriteOptions
 driver = LocalDriver(sys.argv[1])
 driver._root = Root(sys.argv[1], portable=sys.argv[2] == "True")
 """
@@ -465,14 +466,13 @@ asyncio.run(main())
     assert [path.name for path in root.iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("workers", [None, 32])
+@pytest.mark.parametrize(("workers", "limit"), [(None, 64), (32, 64), (32, 24)])
 async def test_a_thousand_gets_and_puts_at_once_need_few_descriptors(
-    driver: LocalDriver, root: Path, workers: int | None
+    driver: LocalDriver, root: Path, workers: int | None, limit: int
 ) -> None:
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))"
     code = f"""
-import resource
 from concurrent.futures import ThreadPoolExecutor
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 async def stream(content):
     yield content
 async def main():
@@ -483,12 +483,13 @@ async def main():
         *(driver.get("a") for _ in range(1000)),
         *(driver.put(f"d{{n % 10}}/{{n}}", b"x") for n in range(500)),
         *(driver.put(f"d{{n % 10}}/{{n}}", stream(b"x")) for n in range(500, 1000)),
+        *(driver.copy_file("a", f"copy/{{n}}", WriteOptions()) for n in range(200)),
         return_exceptions=True,
     )
     failures = [result for result in results if isinstance(result, BaseException)]
     print(len(failures), failures[:1])
 asyncio.run(main())
 """
-    done = run_python(PREPARE + code, root, driver._root.portable)
+    done = run_python(limited + PREPARE + code, root, driver._root.portable)
     assert done.stdout.startswith("0 []"), (done.stdout, done.stderr)
-    assert len([entry async for entry in driver.list_entries("", recursive=True)]) == 1001
+    assert len([entry async for entry in driver.list_entries("", recursive=True)]) == 1201

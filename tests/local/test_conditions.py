@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import LocalDriver, writing
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -103,6 +104,33 @@ async def test_a_plain_put_is_not_lost_to_a_conditional_one(driver: LocalDriver)
         assert number // 1000 >= last // 1000
         last = number
     await putting
+
+
+async def test_a_plain_put_waits_while_a_conditional_one_compares_and_replaces(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etag = await driver.write_file("a", b"old", WriteOptions())
+    compared, overtaken = threading.Event(), threading.Event()
+    check_place = writing.check_place
+
+    def slow(directory: int, name: str, options: WriteOptions) -> bool:
+        taken = check_place(directory, name, options)
+        if options.if_match is not None:
+            compared.set()
+            assert not overtaken.wait(0.1)
+        return taken
+
+    async def plain() -> None:
+        await driver.put("a", b"plain")
+        overtaken.set()
+
+    monkeypatch.setattr(writing, "check_place", slow)
+    conditional = asyncio.create_task(
+        driver.write_file("a", b"conditional", WriteOptions(if_match=etag))
+    )
+    await asyncio.to_thread(compared.wait)
+    await asyncio.gather(plain(), conditional)
+    assert await driver.get("a") == b"plain"
 
 
 async def test_every_version_has_an_etag_of_its_own(driver: LocalDriver) -> None:

@@ -20,11 +20,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver.threads import Turn, patient
 from jtc.storage.exceptions import PathConflictException
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jtc.storage.drivers.local_driver.threads import Turn
 
 __all__ = ["ATTEMPTS", "Root", "look"]
 
@@ -80,7 +81,6 @@ class Root:
         except NotADirectoryError as error:
             raise _root_in_the_way() from error
 
-    @patient
     def open_file(self, path: str) -> tuple[int, os.stat_result]:
         """Open a regular file for reading.
 
@@ -104,7 +104,6 @@ class Root:
             os.close(descriptor)
             raise
 
-    @patient
     def stat_file(self, path: str) -> os.stat_result:
         """Return the facts of a regular file without opening it; raise as `open_file` does."""
         try:
@@ -116,7 +115,6 @@ class Root:
         finally:
             os.close(descriptor)
 
-    @patient
     def open_directory(self, path: str) -> int:
         """Open a directory for reading its names and for locking it.
 
@@ -146,7 +144,6 @@ class Root:
                     self._make_root(turn)
                 nearest = nearest.rpartition("/")[0]
 
-    @patient
     def make_directory(self, path: str, turn: Turn) -> int:
         """Make a directory and those above it where they are not there, and open it.
 

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import errno
-import functools
-import random
+import os
+import resource
 import threading
-import time
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Call", "Turn", "patient", "run"]
+__all__ = ["Call", "Turn", "run"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 # How long a cancelled task waits for its worker to let go of its descriptors and of the caller's
 # content, in seconds. The worker is told at once; only a read that blocks can make it this long.
 _GRACE = 1.0
 
-_PAUSE = 0.02
-_PATIENCE = 5.0
+_MANY = 65_536
 
 
 class Turn:
@@ -110,8 +106,9 @@ class Call(Generic[R]):
         turn = self.turn
         turn.started = True
         try:
-            turn.check()
-            result = self._function(turn, *self._args)
+            with _gate:
+                turn.check()
+                result = self._function(turn, *self._args)
             if self._discard is not None and turn.cancelled:
                 self._discard(result)
             else:
@@ -178,26 +175,20 @@ async def _settled(future: asyncio.Future[Any]) -> None:
         raise asyncio.CancelledError
 
 
-def patient(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that opens something: let it try again while descriptors are used up.
+def _open_gate() -> None:
+    """Let so many workers in at once as there are descriptors for: none needs more than five.
 
-    Each worker needs few descriptors and for a short time, so there will be some. The function
-    must have let go of its own before it raises.
+    Otherwise workers that hold some could wait for each other's: under ``ulimit -n 64`` a thousand
+    puts at once must all succeed. A usual limit of 1,024 never keeps anybody waiting.
     """
+    global _gate  # noqa: PLW0603 - a process has one table of descriptors
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        limit = _MANY
+    _gate = threading.Semaphore(max(1, limit // 8))
 
-    @functools.wraps(function)
-    def tries(*args: P.args, **kwargs: P.kwargs) -> R:
-        deadline = None
-        while True:
-            try:
-                return function(*args, **kwargs)
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
-                    raise
-                now = time.monotonic()
-                deadline = deadline or now + _PATIENCE
-                if now > deadline:
-                    raise
-            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - so that waiters do not collide
 
-    return tries
+_gate: threading.Semaphore
+_open_gate()
+# A worker that is inside at a fork never comes out in the child.
+os.register_at_fork(after_in_child=_open_gate)

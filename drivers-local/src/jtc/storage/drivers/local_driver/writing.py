@@ -31,7 +31,7 @@ from jtc.storage.drivers.local_driver.metadata import (
 )
 from jtc.storage.drivers.local_driver.opening import ATTEMPTS, Root, look
 from jtc.storage.drivers.local_driver.renaming import rename_exclusively
-from jtc.storage.drivers.local_driver.threads import Call, patient, run
+from jtc.storage.drivers.local_driver.threads import Call, run
 from jtc.storage.exceptions import (
     FileExistsException,
     PathConflictException,
@@ -147,7 +147,6 @@ class Draft:
         self._parent, _, self._name = path.rpartition("/")
         self._open()
 
-    @patient
     def _open(self) -> None:
         for _ in range(ATTEMPTS):
             # In the nearest directory there is: those below it are made when the file is placed.
