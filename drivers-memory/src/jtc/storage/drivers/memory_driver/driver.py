@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from jtc.storage.content import driver_content
@@ -56,7 +56,7 @@ class MemoryDriver:
 
     """
 
-    honours: Final[Mapping[str, frozenset[str]]] = {
+    honours: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},

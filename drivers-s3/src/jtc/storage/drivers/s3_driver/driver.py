@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, urlsplit
 
 from jtc.storage.content import driver_content, raised_by_source
@@ -101,7 +101,7 @@ class S3Driver:
 
     """
 
-    honours: Final[Mapping[str, frozenset[str]]] = {
+    honours: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
