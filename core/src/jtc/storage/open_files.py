@@ -246,6 +246,7 @@ class WritableFile:
     async def abort(self) -> None:
         """Forget what was written; the file as it was before stays."""
         self._ended = self._aborted = True
+        self._changed.set()
         self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
