@@ -45,7 +45,7 @@ def delete_file(turn: Turn, root: Root, path: str) -> bool:
 def delete_files(turn: Turn, root: Root, paths: Sequence[str]) -> dict[str, bool | Exception]:
     """Delete files; say for each whether it was there, or what went wrong with it."""
     results: dict[str, bool | Exception] = {}
-    for path in paths:
+    for path in dict.fromkeys(paths):
         turn.check()
         try:
             try:
