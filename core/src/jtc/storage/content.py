@@ -94,7 +94,7 @@ def driver_content(content: Content) -> DriverContent:
         reader = _PathReader(content)
         return cast("BinaryIO", SourceFile(reader.read, reader.close))
     # Before iteration: files, sync and async, iterate by lines.
-    read = getattr(content, "read", None)
+    read: Callable[[int], Any] | None = getattr(content, "read", None)
     if callable(read):
         if inspect.iscoroutinefunction(read) or hasattr(type(content), "__aiter__"):
             return SourceIterator(_AsyncReader(read))

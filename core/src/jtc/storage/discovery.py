@@ -55,7 +55,7 @@ def load_driver(name: str) -> Callable[..., Any]:
             claim the name.
 
     """
-    claims = _claims().get(name, ())
+    claims = _claims().get(name, [])
     if not claims:
         raise StorageConfigException(_missing(name))
     if len(claims) > 1:
@@ -63,7 +63,7 @@ def load_driver(name: str) -> Callable[..., Any]:
         raise StorageConfigException(
             f"Two distributions claim the driver {name!r}: {owners}. Uninstall one of them"
         )
-    ((distribution, entry_point),) = claims
+    distribution, entry_point = claims[0]
     try:
         factory = entry_point.load()
     except Exception as error:
@@ -79,7 +79,7 @@ def load_driver(name: str) -> Callable[..., Any]:
 
 
 @cache
-def _claims() -> Mapping[str, tuple[_Claim, ...]]:
+def _claims() -> Mapping[str, list[_Claim]]:
     if sys.version_info >= (3, 12):
         from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
     else:
@@ -100,7 +100,7 @@ def _claims() -> Mapping[str, tuple[_Claim, ...]]:
             # One name has several spellings (https://peps.python.org/pep-0503/#normalized-names).
             owner = re.sub(r"[-_.]+", "-", claim.distribution).lower()
             found.setdefault(entry_point.name, {}).setdefault(owner, claim)
-    return {name: tuple(by_owner.values()) for name, by_owner in found.items()}
+    return {name: list(by_owner.values()) for name, by_owner in found.items()}
 
 
 def forget_scan() -> None:

@@ -113,7 +113,7 @@ def _rebuild(cls: type[StorageException], args: tuple[Any, ...]) -> StorageExcep
 class FileNotFoundException(StorageException, FileNotFoundError):
     """There is no file at this path. A directory is not a file."""
 
-    errno = _errno.ENOENT
+    errno: int | None = _errno.ENOENT
 
 
 class InvalidPathException(StorageException, ValueError):
@@ -139,7 +139,7 @@ class PreconditionFailedException(StorageException):
 class FileExistsException(PreconditionFailedException, FileExistsError):
     """`overwrite=False` was asked for, and there is a file already."""
 
-    errno = _errno.EEXIST
+    errno: int | None = _errno.EEXIST
 
 
 class PathConflictException(StorageException):
@@ -170,7 +170,7 @@ class StorageFullException(StorageException):
 class StoragePermissionException(StorageException, PermissionError):
     """The backend refuses: file modes, credentials, a policy, a symbolic link."""
 
-    errno = _errno.EACCES
+    errno: int | None = _errno.EACCES
 
 
 class StorageUnavailableException(StorageException):
@@ -182,7 +182,7 @@ class StorageUnavailableException(StorageException):
 class StorageTimeoutException(StorageUnavailableException, TimeoutError):
     """The backend did not answer in time."""
 
-    errno = _errno.ETIMEDOUT
+    errno: int | None = _errno.ETIMEDOUT
 
 
 _BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
