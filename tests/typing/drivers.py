@@ -1,0 +1,191 @@
+"""The types of what drivers' authors write. Read by mypy and pyright, run by nobody."""
+
+# ruff: noqa: ARG002 - the signatures are the point; nothing is done here
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, BinaryIO, assert_type
+
+from jtc.storage import FileInfo, ReadStream, Storage, StorageDriver, WriteOptions
+from jtc.storage.contracts import (
+    DriverContent,
+    SupportsBulkDelete,
+    SupportsClose,
+    SupportsCopy,
+    SupportsDirectories,
+    SupportsListing,
+    SupportsMove,
+    SupportsReading,
+    SupportsStat,
+    SupportsTemporaryUploads,
+    SupportsTemporaryUrls,
+    SupportsUploadForms,
+    SupportsVisibility,
+    SupportsWriting,
+)
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from jtc.storage import Entry
+
+
+class EightMethods:
+    """A driver by its methods alone. Whatever its parameters are called is its own affair."""
+
+    async def put(self, name: str, data: bytes | str | BinaryIO) -> str:
+        return name
+
+    async def get(self, name: str) -> bytes:
+        return b""
+
+    async def exists(self, name: str) -> bool:
+        return False
+
+    async def delete(self, name: str) -> bool:
+        return False
+
+    async def size(self, name: str) -> int:
+        return 0
+
+    async def last_modified(self, name: str) -> float:
+        return 0.0
+
+    def url(self, name: str) -> str:
+        return name
+
+    def path(self, name: str) -> str:
+        return name
+
+
+class WithAbilities(EightMethods):
+    """Some abilities, written as the contract's documentation has them."""
+
+    honours: Mapping[str, frozenset[str]] = {"write_file": frozenset({"content_type"})}
+    withheld = frozenset({"copy"})
+
+    async def stat(self, path: str, /) -> FileInfo:
+        return FileInfo(path=path, size=0, last_modified=0.0)
+
+    async def open_read(
+        self,
+        path: str,
+        /,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        if_match: str | None = None,
+        chunk_size: int = 1024,
+    ) -> ReadStream:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b""
+
+        async def close() -> None:
+            return None
+
+        return ReadStream(await self.stat(path), chunks(), close)
+
+    async def write_file(
+        self, path: str, content: DriverContent, options: WriteOptions, /
+    ) -> str | None:
+        if isinstance(content, bytes):
+            assert_type(content, bytes)
+        return options.content_type
+
+    async def list_entries(
+        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
+    ) -> AsyncIterator[Entry]:
+        yield await self.stat(prefix)
+
+
+def a_class_with_the_methods_is_a_driver() -> None:
+    driver: StorageDriver = EightMethods()
+    Storage.set_driver(driver)
+    Storage.set_driver(EightMethods(), "mine")
+    Storage.extend("mine", EightMethods)
+    assert_type(Storage.driver_as(EightMethods), EightMethods)
+
+
+def an_authors_abilities_fit(driver: WithAbilities) -> None:
+    _all: StorageDriver = driver
+    _stat: SupportsStat = driver
+    _reading: SupportsReading = driver
+    _writing: SupportsWriting = driver
+    _listing: SupportsListing = driver
+
+
+def memory_has_what_it_claims(driver: MemoryDriver) -> None:
+    _all: StorageDriver = driver
+    _stat: SupportsStat = driver
+    _reading: SupportsReading = driver
+    _writing: SupportsWriting = driver
+    _listing: SupportsListing = driver
+    _directories: SupportsDirectories = driver
+    _copy: SupportsCopy = driver
+    _move: SupportsMove = driver
+    _visibility: SupportsVisibility = driver
+    _bulk_delete: SupportsBulkDelete = driver
+
+
+def local_has_what_it_claims(driver: LocalDriver) -> None:
+    _all: StorageDriver = driver
+    _stat: SupportsStat = driver
+    _reading: SupportsReading = driver
+    _writing: SupportsWriting = driver
+    _listing: SupportsListing = driver
+    _directories: SupportsDirectories = driver
+    _copy: SupportsCopy = driver
+    _move: SupportsMove = driver
+    _visibility: SupportsVisibility = driver
+    _bulk_delete: SupportsBulkDelete = driver
+
+
+def s3_has_what_it_claims(driver: S3Driver) -> None:
+    _all: StorageDriver = driver
+    _stat: SupportsStat = driver
+    _reading: SupportsReading = driver
+    _writing: SupportsWriting = driver
+    _listing: SupportsListing = driver
+    _directories: SupportsDirectories = driver
+    _copy: SupportsCopy = driver
+    _move: SupportsMove = driver
+    _visibility: SupportsVisibility = driver
+    _temporary_urls: SupportsTemporaryUrls = driver
+    _temporary_uploads: SupportsTemporaryUploads = driver
+    _upload_forms: SupportsUploadForms = driver
+    _bulk_delete: SupportsBulkDelete = driver
+    _close: SupportsClose = driver
+
+
+async def the_official_ones_are_used_alone(root: Path) -> None:
+    memory = MemoryDriver()
+    assert_type(await memory.put("a.txt", "text"), str)
+    assert_type(await memory.get("a.txt"), bytes)
+    assert_type(memory.count(), int)
+    assert_type(memory.all_paths(), list[str])
+    memory.flush()
+    assert_type(MemoryDriver.from_env(os.environ), MemoryDriver)
+
+    assert_type(LocalDriver(root=root, base_url="https://example.test"), LocalDriver)
+    assert_type(LocalDriver(root="files"), LocalDriver)
+    assert_type(LocalDriver.from_env(os.environ), LocalDriver)
+
+    s3 = S3Driver(
+        bucket="media",
+        region="eu-central-1",
+        access_key="key",
+        secret_key="secret",
+        endpoint_url="https://s3.example.test",
+        public_url="https://cdn.example.test",
+        session_token=None,
+        profile=None,
+    )
+    assert_type(s3, S3Driver)
+    assert_type(S3Driver.from_env({"AWS_BUCKET": "media"}), S3Driver)
+    assert_type(await s3.open_read("a.txt", start=-10), ReadStream)
+    await s3.aclose()

@@ -1,0 +1,257 @@
+"""The types of what users write. Read by mypy and pyright, run by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, assert_type
+
+from jtc.storage import (
+    BuiltDisk,
+    ByteStream,
+    Capabilities,
+    DirectoryInfo,
+    Disk,
+    Entry,
+    FileInfo,
+    PutOptions,
+    SignedForm,
+    SignedRequest,
+    Storage,
+    StorageDriver,
+    StorageException,
+    StorageManager,
+    Visibility,
+)
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.open_files import ReadableFile, WritableFile
+
+
+async def whole_files(disk: Disk) -> None:
+    assert_type(await Storage.put("a.txt", b"a"), str)
+    assert_type(await Storage.get("a.txt"), bytes)
+    assert_type(await disk.put("a.txt", b"a"), str)
+    assert_type(await disk.get("a.txt"), bytes)
+    assert_type(await disk.get_text("a.txt"), str)
+    assert_type(await disk.get_text("a.txt", encoding="latin-1"), str)
+    assert_type(await disk.put_json("a.json", {"a": [1, None]}), str)
+    assert_type(await disk.append("a.txt", "more"), str)
+    assert_type(await disk.prepend("a.txt", b"before"), str)
+    assert_type(await disk.exists("a.txt"), bool)
+    assert_type(await disk.missing("a.txt"), bool)
+    assert_type(await disk.delete("a.txt"), bool)
+    assert_type(await disk.delete_many(["a.txt"]), dict[str, bool | StorageException])
+    await disk.delete_many({"a.txt", "b.txt"})
+    await disk.delete_many(path for path in ("a.txt", "b.txt"))
+
+
+class Upload:
+    """Reads as FastAPI's ``UploadFile`` does."""
+
+    filename: str | None = "a.png"
+
+    async def read(self, size: int = -1) -> bytes:
+        raise NotImplementedError
+
+
+async def contents(disk: Disk, file: BinaryIO, upload: Upload) -> None:
+    def some() -> Iterator[bytes]:
+        yield b"a"
+
+    async def others() -> AsyncIterator[bytes]:
+        yield b"a"
+
+    await disk.put("a", b"a")
+    await disk.put("a", bytearray(b"a"))
+    await disk.put("a", memoryview(b"a"))
+    await disk.put("a", "text")
+    await disk.put("a", Path("a.txt"))
+    await disk.put("a", file)
+    await disk.put("a", BytesIO(b"a"))
+    await disk.put("a", upload)
+    await disk.put("a", [b"a", b"b"])
+    await disk.put("a", some())
+    await disk.put("a", others())
+    await disk.put("a", disk.stream("b"))
+    with Path("a.txt").open("rb") as opened:
+        await disk.put("a", opened)
+    assert_type(await disk.put_file("avatars", upload), str)
+    assert_type(await disk.put_file_as("avatars", upload, "me.png"), str)
+
+
+async def options(disk: Disk) -> None:
+    await disk.put(
+        "a.txt",
+        b"a",
+        content_type="text/plain",
+        cache_control="no-store",
+        content_disposition="inline",
+        metadata={"author": "me"},
+        visibility=Visibility.PUBLIC,
+        overwrite=False,
+        if_match=None,
+        size=1,
+        max_size=10,
+        allowed_types=["text/*"],
+        progress=lambda done, total: done / (total or 1),
+        driver_options={"storage_class": "GLACIER"},
+    )
+    await disk.put("a.txt", b"a", visibility="public")
+    kept: PutOptions = {"content_type": "text/plain", "overwrite": False}
+    await disk.put("a.txt", b"a", **kept)
+    await disk.put_file("a", b"a", **kept)
+    await disk.put_json("a.json", {}, **kept)
+    await disk.copy("a", "b", overwrite=False, if_source_match="etag", metadata={})
+
+
+async def facts(disk: Disk) -> None:
+    assert_type(await disk.size("a.txt"), int)
+    assert_type(await disk.last_modified("a.txt"), float)
+    assert_type(await disk.mime_type("a.txt"), str)
+    assert_type(await disk.checksum("a.txt"), str)
+    await disk.checksum("a.txt", algorithm="md5")
+    info = await disk.stat("a.txt")
+    assert_type(info, FileInfo)
+    assert_type(info.etag, str | None)
+    assert_type(info.metadata.get("author"), str | None)
+
+
+async def streams(disk: Disk) -> None:
+    stream = disk.stream("a.txt", start=-10, end=None, chunk_size=1024)
+    assert_type(stream, ByteStream)
+    async for chunk in stream:
+        assert_type(chunk, bytes)
+    assert_type(await disk.stream("a.txt"), ByteStream)
+    async with disk.stream("a.txt") as entered:
+        assert_type(entered, ByteStream)
+        assert_type(entered.info, FileInfo)
+    assert_type(await disk.get_range("a.txt", 0, 10), bytes)
+    assert_type(await disk.get_range("a.txt", -10), bytes)
+
+
+async def open_files(disk: Disk) -> None:
+    async with disk.open("a.txt") as file:
+        assert_type(file, ReadableFile)
+        assert_type(await file.read(10), bytes)
+        assert_type(await file.readline(), bytes)
+        assert_type(await file.seek(0), int)
+        async for line in file:
+            assert_type(line, bytes)
+    async with disk.open("a.txt", "rb") as again:
+        assert_type(again, ReadableFile)
+    async with disk.open("a.txt", "wb", content_type="text/plain") as written:
+        assert_type(written, WritableFile)
+        assert_type(await written.write(b"a"), int)
+    async with disk.open("a.txt", "xb") as made:
+        assert_type(made, WritableFile)
+    assert_type(await disk.open("a.txt"), ReadableFile)
+    assert_type(await disk.open("a.txt", "wb"), WritableFile)
+
+
+async def listing(disk: Disk) -> None:
+    last: Entry | None = None
+    async for entry in disk.list("img", recursive=True, start_after=last):
+        assert_type(entry, FileInfo | DirectoryInfo)
+        assert_type(entry.path, str)
+        if isinstance(entry, FileInfo):
+            assert_type(entry.size, int)
+        else:
+            assert_type(entry, DirectoryInfo)
+        last = entry
+    disk.list(start_after="img/a.png")
+    assert_type(disk.list(), AsyncIterator[FileInfo | DirectoryInfo])
+    assert_type(await disk.files("img"), list[str])
+    assert_type(await disk.all_files(), list[str])
+    assert_type(await disk.directories(), list[str])
+    assert_type(await disk.all_directories(), list[str])
+    assert_type(await disk.directory_exists("img"), bool)
+    await disk.make_directory("img")
+    await disk.delete_directory("img")
+
+
+async def copies(disk: Disk) -> None:
+    assert_type(await disk.copy("a", "b"), str)
+    assert_type(await disk.copy("a", "b", to="s3"), str)
+    assert_type(await disk.move("a", "b", to=Storage.disk("s3"), visibility="private"), str)
+
+
+async def access(disk: Disk) -> None:
+    assert_type(await disk.visibility("a"), Visibility)
+    await disk.set_visibility("a", Visibility.PUBLIC)
+    await disk.set_visibility("a", "private")
+    assert_type(disk.url("a"), str)
+    assert_type(disk.path("a"), str)
+    assert_type(await disk.temporary_url("a", 60), str)
+    assert_type(await disk.temporary_url("a", timedelta(hours=1), content_type="a/b"), str)
+    request = await disk.temporary_upload_url("a", 60, content_type="image/png", size=10)
+    assert_type(request, SignedRequest)
+    assert_type(request.headers["content-type"], str)
+    form = await disk.temporary_upload_form("a", 60, max_size=10)
+    assert_type(form, SignedForm)
+    assert_type(form.fields["key"], str)
+
+
+async def views(disk: Disk) -> None:
+    assert_type(disk.scoped("tenants/1"), Disk)
+    assert_type(disk.read_only(), Disk)
+    assert_type(Storage.scoped("a").read_only().name, str)
+    assert_type(disk.capabilities, Capabilities)
+    assert_type("listing" in disk.capabilities, bool)
+    assert_type(disk.capabilities.put_options, frozenset[str])
+    await disk.check()
+
+
+async def drivers(disk: Disk) -> None:
+    assert_type(disk.driver, StorageDriver)
+    assert_type(await disk.driver.get("a"), bytes)
+    assert_type(disk.driver_as(MemoryDriver), MemoryDriver)
+    disk.driver_as(MemoryDriver).flush()
+    assert_type(disk.driver_as(LocalDriver), LocalDriver)
+    assert_type(Storage.driver_as(S3Driver), S3Driver)
+
+
+def make(*, url: str) -> MemoryDriver:
+    return MemoryDriver(base_url=url)
+
+
+async def manager() -> None:
+    assert_type(Storage, StorageManager)
+    assert_type(StorageManager(), StorageManager)
+    assert_type(StorageManager.isolated({"disks": {}}), StorageManager)
+    assert_type(Storage.disk(), Disk)
+    assert_type(Storage.disk("s3"), Disk)
+    assert_type(Storage.name, str)
+    Storage.set_driver(MemoryDriver())
+    Storage.set_driver(LocalDriver(root="files"), "files")
+    Storage.configure({"default": "a", "disks": {"a": {"driver": "memory"}}})
+    Storage.configure("storage.toml")
+    Storage.configure(Path("storage.toml"))
+    Storage.extend("mine", MemoryDriver)
+    Storage.extend("mine", make)
+    Storage.forget()
+    assert_type(Storage.disks(), list[str])
+    assert_type(Storage.drivers(), list[str])
+    built = Storage.build({"driver": "memory"})
+    assert_type(built, BuiltDisk)
+    async with Storage.build({"driver": "local", "root": "/srv/a"}) as entered:
+        assert_type(entered, BuiltDisk)
+        assert_type(await entered.get("a"), bytes)
+    async with Storage as same:
+        assert_type(same, StorageManager)
+    await Storage.aclose()
+
+
+def takes_a_disk(disk: Disk) -> None:
+    """A built and a faked disk are disks."""
+
+
+def fakes() -> None:
+    takes_a_disk(Storage.build({"driver": "memory"}))
+    with Storage.fake("s3", "local") as disk:
+        takes_a_disk(disk)
+        disk.assert_exists("a.txt", b"a")
+        disk.disk("local").assert_empty()
