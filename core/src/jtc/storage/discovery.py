@@ -38,7 +38,7 @@ class _Claim(NamedTuple):
 
 def installed_drivers() -> list[str]:
     """Return the names of the drivers that are installed, loading none."""
-    return sorted(_claims())
+    return sorted(_entry_points())
 
 
 def load_driver(name: str) -> Callable[..., Any]:
@@ -55,7 +55,7 @@ def load_driver(name: str) -> Callable[..., Any]:
             claim the name.
 
     """
-    claims = _claims().get(name, [])
+    claims = _entry_points().get(name, [])
     if not claims:
         raise StorageConfigException(_missing(name))
     if len(claims) > 1:
@@ -79,7 +79,7 @@ def load_driver(name: str) -> Callable[..., Any]:
 
 
 @cache
-def _claims() -> Mapping[str, list[_Claim]]:
+def _entry_points() -> Mapping[str, list[_Claim]]:
     if sys.version_info >= (3, 12):
         from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
     else:
@@ -105,7 +105,7 @@ def _claims() -> Mapping[str, list[_Claim]]:
 
 def forget_scan() -> None:
     """Scan again at the next look-up, for programs that install distributions as they run."""
-    _claims.cache_clear()
+    _entry_points.cache_clear()
 
 
 def _name(distribution: Any) -> str:
