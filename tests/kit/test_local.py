@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 class TestLocal(DriverConformance):
     files_may_shadow_directories = False
 
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> None:
-        self.folder = tmp_path
-
-    def make_driver(self) -> LocalDriver:
-        return LocalDriver(self.folder / "root")
+    @pytest.fixture
+    def driver(self, tmp_path: Path) -> LocalDriver:
+        return LocalDriver(tmp_path / "root")
 
     def make_failing_driver(self) -> LocalDriver:
-        # A root that is a file: each operation has its ENOTDIR.
-        (self.folder / "file").touch()
-        return LocalDriver(self.folder / "file")
+        return LocalDriver("/dev/null")  # each operation has its ENOTDIR

@@ -20,14 +20,11 @@ class TestS3(DriverConformance):
     files_may_shadow_directories = True
     changes_nothing_after_cancellation = False
 
-    @pytest.fixture(autouse=True)
-    def _store(self, seaweedfs: SeaweedFS) -> None:
+    @pytest.fixture
+    def driver(self, seaweedfs: SeaweedFS) -> S3Driver:
         seaweedfs.empty()
-        self.store = seaweedfs
-
-    def make_driver(self) -> S3Driver:
-        return S3Driver(self.store.bucket, **self.store.options)
+        return S3Driver(seaweedfs.bucket, **seaweedfs.options)
 
     def make_failing_driver(self) -> S3Driver:
-        options = self.store.options | {"endpoint_url": "http://127.0.0.1:9"}
-        return S3Driver(self.store.bucket, **options, max_attempts=1)
+        # Port 9 is discard's: nobody listens there.
+        return S3Driver("bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1)

@@ -34,21 +34,15 @@ class TestScopedMemory(DriverConformance):
 class TestScopedLocal(DriverConformance):
     files_may_shadow_directories = False
 
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> None:
-        self.folder = tmp_path
-
-    def make_driver(self) -> Any:
-        return scoped(LocalDriver(self.folder))
+    @pytest.fixture
+    def driver(self, tmp_path: Path) -> Any:
+        return scoped(LocalDriver(tmp_path))
 
 
 class TestScopedS3(DriverConformance):
     lists_in_key_order = False
     changes_nothing_after_cancellation = False
 
-    @pytest.fixture(autouse=True)
-    def _store(self, seaweedfs: SeaweedFS) -> None:
-        self.store = seaweedfs
-
-    def make_driver(self) -> Any:
-        return scoped(S3Driver(self.store.bucket, **self.store.options))
+    @pytest.fixture
+    def driver(self, seaweedfs: SeaweedFS) -> Any:
+        return scoped(S3Driver(seaweedfs.bucket, **seaweedfs.options))

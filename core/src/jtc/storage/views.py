@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 from jtc.storage.abilities import methods_of, resolve
 from jtc.storage.contracts import ABILITIES, DEFAULT_CHUNK_SIZE, ReadStream
-from jtc.storage.exceptions import ReadOnlyException, StorageException
+from jtc.storage.exceptions import InvalidPathException, ReadOnlyException, StorageException
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class ScopedView:
         self._in: Any = resolved.driver
 
     def _full(self, path: str) -> str:
-        return check_path(self._prefix + path)
+        return check_path(self._prefix + check_path(path))
 
     def _within(self, path: str) -> str:
         return "" if path == self.directory else path.removeprefix(self._prefix)
@@ -146,15 +146,19 @@ class ScopedView:
         try:
             yield
         except StorageException as error:
-            if error.path is not None:
-                error.path = self._within(error.path)
+            self._relative(error)
             raise
+
+    def _relative(self, error: Exception) -> Exception:
+        if isinstance(error, StorageException) and error.path is not None:
+            error.path = self._within(error.path)
+        return error
 
     async def put(self, path: str, content: bytes | str | BinaryIO, /) -> str:
         """Store a file."""
         with self._errors():
             await self._in.put(self._full(path), content)
-        return path
+        return check_path(path)
 
     async def get(self, path: str, /) -> bytes:
         """Return a file's content."""
@@ -319,14 +323,19 @@ class ScopedView:
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files."""
+        outcome: dict[str, bool | Exception] = {}
+        asked: dict[str, str] = {}
+        for path in paths:
+            try:
+                asked[path] = self._full(path)
+            except InvalidPathException as error:
+                outcome[path] = self._relative(error)
         with self._errors():
-            outcome: Mapping[str, bool | Exception] = await self._in.delete_many(
-                [self._full(path) for path in paths]
-            )
-        for result in outcome.values():
-            if isinstance(result, StorageException) and result.path is not None:
-                result.path = self._within(result.path)
-        return {self._within(path): result for path, result in outcome.items()}
+            found = await self._in.delete_many(list(dict.fromkeys(asked.values())))
+        for path, full in asked.items():
+            result = found[full]
+            outcome[path] = self._relative(result) if isinstance(result, Exception) else result
+        return outcome
 
     async def aclose(self) -> None:
         """Let go of what the driver within holds."""
