@@ -361,6 +361,47 @@ async def test_a_big_spool_is_closed_when_its_source_fails(shape: str) -> None:
     gc.collect()  # an open temporary file would be reported here
 
 
+@pytest.mark.parametrize("shape", ["file", "async"])
+async def test_a_spool_given_up_while_a_thread_writes_to_it_is_closed_by_that_thread(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on, written = threading.Event(), threading.Event(), threading.Event()
+    spools: list[tempfile.SpooledTemporaryFile[bytes]] = []
+    write = tempfile.SpooledTemporaryFile.write
+
+    def slow_write(spool: tempfile.SpooledTemporaryFile[bytes], chunk: bytes) -> int:
+        spools.append(spool)
+        if spool.tell() + len(chunk) > MIB:
+            writing.set()
+            go_on.wait(5)
+        done = write(spool, chunk)
+        if writing.is_set():
+            written.set()
+        return done
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", slow_write)
+    content = bytes(200_000)
+    source = [content] * 10 if shape == "file" else chunks(*[content] * 10)
+
+    async def fill() -> None:
+        async with Spool(driver_content(source)):
+            pass
+
+    task = asyncio.create_task(fill())
+    await asyncio.to_thread(writing.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not spools[0].closed
+    go_on.set()
+    await asyncio.to_thread(written.wait, 5)
+    for _ in range(500):
+        if spools[0].closed:
+            break
+        await asyncio.sleep(0.01)
+    assert spools[0].closed
+
+
 def test_bytes_are_handed_on_as_they_are() -> None:
     content = b"x"
     assert driver_content(content) is content

@@ -249,8 +249,7 @@ async def test_a_driver_that_swallows_the_cancellation_does_not_take_it_for_the_
             return None
 
         async def _drain(self, content: Any, pieces: list[bytes]) -> None:
-            async for chunk in content:
-                pieces.append(chunk)
+            pieces.extend([chunk async for chunk in content])
 
     driver = Stubborn()
     disk = disk_of(driver)

@@ -7,6 +7,7 @@ reading happens while the driver writes, so memory stays bounded.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import io
 import tempfile
@@ -264,43 +265,72 @@ class _IterableReader:
         return bytes(taken)
 
 
+class _ClosedWhenIdle:
+    """Closes a file that a thread may be using: then that thread does it when it is done.
+
+    A cancelled task leaves its thread behind. Closing under it would let it go on with whatever
+    gets the same descriptor next.
+    """
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self._lock = threading.Lock()
+        self._used = False
+        self._closed = False
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[None]:
+        """Keep the file open within the block.
+
+        Raises:
+            ValueError: It is closed already.
+
+        """
+        with self._lock:
+            if self._closed:
+                raise ValueError("The file is closed")
+            self._used = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._used = False
+                if self._closed:
+                    self._close()
+
+    def close(self) -> None:
+        """Close the file now, or when nobody uses it any more. Does nothing the second time."""
+        with self._lock:
+            first, self._closed = not self._closed, True
+            if first and not self._used:
+                self._close()
+
+
 class _PathReader:
     """Opens a file at the first read and closes it at its end, both in the reading thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self._lock = threading.Lock()
-        self._reading = False
-        self._done = False
+        self._closing = _ClosedWhenIdle(self._close)
+        self._ended = False
+        self.close = self._closing.close
 
     def read(self, size: int) -> bytes:
-        with self._lock:
-            if self._done:
-                return b""
-            self._reading = True
-        chunk = b""
-        try:
+        if self._ended:
+            return b""
+        with self._closing.use():
             if self._file is None:
                 self._file = self._path.open("rb", buffering=0)
             chunk = self._file.read(size)
-        finally:
-            with self._lock:
-                self._reading = False
-                self._done = self._done or not chunk
-                if self._done and self._file is not None:
-                    self._file.close()
+        if not chunk:
+            self._ended = True
+            self.close()
         return chunk
 
-    def close(self) -> None:
-        """Close the file; where a thread still reads, leave it to that one.
-
-        Closing it under the thread would let it read from whatever gets the same descriptor.
-        """
-        with self._lock:
-            self._done = True
-            if self._file is not None and not self._reading:
-                self._file.close()
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _checked_chunk(chunk: object) -> bytes:
@@ -323,44 +353,41 @@ class Spool:
 
     def __init__(self, content: DriverContent) -> None:
         self._content = content
-        self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
+        # Nothing is opened before there is more than the memory holds.
+        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115 - it is one
+        self._closing = _ClosedWhenIdle(self._file.close)
 
     async def __aenter__(self) -> bytes | BinaryIO:
-        content = self._content
+        content, spool = self._content, self._file
         if isinstance(content, bytes):
             return content
-        self._file = spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115
         try:
-            await self._fill(content, spool)
+            if isinstance(content, AsyncIterator):
+                await self._write_all(content)
+            else:
+                await asyncio.to_thread(self._copy, content)
         except BaseException:
-            spool.close()  # __aexit__ is not called when this raises
+            self._closing.close()  # __aexit__ is not called when this raises
             raise
-        if spool.tell() <= _SPOOL_MEMORY:
-            spool.seek(0)
-            return spool.read()
+        small = spool.tell() <= _SPOOL_MEMORY
         spool.seek(0)
-        return cast("BinaryIO", spool)
-
-    async def _fill(
-        self,
-        content: BinaryIO | AsyncIterator[bytes],
-        spool: tempfile.SpooledTemporaryFile[bytes],
-    ) -> None:
-        if isinstance(content, AsyncIterator):
-            async for chunk in content:
-                # Beyond the memory a write may block: only then is a thread worth its hop.
-                if spool.tell() + len(chunk) > _SPOOL_MEMORY:
-                    await asyncio.to_thread(spool.write, chunk)
-                else:
-                    spool.write(chunk)
-        else:
-            await asyncio.to_thread(_copy, content, spool)
+        return spool.read() if small else cast("BinaryIO", spool)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._closing.close()
 
+    async def _write_all(self, content: AsyncIterator[bytes]) -> None:
+        async for chunk in content:
+            # Beyond the memory a write may block: only then is a thread worth its hop.
+            if self._file.tell() + len(chunk) > _SPOOL_MEMORY:
+                await asyncio.to_thread(self._write, chunk)
+            else:
+                self._file.write(chunk)
 
-def _copy(source: BinaryIO, target: tempfile.SpooledTemporaryFile[bytes]) -> None:
-    while chunk := source.read(DEFAULT_CHUNK_SIZE):
-        target.write(chunk)
+    def _copy(self, content: BinaryIO) -> None:
+        while chunk := content.read(DEFAULT_CHUNK_SIZE):
+            self._write(chunk)
+
+    def _write(self, chunk: bytes) -> None:
+        with self._closing.use():
+            self._file.write(chunk)
