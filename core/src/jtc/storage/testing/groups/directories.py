@@ -171,7 +171,9 @@ class Directories(Suite):
     async def test_a_directory_in_place_of_a_file_is_kept_or_refused(self, storage: Disk) -> None:
         await storage.put("a", b"file")
         if self.files_may_shadow_directories:
-            await storage.make_directory("a")
+            # Stores that keep an empty directory as an object of its own may refuse that one.
+            with contextlib.suppress(PathConflictException):
+                await storage.make_directory("a")
         else:
             with pytest.raises(PathConflictException):
                 await storage.make_directory("a")
