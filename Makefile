@@ -45,8 +45,8 @@ types: $(VENV)/installed build/types/installed
 		MYPYPATH=$$dist/src $(BIN)/mypy --strict $$dist/src || exit 1; done
 	@$(BIN)/mypy --strict tests/typing
 	@echo "==> Checking types with pyright"
-	@$(BIN)/pyright --pythonpath build/types/bin/python \
-		build/types/lib/python*/site-packages/jtc tests/typing
+	@$(BIN)/pyright --pythonpath build/types/bin/python build/types/lib/python*/site-packages/jtc
+	@$(BIN)/pyright --pythonpath build/types/bin/python -p tests/typing
 
 others: $(OTHERS:%=others-%)
 

@@ -1,0 +1,114 @@
+"""Large files and long listings, in a process of their own whose peak memory is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seaweedfs import SeaweedFS
+
+MIB = 1024 * 1024
+
+# What the new process runs first: `disk`, and what it prints at the end.
+_HEAD = """
+import asyncio, hashlib, json, os, resource, sys
+from jtc.storage import Storage
+
+disk = Storage.build(json.loads(sys.argv[1]))
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+def report(**figures):
+    print(json.dumps(figures | {"peak_mib": peak()}))
+"""
+
+_PUT_AND_STREAM = """
+SIZE = 1024 * 1024 * 1024
+
+async def chunks(digest):
+    block = os.urandom(1024 * 1024)
+    for number in range(SIZE // len(block)):
+        chunk = number.to_bytes(8, "big") + block[8:]
+        digest.update(chunk)
+        yield chunk
+
+async def main():
+    sent, received, size = hashlib.blake2b(), hashlib.blake2b(), 0
+    async with disk:
+        await disk.put("large.bin", chunks(sent))
+        async for chunk in disk.stream("large.bin"):
+            received.update(chunk)
+            size += len(chunk)
+        await disk.delete("large.bin")
+    report(size=size, same=sent.digest() == received.digest())
+
+asyncio.run(main())
+"""
+
+_LIST = """
+async def main():
+    count, last, ordered = 0, b"", True
+    async with disk:
+        async for entry in disk.list("many"):
+            key = entry.path.encode()
+            ordered &= last < key
+            last = key
+            count += 1
+            if count == 1:
+                first = peak()
+    report(count=count, ordered=ordered, peak_at_first=first)
+
+asyncio.run(main())
+"""
+
+
+def run(script: str, config: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _HEAD + script, json.dumps(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout)
+    sys.stdout.write(f"{config['driver']}: {figures}\n")
+    return figures
+
+
+def s3(store: SeaweedFS) -> dict[str, Any]:
+    return {"driver": "s3", "bucket": store.bucket, **store.options}
+
+
+@pytest.mark.parametrize("driver", ["local", "s3"])
+def test_a_file_of_1_gib_is_put_from_an_iterator_and_streamed_back_in_150_mib(
+    driver: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    config = {"driver": "local", "root": str(tmp_path)}
+    if driver == "s3":
+        config = s3(request.getfixturevalue("seaweedfs"))
+    figures = run(_PUT_AND_STREAM, config)
+    assert figures["same"]
+    assert figures["size"] == 1024 * MIB
+    assert figures["peak_mib"] < 150
+
+
+def test_100_000_local_files_are_listed_in_order_in_little_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (tmp_path / "few").mkdir()
+    for number in range(100_000):
+        os.close(os.open(folder / f"file-{number:06}", os.O_CREAT | os.O_WRONLY, 0o644))
+    figures = run(_LIST, {"driver": "local", "root": str(tmp_path)})
+    assert figures["count"] == 100_000
+    assert figures["ordered"]
+    # About 100 bytes a name of the directory, and nothing for what was yielded already.
+    assert figures["peak_mib"] < 100
