@@ -319,6 +319,11 @@ async def test_keys_that_are_too_long_together_are_refused_by_their_own_name(dis
     assert "ppp" not in str(raised.value)
     with pytest.raises(InvalidPathException):
         await scope.make_directory(path)
+    await scope.put("a", b"")
+    outcome = await scope.delete_many(["a", path])
+    refused = outcome[path]
+    assert isinstance(refused, InvalidPathException)
+    assert (outcome["a"], refused.path) == (True, path)
 
 
 async def test_a_view_follows_its_disk_to_another_driver(
