@@ -12,7 +12,9 @@ GUIDE = Path(__file__).parents[2] / "docs" / "drivers.md"
 FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_guides_driver_is_built_installed_and_found_by_its_name(tmp_path: Path) -> None:
+def test_the_guides_driver_is_built_installed_found_by_its_name_and_conforms(
+    tmp_path: Path,
+) -> None:
     files = dict(FILE.findall(GUIDE.read_text()))
     assert len(files) >= 3, "the guide names its files as `path`: before their blocks"
     for name, text in files.items():
@@ -28,15 +30,24 @@ def test_the_guides_driver_is_built_installed_and_found_by_its_name(tmp_path: Pa
         env=os.environ | {"PATH": path},
         check=True,
     )
-    # A path of its own beside this environment's: the guide's reader has installed the core.
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "use.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "'sqlite'" in done.stdout
-    assert "Hello /files/hello.txt" in done.stdout
+
+    def run(*arguments: str) -> str:
+        # A path of its own beside this environment's: the guide's reader has installed the core.
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(installed)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    used = run("-W", "error", "use.py")
+    assert "'sqlite'" in used
+    assert "Hello /files/hello.txt" in used
+    tested = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    passed = re.search(r"(\d+) passed", tested)
+    assert passed is not None, tested
+    assert int(passed[1]) > 100

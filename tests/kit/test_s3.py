@@ -27,4 +27,6 @@ class TestS3(DriverConformance):
 
     def make_failing_driver(self) -> S3Driver:
         # Port 9 is discard's: nobody listens there.
-        return S3Driver("bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1)
+        return S3Driver(
+            "bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1
+        )

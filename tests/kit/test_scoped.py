@@ -11,6 +11,7 @@ from jtc.storage import StorageManager
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing import DriverConformance
 
 if TYPE_CHECKING:
@@ -19,19 +20,25 @@ if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
 
 
+# The engine keeps emptied directories listed, so that each test has a prefix of its own.
+ROOM = MAX_PATH_BYTES - len("kit/0123456789abcdef/")
+
+
 def scoped(driver: Any) -> Any:
     manager = StorageManager.isolated()
     manager.set_driver(driver, "whole")
-    # The engine keeps emptied directories listed, so that each test has one of its own.
     return manager.disk("whole").scoped(f"kit/{secrets.token_hex(8)}").driver
 
 
 class TestScopedMemory(DriverConformance):
+    max_path_bytes = ROOM
+
     def make_driver(self) -> Any:
         return scoped(MemoryDriver())
 
 
 class TestScopedLocal(DriverConformance):
+    max_path_bytes = ROOM
     files_may_shadow_directories = False
 
     @pytest.fixture
@@ -40,6 +47,7 @@ class TestScopedLocal(DriverConformance):
 
 
 class TestScopedS3(DriverConformance):
+    max_path_bytes = ROOM
     lists_in_key_order = False
     changes_nothing_after_cancellation = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NoReturn
 
-from jtc.storage.exceptions import reraise
+from jtc.storage.exceptions import StorageException, reraise
 
 if TYPE_CHECKING:
     from jtc.storage.abilities import ResolvedDriver
@@ -38,4 +38,6 @@ class DiskBase(ABC):
         """Return the manager that knows the other disks by their names."""
 
     def _fail(self, error: Exception, operation: str, path: str | None = None) -> NoReturn:
+        if isinstance(error, StorageException):
+            error.operation = operation  # what the user called, not what the driver did for it
         reraise(error, operation=operation, path=path, disk=self.name)

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from jtc.storage import StorageManager
 from jtc.storage.abilities import Capabilities, resolve
+from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing.alone import DriverAlone
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Suite:
             second one is refused with PathConflictException, and the first one stays.
         changes_nothing_after_cancellation: Once a put has raised CancelledError, nothing changes
             any more. False: a request that was sent already may land whole.
+        max_path_bytes: The longest path, in bytes: the policy's, less what a view puts before it.
 
     """
 
@@ -67,6 +69,7 @@ class Suite:
     lists_in_key_order: bool = True
     files_may_shadow_directories: bool = True
     changes_nothing_after_cancellation: bool = True
+    max_path_bytes: int = MAX_PATH_BYTES
 
     def make_driver(self) -> Any:
         """Return a driver on an empty storage: the one thing to be given.
