@@ -58,6 +58,13 @@ class AsyncFile:
         raise AssertionError("nobody may iterate a file by lines")
 
 
+class Wrapped(AsyncFile):
+    """An async file whose read() is decorated, so that nobody sees it is async but by the lines."""
+
+    def read(self, size: int = -1, /) -> Any:
+        return super().read(size)
+
+
 class SyncFile:
     """Reads, and would iterate by lines."""
 
@@ -91,6 +98,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "buffered file": lambda: io.BufferedReader(io.BytesIO(b"one\ntwo")),  # type: ignore[arg-type]
     "file-like": lambda: SyncFile(b"one\ntwo"),
     "async file": lambda: AsyncFile(b"one\ntwo"),
+    "wrapped async file": lambda: Wrapped(b"one\ntwo"),
     "UploadFile": lambda: UploadFile(io.BytesIO(b"one\ntwo"), filename="a.txt"),
     "list": lambda: [b"one", b"", b"\ntwo"],
     "tuple of views": lambda: (memoryview(b"one"), bytearray(b"\ntwo")),

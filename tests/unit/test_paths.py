@@ -94,6 +94,8 @@ def test_one_leading_slash_is_dropped_and_no_more() -> None:
         ("a/../b", "'.' or '..'"),
         ("\uff0e\uff0e/x", "look like"),
         ("a\u2024/\u2025", "look like"),
+        ("a\uff0f..\uff0fb", "look like"),
+        ("\uff0e\uff0e\uff3cx", "look like"),
         ("a\\b", "U\\+005C"),
         ("a\nb", "U\\+000A"),
         ("\ud800", "U\\+D800"),
