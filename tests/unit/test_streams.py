@@ -289,6 +289,19 @@ async def test_reading_all_closes_also_when_it_fails(driver: Streaming) -> None:
     assert driver.closed == 2
 
 
+async def test_the_size_that_is_told_is_that_of_these_very_bytes() -> None:
+    class Growing(EightMethods):
+        async def get(self, path: str, /) -> bytes:
+            content = await super().get(path)
+            await self.put(path, content + b"more")
+            return content
+
+    driver = Growing()
+    stream = await disk_of(driver).stream("a")
+    assert stream.info.size == len(CONTENT)
+    assert b"".join([chunk async for chunk in stream]) == CONTENT
+
+
 async def test_another_version_is_refused_also_without_streams() -> None:
     driver = EightMethods()
     driver.kept["a"] = CONTENT
