@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 __all__ = ["Fault", "FaultyProxy"]
 
 HOST = "127.0.0.1"
+
+_EXPECTS = re.compile(rb"(?i)expect: 100-continue\r\n")
+"""The SDK asks so before large content. It is not among the signed headers."""
 
 
 @dataclass
@@ -80,6 +84,9 @@ class FaultyProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
+            if _EXPECTS.search(head):
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                head = _EXPECTS.sub(b"", head)
             body = await reader.readexactly(_content_length(head))
             await self._answer(head, body, writer)
         writer.close()
@@ -129,9 +136,7 @@ async def _send(answer: bytes, fault: Fault, writer: asyncio.StreamWriter) -> No
         writer.transport.abort()
         return
     if fault.flip is not None:
-        body = bytes(
-            byte ^ 1 if place == fault.flip else byte for place, byte in enumerate(body)
-        )
+        body = bytes(byte ^ 1 if place == fault.flip else byte for place, byte in enumerate(body))
     if fault.drip is not None:
         writer.write(head + end)
         for byte in body:

@@ -103,7 +103,7 @@ def contents():
 
 
 @pytest.mark.parametrize("number", range(len(contents())))
-async def test_put_takes_every_kind_of_content(driver, folder, number, tmp_path):
+async def test_put_takes_every_kind_of_content(driver, folder, number):
     content = contents()[number]
     await driver.put(f"{folder}/file", content)
     assert await driver.get(f"{folder}/file") == b"one,two"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.drivers.s3_driver.errors import ConflictException, refusal
@@ -139,8 +140,9 @@ async def delete_directory(bucket: Bucket, directory: str) -> None:
 
     """
     below = f"{directory}/"
-    async for keys in key_pages(bucket, below):
-        await _delete_keys(bucket, keys)
+    async with aclosing(key_pages(bucket, below)) as pages:
+        async for keys in pages:
+            await _delete_keys(bucket, keys)
     await _delete_emptied(bucket, below)
 
 

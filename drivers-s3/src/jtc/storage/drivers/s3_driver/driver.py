@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, urlsplit
 
@@ -397,8 +398,10 @@ class S3Driver:
             entries = list_entries(
                 self._bucket, check_directory(prefix), recursive=recursive, start_after=start_after
             )
-            async for entry in entries:
-                yield entry
+            # Or, left early, the inner generator would be finished some time by a task of its own.
+            async with aclosing(entries):
+                async for entry in entries:
+                    yield entry
         except Exception as error:
             reraise(error, operation="list_entries", path=prefix)
 

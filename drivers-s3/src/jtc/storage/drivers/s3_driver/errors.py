@@ -12,6 +12,7 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
     InvalidPathException,
+    PathConflictException,
     PreconditionFailedException,
     RejectedException,
     StorageConfigException,
@@ -105,6 +106,12 @@ _BY_CODE: dict[str, tuple[type[StorageException], str]] = {
     ),
     "IncompleteBody": (StorageUnavailableException, "The connection broke off"),
     "RequestTimeout": (StorageTimeoutException, "The store waited too long for the content"),
+    # SeaweedFS, which keeps directories beside files.
+    "ExistingObjectIsFile": (PathConflictException, "A file stands where a directory should be"),
+    "ExistingObjectIsDirectory": (
+        PathConflictException,
+        "A directory stands where a file should be",
+    ),
     "KeyTooLongError": (InvalidPathException, "The path is too long for this store"),
     "InvalidObjectState": (
         StoragePermissionException,
@@ -200,6 +207,9 @@ def raise_mapped(error: Exception, bucket: str) -> NoReturn:
 def _of_botocore(error: Exception, botocore: Any) -> StorageException:
     if isinstance(error, (botocore.NoCredentialsError, botocore.TokenRetrievalError)):
         return StorageConfigException(_NO_CREDENTIALS)
+    if isinstance(error, botocore.ProfileNotFound):
+        profile = error.kwargs.get("profile")
+        return StorageConfigException(f"There is no profile {profile!r} in the AWS configuration")
     if isinstance(error, (botocore.PartialCredentialsError, botocore.CredentialRetrievalError)):
         return StorageConfigException(
             f"The credentials could not be loaded ({type(error).__name__})"

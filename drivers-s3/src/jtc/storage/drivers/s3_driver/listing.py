@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.drivers.s3_driver.metadata import quoted_etag
@@ -11,7 +12,7 @@ from jtc.storage.files import DirectoryInfo, FileInfo
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from jtc.storage.drivers.s3_driver.bucket import Bucket
     from jtc.storage.files import Entry
@@ -26,7 +27,7 @@ PAGE = 1000
 
 async def list_entries(
     bucket: Bucket, prefix: str, *, recursive: bool, start_after: str | None
-) -> AsyncIterator[Entry]:
+) -> AsyncGenerator[Entry, None]:
     """Yield what is below a directory; the arguments are those of `SupportsListing`."""
     below = f"{prefix}/" if prefix else ""
     if start_after and not start_after.startswith(below):
@@ -40,8 +41,9 @@ async def list_entries(
     refused = 0
     previous: str | None = None
     try:
-        async for page in _pages(bucket, _parameters(below, start_after, recursive=recursive)):
-            for key, item in await _in_order(bucket, below, page):
+        parameters = _parameters(below, start_after, recursive=recursive)
+        async with aclosing(_keys(bucket, below, parameters)) as keys:
+            async for key, item in keys:
                 # A directory comes back after each key that is in it, and on more than one page.
                 if key == previous or (start_after and start_after.startswith(key)):
                     continue
@@ -61,6 +63,15 @@ async def list_entries(
                 refused,
                 prefix,
             )
+
+
+async def _keys(
+    bucket: Bucket, below: str, parameters: dict[str, Any]
+) -> AsyncGenerator[tuple[str, Any], None]:
+    async with aclosing(_pages(bucket, parameters)) as pages:
+        async for page in pages:
+            for key, item in await _in_order(bucket, below, page):
+                yield key, item
 
 
 def _parameters(below: str, start_after: str | None, *, recursive: bool) -> dict[str, Any]:
@@ -92,13 +103,16 @@ def _entry(key: str, item: dict[str, Any] | None) -> Entry | None:
     )
 
 
-async def key_pages(bucket: Bucket, below: str) -> AsyncIterator[list[str]]:
+async def key_pages(bucket: Bucket, below: str) -> AsyncGenerator[list[str], None]:
     """Yield the keys below a prefix, whatever they look like, in pages."""
-    async for page in _pages(bucket, {"Prefix": below}):
-        yield [item["Key"] for item in page.get("Contents", ())]
+    async with aclosing(_pages(bucket, {"Prefix": below})) as pages:
+        async for page in pages:
+            yield [item["Key"] for item in page.get("Contents", ())]
 
 
-async def _pages(bucket: Bucket, parameters: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+async def _pages(
+    bucket: Bucket, parameters: dict[str, Any]
+) -> AsyncGenerator[dict[str, Any], None]:
     while True:
         page = await bucket.call("list_objects_v2", MaxKeys=PAGE, **parameters)
         yield page

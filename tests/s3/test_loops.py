@@ -1,0 +1,205 @@
+"""One driver in many event loops and threads: nothing leaks, nothing warns."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+
+from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.exceptions import StorageException
+
+
+@pytest.fixture
+def options(seaweedfs):
+    return {"bucket": seaweedfs.bucket, **seaweedfs.options}
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def use(driver, path="file"):
+    await asyncio.gather(*(driver.put(f"loops/{path}-{n}", b"1") for n in range(4)))
+    assert await driver.get(f"loops/{path}-0") == b"1"
+
+
+def test_fifty_loops_without_closing_leave_no_descriptor(options):
+    driver = S3Driver(**options)
+    asyncio.run(use(driver))
+    gc.collect()
+    before = descriptors()
+    for _ in range(50):
+        asyncio.run(use(driver))
+    gc.collect()
+    assert descriptors() <= before
+    assert driver._bucket._clients._slots == {}
+
+
+def test_threads_have_clients_of_their_own_and_one_call_closes_all(options):
+    driver = S3Driver(**options)
+    failures = []
+    used, done = threading.Barrier(5, timeout=60), threading.Event()
+
+    async def work(name):
+        await use(driver, name)
+        used.wait()
+        while not done.is_set():
+            await asyncio.sleep(0.01)
+
+    def run(name):
+        try:
+            asyncio.run(work(name))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(f"thread-{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+
+    async def close_all():
+        await use(driver)
+        await asyncio.to_thread(used.wait)
+        slots = driver._bucket._clients._slots
+        assert len(slots) == 5
+        await driver.aclose()
+        assert slots == {}
+        # Afterwards it opens afresh.
+        await use(driver)
+        await driver.aclose()
+
+    try:
+        asyncio.run(close_all())
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+async def test_many_first_users_share_one_client_even_if_the_first_is_cancelled(options):
+    driver = S3Driver(**options)
+    tasks = [asyncio.create_task(driver.exists("a")) for _ in range(64)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [False] * 63
+    assert len(driver._bucket._clients._slots) == 1
+    await driver.aclose()
+
+
+async def test_a_client_that_cannot_be_made_is_told_to_all_and_tried_again(options):
+    driver = S3Driver(bucket="b", profile="no-such-profile", endpoint_url=options["endpoint_url"])
+    for _ in range(2):
+        answers = await asyncio.gather(
+            *(driver.exists("a") for _ in range(3)), return_exceptions=True
+        )
+        assert ["no-such-profile" in str(answer) for answer in answers] == [True] * 3
+    assert driver._bucket._clients._slots == {}
+
+
+def test_a_loop_closed_by_hand_is_let_go_of_at_the_next_use(options):
+    driver = S3Driver(**options)
+    before = None
+    for _ in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use(driver))
+        loop.close()
+        del loop
+        gc.collect()
+        assert len(driver._bucket._clients._slots) == 1
+        before = before or descriptors()
+    assert descriptors() <= before + 8
+    asyncio.run(driver.aclose())
+    assert driver._bucket._clients._slots == {}
+
+
+async def test_dropped_drivers_take_their_connections_along(options):
+    driver = S3Driver(**options)
+    await use(driver)
+    await driver.aclose()
+    gc.collect()
+    before = descriptors()
+    for _ in range(10):
+        driver = S3Driver(**options)
+        await use(driver)
+    alive = weakref.ref(driver)
+    del driver
+    gc.collect()
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if descriptors() <= before:
+            break
+    assert alive() is None
+    assert descriptors() <= before
+
+
+def test_a_whole_program_ends_without_a_warning(options):
+    program = textwrap.dedent(
+        """
+        import asyncio, contextlib, sys
+        from jtc.storage.drivers.s3_driver import S3Driver
+
+        driver = S3Driver(**eval(sys.argv[1]))
+
+        async def use():
+            await asyncio.gather(*(driver.put(f"loops/p{n}", b"1") for n in range(4)))
+            stream = await driver.open_read("loops/p0")
+            async with contextlib.aclosing(driver.list_entries("loops")) as entries:
+                await anext(entries)
+
+        for _ in range(3):
+            asyncio.run(use())
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use())
+        loop.close()
+        another = S3Driver(**eval(sys.argv[1]))
+        asyncio.run(another.exists("a"))
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, repr(options)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    noise = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, noise) == (0, [])
+
+
+def test_importing_and_making_a_driver_imports_no_sdk():
+    program = (
+        "import sys; from jtc.storage.drivers.s3_driver import S3Driver; S3Driver('b'); "
+        "found = {'aioboto3', 'aiobotocore', 'botocore', 'boto3', 'aiohttp'} & set(sys.modules); "
+        "sys.exit(f'imported: {found}' if found else 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_missing_sdk_is_told_with_the_way_to_install_it():
+    program = (
+        "import asyncio, sys; sys.modules['aioboto3'] = None\n"
+        "from jtc.storage.drivers.s3_driver import S3Driver\n"
+        "from jtc.storage.exceptions import StorageConfigException\n"
+        "try:\n    asyncio.run(S3Driver('b').get('a'))\n"
+        "except StorageConfigException as error:\n"
+        "    sys.exit(0 if \"pip install 'jtc-storage[s3]'\" in str(error) else str(error))\n"
+        "sys.exit('no error')"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_driver_is_not_pickled(options):
+    with pytest.raises(TypeError, match="holds connections and keys") as caught:
+        pickle.dumps(S3Driver(**options))
+    assert isinstance(caught.value, StorageException)

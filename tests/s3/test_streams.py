@@ -1,0 +1,103 @@
+"""Streams and ranges, and what becomes of their connections."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+
+CONTENT = bytes(range(256)) * 8
+
+
+async def read(driver, path, **arguments):
+    stream = await driver.open_read(path, **arguments)
+    try:
+        return [chunk async for chunk in stream]
+    finally:
+        await stream.aclose()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2048])
+async def test_every_range_is_that_of_a_slice(driver, folder, size):
+    path, content = f"{folder}/file", CONTENT[:size]
+    await driver.put(path, content)
+    for start in (0, 1, 7, 2047, 2048, 5000):
+        for end in (None, 0, 1, 7, 8, 2048, 9999):
+            if end is not None and end < start:
+                continue
+            chunks = await read(driver, path, start=start, end=end)
+            assert b"".join(chunks) == content[start:end], (start, end)
+    for start in (-1, -7, -2048, -5000):
+        first = max(0, size + start)
+        for end in (None, 1, 2048):
+            stop = size if end is None else end
+            expected = content[first:stop] if stop > first else b""
+            assert b"".join(await read(driver, path, start=start, end=end)) == expected
+
+
+async def test_a_stream_tells_the_facts_of_the_whole_file(driver, folder):
+    await driver.put(f"{folder}/file", CONTENT)
+    stat = await driver.stat(f"{folder}/file")
+    for arguments in ({}, {"start": 5, "end": 9}, {"start": -5}, {"start": 9999}, {"end": 0}):
+        stream = await driver.open_read(f"{folder}/file", **arguments)
+        await stream.aclose()
+        assert stream.info.size == len(CONTENT)
+        assert stream.info.etag == stat.etag
+
+
+async def test_chunks_have_the_length_that_was_asked_for(driver, folder):
+    await driver.put(f"{folder}/file", CONTENT)
+    chunks = await read(driver, f"{folder}/file", chunk_size=1000)
+    assert [len(chunk) for chunk in chunks] == [1000, 1000, 48]
+
+
+async def test_what_is_no_range_is_refused(driver, folder):
+    await driver.put(f"{folder}/file", CONTENT)
+    for arguments in ({"start": 5, "end": 4}, {"end": -1}, {"chunk_size": 0}):
+        with pytest.raises(ValueError):
+            await driver.open_read(f"{folder}/file", **arguments)
+
+
+async def test_errors_come_when_it_is_opened(driver, folder):
+    await driver.put(f"{folder}/file", CONTENT)
+    with pytest.raises(FileNotFoundException):
+        await driver.open_read(f"{folder}/missing")
+    for arguments in ({}, {"start": 9999}, {"start": 3, "end": 3}, {"start": -3, "end": 9}):
+        with pytest.raises(PreconditionFailedException):
+            await driver.open_read(f"{folder}/file", if_match='"0"', **arguments)
+
+
+async def acquired(driver):
+    client = await driver._bucket._clients.get()
+    (session,) = client._endpoint.http_session._sessions.values()
+    return len(session.connector._acquired)
+
+
+async def test_no_stream_keeps_its_connection(make_driver, folder):
+    import asyncio
+
+    driver = make_driver(max_connections=2)
+    path = f"{folder}/file"
+    await driver.put(path, CONTENT * 1000)
+    for _ in range(5):
+        await read(driver, path, chunk_size=500_000)
+        stream = await driver.open_read(path)
+        await stream.aclose()
+        await stream.aclose()
+        async for _ in stream:
+            pytest.fail("a closed stream has no bytes")
+        stream = await driver.open_read(path, chunk_size=10)
+        async for _ in stream:
+            break
+        await stream.aclose()
+        # Dropped, before and after the first chunk.
+        stream = await driver.open_read(path)
+        del stream
+        stream = await driver.open_read(path, chunk_size=10)
+        await anext(aiter(stream))
+        del stream
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert await acquired(driver) == 0
