@@ -108,7 +108,7 @@ def test_a_builtin_without_a_signature_claims_nothing() -> None:
         @staticmethod
         def aclose() -> None: ...
 
-    Broken.aclose.__signature__ = "no signature"  # type: ignore[attr-defined]
+    Broken.aclose.__signature__ = 5  # type: ignore[attr-defined]
     assert abilities(Odd()) == frozenset()
     assert abilities(Broken()) == frozenset()
 

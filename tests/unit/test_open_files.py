@@ -254,7 +254,7 @@ async def test_a_driver_that_swallows_the_cancellation_does_not_take_it_for_the_
     driver = Stubborn()
     disk = disk_of(driver)
     with pytest.raises(KeyError):  # noqa: PT012 - the block is what raises
-        async with disk.open("a", "wb") as file:
+        async with asyncio.timeout(5), disk.open("a", "wb") as file:
             await file.write(b"half")
             await asyncio.sleep(0.01)
             raise KeyError

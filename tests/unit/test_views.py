@@ -399,6 +399,16 @@ async def test_a_file_moves_from_a_view_to_another_place(disk: Disk, scope: Disk
     assert await disk.all_files() == ["a", "s/b"]
 
 
+async def test_nothing_is_copied_where_its_source_may_not_be_taken_away(
+    manager: StorageManager, disk: Disk
+) -> None:
+    manager.set_driver(EightMethods(), "other")
+    await disk.put("a", b"1")
+    with pytest.raises(ReadOnlyException):
+        await disk.read_only().move("a", "a", to="other")
+    assert await manager.disk("other").missing("a")
+
+
 # Read-only views
 
 
