@@ -75,6 +75,8 @@ class FaultyProxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # An aborted connection is closed in the loop's next round.
+        await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
@@ -82,16 +84,18 @@ class FaultyProxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            if _EXPECTS.search(head):
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                head = _EXPECTS.sub(b"", head)
-            body = await reader.readexactly(_content_length(head))
-            await self._answer(head, body, writer)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                head = await reader.readuntil(b"\r\n\r\n")
+                if _EXPECTS.search(head):
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    head = _EXPECTS.sub(b"", head)
+                body = await reader.readexactly(_content_length(head))
+                await self._answer(head, body, writer)
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
 
     async def _answer(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         method, path = head.split(b" ", 2)[:2]

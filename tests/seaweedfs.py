@@ -11,6 +11,7 @@ From a shell, ``python tests/seaweedfs.py`` serves one until it is interrupted.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -20,9 +21,10 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 __all__ = ["SeaweedFS"]
 
@@ -83,6 +85,7 @@ class SeaweedFS:
         self.access_key = access_key
         self.secret_key = secret_key
         self.endpoint_url = ""
+        self._filer_url = ""
         self._directory = directory
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -114,6 +117,22 @@ class SeaweedFS:
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
+    def empty(self) -> None:
+        """Remove everything from the bucket, emptied directories too, which S3 cannot remove."""
+        folder = f"{self._filer_url}/buckets/{self.bucket}/"
+        listing = urllib.request.Request(folder, headers={"Accept": "application/json"})
+        while True:
+            with urllib.request.urlopen(listing, timeout=30) as answer:
+                entries = json.load(answer)["Entries"] or []
+            if not entries:
+                return
+            for entry in entries:
+                name = urllib.parse.quote(entry["FullPath"].rpartition("/")[2], safe="")
+                url = f"{folder}{name}?recursive=true&ignoreRecursiveError=true"
+                request = urllib.request.Request(url, method="DELETE")
+                with urllib.request.urlopen(request, timeout=30):
+                    pass
+
     def stop(self) -> None:
         """Stop the store and remove its temporary files. Does nothing the second time."""
         process, self._process = self._process, None
@@ -138,6 +157,7 @@ class SeaweedFS:
             ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
             self._ports += ports.values()
             self.endpoint_url = f"http://{HOST}:{ports['s3.port']}"
+            self._filer_url = f"http://{HOST}:{ports['filer.port']}"
             self._process = self._spawn(weed, data, ports)
             failure = self._wait_until_ready(self._process)
             if failure is None:
@@ -206,13 +226,12 @@ class SeaweedFS:
             time.sleep(0.1)
         return f"no answer within {self._start_timeout} s (the last one: {answer})"
 
-    def _bucket_is_writable(self) -> bool:
-        """Tell whether an object can be stored: the S3 gateway answers before its volumes do."""
+    def client(self) -> Any:
+        """Return the SDK's own blocking client, with which a test may look behind a driver."""
         import botocore.session
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
 
-        client = botocore.session.Session().create_client(
+        return botocore.session.Session().create_client(
             "s3",
             region_name="us-east-1",
             endpoint_url=self.endpoint_url,
@@ -220,6 +239,12 @@ class SeaweedFS:
             aws_secret_access_key=self.secret_key,
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
         )
+
+    def _bucket_is_writable(self) -> bool:
+        """Tell whether an object can be stored: the S3 gateway answers before its volumes do."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = self.client()
         try:
             client.put_object(Bucket=self.bucket, Key="ready", Body=b"1")
             client.delete_object(Bucket=self.bucket, Key="ready")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,17 +51,29 @@ async def proxy(seaweedfs: SeaweedFS) -> AsyncIterator[FaultyProxy]:
         yield faulty
 
 
+@pytest.fixture(scope="session")
+def store_client(seaweedfs: SeaweedFS) -> Iterator[Any]:
+    """Look into the store without the driver."""
+    client = seaweedfs.client()
+    yield client
+    client.close()
+
+
 @pytest.fixture
-async def empty_bucket(make_driver: MakeDriver) -> str:
+def empty_bucket(store_client: Any) -> str:
     """Empty a bucket for the test: a new one each time would cost a quarter of a second."""
     name = "empty-bucket"
-    driver = make_driver(bucket=name)
-    client = await driver._bucket._clients.get()
-    if name not in [each["Name"] for each in (await client.list_buckets())["Buckets"]]:
-        await client.create_bucket(Bucket=name)
-    page = await client.list_objects_v2(Bucket=name, Delimiter="/")
-    for item in page.get("Contents", ()):
-        await client.delete_object(Bucket=name, Key=item["Key"])
-    for directory in page.get("CommonPrefixes", ()):
-        await driver.delete_directory(directory["Prefix"].removesuffix("/"))
+    if name not in [each["Name"] for each in store_client.list_buckets()["Buckets"]]:
+        store_client.create_bucket(Bucket=name)
+    _empty(store_client, name, "")
     return name
+
+
+def _empty(client: Any, bucket: str, prefix: str) -> None:
+    page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    for item in page.get("Contents", ()):
+        client.delete_object(Bucket=bucket, Key=item["Key"])
+    # SeaweedFS keeps directories; it deletes them from within.
+    for directory in page.get("CommonPrefixes", ()):
+        _empty(client, bucket, directory["Prefix"])
+        client.delete_object(Bucket=bucket, Key=directory["Prefix"])

@@ -155,22 +155,33 @@ class _RenewedCredentials:
 
     def __init__(self, source: CredentialsSource) -> None:
         self._source = source
+        # There is one of these a client, and so a loop.
+        self._lock = asyncio.Lock()
         self._frozen: Any = None
         self._renew_at = 0.0
 
-    async def get_frozen_credentials(self) -> Any:
-        if self._frozen is None or time.time() >= self._renew_at:
-            from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
+    def get_account_id(self) -> None:
+        """Return the account's number: unknown, and S3's hosts do not depend on it."""
 
-            given = await self._source()
-            self._frozen = ReadOnlyCredentials(
-                _part(given, "access_key"), _part(given, "secret_key"), _part(given, "token", "")
-            )
-            now = time.time()
-            ends = _part(given, "expires_at", None)
-            life = _CREDENTIALS_LIFE if ends is None else ends - now - _CREDENTIALS_MARGIN
-            self._renew_at = now + life
-        return self._frozen
+    async def get_frozen_credentials(self) -> Any:
+        """Return the keys to sign with now."""
+        async with self._lock:
+            if self._frozen is None or time.time() >= self._renew_at:
+                await self._renew()
+            return self._frozen
+
+    async def _renew(self) -> None:
+        from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
+
+        given = await self._source()
+        self._frozen = ReadOnlyCredentials(
+            _part(given, "access_key"), _part(given, "secret_key"), _part(given, "token", None)
+        )
+        ends = _part(given, "expires_at", None)
+        if ends is None:
+            self._renew_at = time.time() + _CREDENTIALS_LIFE
+        else:
+            self._renew_at = ends - _CREDENTIALS_MARGIN
 
 
 _MISSING = object()
