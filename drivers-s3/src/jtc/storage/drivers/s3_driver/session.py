@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from jtc.storage.drivers.s3_driver.settings import CredentialsSource, Settings
@@ -160,8 +161,14 @@ class _RenewedCredentials:
         self._frozen: Any = None
         self._renew_at = 0.0
 
+    account_id = None
+
     def get_account_id(self) -> None:
         """Return the account's number: unknown, and S3's hosts do not depend on it."""
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        """Return how to get what is known beside the keys."""
+        return lambda: getattr(self, name, None)
 
     async def get_frozen_credentials(self) -> Any:
         """Return the keys to sign with now."""
