@@ -204,7 +204,7 @@ def raise_mapped(error: Exception, bucket: str) -> NoReturn:
     raise ours from error
 
 
-def _of_botocore(error: Exception, botocore: Any) -> StorageException:
+def _of_botocore(error: Any, botocore: Any) -> StorageException:
     if isinstance(error, (botocore.NoCredentialsError, botocore.TokenRetrievalError)):
         return StorageConfigException(_NO_CREDENTIALS)
     if isinstance(error, botocore.ProfileNotFound):
