@@ -11,6 +11,9 @@ SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 # The other Pythons that the tests run on, where they are installed (on PATH, or by pyenv).
 OTHERS := 3.12 3.13
 
+# As many workers as there are processors; each starts a SeaweedFS of its own when it needs one.
+PARALLEL := -n auto --dist loadgroup
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test check lint types others format api clean
@@ -29,7 +32,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
 
 check: lint types test others
 
@@ -57,7 +60,8 @@ others-%: $(META)
 	if [ -z "$$python" ]; then echo "==> Python $* is not installed: skipped"; exit 0; fi; \
 	echo "==> Running the tests on Python $*"; \
 	$(MAKE) --no-print-directory VENV=$(VENV)-$* PYTHON=$$python $(VENV)-$*/installed && \
-	$(VENV)-$*/bin/python -m pytest -q --ignore=tests/packaging
+	$(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
+		tests/unit tests/memory tests/local tests/s3 tests/docs tests/kit/test_memory.py
 
 $(VENV)/installed: $(META)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'

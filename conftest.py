@@ -11,7 +11,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sybil import Example, Sybil
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from jtc.storage import Storage
@@ -54,6 +56,13 @@ def _leave(namespace: dict[str, Any]) -> None:
     Storage._config = None  # noqa: SLF001 - a fresh process has none
     os.chdir(namespace["before"])
     namespace["folder"].cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a document's blocks in one worker: each builds on those before."""
+    for item in items:
+        if isinstance(item, SybilItem):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 pytest_collect_file = Sybil(

@@ -19,13 +19,15 @@ MIB = 1024 * 1024
 
 # What the new process runs first: `disk`, and what it prints at the end.
 _HEAD = """
-import asyncio, hashlib, json, os, resource, sys
+import asyncio, hashlib, json, os, sys
 from jtc.storage import Storage
 
 disk = Storage.build(json.loads(sys.argv[1]))
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not ru_maxrss: a process begins with that of the one which started it (getrusage(2)).
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
 
 def report(**figures):
     print(json.dumps(figures | {"peak_mib": peak()}))

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from conftest import Environment, Wheel
 
+# The wheels are built once, so all that looks at them runs in one worker.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 ACME_IS_A_DISK = """
 import asyncio
 from jtc.storage import FileNotFoundException, Storage, UnsupportedOperationException

@@ -15,6 +15,9 @@ from packaging.requirements import Requirement
 if TYPE_CHECKING:
     from conftest import Wheel
 
+# The wheels are built once, so all that looks at them runs in one worker.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 PACKAGES = {
     "jtc-storage": "jtc/storage",
     "jtc-storage-local": "jtc/storage/drivers/local_driver",
