@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
+
 import pytest
 
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage.exceptions import InvalidPathException, StorageConfigException
+from jtc.storage.exceptions import (
+    InvalidPathException,
+    StorageConfigException,
+    StorageException,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,21 @@ def test_no_secret_is_shown():
     assert repr(driver) == "S3Driver('b', region='us-east-1', endpoint='s3.test:9000')"
     for shown in (repr(driver), str(driver), repr(driver._settings), repr(vars(driver))):
         assert "hidden" not in shown
+
+
+async def test_no_secret_is_logged_not_even_by_the_sdk(make_driver, caplog):
+    caplog.set_level(logging.DEBUG)
+    driver = make_driver()
+    await driver.put("logged", b"1")
+    assert await driver.get("logged") == b"1"
+    url = await driver.temporary_url("logged", 60)
+    temporary = make_driver(secret_key="hidden-secret", session_token="hidden/token+=")
+    signed = await temporary.temporary_url("logged", 60)
+    with pytest.raises(StorageException) as caught:
+        await temporary.get("logged")
+    error = "".join(traceback.format_exception(caught.value))
+    signatures = [one.partition("X-Amz-Signature=")[2] for one in (url, signed)]
+    assert "botocore.auth" in {record.name for record in caplog.records}
+    for secret in ("test-secret-key", "hidden-secret", "hidden/token", *signatures):
+        assert secret not in caplog.text
+        assert secret not in error

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.drivers.s3_driver.redaction import redact_sdk_logs
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _loader() -> Any:
     import aioboto3  # noqa: F401, PLC0415 - 0.7 s, so at first use
     from botocore.loaders import Loader  # noqa: PLC0415
 
+    redact_sdk_logs()
     loader = Loader()
     # It remembers them: reading S3's model takes 0.1 s, and each event loop makes a client.
     loader.load_service_model("s3", "service-2")
