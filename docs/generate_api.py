@@ -32,7 +32,8 @@ MODULES = (
 
 HEAD = """# API
 
-Every public name, with what it takes, returns and raises. This page is made from the docstrings by `make api`.
+Every public name, with what it takes, returns and raises. `make api` makes this page from the
+docstrings.
 """
 
 
@@ -47,11 +48,11 @@ def generate() -> str:
         lines.append(f"## `{name}`\n")
         lines.append(f"{_first_paragraph(module.__doc__)}\n")
         for public in module.__all__:
-            lines.extend(_member(name, public, getattr(module, public), seen))
+            lines.extend(_member(public, getattr(module, public), seen))
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _member(module: str, name: str, value: Any, seen: set[str]) -> Iterator[str]:
+def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
     home = getattr(value, "__module__", None)
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         yield f"### `{name}`\n"
@@ -93,7 +94,7 @@ def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
             )
             # The manager and the other disks have Disk's methods: those stand there once.
             repeated = owner is not cls and cls.__name__ in {"StorageManager", "BuiltDisk"}
-            if name.startswith("_") or name.startswith("test_") or not callable_ or repeated:
+            if name.startswith(("_", "test_")) or not callable_ or repeated:
                 continue
             if name not in done:
                 done.add(name)

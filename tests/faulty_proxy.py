@@ -33,7 +33,6 @@ class Fault:
         drip: Send the answer's body one byte at a time, with so many seconds between them.
         before: Called before the request goes on to the store.
         after: Called once the fault has happened.
-
     """
 
     method: str = "GET"
@@ -56,7 +55,6 @@ class FaultyProxy:
         target: The store's address.
         faults: What is still to be broken.
         requests: The request lines so far, such as ``"GET /bucket/key?x"``.
-
     """
 
     target: str

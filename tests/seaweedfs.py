@@ -69,7 +69,6 @@ class SeaweedFS:
     Attributes:
         endpoint_url: Where it answers S3, once started.
         log: What it printed.
-
     """
 
     def __init__(

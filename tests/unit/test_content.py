@@ -113,7 +113,9 @@ async def test_each_kind_of_content_arrives_whole(kind: str, disk: Disk, driver:
     assert driver.kept == {"a": b"one\ntwo"}
 
 
-@pytest.mark.parametrize("content", [b"", "", [], (), io.BytesIO()], ids=lambda content: type(content).__name__)
+@pytest.mark.parametrize(
+    "content", [b"", "", [], (), io.BytesIO()], ids=lambda content: type(content).__name__
+)
 async def test_nothing_makes_an_empty_file(content: Any, disk: Disk, driver: Any) -> None:
     await disk.put("a", content)
     assert driver.kept == {"a": b""}

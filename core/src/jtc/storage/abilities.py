@@ -59,7 +59,6 @@ class Capabilities:
         put_options: The options of a put that are honoured, such as ``"overwrite"``.
         copy_options: Those of a copy within the disk.
         move_options: Those of a move within the disk.
-
     """
 
     abilities: frozenset[str]
@@ -97,7 +96,6 @@ class ResolvedDriver:
 
         Raises:
             UnsupportedOperationException: The driver lacks it.
-
         """
         if ability is None:
             if name in _WRITING_ABILITIES:
@@ -112,7 +110,6 @@ class ResolvedDriver:
 
         Raises:
             ReadOnlyException: The driver only reads.
-
         """
         if getattr(self.driver, "read_only", False):
             raise ReadOnlyException("The disk is a read-only view")
@@ -131,7 +128,6 @@ def resolve(
     Raises:
         StorageConfigException: It lacks one of the eight methods, or there is no ability of
             such a name to disable.
-
     """
     name = name or type(driver).__name__
     lacking = [method for method in methods_of(StorageDriver) if not _has(driver, method)]

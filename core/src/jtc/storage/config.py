@@ -37,7 +37,6 @@ class DiskConfig:
         driver: The driver's name.
         options: What the driver is called with.
         disable: Abilities to do without.
-
     """
 
     driver: str
@@ -50,7 +49,6 @@ class DiskConfig:
 
         Raises:
             StorageConfigException: It is not a table, names no driver, or has odd keys.
-
         """
         if not isinstance(table, Mapping):
             raise _error(f"A disk's configuration is a table, not {type(table).__name__}", disk)
@@ -77,7 +75,6 @@ class DiskConfig:
         Raises:
             StorageConfigException: A variable is not set, an option is unknown or lacking, or
                 the driver refuses its options.
-
         """
         options = {
             key: _interpolate(value, disk, key, environ) for key, value in self.options.items()
@@ -103,7 +100,6 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
 
     Raises:
         StorageConfigException: It cannot be read, or is not of this form.
-
     """
     if not isinstance(source, Mapping):
         source = _read_toml(Path(source))
@@ -126,7 +122,6 @@ def call(make: Callable[[], Any], disk: str, driver: str) -> Any:
 
     Raises:
         StorageConfigException: The driver could not be made.
-
     """
     try:
         return make()

@@ -83,7 +83,6 @@ def driver_content(content: Content) -> DriverContent:
 
     Raises:
         TypeError: It is no content.
-
     """
     if isinstance(content, bytes):
         return content
@@ -129,7 +128,6 @@ async def peek(content: DriverContent, size: int) -> tuple[bytes, DriverContent]
 
     Returns:
         Its beginning, and the content to go on with, which yields the beginning again.
-
     """
     if isinstance(content, bytes):
         return content[:size], content
@@ -171,7 +169,6 @@ class SourceFile(io.RawIOBase):
 
         Raises:
             ValueError: The file is closed: what was given up must not look like what has ended.
-
         """
         if self.closed:
             raise ValueError("The content is closed")
@@ -284,7 +281,6 @@ class _ClosedWhenIdle:
 
         Raises:
             ValueError: It is closed already.
-
         """
         with self._lock:
             if self._closed:

@@ -103,7 +103,6 @@ class ReadStream:
         info: The facts of these very bytes (`size` is the whole file's, whatever the range).
         chunks: The bytes asked for.
         close: Lets go of the file; called once at most, also after an error.
-
     """
 
     def __init__(
@@ -155,7 +154,6 @@ class SupportsReading(Protocol):
             end: The byte after the last, cut at the file's end; None is the end.
             if_match: An etag that this driver gave; PreconditionFailedException if it differs.
             chunk_size: The length of a chunk in bytes.
-
         """
         ...
 
@@ -190,7 +188,6 @@ class SupportsListing(Protocol):
             recursive: Yield files at any depth, and no directories.
             start_after: A key: yield only what comes after it in this driver's order. A file's
                 key is its path, a directory's is its path and ``/``.
-
         """
         ...
 

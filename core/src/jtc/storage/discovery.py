@@ -53,7 +53,6 @@ def load_driver(name: str) -> Callable[..., Any]:
     Raises:
         StorageConfigException: None is installed, it cannot be imported, or two distributions
             claim the name.
-
     """
     claims = _entry_points().get(name, [])
     if not claims:

@@ -57,7 +57,6 @@ class StorageException(Exception):
         operation: The method of `Disk` or of the driver, such as ``"put"``.
         retryable: Whether the same call may succeed later. The class's own answer when None.
         errno: The number of the system's error (`errno` module), where there was one.
-
     """
 
     retryable: bool = False
@@ -151,7 +150,6 @@ class RejectedException(StorageException, ValueError):
 
     Args:
         reason: A short word for programs, such as ``"size"`` or ``"type"``.
-
     """
 
     def __init__(self, message: str = "", *, reason: str = "rule", **context: Any) -> None:
@@ -228,7 +226,6 @@ def translate(error: OSError) -> StorageException:
 
     Returns:
         A new exception with the same errno, to be raised ``from error``.
-
     """
     number = error.errno
     if number is not None and number in _BY_ERRNO:
@@ -258,7 +255,6 @@ def reraise(
     Raises:
         StorageException: For one, or for an OSError, which is then its cause.
         BaseException: Any other error, as it came.
-
     """
     if isinstance(error, StorageException):
         mapped = error

@@ -56,7 +56,6 @@ class FakeDisk(Disk):
 
         Raises:
             AssertionError: There is none, or it holds something else.
-
         """
         paths = self._memory().all_paths()
         if path not in paths:
@@ -73,7 +72,6 @@ class FakeDisk(Disk):
 
         Raises:
             AssertionError: There is one.
-
         """
         if path in self._memory().all_paths():
             raise AssertionError(f"There is a file {path!r} on {self}")
@@ -83,7 +81,6 @@ class FakeDisk(Disk):
 
         Raises:
             AssertionError: There are more or fewer.
-
         """
         prefix = f"{directory}/" if directory else ""
         paths = [path for path in self._memory().all_paths() if path.startswith(prefix)]
@@ -97,7 +94,6 @@ class FakeDisk(Disk):
 
         Raises:
             AssertionError: There are some.
-
         """
         self.assert_count(0, directory)
 
@@ -111,7 +107,6 @@ class FakeDriver:
     Args:
         memory: A `MemoryDriver`.
         like: The driver that it stands for; None has all abilities.
-
     """
 
     def __init__(self, memory: Any, like: ResolvedDriver | None) -> None:
@@ -186,7 +181,6 @@ def abilities_of(factory: Callable[..., Any]) -> ResolvedDriver | None:
 
     Returns:
         Its abilities; None where they are only known of an instance.
-
     """
     if not inspect.isclass(factory):
         return None
@@ -202,7 +196,6 @@ def guarded(manager: StorageManager) -> Iterator[list[str]]:
 
     Yields:
         A list of the names of the disks that were asked for.
-
     """
     touched: list[str] = []
 

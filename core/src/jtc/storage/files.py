@@ -35,7 +35,6 @@ class FileInfo:
         metadata: What the user gave, by names of ``[a-z0-9-]``.
         checksums: Checksums that the backend keeps of the whole content, in lower-case
             hexadecimal, by algorithm (``"sha256"``, ``"crc32"``).
-
     """
 
     path: str
@@ -55,7 +54,6 @@ class DirectoryInfo:
 
     Attributes:
         path: Its path on the disk, without a ``/`` at the end.
-
     """
 
     path: str
@@ -74,7 +72,6 @@ class SignedRequest:
         url: Where to send it. It holds the signature: treat it like a password.
         headers: The headers that are signed, to be sent exactly so.
         expires_at: When it stops working, in seconds since 1970 UTC.
-
     """
 
     method: str
@@ -91,7 +88,6 @@ class SignedForm:
         url: The form's action.
         fields: Hidden fields, to be sent before the field ``file``. They hold the signature.
         expires_at: When it stops working, in seconds since 1970 UTC.
-
     """
 
     url: str

@@ -82,7 +82,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             StorageConfigException: The configuration is not of the right form.
-
         """
         manager = cls._make()
         if config is not None:
@@ -124,7 +123,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             StorageConfigException: It is no driver.
-
         """
         resolved = _named(name, lambda: resolve(driver))
         with self._lock:
@@ -153,7 +151,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             StorageConfigException: It cannot be read, or is not of this form; nothing changed.
-
         """
         config = read_config(source)
         with self._lock:
@@ -169,7 +166,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             StorageConfigException: There is no such driver, or it refuses its options.
-
         """
         name = "built"
         resolved = _named(name, lambda: self._from_config(name, DiskConfig.parse(name, config)))
@@ -187,7 +183,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             StorageConfigException: The factory cannot be called.
-
         """
         if not callable(factory):
             raise StorageConfigException(f"The driver {driver!r} is neither a class nor a function")
@@ -217,7 +212,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             StorageConfigException: The memory driver is not installed.
-
         """
         from jtc.storage.fakes import FakeDisk  # noqa: PLC0415 - for tests only
 
@@ -249,7 +243,6 @@ class StorageManager(DiskOperations):
 
         Raises:
             ExceptionGroup: Some could not be closed; all others are.
-
         """
         with self._lock:
             made = [

@@ -112,7 +112,6 @@ def safe_extension(name: str, head: bytes) -> str:
 
     Returns:
         The extension with its dot: what the content proves, else ``.txt`` or ``.bin``.
-
     """
     kind = _sniff(head)
     if kind is not None:

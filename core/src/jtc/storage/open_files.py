@@ -61,7 +61,6 @@ class ReadableFile:
 
     Attributes:
         info: The facts of the version that is being read.
-
     """
 
     def __init__(self, stream: ByteStream, reopen: Callable[[int], ByteStream]) -> None:
@@ -79,7 +78,6 @@ class ReadableFile:
         Raises:
             ValueError: The file is closed.
             StorageException: The storage failed, or the file was replaced meanwhile.
-
         """
         taken = []
         wanted = self.info.size if size < 0 else size
@@ -123,7 +121,6 @@ class ReadableFile:
         Raises:
             ValueError: The place lies before the file's beginning, `whence` is none of these, or
                 the file is closed.
-
         """
         self._check_open()
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.info.size}
@@ -190,7 +187,6 @@ class WritableFile:
 
     Args:
         put: Stores the chunks as they come.
-
     """
 
     def __init__(self, put: Callable[[AsyncIterator[bytes]], Awaitable[object]]) -> None:
@@ -211,7 +207,6 @@ class WritableFile:
             TypeError: It is no bytes.
             ValueError: The file is closed.
             StorageException: The storage failed; the file as it was before is still there.
-
         """
         if self._ended:
             raise ValueError("The file is closed")
@@ -237,7 +232,6 @@ class WritableFile:
 
         Raises:
             StorageException: The storage failed; the file as it was before is still there.
-
         """
         self._ended = True
         self._changed.set()

@@ -112,7 +112,6 @@ def put_options(
         TypeError: A name is unknown, or a value has the wrong type.
         ValueError: A value cannot be.
         UnsupportedOperationException: The driver does not honour an option.
-
     """
     return _write_options(given, _PUT_OPTIONS, honoured | DISK_OPTIONS, driver, method)
 
@@ -126,7 +125,6 @@ def copy_options(
         TypeError: A name is unknown, or a value has the wrong type.
         ValueError: A value cannot be.
         UnsupportedOperationException: The driver does not honour an option.
-
     """
     return _write_options(given, _COPY_OPTIONS, honoured, driver, method)
 

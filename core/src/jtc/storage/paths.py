@@ -55,7 +55,6 @@ def check_path(path: str) -> str:
     Raises:
         InvalidPathException: The path breaks the policy; the message says which rule.
         TypeError: The path is not a `str`.
-
     """
     if not isinstance(path, str):
         raise TypeError(f"A path is a str, not {type(path).__name__}")
@@ -87,7 +86,6 @@ def check_directory(path: str) -> str:
     Raises:
         InvalidPathException: The path breaks the policy.
         TypeError: The path is not a `str`.
-
     """
     return check_path(path) if path else ""
 

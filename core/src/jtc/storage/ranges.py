@@ -10,7 +10,6 @@ def check_range(start: int, end: int | None) -> None:
 
     Raises:
         ValueError: `end` lies before `start`, or is below 0.
-
     """
     if end is not None and (end < 0 or (start >= 0 and end < start)):
         raise ValueError(f"A range ends where it begins or later, not from {start} to {end}")
@@ -31,7 +30,6 @@ def resolve_range(start: int, end: int | None, size: int) -> tuple[int, int]:
 
     Raises:
         ValueError: `end` lies before `start`, or is below 0.
-
     """
     check_range(start, end)
     first = max(0, size + start) if start < 0 else min(start, size)

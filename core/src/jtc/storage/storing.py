@@ -33,7 +33,6 @@ def watched_content(path: str, content: Content, options: Mapping[str, Any]) -> 
         RejectedException: It is too long, or of a type that is not allowed; content that is
             still to be read raises when it is read.
         IntegrityException: It has another length than `size`.
-
     """
     source = driver_content(content)
     watch = _watch(path, options, len(source) if isinstance(source, bytes) else None)
@@ -57,7 +56,6 @@ async def store(
         ReadOnlyException: The disk is a read-only view.
         UnsupportedOperationException: The driver does not honour an option.
         TypeError: An option is unknown, or has a value of a wrong kind.
-
     """
     resolved.check_writable()
     honoured = resolved.capabilities.put_options

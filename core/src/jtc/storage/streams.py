@@ -34,7 +34,6 @@ class ByteStream:
     Args:
         opener: Opens the file.
         fail: Raises an error again with its context.
-
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class ByteStream:
 
         Raises:
             RuntimeError: The stream was not opened yet.
-
         """
         if self._info is None:
             raise RuntimeError("Open the stream first: 'await stream' or 'async with stream'")

@@ -73,7 +73,6 @@ class ReadOnlyView:
 
     Args:
         resolved: The driver within.
-
     """
 
     read_only = True
@@ -115,7 +114,6 @@ class ScopedView:
     Args:
         resolved: The driver within.
         prefix: The directory's path, checked.
-
     """
 
     def __init__(self, resolved: ResolvedDriver, prefix: str) -> None:

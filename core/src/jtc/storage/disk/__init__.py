@@ -37,7 +37,6 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
 
         Raises:
             StorageConfigException: There is none.
-
         """
         try:
             return self._resolved().driver
@@ -53,7 +52,6 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
         Raises:
             TypeError: Neither the driver nor what it wraps is one.
             StorageConfigException: There is no driver.
-
         """
         driver: Any = self.driver
         while not isinstance(driver, cls):
@@ -72,7 +70,6 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
 
         Raises:
             StorageConfigException: There is no driver.
-
         """
         try:
             return self._resolved().capabilities
@@ -84,7 +81,6 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
 
         Raises:
             InvalidPathException: The prefix breaks the path policy, or is empty.
-
         """
         try:
             checked = check_path(prefix)
@@ -164,7 +160,6 @@ class BuiltDisk(Disk):
 
         Raises:
             StorageException: The storage failed.
-
         """
         try:
             resolved = self._resolved()

@@ -29,7 +29,6 @@ class Access(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnsupportedOperationException: The driver, or its backend, knows no visibility.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -47,7 +46,6 @@ class Access(DiskBase):
             ValueError: It is neither ``"public"`` nor ``"private"``.
             UnsupportedOperationException: The driver, or its backend, knows no visibility.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -64,7 +62,6 @@ class Access(DiskBase):
         Raises:
             InvalidPathException: The path breaks the path policy.
             StorageException: The disk has no addresses.
-
         """
         try:
             return self._resolved().driver.url(check_path(path))
@@ -77,7 +74,6 @@ class Access(DiskBase):
         Raises:
             InvalidPathException: The path breaks the path policy.
             StorageException: The disk has no such names.
-
         """
         try:
             return self._resolved().driver.path(check_path(path))
@@ -105,7 +101,6 @@ class Access(DiskBase):
             ValueError: The time is not above 0, or longer than the backend signs for.
             UnsupportedOperationException: The driver signs nothing.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -140,7 +135,6 @@ class Access(DiskBase):
             ValueError: The time is not above 0, or longer than the backend signs for.
             UnsupportedOperationException: The driver signs nothing.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -173,7 +167,6 @@ class Access(DiskBase):
             ValueError: The time is not above 0, or longer than the backend signs for.
             UnsupportedOperationException: The driver signs no forms.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)

@@ -30,7 +30,6 @@ class DiskBase(ABC):
 
         Raises:
             StorageConfigException: There is none.
-
         """
 
     @abstractmethod

@@ -22,7 +22,6 @@ class Checking(WholeFiles):
 
         Raises:
             StorageException: It cannot; the error says which step failed and why.
-
         """
         path = f".jtc-check-{secrets.token_hex(8)}"
         content = secrets.token_bytes(16)

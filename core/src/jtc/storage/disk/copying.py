@@ -59,7 +59,6 @@ class Copying(DiskBase):
             UnsupportedOperationException: The driver does not honour an option.
             TypeError: An option is unknown, or has a value of a wrong kind.
             StorageException: The storage failed.
-
         """
         return await self._transfer("copy", src, dst, to, options)
 
@@ -74,7 +73,6 @@ class Copying(DiskBase):
         Raises:
             FileNotFoundException: There is no file `src`.
             StorageException: As for `copy`.
-
         """
         return await self._transfer("move", src, dst, to, options)
 

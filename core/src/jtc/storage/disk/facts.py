@@ -33,7 +33,6 @@ class Facts(DiskBase):
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         try:
             return await self._resolved().driver.size(check_path(path))
@@ -47,7 +46,6 @@ class Facts(DiskBase):
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         try:
             return await self._resolved().driver.last_modified(check_path(path))
@@ -61,7 +59,6 @@ class Facts(DiskBase):
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         try:
             return await derived_stat(self._resolved(), check_path(path))
@@ -75,7 +72,6 @@ class Facts(DiskBase):
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -103,7 +99,6 @@ class Facts(DiskBase):
             InvalidPathException: The path breaks the path policy.
             ValueError: There is no such algorithm.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)

@@ -28,7 +28,6 @@ class Listing(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
-
         """
         return [e.path async for e in self.list(directory) if isinstance(e, FileInfo)]
 
@@ -39,7 +38,6 @@ class Listing(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
-
         """
         return [entry.path async for entry in self.list(directory, recursive=True)]
 
@@ -50,7 +48,6 @@ class Listing(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
-
         """
         return [e.path async for e in self.list(directory) if isinstance(e, DirectoryInfo)]
 
@@ -61,7 +58,6 @@ class Listing(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
-
         """
         found: list[str] = []
         waiting = [directory]
@@ -78,7 +74,6 @@ class Listing(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_directory(path)
@@ -103,7 +98,6 @@ class Listing(DiskBase):
             PathConflictException: A file stands there.
             UnsupportedOperationException: The driver cannot make directories.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -119,7 +113,6 @@ class Listing(DiskBase):
             InvalidPathException: The path breaks the path policy, or is the root.
             UnsupportedOperationException: The driver can neither delete directories nor list.
             StorageException: The storage failed; some files may be gone.
-
         """
         try:
             checked = check_path(path)
@@ -151,7 +144,6 @@ class Listing(DiskBase):
             An async iterator of `FileInfo` and `DirectoryInfo`. It raises InvalidPathException
             for a path that breaks the policy, UnsupportedOperationException where the driver
             cannot list, and StorageException where the storage fails.
-
         """
         return self._entries(prefix, recursive, start_after)
 

@@ -45,7 +45,6 @@ class Reading(WholeFiles):
         Returns:
             What one iterates, awaits or enters. Nothing happens before; then it raises as `get`
             does, and `ValueError` for what is no range.
-
         """
         return self._stream("stream", path, start=start, end=end, chunk_size=chunk_size)
 
@@ -57,7 +56,6 @@ class Reading(WholeFiles):
             InvalidPathException: The path breaks the path policy.
             ValueError: It is no range.
             StorageException: The storage failed.
-
         """
         try:
             checked = check_path(path)
@@ -92,7 +90,6 @@ class Reading(WholeFiles):
         Raises:
             ValueError: There is no such mode.
             TypeError: Options were given for reading.
-
         """
         match mode:
             case "rb" if not options:

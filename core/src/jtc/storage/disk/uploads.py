@@ -42,7 +42,6 @@ class Uploads(WholeFiles):
         Raises:
             StorageException: As for `put`.
             TypeError: The content or an option is of a wrong kind.
-
         """
         checked = self._checked_directory("put_file", directory)
         source = driver_content(upload)
@@ -72,7 +71,6 @@ class Uploads(WholeFiles):
             InvalidPathException: The directory or the name breaks the path policy.
             StorageException: As for `put`.
             TypeError: The content or an option is of a wrong kind.
-
         """
         checked = self._checked_directory("put_file_as", directory)
         try:

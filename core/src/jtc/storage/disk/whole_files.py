@@ -57,7 +57,6 @@ class WholeFiles(DiskBase):
             UnsupportedOperationException: The driver does not honour an option.
             TypeError: The content or an option is of a wrong kind.
             StorageException: The storage failed. What the content itself raises comes unchanged.
-
         """
         await self._put("put", path, content, options)
         return check_path(path)
@@ -69,7 +68,6 @@ class WholeFiles(DiskBase):
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         try:
             return await self._resolved().driver.get(check_path(path))
@@ -84,7 +82,6 @@ class WholeFiles(DiskBase):
             InvalidPathException: The path breaks the path policy.
             UnicodeDecodeError: The content is not in this encoding.
             StorageException: The storage failed.
-
         """
         return (await self.get(path)).decode(encoding)
 
@@ -96,7 +93,6 @@ class WholeFiles(DiskBase):
             InvalidPathException: The path breaks the path policy.
             ValueError: The content is not JSON.
             StorageException: The storage failed.
-
         """
         return json.loads(await self.get(path))
 
@@ -107,7 +103,6 @@ class WholeFiles(DiskBase):
             TypeError: The value, or something in it, has no form in JSON.
             ValueError: It holds itself, or a number that JSON does not have.
             StorageException: As for `put`.
-
         """
         content = json.dumps(value, ensure_ascii=False, allow_nan=False)
         return await self.put(path, content, **options)
@@ -122,7 +117,6 @@ class WholeFiles(DiskBase):
             PreconditionFailedException: Others changed the file time after time.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         return await self._extend("append", path, content)
 
@@ -133,7 +127,6 @@ class WholeFiles(DiskBase):
             PreconditionFailedException: Others changed the file time after time.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         return await self._extend("prepend", path, content)
 
@@ -143,7 +136,6 @@ class WholeFiles(DiskBase):
         Raises:
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed, so nobody knows.
-
         """
         try:
             return await self._resolved().driver.exists(check_path(path))
@@ -156,7 +148,6 @@ class WholeFiles(DiskBase):
         Raises:
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed, so nobody knows.
-
         """
         return not await self.exists(path)
 
@@ -166,7 +157,6 @@ class WholeFiles(DiskBase):
         Raises:
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
-
         """
         try:
             return await self._resolved().driver.delete(check_path(path))
@@ -184,7 +174,6 @@ class WholeFiles(DiskBase):
 
         Raises:
             StorageException: The storage failed for all of them.
-
         """
         try:
             if isinstance(paths, str):

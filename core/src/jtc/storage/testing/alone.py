@@ -31,7 +31,6 @@ class DriverAlone:
 
     Args:
         driver: Any driver.
-
     """
 
     def __init__(self, driver: StorageDriver) -> None:

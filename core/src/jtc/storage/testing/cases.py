@@ -17,7 +17,6 @@ class PathCase:
         path: The path; it may hold anything that a `str` can.
         why: What goes wrong elsewhere with it. Printable: it is the name of a test.
         accepted: Whether the path policy takes it.
-
     """
 
     path: str

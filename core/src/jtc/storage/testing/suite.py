@@ -37,7 +37,6 @@ def needs(
         *abilities: Names of `jtc.storage.contracts.ABILITIES`.
         put: Options of a put that the driver must honour.
         copy: Options of a copy and of a move that the driver must honour.
-
     """
 
     def mark(test: T) -> T:
@@ -62,7 +61,6 @@ class Suite:
         changes_nothing_after_cancellation: Once a put has raised CancelledError, nothing changes
             any more. False: a request that was sent already may land whole.
         max_path_bytes: The longest path, in bytes: the policy's, less what a view puts before it.
-
     """
 
     stands_alone: bool = True

@@ -22,7 +22,6 @@ class AcmeDriver:
     Args:
         database: The SQLite file.
         timeout: Seconds to wait for another process's write.
-
     """
 
     def __init__(self, *, database: str = ":memory:", timeout: float = 5.0) -> None:

@@ -65,7 +65,6 @@ class LocalDriver:
         base_url: What `url` puts before a file's path.
         durable: Have each write survive a power cut: the file and its directory are synced before
             a put, copy or move returns.
-
     """
 
     def __init__(
@@ -103,7 +102,6 @@ class LocalDriver:
             PathConflictException: A directory is there, or a file where a directory should be.
             StorageFullException: There is no room; the old file stays.
             StorageException: Another failure; the old file stays.
-
         """
         await self.write_file(path, driver_content(content), WriteOptions())
         return check_path(path)
@@ -113,7 +111,6 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             return await run(read_file, self._root, check_path(path))
@@ -145,7 +142,6 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             return (await run(_facts, self._root, check_path(path))).st_size
@@ -157,7 +153,6 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             return (await run(_facts, self._root, check_path(path))).st_mtime
@@ -183,7 +178,6 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             return await run(stat_file, self._root, check_path(path))
@@ -213,7 +207,6 @@ class LocalDriver:
             FileNotFoundException: There is no file.
             PreconditionFailedException: It is another version.
             ValueError: The range ends before it begins, or `chunk_size` is below 1.
-
         """
         try:
             check_range(start, end)
@@ -245,7 +238,6 @@ class LocalDriver:
             PreconditionFailedException: The file there is not the one that `if_match` names.
             UnsupportedOperationException: The file system cannot keep what was declared.
             StorageException: What `put` raises.
-
         """
         if not isinstance(content, (bytes, SourceFile, SourceIterator)):
             content = driver_content(content)
@@ -268,7 +260,6 @@ class LocalDriver:
             prefix: The directory; ``""`` is the root. One that is not there holds nothing.
             recursive: Yield files at any depth, and no directories.
             start_after: Yield only what comes after this key.
-
         """
         try:
             prefix = check_directory(prefix)
@@ -281,7 +272,6 @@ class LocalDriver:
 
         Raises:
             PathConflictException: A file is in the way.
-
         """
         try:
             await run(_make_directory, self._root, check_directory(path))
@@ -293,7 +283,6 @@ class LocalDriver:
 
         Raises:
             InvalidPathException: It is the root.
-
         """
         try:
             if not path:
@@ -309,7 +298,6 @@ class LocalDriver:
             FileNotFoundException: There is no source.
             PreconditionFailedException: It is not the version that `if_source_match` names.
             FileExistsException: ``overwrite=False``, and there is a file.
-
         """
         try:
             return await run(copy_file, self._root, check_path(src), check_path(dst), options)
@@ -323,7 +311,6 @@ class LocalDriver:
             FileNotFoundException: There is no source.
             PreconditionFailedException: It is not the version that `if_source_match` names.
             FileExistsException: ``overwrite=False``, and there is a file.
-
         """
         try:
             return await run(move_file, self._root, check_path(src), check_path(dst), options)
@@ -335,7 +322,6 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             return visibility_of(await run(_facts, self._root, check_path(path)))
@@ -347,7 +333,6 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             await run(_set_visibility, self._root, check_path(path), Visibility(visibility))

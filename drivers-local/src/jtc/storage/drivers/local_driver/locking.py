@@ -36,7 +36,6 @@ def locked(directory: int, turn: Turn, *, alone: bool = False) -> Iterator[None]
 
     Raises:
         UnsupportedOperationException: `alone`, on a file system that has no such locks.
-
     """
     held = _lock(directory, turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
     if alone and not held:

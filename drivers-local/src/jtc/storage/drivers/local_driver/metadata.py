@@ -87,7 +87,6 @@ def write_declared(descriptor: int, declared: Declared) -> None:
     Raises:
         UnsupportedOperationException: The file system has no extended attributes.
         RejectedException: It is more than the file system keeps.
-
     """
     record = json.dumps(declared, ensure_ascii=False, separators=(",", ":")).encode()
     try:

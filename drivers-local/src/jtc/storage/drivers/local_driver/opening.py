@@ -57,7 +57,6 @@ class Root:
         path: The directory, absolute. It need not exist yet.
         durable: Have what is written survive a power cut.
         portable: Do without what only Linux has: `openat2`, O_TMPFILE, copies in the kernel.
-
     """
 
     def __init__(self, path: str, *, durable: bool = False, portable: bool = False) -> None:
@@ -90,7 +89,6 @@ class Root:
         Raises:
             FileNotFoundError: There is no file; what is there is none, such as a FIFO.
             OSError: ELOOP for a symbolic link; what else `open` says.
-
         """
         try:
             descriptor = self._open(path, _READING)
@@ -122,7 +120,6 @@ class Root:
             FileNotFoundError: It is not there.
             NotADirectoryError: It, or a part before it, is something else.
             OSError: ELOOP for a symbolic link; what else `open` says.
-
         """
         if not path:
             return self._open_root(_DIRECTORY)
@@ -133,7 +130,6 @@ class Root:
 
         Returns:
             The descriptor, and whether it is the directory itself.
-
         """
         nearest = path
         while True:
@@ -150,7 +146,6 @@ class Root:
         Raises:
             NotADirectoryError: Something else is in the way.
             OSError: ELOOP for a symbolic link; what else `mkdir` says.
-
         """
         for _ in range(ATTEMPTS):
             with suppress(FileNotFoundError):
@@ -189,7 +184,6 @@ def look(directory: int, name: str) -> os.stat_result | None:
 
     Raises:
         OSError: ELOOP for a symbolic link.
-
     """
     try:
         facts = os.stat(name, dir_fd=directory, follow_symlinks=False)

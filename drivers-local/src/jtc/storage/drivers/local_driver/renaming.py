@@ -33,7 +33,6 @@ def rename_exclusively(source: int, name: str, target: int, new_name: str) -> No
     Raises:
         FileExistsError: The new name is taken.
         OSError: What else `rename` says.
-
     """
     if (function := _renameat2()) is not None:
         arguments = (source, os.fsencode(name), target, os.fsencode(new_name), _RENAME_NOREPLACE)

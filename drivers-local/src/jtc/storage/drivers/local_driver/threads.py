@@ -59,7 +59,6 @@ class Turn:
 
         Returns:
             False if a step is under way: it will end, and no further one will begin.
-
         """
         self.cancelled = True
         if not self._lock.acquire(blocking=False):
@@ -81,7 +80,6 @@ class Call(Generic[R]):
         function: What to run.
         args: Its further arguments.
         discard: Lets go of a result that nobody takes, such as a descriptor. It runs in a thread.
-
     """
 
     # The outcome is kept here, and not as the future's: asyncio would make another TimeoutError of

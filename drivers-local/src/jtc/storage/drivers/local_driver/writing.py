@@ -125,7 +125,6 @@ class Draft:
         root: The disk's root.
         path: Where the file will be.
         turn: The call that is under way.
-
     """
 
     __slots__ = (
@@ -214,7 +213,6 @@ class Draft:
         Raises:
             PreconditionFailedException: A condition of the options does not hold.
             PathConflictException: What is there is no file.
-
         """
         etag = self._seal(options, declared, mode)
         for _ in range(ATTEMPTS):
@@ -315,7 +313,6 @@ def check_place(directory: int, name: str, options: WriteOptions) -> bool:
     Raises:
         PreconditionFailedException: They do not.
         PathConflictException: It is no file.
-
     """
     there = look(directory, name)
     if there is None:

@@ -25,7 +25,6 @@ def checked_source(path: str, file: StoredFile | None, options: WriteOptions) ->
     Raises:
         FileNotFoundException: There is no file.
         PreconditionFailedException: `if_source_match` names another version.
-
     """
     if file is None:
         raise FileNotFoundException("File not found", path=path)

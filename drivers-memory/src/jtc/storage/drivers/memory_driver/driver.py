@@ -53,7 +53,6 @@ class MemoryDriver:
 
     Args:
         base_url: What addresses begin with; ``memory://`` unless told.
-
     """
 
     honours: Mapping[str, frozenset[str]] = {
@@ -107,7 +106,6 @@ class MemoryDriver:
         Raises:
             InvalidPathException: The path breaks the path policy.
             TypeError: It is no content. What the content itself raises comes unchanged.
-
         """
         try:
             checked = check_path(path)
@@ -124,7 +122,6 @@ class MemoryDriver:
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return self._file(check_path(path)).content
@@ -136,7 +133,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return check_path(path) in self._files
@@ -148,7 +144,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return self._delete(path)
@@ -161,7 +156,6 @@ class MemoryDriver:
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return len(self._file(check_path(path)).content)
@@ -174,7 +168,6 @@ class MemoryDriver:
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return self._file(check_path(path)).last_modified
@@ -186,7 +179,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return self._base_url + quote(check_path(path))
@@ -198,7 +190,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return f"memory://{check_path(path)}"
@@ -213,7 +204,6 @@ class MemoryDriver:
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             checked = check_path(path)
@@ -245,7 +235,6 @@ class MemoryDriver:
             PreconditionFailedException: `if_match` names another version.
             InvalidPathException: The path breaks the path policy.
             ValueError: The range ends before it begins, or `chunk_size` is below 1.
-
         """
         try:
             checked = check_path(path)
@@ -275,7 +264,6 @@ class MemoryDriver:
             PreconditionFailedException: `if_match` names another version.
             InvalidPathException: The path breaks the path policy.
             Exception: What the content itself raises comes unchanged.
-
         """
         try:
             checked = check_path(path)
@@ -306,7 +294,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The prefix breaks the path policy.
-
         """
         try:
             checked = check_directory(prefix)
@@ -327,7 +314,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
-
         """
         try:
             keys = directory_keys(check_path(path))
@@ -341,7 +327,6 @@ class MemoryDriver:
 
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
-
         """
         try:
             base = key_prefix(check_path(path))
@@ -366,7 +351,6 @@ class MemoryDriver:
             FileExistsException: `overwrite` is False, and there is a file at `dst`.
             PreconditionFailedException: `if_source_match` names another version.
             InvalidPathException: A path breaks the path policy.
-
         """
         try:
             return self._transfer(src, dst, options, move=False)
@@ -386,7 +370,6 @@ class MemoryDriver:
             FileExistsException: `overwrite` is False, and there is a file at `dst`.
             PreconditionFailedException: `if_source_match` names another version.
             InvalidPathException: A path breaks the path policy.
-
         """
         try:
             return self._transfer(src, dst, options, move=True)
@@ -399,7 +382,6 @@ class MemoryDriver:
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             return self._file(check_path(path)).visibility
@@ -412,7 +394,6 @@ class MemoryDriver:
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-
         """
         try:
             checked = check_path(path)

@@ -46,7 +46,6 @@ def entries_below(
         prefix: The directory, "" for the root.
         recursive: Files at any depth and no directories, else what is directly below.
         start_after: Only keys after this one.
-
     """
     base = key_prefix(prefix)
     below: Iterable[str] = (path for path in files if path.startswith(base))

@@ -27,7 +27,6 @@ class StoredFile(NamedTuple):
         content_disposition: What was declared, or None.
         metadata: What was declared, or None.
         visibility: What was declared; private unless told.
-
     """
 
     content: bytes
@@ -69,7 +68,6 @@ def file_info(path: str, file: StoredFile, *, infer: bool = True) -> FileInfo:
         file: Its record.
         infer: Infer the content type where none was declared. Looking at the content costs
             microseconds, so listings do without.
-
     """
     content_type = file.content_type
     if content_type is None and infer:

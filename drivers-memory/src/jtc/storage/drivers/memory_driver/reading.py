@@ -31,7 +31,6 @@ def open_stream(
     Raises:
         PreconditionFailedException: `if_match` names another version.
         ValueError: The range ends before it begins, or `chunk_size` is below 1.
-
     """
     if if_match is not None and if_match != file.etag:
         raise PreconditionFailedException("The file is another version than if_match names")

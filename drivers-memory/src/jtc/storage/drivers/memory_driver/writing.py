@@ -25,7 +25,6 @@ async def read_whole(content: DriverContent) -> bytes:
     Args:
         content: Bytes, a blocking file (read in a worker thread, which stops when this is
             cancelled), or an async iterator.
-
     """
     if isinstance(content, bytes):
         return bytes(content)
@@ -60,7 +59,6 @@ def check_conditions(there: StoredFile | None, options: WriteOptions) -> None:
     Raises:
         FileExistsException: `overwrite` is False, and there is a file.
         PreconditionFailedException: `if_match` names another version, or there is no file.
-
     """
     if there is not None and not options.overwrite:
         raise FileExistsException("The file exists already")

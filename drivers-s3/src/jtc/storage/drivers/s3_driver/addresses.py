@@ -19,7 +19,6 @@ def base_url(settings: Settings) -> str:
 
     Args:
         settings: `public_url` wins; then the endpoint; then AWS's host for the region.
-
     """
     if settings.public_url is not None:
         return settings.public_url.rstrip("/") + "/"

@@ -28,7 +28,6 @@ class Bucket:
 
     Args:
         settings: Which, where, and with what limits.
-
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,7 +53,6 @@ class Bucket:
 
         Raises:
             StorageException: The store refused, or was not reached in `request_timeout`.
-
         """
         limit = self.settings.request_timeout + moves / SLOWEST_BYTES_PER_SECOND
         try:
@@ -73,7 +71,6 @@ class Bucket:
         Raises:
             FileNotFoundException: There is no such key.
             StorageConfigException: There is no such bucket. A HEAD says 404 to both.
-
         """
         try:
             answer = await self.call("head_object", Key=key, **parameters)

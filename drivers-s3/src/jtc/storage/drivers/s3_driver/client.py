@@ -33,7 +33,6 @@ class LoopClients(Generic[T]):
         make: Returns the context whose value is a client. Not an ``@asynccontextmanager``: its
             generator would be finished by the loop at the same time as ours.
         discard: Lets go of a client's connections without a running loop.
-
     """
 
     def __init__(

@@ -47,7 +47,6 @@ async def move_file(bucket: Bucket, src: str, dst: str, options: WriteOptions) -
     Raises:
         PreconditionFailedException: The original was replaced or deleted meanwhile: it is left
             as it is, and the copy stays.
-
     """
     source_etag, etag = await _copied(bucket, src, dst, options)
     if src != dst:

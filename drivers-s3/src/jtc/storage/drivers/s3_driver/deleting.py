@@ -51,7 +51,6 @@ async def delete_version(bucket: Bucket, key: str, etag: str) -> bool:
 
     Raises:
         PreconditionFailedException: It is another version, or was deleted meanwhile.
-
     """
 
     async def delete() -> Any:
@@ -137,7 +136,6 @@ async def delete_directory(bucket: Bucket, directory: str) -> None:
 
     Raises:
         StorageException: Some keys could not be deleted; the others are.
-
     """
     below = f"{directory}/"
     async with aclosing(key_pages(bucket, below)) as pages:

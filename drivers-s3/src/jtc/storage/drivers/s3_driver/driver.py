@@ -99,7 +99,6 @@ class S3Driver:
 
     Raises:
         StorageConfigException: An option cannot be so; nothing is asked over the network.
-
     """
 
     honours: Mapping[str, frozenset[str]] = {
@@ -123,7 +122,9 @@ class S3Driver:
         addressing_style: AddressingStyle = "auto",
         signing_endpoint_url: str | None = None,
         multipart_threshold: int = 16 * MIB,
-        part_size: int = 8 * MIB,
+        # Not 8: asyncio keeps a copy of what the socket does not take at once, so that each part on
+        # its way counts twice, and a put of any length has to fit into 150 MiB with the SDK.
+        part_size: int = 6 * MIB,
         copy_threshold: int = 5 * GIB,
         max_concurrency: int = 4,
         max_connections: int = 64,
@@ -171,7 +172,6 @@ class S3Driver:
 
         Raises:
             StorageConfigException: AWS_BUCKET is missing.
-
         """
         url = environ.get("AWS_URL") or None
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None
@@ -213,7 +213,6 @@ class S3Driver:
         Raises:
             StorageException: It failed; the old file stays, unless a request that was under way
                 still lands.
-
         """
         await self._write(path, driver_content(content), WriteOptions(), "put")
         return check_path(path)
@@ -224,7 +223,6 @@ class S3Driver:
         Raises:
             FileNotFoundException: There is no file.
             IntegrityException: The content is not what was stored.
-
         """
         try:
             return await read_all(self._bucket, check_path(path))
@@ -237,7 +235,6 @@ class S3Driver:
         Raises:
             StoragePermissionException: AWS says 403 also for a missing file, to who may not list.
             StorageException: The store did not say.
-
         """
         try:
             await self._bucket.head(check_path(path))
@@ -259,7 +256,6 @@ class S3Driver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             return size_of(await self._bucket.head(check_path(path)))
@@ -271,7 +267,6 @@ class S3Driver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             answer = await self._bucket.head(check_path(path))
@@ -300,7 +295,6 @@ class S3Driver:
 
         Raises:
             FileNotFoundException: There is no file.
-
         """
         try:
             checked = check_path(path)
@@ -332,7 +326,6 @@ class S3Driver:
             FileNotFoundException: There is no file.
             PreconditionFailedException: `if_match` names another version.
             ValueError: The range ends before it begins, or `chunk_size` is below 1.
-
         """
         try:
             return await open_stream(
@@ -362,7 +355,6 @@ class S3Driver:
             UnsupportedOperationException: `driver_options` has an unknown name.
             ValueError: A header or a `driver_options` value cannot be.
             Exception: What the content itself raises comes unchanged.
-
         """
         return await self._write(path, content, options, "write_file")
 
@@ -392,7 +384,6 @@ class S3Driver:
         Yields:
             FileInfo, without content type and metadata, and DirectoryInfo. AWS goes by the keys'
             UTF-8; a store with real directories may go by those.
-
         """
         try:
             entries = list_entries(
@@ -436,7 +427,6 @@ class S3Driver:
             FileNotFoundException: There is no file `src`.
             FileExistsException: `overwrite` is False, and there is a file `dst`.
             PreconditionFailedException: `src` is another version, or became one.
-
         """
         try:
             source, target = check_path(src), check_path(dst)
@@ -455,7 +445,6 @@ class S3Driver:
             FileExistsException: `overwrite` is False, and there is a file `dst`.
             PreconditionFailedException: `src` is another version, or became one: then it stays,
                 and so does the copy.
-
         """
         try:
             source, target = check_path(src), check_path(dst)
@@ -472,7 +461,6 @@ class S3Driver:
         Raises:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has no ACLs.
-
         """
         try:
             return await visibility_of(self._bucket, check_path(path))
@@ -485,7 +473,6 @@ class S3Driver:
         Raises:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has no ACLs, as new ones on AWS.
-
         """
         try:
             await set_visibility(self._bucket, check_path(path), visibility)
@@ -511,7 +498,6 @@ class S3Driver:
 
         Raises:
             ValueError: A value cannot be.
-
         """
         try:
             return await download_url(
@@ -543,7 +529,6 @@ class S3Driver:
 
         Raises:
             ValueError: A value cannot be.
-
         """
         try:
             return await upload_request(
@@ -565,7 +550,6 @@ class S3Driver:
 
         Raises:
             ValueError: A value cannot be.
-
         """
         try:
             return await upload_form(
@@ -608,7 +592,6 @@ class S3Driver:
 
         Returns:
             How many there were.
-
         """
         try:
             return await abort_stale_uploads(self._bucket, time.time() - older_than)

@@ -150,7 +150,6 @@ def refusal(code: str, status: int, bucket: str) -> StorageException:
         code: Such as ``"NoSuchKey"``; a bare number or nothing where the answer had no body.
         status: The HTTP status.
         bucket: The bucket's name, for the message.
-
     """
     if code not in _BY_CODE and code not in _REASONS:
         if code in _UNAVAILABLE_CODES or status in (429, 500, 502, 503, 504):
@@ -178,7 +177,6 @@ def mapped(error: Exception, bucket: str) -> Exception:
     Returns:
         A new exception to be raised ``from error``; or the error itself, where it is ours, the
         system's or a fault in a program.
-
     """
     if isinstance(error, StorageException):
         return error

@@ -63,7 +63,6 @@ def header_parameters(options: WriteOptions) -> dict[str, Any]:
 
     Raises:
         ValueError: A header has letters that HTTP headers cannot carry.
-
     """
     parameters: dict[str, Any] = {}
     for name, value in (
@@ -91,7 +90,6 @@ def driver_parameters(defaults: Mapping[str, object], options: WriteOptions) -> 
 
     Raises:
         UnsupportedOperationException: An option is none of `DRIVER_OPTIONS`.
-
     """
     if not options.driver_options:
         return dict(defaults)
@@ -109,7 +107,6 @@ def ascii_header(name: str, value: str) -> str:
 
     Raises:
         ValueError: It has letters beyond ASCII, whose meaning in a header nobody agrees on.
-
     """
     if not value.isascii() or not value.isprintable():
         hint = (
@@ -127,7 +124,6 @@ def kept_parameters(answer: Mapping[str, Any], options: WriteOptions) -> dict[st
     Args:
         answer: The HEAD of the original.
         options: What is to be different; metadata is replaced as a whole.
-
     """
     kept = {name: answer[name] for name in _KEPT if answer.get(name)}
     return {**kept, **header_parameters(options)}

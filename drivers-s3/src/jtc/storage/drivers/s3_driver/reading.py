@@ -165,7 +165,6 @@ class _Reader(AsyncIterator[bytes]):
 
         Raises:
             IntegrityException: The store answered another range.
-
         """
         content_range = answer.get("ContentRange")
         found = _CONTENT_RANGE.fullmatch(content_range) if content_range else None

@@ -35,7 +35,6 @@ class ClientContext:
     Args:
         settings: Whose options it follows.
         endpoint_url: Which host it speaks to, or signs for; None is AWS.
-
     """
 
     def __init__(self, settings: Settings, endpoint_url: str | None) -> None:
@@ -48,7 +47,6 @@ class ClientContext:
 
         Raises:
             StorageConfigException: aioboto3 is not installed.
-
         """
         # The first time a second of work, later 20 ms: it must not stop the event loop.
         self._context = await asyncio.to_thread(_client, self._settings, self._endpoint_url)

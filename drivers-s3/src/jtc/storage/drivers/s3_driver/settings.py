@@ -37,7 +37,6 @@ class Settings:
 
     Raises:
         StorageConfigException: An option cannot be so, or two contradict each other.
-
     """
 
     bucket: str

@@ -29,7 +29,6 @@ class Part:
         content: The bytes.
         crc32: Their CRC-32.
         total_crc32: The CRC-32 of all bytes from the file's beginning to the end of these.
-
     """
 
     content: bytes
@@ -42,7 +41,6 @@ class Parts:
 
     Args:
         content: What a driver is given.
-
     """
 
     def __init__(self, content: DriverContent) -> None:

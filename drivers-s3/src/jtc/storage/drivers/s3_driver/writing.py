@@ -144,7 +144,6 @@ def part_size(wanted: int, size: int | None) -> int:
     Args:
         wanted: The size that is set.
         size: The file's length where it is known; more than 10,000 parts are not possible.
-
     """
     if size is None or size <= wanted * MAX_PARTS:
         return wanted
@@ -154,14 +153,17 @@ def part_size(wanted: int, size: int | None) -> int:
 async def _send_parts(upload: Upload, parts: Parts, size: int) -> None:
     """Send all parts, `max_concurrency` at once; the source is read in this task alone.
 
-    Async sources may hold cancel scopes that belong to a task. Memory holds as many parts as are
-    on their way, and what is read meanwhile.
+    Async sources may hold cancel scopes that belong to a task. Memory holds `max_concurrency`
+    parts, one of which is being read.
     """
 
     async def send_all(group: asyncio.TaskGroup) -> None:
         slots = asyncio.Semaphore(upload.bucket.settings.max_concurrency)
-        while (part := await parts.next(size)).content:
+        while True:
             await slots.acquire()
+            part = await parts.next(size)
+            if not part.content:
+                return
             group.create_task(upload.send(part)).add_done_callback(lambda _: slots.release())
 
     await in_group(send_all)
@@ -187,7 +189,6 @@ class Upload:
         bucket: Where.
         key: What it becomes.
         parameters: Those of CreateMultipartUpload.
-
     """
 
     def __init__(self, bucket: Bucket, key: str, parameters: dict[str, Any]) -> None:
@@ -316,7 +317,6 @@ async def settled(
     Args:
         action: What must be finished.
         undo: What takes it back, done to its end as well, if the task was cancelled meanwhile.
-
     """
     task = asyncio.ensure_future(action)
     cancellation: asyncio.CancelledError | None = None

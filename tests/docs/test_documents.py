@@ -1,4 +1,4 @@
-"""Runs the examples of the documents: every Python block, from top to bottom, `await` and all."""
+"""The documents' examples: every Python block, from top to bottom, `await` and all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from sybil import Example, Sybil
-from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from jtc.storage import Storage
@@ -24,7 +23,7 @@ def _run_python(example: Example) -> None:
     """Run a block as a cell: names stay for the next one, and it may await."""
     source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
     code = compile(source, example.path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = eval(code, example.namespace)  # noqa: S307 - our own documents
+    result = eval(code, example.namespace)
     if inspect.iscoroutine(result):
         example.namespace["runner"].run(_finish(result))
 
@@ -37,6 +36,22 @@ def _check_toml(example: Example) -> None:
     table = tomllib.loads(example.parsed)
     if "disks" in table:
         read_config(table)
+
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("README.md", "docs/*.md", "core/README.md", "drivers-*/README.md")
+    for path in ROOT.glob(pattern)
+)
+SYBIL = Sybil(
+    parsers=[
+        CodeBlockParser(language="python", evaluator=_run_python),
+        CodeBlockParser(language="toml", evaluator=_check_toml),
+        SkipParser(),
+    ],
+    path=str(ROOT),
+)
 
 
 def _enter(namespace: dict[str, Any]) -> None:
@@ -53,25 +68,17 @@ def _leave(namespace: dict[str, Any]) -> None:
     namespace["fake"].restore()
     for disk in [*Storage.disks(), "default"]:
         Storage.forget(disk)
-    Storage._config = None  # noqa: SLF001 - a fresh process has none
+    Storage._config = None
     os.chdir(namespace["before"])
     namespace["folder"].cleanup()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a document's blocks in one worker: each builds on those before."""
-    for item in items:
-        if isinstance(item, SybilItem):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-
-
-pytest_collect_file = Sybil(
-    parsers=[
-        CodeBlockParser(language="python", evaluator=_run_python),
-        CodeBlockParser(language="toml", evaluator=_check_toml),
-        SkipParser(),
-    ],
-    patterns=["README.md", "docs/*.md", "drivers-*/README.md", "core/README.md"],
-    setup=_enter,
-    teardown=_leave,
-).pytest()
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_examples_of_a_document_do_what_it_says(name: str) -> None:
+    document = SYBIL.parse(ROOT / name)
+    _enter(document.namespace)
+    try:
+        for example in document.examples():
+            example.evaluate()
+    finally:
+        _leave(document.namespace)
