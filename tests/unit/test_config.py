@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def made(options: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return what a driver is called with."""
     table = {"driver": "mine", **options}
-    return DiskConfig.parse("media", table).make("media", dict, environ or {})  # type: ignore[no-any-return]
+    config = DiskConfig.parse("media", table).with_variables("media", environ or {})
+    return config.make("media", dict)  # type: ignore[no-any-return]
 
 
 ENVIRON = {"SET": "value", "EMPTY": "", "NESTED": "${SET}", "_a1": "odd"}
@@ -176,7 +177,7 @@ class Made(EightMethods):
 
 
 def make(factory: Any, **options: Any) -> Any:
-    return DiskConfig.parse("d", {"driver": "mine", **options}).make("d", factory, {})
+    return DiskConfig.parse("d", {"driver": "mine", **options}).make("d", factory)
 
 
 def test_an_unknown_option_is_refused_with_those_there_are() -> None:
@@ -225,3 +226,20 @@ def test_a_driver_that_refuses_its_options_is_an_error_of_the_configuration() ->
     with pytest.raises(StorageConfigException, match=r"^theirs") as raised:
         make(config_error)
     assert raised.value.disk == "d"
+
+
+def test_the_driver_and_what_is_disabled_may_be_variables_too() -> None:
+    table = {"driver": "${DRIVER:-local}", "disable": ["${ABILITY}"]}
+    config = DiskConfig.parse("d", table).with_variables("d", {"ABILITY": "listing"})
+    assert config.driver == "local"
+    assert config.disable == ("listing",)
+
+
+def test_the_default_disk_may_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    disks = {"a": {"driver": "memory"}, "b": {"driver": "memory"}}
+    monkeypatch.setenv("WHICH", "b")
+    assert read_config({"default": "${WHICH}", "disks": disks}).default == "b"
+    monkeypatch.delenv("WHICH")
+    assert read_config({"default": "${WHICH:-a}", "disks": disks}).default == "a"
+    with pytest.raises(StorageConfigException, match="'WHICH'"):
+        read_config({"default": "${WHICH}", "disks": disks})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -19,10 +19,13 @@ from jtc.storage import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods, Streaming, Writing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jtc.storage import WriteOptions
 
 
@@ -286,3 +289,39 @@ async def test_a_bad_path_at_either_end_is_refused(operation: str) -> None:
             await getattr(disk, operation)(src, dst)
         assert raised.value.path == (src if src == ".." else dst)
     assert await disk.all_files() == ["a"]
+
+
+class Placed(MemoryDriver):
+    """Shares its files with every other driver of the same location."""
+
+    places: ClassVar[dict[str, MemoryDriver]] = {}
+
+    def __init__(self, location: str) -> None:
+        super().__init__()
+        self.location = location
+        self._files = self.places.setdefault(location, self)._files
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+async def test_two_drivers_of_one_location_do_not_destroy_the_file_between_them(
+    operation: str,
+) -> None:
+    one, other = disks(one=Placed("here"), other=Placed("here"))
+    await one.put("a", b"content")
+    await getattr(one, operation)("a", "a", to=other)
+    assert await one.get("a") == b"content"
+    with pytest.raises(FileNotFoundException):
+        await getattr(one, operation)("b", "b", to="other")
+
+
+async def test_a_move_between_locations_is_one(tmp_path: Path) -> None:
+    here, there, below = disks(
+        here=LocalDriver(tmp_path), there=LocalDriver(tmp_path), below=LocalDriver(tmp_path / "b")
+    )
+    await here.put("b/x", b"content")
+    await here.move("b/x", "b/x", to=there)
+    assert await here.get("b/x") == b"content"
+    await here.move("b/x", "x", to=below)
+    assert await below.get("x") == b"content"
+    await here.move("b/x", "b/y", to=there)
+    assert await here.all_files() == ["b/y"]

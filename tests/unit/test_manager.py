@@ -585,3 +585,12 @@ def test_importing_the_package_loads_no_driver_and_nothing_of_others() -> None:
         name for name in loaded if name.startswith(("jtc.storage.drivers", "jtc.storage.testing"))
     ]
     assert "importlib.metadata" not in loaded
+
+
+async def test_forgetting_the_default_disk_takes_the_driver_of_the_disk_that_it_is(
+    manager: StorageManager,
+) -> None:
+    manager.configure({"default": "m", "disks": {"m": {"driver": "memory"}}})
+    await manager.put("a.txt", b"1")
+    manager.forget()
+    assert await manager.missing("a.txt")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jtc.storage.exceptions import StorageConfigException
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["DEFAULT", "DiskConfig", "StorageConfig", "read_config"]
 
@@ -64,23 +62,35 @@ class DiskConfig:
                 raise _error(f"An option's name is a str, not {name!r}", disk)
         return cls(driver, options, tuple(disable))
 
-    def make(self, disk: str, factory: Callable[..., Any], environ: Mapping[str, str]) -> Any:
+    def with_variables(self, disk: str, environ: Mapping[str, str]) -> DiskConfig:
+        """Return this configuration with each ``${NAME}`` replaced by its variable.
+
+        Args:
+            disk: The disk's name, for messages.
+            environ: Where the names are looked up.
+
+        Raises:
+            StorageConfigException: A variable is not set.
+        """
+        return DiskConfig(
+            driver=_interpolate(self.driver, disk, "driver", environ),
+            options={k: _interpolate(v, disk, k, environ) for k, v in self.options.items()},
+            disable=tuple(_interpolate(name, disk, "disable", environ) for name in self.disable),
+        )
+
+    def make(self, disk: str, factory: Callable[..., Any]) -> Any:
         """Call the driver's factory.
 
         Args:
             disk: The disk's name, for messages.
             factory: What the driver's entry point gave.
-            environ: Where ``${NAME}`` is looked up.
 
         Raises:
-            StorageConfigException: A variable is not set, an option is unknown or lacking, or
-                the driver refuses its options.
+            StorageConfigException: An option is unknown or lacking, or the driver refuses its
+                options.
         """
-        options = {
-            key: _interpolate(value, disk, key, environ) for key, value in self.options.items()
-        }
-        _check_options(factory, options, disk, self.driver)
-        return call(lambda: factory(**options), disk, self.driver)
+        _check_options(factory, self.options, disk, self.driver)
+        return call(lambda: factory(**self.options), disk, self.driver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,8 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
         raise _error(f"{DEFAULT!r} is no disk's own name: it means the default disk", DEFAULT)
     disks = {str(name): DiskConfig.parse(str(name), table) for name, table in tables.items()}
     default = source.get("default")
+    if isinstance(default, str):
+        default = _interpolate(default, DEFAULT, "default", os.environ)
     if default is not None and not (isinstance(default, str) and default in disks):
         raise _error(f"The default disk is {default!r}, but there are only: {_names(disks)}")
     return StorageConfig(default, disks)

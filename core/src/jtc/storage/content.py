@@ -44,7 +44,7 @@ class SupportsRead(Protocol):
 class SupportsAsyncRead(Protocol):
     """An async file object: FastAPI's ``UploadFile``, aiofiles', aiohttp's streams."""
 
-    def read(self, size: int = -1, /) -> Awaitable[bytes]:
+    async def read(self, size: int = -1, /) -> bytes:
         """Return at most so many bytes, none at the end."""
         ...
 

@@ -5,6 +5,9 @@ Each further ability is one small Protocol. A driver claims it by having its met
 signature, less the names in the instance's ``withheld: frozenset[str]`` (the names are those of
 `ABILITIES`). What a driver has no ability for, `Disk` derives where it can.
 
+A driver may have a property ``location: str``: two drivers of one class whose locations are equal
+keep the same files, so that a move between them must not copy a file onto itself and delete it.
+
 What the types cannot say, and the conformance kit checks:
 
 * paths: relative, checked (`jtc.storage.paths`); an official driver checks them itself as well;

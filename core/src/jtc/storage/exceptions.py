@@ -52,7 +52,7 @@ class StorageException(Exception):
     Args:
         message: What happened and what to do about it, without the path, the disk or the
             operation: `str()` adds those, and a scoped view replaces the path.
-        path: The path as the caller wrote it.
+        path: The path that failed, as the disk knows it.
         disk: The name of the disk.
         operation: The method of `Disk` or of the driver, such as ``"put"``.
         retryable: Whether the same call may succeed later. The class's own answer when None.

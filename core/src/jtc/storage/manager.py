@@ -193,10 +193,12 @@ class StorageManager(DiskOperations):
         """Take a driver from its disk: the next use makes one from the configuration again.
 
         A driver that was made here is closed by `aclose`.
+
+        Args:
+            name: The disk; ``"default"`` is the default disk, as for `disk`.
         """
         with self._lock:
-            self._retire(name)
-            self._by_hand.discard(name)
+            self._retire(self.name if name == DEFAULT else name)
 
     def fake(self, *names: str) -> FakeDisk:
         """Put memory behind disks, for tests: no configuration or credentials are needed.
@@ -254,12 +256,18 @@ class StorageManager(DiskOperations):
             made += [disk._resolved() for disk in self._built]  # noqa: SLF001
             self._retired = []
         errors = []
-        for resolved in made:
+        while made:
+            resolved = made.pop()
             try:
                 if resolved.close is not None:
                     await resolved.close.aclose()
             except Exception as error:
                 errors.append(error)
+            except BaseException:
+                # Cancelled: what is still open is for the next call.
+                with self._lock:
+                    self._retired += [resolved, *made]
+                raise
         if errors:
             raise ExceptionGroup("Some disks could not be closed", errors)
 
@@ -309,7 +317,8 @@ class StorageManager(DiskOperations):
         return self._from_config(name, config.disks[name])
 
     def _from_config(self, name: str, config: DiskConfig) -> ResolvedDriver:
-        driver = config.make(name, self._factory(config.driver), os.environ)
+        config = config.with_variables(name, os.environ)
+        driver = config.make(name, self._factory(config.driver))
         return resolve(driver, name=config.driver, disabled=config.disable)
 
     def _from_environment(self, name: str) -> ResolvedDriver:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 __all__ = [
+    "ACTIVE_TYPES",
     "OCTET_STREAM",
     "SNIFF_BYTES",
     "guess_type",
@@ -17,6 +18,19 @@ __all__ = [
 ]
 
 OCTET_STREAM = "application/octet-stream"
+
+ACTIVE_TYPES = frozenset(
+    {
+        "application/javascript",
+        "application/xhtml+xml",
+        "application/xml",
+        "image/svg+xml",
+        "text/html",
+        "text/javascript",
+        "text/xml",
+    }
+)
+"""What a browser runs, or may, when it is sent from a site's own address."""
 
 SNIFF_BYTES = 8192
 """How much of a file's beginning `sniff_type` wants to see."""

@@ -46,7 +46,8 @@ class PutOptions(_NewFileOptions, total=False):
         if_match: Write only if the file there has this `FileInfo.etag`; race-free.
         size: The expected length in bytes; another length is refused.
         max_size: The largest length in bytes that is accepted.
-        allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content.
+        allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content. What a
+            browser may run (HTML, SVG, XML, JavaScript) has to be named in full.
         progress: Called while the content is read.
     """
 

@@ -36,7 +36,8 @@ _FORBIDDEN = re.compile(
     "\u202a-\u202e\u2066-\u2069"  # bidi overrides and isolates: names that look like others
     "\u200b\u2060\ufeff"  # zero width, and no script needs them (ZWJ and ZWNJ are needed)
     "\ud800-\udfff"  # lone surrogates: not UTF-8
-    "\ufdd0-\ufdef\ufffe\uffff"  # noncharacters: not legal in the XML that S3 answers with
+    "\ufdd0-\ufdef"  # noncharacters, which are no text
+    "\ufffe\uffff"  # and these two are not legal in the XML that S3 answers with
     "]"
 )
 _DOTS = frozenset({".", ".."})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage.content import Spool, driver_content
 from jtc.storage.exceptions import IntegrityException, RejectedException
-from jtc.storage.mime import SNIFF_BYTES, guess_type, judge_type
+from jtc.storage.mime import ACTIVE_TYPES, SNIFF_BYTES, guess_type, judge_type
 from jtc.storage.options import put_options
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def _check_size(size: int | None, most: int | None) -> None:
 
 def _check_type(found: str, allowed: Any) -> None:
     family = found.partition("/")[0] + "/*"
-    # "image/*" must not let a script in: an active type has to be named.
-    if found in allowed or (family in allowed and found != "image/svg+xml"):
+    # "image/*" and "text/*" must not let a script in: an active type has to be named.
+    if found in allowed or (family in allowed and found not in ACTIVE_TYPES):
         return
     raise RejectedException(
         f"The content is {found}, and not one of {', '.join(sorted(allowed))}", reason="type"

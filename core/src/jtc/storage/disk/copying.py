@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Unpack
 
 from jtc.storage.content import raised_by_source
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage.abilities import ResolvedDriver
+    from jtc.storage.contracts import StorageDriver
     from jtc.storage.disk import Disk
     from jtc.storage.options import CopyOptions
 
@@ -93,7 +95,7 @@ class Copying(DiskBase):
             target.check_writable()
             if operation == "move":
                 source.check_writable()
-            if _is_same(source, source_path, target, target_path):
+            if await _is_same(source, source_path, target, target_path):
                 await _stay(operation, source, source_path, given)
             elif source.driver is not target.driver:
                 await _stream(
@@ -110,11 +112,24 @@ class Copying(DiskBase):
         return target_path
 
 
-def _is_same(source: ResolvedDriver, src: str, target: ResolvedDriver, dst: str) -> bool:
-    """Tell whether both are one file, also where two views of a disk show it."""
+async def _is_same(source: ResolvedDriver, src: str, target: ResolvedDriver, dst: str) -> bool:
+    """Tell whether both are one file, also where two views or two drivers show it."""
     source_driver, source_path = beneath_views(source.driver, src)
     target_driver, target_path = beneath_views(target.driver, dst)
-    return source_driver is target_driver and source_path == target_path
+    if source_driver is target_driver:
+        return source_path == target_path
+    if type(source_driver) is not type(target_driver):
+        return False
+    # In a thread: a local driver asks the file system.
+    places = await asyncio.to_thread(lambda: (_place(source_driver), _place(target_driver)))
+    if None in places:
+        return False
+    return f"{places[0]}/{source_path}" == f"{places[1]}/{target_path}"
+
+
+def _place(driver: StorageDriver) -> str | None:
+    location = getattr(driver, "location", None)
+    return location if isinstance(location, str) else None
 
 
 async def _stay(

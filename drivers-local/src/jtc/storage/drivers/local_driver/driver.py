@@ -88,6 +88,11 @@ class LocalDriver:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(root={self._root.path!r}, base_url={self._base_url!r})"
 
+    @property
+    def location(self) -> str:
+        """Where the files are, links resolved: drivers of one location keep the same files."""
+        return os.path.realpath(self._root.path)
+
     async def put(self, path: str, content: Content, /) -> str:
         """Store a file whole, in place of one that is there.
 

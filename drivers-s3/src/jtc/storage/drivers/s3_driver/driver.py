@@ -194,6 +194,13 @@ class S3Driver:
             endpoint = f", endpoint={urlsplit(settings.endpoint_url).netloc!r}"
         return f"{type(self).__name__}({settings.bucket!r}, region={settings.region!r}{endpoint})"
 
+    @property
+    def location(self) -> str:
+        """Where the files are: drivers of one location keep the same files."""
+        return (
+            f"{self._settings.endpoint_url or 'https://s3.amazonaws.com'}/{self._settings.bucket}"
+        )
+
     def __reduce__(self) -> NoReturn:
         raise _NotPicklableException(
             "An S3Driver holds connections and keys and is not pickled: pass its options, and "
