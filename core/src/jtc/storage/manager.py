@@ -228,7 +228,11 @@ class StorageManager(DiskOperations):
         return FakeDisk(first, self, restore)
 
     def disks(self) -> list[str]:
-        """Return the names of the disks that are configured, set by hand or in use."""
+        """Return the names of the disks that are configured, set by hand or in use.
+
+        Raises:
+            StorageConfigException: The configuration that the environment names cannot be read.
+        """
         with self._lock:
             config = self._current_config()
             configured = set(config.disks) if config is not None else set()

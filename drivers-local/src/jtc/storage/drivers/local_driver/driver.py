@@ -123,7 +123,13 @@ class LocalDriver:
             reraise(error, operation="get", path=path)
 
     async def exists(self, path: str, /) -> bool:
-        """Tell whether there is a file; a directory is none, and a link is refused."""
+        """Tell whether there is a file; a directory is none, and a link is refused.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StoragePermissionException: It is a symbolic link.
+            StorageException: The file system failed, so nobody knows.
+        """
         try:
             await run(_facts, self._root, check_path(path))
         except FileNotFoundError:
@@ -136,6 +142,11 @@ class LocalDriver:
         """Delete a file; False where there is none. Its directory stays.
 
         Of several that delete one file at once, one gets True.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StoragePermissionException: It may not be deleted, or is a symbolic link.
+            StorageException: The file system failed.
         """
         try:
             return await run(delete_file, self._root, check_path(path))
@@ -165,14 +176,22 @@ class LocalDriver:
             reraise(error, operation="last_modified", path=path)
 
     def url(self, path: str, /) -> str:
-        """Return the percent-encoded address of a file below `base_url`."""
+        """Return the percent-encoded address of a file below `base_url`.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         try:
             return f"{self._base_url}/{quote(check_path(path))}"
         except Exception as error:
             reraise(error, operation="url", path=path)
 
     def path(self, path: str, /) -> str:
-        """Return the absolute file name of a file. Opening it by that name follows links."""
+        """Return the absolute file name of a file. Opening it by that name follows links.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         try:
             return os.path.join(self._root.path, check_path(path))  # noqa: PTH118 - a str is asked
         except Exception as error:
@@ -265,6 +284,10 @@ class LocalDriver:
             prefix: The directory; ``""`` is the root. One that is not there holds nothing.
             recursive: Yield files at any depth, and no directories.
             start_after: Yield only what comes after this key.
+
+        Raises:
+            InvalidPathException: The prefix breaks the path policy.
+            StorageException: The file system failed.
         """
         try:
             prefix = check_directory(prefix)
@@ -345,7 +368,11 @@ class LocalDriver:
             reraise(error, operation="set_visibility", path=path)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
-        """Delete files in one call; say for each whether it was there, or what went wrong."""
+        """Delete files in one call; say for each whether it was there, or what went wrong.
+
+        Raises:
+            StorageException: The root cannot be opened; what is wrong with one file is its answer.
+        """
         try:
             return await run(delete_files, self._root, list(paths))
         except Exception as error:

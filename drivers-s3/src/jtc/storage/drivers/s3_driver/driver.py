@@ -252,7 +252,12 @@ class S3Driver:
         return True
 
     async def delete(self, path: str, /) -> bool:
-        """Delete a file; False where there was none. Of concurrent deleters one gets True."""
+        """Delete a file; False where there was none. Of concurrent deleters one gets True.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The store failed.
+        """
         try:
             return await delete_file(self._bucket, check_path(path))
         except Exception as error:
@@ -282,14 +287,22 @@ class S3Driver:
             reraise(error, operation="last_modified", path=path)
 
     def url(self, path: str, /) -> str:
-        """Return the percent-encoded (RFC 3986) address: under `public_url`, else at the store."""
+        """Return the percent-encoded (RFC 3986) address: under `public_url`, else at the store.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         try:
             return self._base_url + quote(check_path(path))
         except Exception as error:
             reraise(error, operation="url", path=path)
 
     def path(self, path: str, /) -> str:
-        """Return ``s3://``, the bucket and the key, as AWS's command line writes it."""
+        """Return ``s3://``, the bucket and the key, as AWS's command line writes it.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         try:
             return f"s3://{self._settings.bucket}/{check_path(path)}"
         except Exception as error:
@@ -391,6 +404,10 @@ class S3Driver:
         Yields:
             FileInfo, without content type and metadata, and DirectoryInfo. AWS goes by the keys'
             UTF-8; a store with real directories may go by those.
+
+        Raises:
+            InvalidPathException: The prefix breaks the path policy.
+            StorageException: The store failed.
         """
         try:
             entries = list_entries(
@@ -404,7 +421,13 @@ class S3Driver:
             reraise(error, operation="list_entries", path=prefix)
 
     async def make_directory(self, path: str, /) -> None:
-        """Make a directory visible, by an empty object whose key ends in ``/``."""
+        """Make a directory visible, by an empty object whose key ends in ``/``.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy, or is the root.
+            PathConflictException: A file stands there.
+            StorageException: The store failed.
+        """
         try:
             await self._bucket.call(
                 "put_object",
@@ -416,7 +439,12 @@ class S3Driver:
             reraise(error, operation="make_directory", path=path)
 
     async def delete_directory(self, path: str, /) -> None:
-        """Delete all keys below a directory; one that is not there is fine."""
+        """Delete all keys below a directory; one that is not there is fine.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy, or is the root.
+            StorageException: The store failed; some files may be gone.
+        """
         try:
             await delete_directory(self._bucket, check_path(path))
         except Exception as error:
@@ -570,7 +598,11 @@ class S3Driver:
             reraise(error, operation="temporary_upload_form", path=path)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
-        """Delete files, a thousand a request; say of each whether it was there, or what failed."""
+        """Delete files, a thousand a request; say of each whether it was there, or what failed.
+
+        Raises:
+            StorageException: The store failed for all; what is wrong with one file is its answer.
+        """
         keys: dict[str, str] = {}
         results: dict[str, bool | Exception] = {}
         for path in paths:
@@ -599,6 +631,9 @@ class S3Driver:
 
         Returns:
             How many there were.
+
+        Raises:
+            StorageException: The store failed.
         """
         try:
             return await abort_stale_uploads(self._bucket, time.time() - older_than)

@@ -1,0 +1,81 @@
+"""docs/api.md is what the code says, and says what each public method raises."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+MODULES = [
+    "jtc.storage",
+    "jtc.storage.drivers.local_driver",
+    "jtc.storage.drivers.memory_driver",
+    "jtc.storage.drivers.s3_driver",
+    "jtc.storage.fakes",
+]
+
+# These can fail at nothing: they only make, hand out or let go of something.
+RAISES_NOTHING = {
+    "ByteStream.aclose",
+    "DiskOperations.read_only",
+    "FakeDisk.disk",
+    "FakeDisk.restore",
+    "FakeDriver.aclose",
+    "FakeDriver.temporary_upload_form",
+    "FakeDriver.temporary_upload_url",
+    "FakeDriver.temporary_url",
+    "LocalDriver.from_env",
+    "MemoryDriver.all_paths",
+    "MemoryDriver.count",
+    "MemoryDriver.delete_many",
+    "MemoryDriver.flush",
+    "MemoryDriver.from_env",
+    "ReadStream.aclose",
+    "S3Driver.aclose",
+    "StorageManager.disk",
+    "StorageManager.drivers",
+    "StorageManager.forget",
+}
+
+
+def public_methods() -> list[tuple[str, Any]]:
+    found: dict[str, Any] = {}
+    for module_name in MODULES:
+        module = importlib.import_module(module_name)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not inspect.isclass(value) or getattr(value, "_is_protocol", False):
+                continue
+            for owner in inspect.getmro(value):
+                if not owner.__module__.startswith("jtc."):
+                    continue
+                for method, member in vars(owner).items():
+                    function = getattr(member, "__func__", member)
+                    if not method.startswith("_") and inspect.isfunction(function):
+                        found[f"{owner.__name__}.{method}"] = function
+    return sorted(found.items())
+
+
+@pytest.mark.parametrize(("name", "function"), public_methods(), ids=[n for n, _ in public_methods()])
+def test_every_public_method_says_what_it_raises(name: str, function: Any) -> None:
+    text = inspect.getdoc(function) or ""
+    assert text, f"{name} has no docstring"
+    says = "Raises:" in text or "raises" in text
+    assert says or name in RAISES_NOTHING, f"{name} does not say what it raises"
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "generate_api.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
