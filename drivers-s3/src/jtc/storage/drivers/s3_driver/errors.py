@@ -50,6 +50,7 @@ _REFUSED_CREDENTIALS = (
     "The store refuses the credentials ({code}): check access_key and secret_key, or the "
     "environment that they come from, and this machine's clock"
 )
+_DENIED = "Access denied: check the keys, and what they may do with the bucket"
 _NO_CREDENTIALS = (
     "No credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass "
     "access_key and secret_key, profile or credentials"
@@ -63,8 +64,8 @@ _BY_CODE: dict[str, tuple[type[StorageException], str]] = {
         NoBucketException,
         "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket",
     ),
-    "AccessDenied": (StoragePermissionException, "Access denied"),
-    "AllAccessDisabled": (StoragePermissionException, "Access denied"),
+    "AccessDenied": (StoragePermissionException, _DENIED),
+    "AllAccessDisabled": (StoragePermissionException, _DENIED),
     "AccountProblem": (StoragePermissionException, "The account may not do this"),
     "InvalidAccessKeyId": (StoragePermissionException, _REFUSED_CREDENTIALS),
     "SignatureDoesNotMatch": (StoragePermissionException, _REFUSED_CREDENTIALS),
@@ -191,6 +192,9 @@ def mapped(error: Exception, bucket: str) -> Exception:
         return _of_botocore(error, botocore)
     if aiohttp is not None and isinstance(error, aiohttp.ClientError):
         return _of_network(error)
+    parsers: Any = sys.modules.get("botocore.parsers")
+    if parsers is not None and isinstance(error, parsers.ResponseParserError):
+        return StorageUnavailableException("The store's answer cannot be understood")
     return error
 
 
@@ -222,8 +226,6 @@ def _of_botocore(error: Any, botocore: Any) -> StorageException:
         )
     if isinstance(error, (botocore.HTTPClientError, botocore.EndpointConnectionError)):
         return StorageUnavailableException("The store cannot be reached")
-    if isinstance(error, botocore.ResponseParserError):
-        return StorageUnavailableException("The store's answer cannot be understood")
     if isinstance(error, (botocore.ParamValidationError, botocore.ValidationError)):
         return StorageConfigException(
             f"The SDK refuses the request ({type(error).__name__}): check the driver's options"
