@@ -73,7 +73,8 @@ _ADDITIONS = {
 }
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 _PLAIN_DATA = frozenset({"csv", "json", "jsonl", "log", "md", "toml", "tsv", "txt", "yaml", "yml"})
-_TEXT_FORMATS = frozenset({"application/pdf", "application/postscript", "application/rtf"})
+# PDF, PostScript and RTF: formats whose files may be all text.
+_TEXT_SIGNATURES = (b"%PDF", b"%!", b"{\\rtf")
 _TEXTS = frozenset(
     {
         "application/javascript",
@@ -86,7 +87,7 @@ _TEXTS = frozenset(
         "image/svg+xml",
     }
 )
-_NOT_IN_TEXT = frozenset(range(0x20)) - frozenset(b"\t\n\f\r\x1b")
+_NOT_IN_TEXT = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b"))
 
 
 @cache
@@ -137,14 +138,12 @@ def safe_extension(name: str, head: bytes) -> str:
 
 
 def _sniff(head: bytes) -> Any:
+    head = head[:SNIFF_BYTES]
+    if not head or (is_text(head) and not head.startswith(_TEXT_SIGNATURES)):
+        return None
     import filetype  # type: ignore[import-untyped]  # noqa: PLC0415 - 30 ms, at first use
 
-    if not head:
-        return None
-    kind = filetype.guess(head[:SNIFF_BYTES])
-    if kind is not None and kind.mime not in _TEXT_FORMATS and is_text(head):
-        return None
-    return kind
+    return filetype.guess(head)
 
 
 def infer_type(path: str, head: bytes) -> str:
@@ -168,7 +167,8 @@ def judge_type(path: str, head: bytes) -> str:
 
 def is_text(head: bytes) -> bool:
     """Tell whether a file's beginning is UTF-8 text; the last character may be cut."""
-    if not _NOT_IN_TEXT.isdisjoint(head[:SNIFF_BYTES]):
+    head = head[:SNIFF_BYTES]
+    if len(head.translate(None, _NOT_IN_TEXT)) < len(head):
         return False
     try:
         head.decode()
