@@ -58,6 +58,11 @@ def test_an_object_of_another_kind_is_told_all_it_lacks() -> None:
         resolve({})
 
 
+def test_a_class_in_place_of_an_instance_is_told_so() -> None:
+    with pytest.raises(StorageConfigException, match=r"'EightMethods' is a class: .* an instance"):
+        resolve(EightMethods)
+
+
 def test_methods_that_fit_are_the_claim() -> None:
     assert abilities(Streaming()) == {"reading"}
     assert abilities(Writing()) == {"writing"}

@@ -199,7 +199,7 @@ async def test_a_file_in_text_mode_is_told_the_way_out(disk: Disk, tmp_path: Pat
     (tmp_path / "a").write_text("x")
     with (
         (tmp_path / "a").open(encoding="utf-8") as file,
-        pytest.raises(TypeError, match="binary mode"),
+        pytest.raises(TypeError, match="open a file in binary mode, and encode text"),
     ):
         await disk.put("a", file)
 

@@ -87,6 +87,12 @@ async def test_an_address_expires_some_time(expires_in: Any) -> None:
             await use
 
 
+@pytest.mark.parametrize("expires_in", ["60", None])
+async def test_a_time_of_another_type_is_told_the_right_ones(expires_in: Any) -> None:
+    with pytest.raises(TypeError, match="expires_in is seconds or a timedelta, not"):
+        await disk_of(Signing()).temporary_url("a", expires_in)
+
+
 def test_signatures_are_not_in_a_repr() -> None:
     request = SignedRequest(method="PUT", url="https://hush", headers={}, expires_at=0.0)
     form = SignedForm(url="https://x", fields={"signature": "hush"}, expires_at=0.0)
@@ -100,7 +106,7 @@ async def test_visibility_is_set_as_a_str_or_as_itself() -> None:
     assert await disk.visibility("/a") is Visibility.PUBLIC
     await disk.set_visibility("a", Visibility.PRIVATE)
     assert await disk.visibility("a") is Visibility.PRIVATE
-    with pytest.raises(ValueError, match="hidden"):
+    with pytest.raises(ValueError, match="'public' or 'private', not 'hidden'"):
         await disk.set_visibility("a", "hidden")
 
 

@@ -275,6 +275,11 @@ async def test_once_configured_only_configured_disks_exist(
     for disk in (manager.disk(), manager.disk("local"), manager.disk("memory")):
         with pytest.raises(StorageConfigException, match=r"No disk .* is configured; there are: x"):
             await disk.put("a", b"x")
+    with pytest.raises(StorageConfigException, match="name another one as its default"):
+        await manager.put("a", b"x")
+    with pytest.raises(StorageConfigException) as raised:
+        await manager.disk("memory").put("a", b"x")
+    assert "default" not in str(raised.value)
     manager.configure({})
     with pytest.raises(StorageConfigException, match="there are: none"):
         await manager.put("a", b"x")

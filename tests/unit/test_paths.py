@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import posixpath
 from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jtc.storage import InvalidPathException
+from jtc.storage import InvalidPathException, StorageManager
 from jtc.storage.paths import (
     MAX_PART_BYTES,
     MAX_PATH_BYTES,
@@ -96,7 +98,7 @@ def test_one_leading_slash_is_dropped_and_no_more() -> None:
         ("a\u2024/\u2025", "look like"),
         ("a\uff0f..\uff0fb", "look like"),
         ("\uff0e\uff0e\uff3cx", "look like"),
-        ("a\\b", "U\\+005C"),
+        ("a\\b", "a backslash: '/' stands between"),
         ("a\nb", "U\\+000A"),
         ("\ud800", "U\\+D800"),
         (f"a/{TEMPORARY_PREFIX}1", "reserved"),
@@ -126,6 +128,22 @@ def test_the_limits_are_the_last_that_fit() -> None:
 def test_what_is_no_str_is_no_path(path: object) -> None:
     with pytest.raises(TypeError):
         check_path(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (PurePosixPath("a/b"), "A path is a str, not PurePosixPath: pass its as_posix()"),
+        (["a", "b"], "A path is a str, not list"),
+        (None, "A path is a str, not NoneType"),
+    ],
+)
+async def test_a_disk_says_what_it_got_in_place_of_a_path(path: Any, message: str) -> None:
+    disk = StorageManager.isolated({"disks": {"m": {"driver": "memory"}}}).disk("m")
+    for use in (disk.put(path, b""), disk.get(path), disk.delete(path)):
+        with pytest.raises(TypeError) as raised:
+            await use
+        assert str(raised.value) == message
 
 
 def test_a_str_of_another_class_comes_back_as_a_plain_str() -> None:

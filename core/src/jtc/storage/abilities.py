@@ -126,9 +126,13 @@ def resolve(
         disabled: Abilities to do without, on top of the driver's own ``withheld``.
 
     Raises:
-        StorageConfigException: It lacks one of the eight methods, or there is no ability of
-            such a name to disable.
+        StorageConfigException: It is a class, lacks one of the eight methods, or there is no
+            ability of such a name to disable.
     """
+    if isinstance(driver, type):
+        raise StorageConfigException(
+            f"{driver.__name__!r} is a class: a disk takes an instance of it, made with its options"
+        )
     name = name or type(driver).__name__
     lacking = [method for method in methods_of(StorageDriver) if not _has(driver, method)]
     if lacking:

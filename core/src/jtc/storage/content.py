@@ -334,10 +334,10 @@ def _checked_chunk(chunk: object) -> bytes:
         return chunk
     if isinstance(chunk, (bytearray, memoryview)):
         return bytes(chunk)
-    hint = "; open the file in binary mode" if isinstance(chunk, str) else ""
+    hint = ": open a file in binary mode, and encode text" if isinstance(chunk, str) else ""
     if inspect.iscoroutine(chunk):
         chunk.close()  # nobody can wait for it here
-        hint = "; declare an async read() with 'async def'"
+        hint = ": declare an async read() with 'async def'"
     raise TypeError(f"Content yields bytes, not {type(chunk).__name__}{hint}")
 
 

@@ -91,12 +91,12 @@ class StorageException(Exception):
         # A driver of somebody else's may have written the path into its message already.
         if self.path is not None and not text.endswith((f": {self.path}", f": {self.path!r}")):
             text = f"{text}: {self.path!r}"
-        context = []
-        if self.disk is not None:
-            context.append(f"disk {self.disk!r}")
-        if self.operation is not None:
-            context.append(f"operation {self.operation!r}")
-        return f"{text} ({', '.join(context)})" if context else text
+        return self._in_context(text, disk=self.disk, operation=self.operation)
+
+    @staticmethod
+    def _in_context(text: str, **context: str | None) -> str:
+        known = [f"{name} {value!r}" for name, value in context.items() if value is not None]
+        return f"{text} ({', '.join(known)})" if known else text
 
     def __reduce__(self) -> tuple[Any, ...]:
         # OSError's own __reduce__ knows nothing of the keyword attributes.
@@ -121,6 +121,11 @@ class InvalidPathException(StorageException, ValueError):
 
 class StorageConfigException(StorageException):
     """A disk or a driver is missing, broken or configured wrongly."""
+
+    def __str__(self) -> str:
+        # Right after the message a path would look like one more option, or one more disk.
+        text = self.message or type(self).__name__
+        return self._in_context(text, disk=self.disk, operation=self.operation, path=self.path)
 
 
 class UnsupportedOperationException(StorageException):

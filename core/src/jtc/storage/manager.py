@@ -312,9 +312,11 @@ class StorageManager(DiskOperations):
             return self._from_environment(name)
         if name not in config.disks:
             there = ", ".join(sorted({*config.disks, *self._by_hand})) or "none"
+            nameless = config.default is None and name == self._default_name()
             raise StorageConfigException(
-                f"No disk {name!r} is configured; there are: {there}. "
-                "Add it to the configuration, or give it a driver with set_driver()"
+                f"No disk {name!r} is configured; there are: {there}. Add it to the configuration, "
+                f"{'name another one as its default, ' if nameless else ''}"
+                "or give it a driver with set_driver()"
             )
         if self._guard is not None:
             self._guard(name, config.disks[name].driver)

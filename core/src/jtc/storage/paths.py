@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from pathlib import PurePath
 
 from jtc.storage.exceptions import InvalidPathException
 
@@ -58,10 +59,12 @@ def check_path(path: str) -> str:
         TypeError: The path is not a `str`.
     """
     if not isinstance(path, str):
-        raise TypeError(f"A path is a str, not {type(path).__name__}")
+        raise no_path(path)
     checked = path.removeprefix("/")
     if not checked:
         raise _invalid(path, "A path must not be empty")
+    if "\\" in checked:
+        raise _invalid(path, "A path must not contain a backslash: '/' stands between its parts")
     if found := _FORBIDDEN.search(checked):
         raise _invalid(path, f"A path must not contain U+{ord(found[0]):04X}")
     if len(checked.encode()) > MAX_PATH_BYTES:
@@ -89,6 +92,12 @@ def check_directory(path: str) -> str:
         TypeError: The path is not a `str`.
     """
     return check_path(path) if path else ""
+
+
+def no_path(path: object) -> TypeError:
+    """Return the error for what is no `str`."""
+    hint = ": pass its as_posix()" if isinstance(path, PurePath) else ""
+    return TypeError(f"A path is a str, not {type(path).__name__}{hint}")
 
 
 def _check_part(path: str, part: str) -> None:

@@ -180,6 +180,8 @@ class Access(DiskBase):
 
 def _seconds(expires_in: float | timedelta) -> float:
     seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"expires_in is seconds or a timedelta, not {type(seconds).__name__}")
     if not math.isfinite(seconds) or seconds <= 0:
         raise ValueError(f"An address expires after some seconds, not {expires_in!r}")
     return seconds

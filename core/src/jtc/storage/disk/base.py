@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from types import NoneType
 from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.exceptions import StorageException, reraise
+from jtc.storage.paths import no_path
 
 if TYPE_CHECKING:
     from jtc.storage.abilities import ResolvedDriver
@@ -39,4 +41,7 @@ class DiskBase(ABC):
     def _fail(self, error: Exception, operation: str, path: str | None = None) -> NoReturn:
         if isinstance(error, StorageException):
             error.operation = operation  # what the user called, not what the driver did for it
+        if isinstance(error, TypeError) and not isinstance(path, (str, NoneType)):
+            # A memoised check_path() never sees what cannot be hashed, such as a list of paths.
+            raise no_path(path) from None
         reraise(error, operation=operation, path=path, disk=self.name)
