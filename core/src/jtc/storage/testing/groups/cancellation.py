@@ -118,7 +118,9 @@ class Cancellation(Suite):
             await asyncio.gather(*tasks, return_exceptions=True)
         await _settled()
         await storage.put("a", b"new")
-        assert await storage.get("a") == b"new"
+        # A request that was sent before its task was cancelled may land even now.
+        late = set() if self.changes_nothing_after_cancellation else {b"n" * _SIZE}
+        assert await storage.get("a") in {b"new", *late}
         assert await storage.delete("a") is True
 
     async def test_a_cancelled_reader_leaves_the_file_usable(self, storage: Disk) -> None:
