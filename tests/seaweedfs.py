@@ -5,7 +5,8 @@ In a test, ask for the fixture `seaweedfs`. Anywhere else::
     with SeaweedFS(bucket="demo") as store:
         driver = S3Driver(store.bucket, **store.options)
 
-From a shell, ``python tests/seaweedfs.py`` serves one until it is interrupted.
+From a shell, ``python tests/seaweedfs.py`` serves one until it is interrupted, and prints the
+variables by which the S3 driver finds it.
 """
 
 from __future__ import annotations
@@ -278,8 +279,9 @@ def _free_ports(count: int) -> list[int]:
 if __name__ == "__main__":
     with SeaweedFS(bucket=sys.argv[1] if len(sys.argv) > 1 else "demo") as store:
         sys.stdout.write(
-            f"endpoint_url={store.endpoint_url} bucket={store.bucket}\n"
-            f"access_key={store.access_key} secret_key={store.secret_key}\n"
+            f"export AWS_BUCKET={store.bucket} AWS_URL={store.endpoint_url}\n"
+            f"export AWS_ACCESS_KEY_ID={store.access_key}"
+            f" AWS_SECRET_ACCESS_KEY={store.secret_key}\n"
         )
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
