@@ -104,7 +104,10 @@ class FaultyProxy:
         if fault.hang:
             await asyncio.Event().wait()
         if fault.status is not None:
-            writer.write(f"HTTP/1.1 {fault.status} No\r\nContent-Length: 0\r\n\r\n".encode())
+            refusal = (
+                f"HTTP/1.1 {fault.status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            writer.write(refusal.encode())
         else:
             answer = await self._of_store(head, body)
             await _send(answer, fault, writer)

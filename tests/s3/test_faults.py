@@ -12,6 +12,7 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage.exceptions import (
+    FileExistsException,
     FileNotFoundException,
     IntegrityException,
     PreconditionFailedException,
@@ -273,3 +274,61 @@ async def test_a_copy_of_a_source_that_is_replaced_meanwhile_fails(driver, fault
         await faulty.copy_file(path, f"{path} copy", WriteOptions())
     with pytest.raises(FileNotFoundException):
         await driver.get(f"{path} copy")
+
+
+async def test_a_write_whose_answer_is_lost_is_not_called_refused(driver, faulty, proxy, path):
+    new = f"{path} new"
+    etag = (await driver.stat(path)).etag
+    writes = {
+        new: WriteOptions(overwrite=False),
+        path: WriteOptions(if_match=etag),
+    }
+    for target, options in writes.items():
+        proxy.faults = [Fault("PUT", lose=True)]
+        # A FileExistsException would say that somebody else had made it, and an append would
+        # take a PreconditionFailedException for a reason to add its bytes once more.
+        with pytest.raises(StorageUnavailableException, match="may be the one") as caught:
+            await faulty.write_file(target, b"written", options)
+        assert (caught.value.path, caught.value.retryable) == (target, False)
+        assert await driver.get(target) == b"written"
+
+
+async def test_a_lost_answer_does_not_hide_that_another_file_is_there(driver, faulty, proxy, path):
+    proxy.faults = [Fault("PUT", status=503)]
+    with pytest.raises(FileExistsException):
+        await faulty.write_file(path, b"another length", WriteOptions(overwrite=False))
+    proxy.faults = [Fault("PUT", status=503)]
+    with pytest.raises(PreconditionFailedException):
+        await faulty.write_file(path, b"another length", WriteOptions(if_match='"0"'))
+    assert await driver.get(path) == CONTENT
+
+
+async def test_a_large_write_whose_answer_is_lost_is_not_called_refused(
+    make_driver, driver, proxy, folder
+):
+    faulty = make_driver(endpoint_url=proxy.endpoint_url, multipart_threshold=MIB)
+    proxy.faults = [Fault("POST"), Fault("POST", lose=True)]
+    with pytest.raises(StorageUnavailableException, match="may be the one"):
+        await faulty.write_file(f"{folder}/large", bytes(6 * MIB), WriteOptions(overwrite=False))
+    assert await driver.size(f"{folder}/large") == 6 * MIB
+
+
+async def test_a_copy_whose_answer_is_lost_is_not_called_refused(driver, faulty, proxy, path):
+    for number, transfer in enumerate((faulty.copy_file, faulty.move_file)):
+        proxy.faults = [Fault("PUT", lose=True)]
+        with pytest.raises(StorageUnavailableException, match="may be the one") as caught:
+            await transfer(path, f"{path} {number}", WriteOptions(overwrite=False))
+        assert caught.value.path == f"{path} {number}"
+        assert await driver.get(f"{path} {number}") == CONTENT
+    assert await driver.get(path) == CONTENT
+
+
+async def test_a_deletion_whose_answer_is_lost_has_deleted(driver, faulty, proxy, path):
+    proxy.faults = [Fault("DELETE", lose=True)]
+    assert await faulty.delete(path)
+    await driver.put(path, b"1")
+    proxy.faults = [Fault("DELETE", lose=True)]
+    await faulty.move_file(path, f"{path} moved", WriteOptions())
+    assert not await driver.exists(path)
+    proxy.faults = [Fault("POST", lose=True)]
+    assert await faulty.delete_many([f"{path} moved", path]) == {f"{path} moved": True, path: False}

@@ -293,8 +293,9 @@ async def test_a_copy_keeps_everything_and_changes_what_it_is_told(make_driver, 
     assert stat.metadata == {"x": "ü"}
     await driver.copy_file(src, dst, WriteOptions(metadata={"y": "z"}))
     assert (await driver.stat(dst)).metadata == {"y": "z"}
-    with pytest.raises(FileExistsException):
+    with pytest.raises(FileExistsException) as caught:
         await driver.copy_file(src, dst, WriteOptions(overwrite=False))
+    assert caught.value.path == dst
     await driver.copy_file(src, f"{folder}/new", WriteOptions(overwrite=False))
     with pytest.raises(PreconditionFailedException):
         await driver.copy_file(src, dst, WriteOptions(if_source_match='"0"'))

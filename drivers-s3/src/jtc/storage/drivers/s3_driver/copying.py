@@ -22,8 +22,13 @@ from jtc.storage.drivers.s3_driver.writing import (
     in_group,
     part_size,
     refused,
+    unless_landed,
 )
-from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
+from jtc.storage.exceptions import (
+    FileExistsException,
+    PreconditionFailedException,
+    StorageException,
+)
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver.bucket import Bucket
@@ -80,8 +85,14 @@ async def _copied(
             etag = await _copy_at_once(bucket, src, dst, options, answer)
     except PreconditionFailedException as error:
         if isinstance(error, FileExistsException):
+            error.path = dst
             raise
-        raise await _condition_that_failed(bucket, src, source_etag, options, error) from error
+        meant = await _condition_that_failed(bucket, src, source_etag, options, error)
+        meant.path = dst if isinstance(meant, FileExistsException) else src
+        raise await unless_landed(bucket, dst, error, meant, size=size_of(answer)) from error
+    except StorageException as error:
+        error.path = error.path or dst
+        raise
     return source_etag, etag
 
 

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.drivers.s3_driver.errors import ConflictException, refusal
+from jtc.storage.drivers.s3_driver.errors import ConflictException, refusal, sent_again
 from jtc.storage.drivers.s3_driver.listing import PAGE, key_pages
 from jtc.storage.drivers.s3_driver.writing import despite_conflicts
 from jtc.storage.exceptions import (
@@ -49,6 +49,9 @@ async def delete_file(bucket: Bucket, key: str) -> bool:
 async def delete_version(bucket: Bucket, key: str, etag: str) -> bool:
     """Delete a file if it is this version; False where there is none.
 
+    What is gone when the request had to be sent twice was deleted by the first one: its answer
+    was lost.
+
     Raises:
         PreconditionFailedException: It is another version, or was deleted meanwhile.
     """
@@ -58,10 +61,21 @@ async def delete_version(bucket: Bucket, key: str, etag: str) -> bool:
 
     try:
         await despite_conflicts(delete)
-    except FileNotFoundException:
-        return False
+    except FileNotFoundException as error:
+        return sent_again(error)
+    except PreconditionFailedException as error:
+        if not sent_again(error) or await _is_there(bucket, key):
+            raise
     except UnsupportedOperationException:
         await bucket.call("delete_object", Key=key)
+    return True
+
+
+async def _is_there(bucket: Bucket, key: str) -> bool:
+    try:
+        await bucket.head(key)
+    except FileNotFoundException:
+        return False
     return True
 
 
@@ -108,11 +122,13 @@ async def _delete_page(
     results: dict[str, bool | Exception] = {
         deleted["Key"]: True for deleted in answer.get("Deleted", ())
     }
+    # What was there at the HEAD, and is gone at a repetition, went by the first answer's request.
+    repeated = bool(answer.get("ResponseMetadata", {}).get("RetryAttempts"))
     again: list[str] = []
     for problem in answer.get("Errors", ()):
         error = refusal(problem.get("Code", ""), 0, bucket.name)
         if isinstance(error, FileNotFoundException):
-            results[problem["Key"]] = False
+            results[problem["Key"]] = repeated
         elif isinstance(error, PreconditionFailedException):
             again.append(problem["Key"])
         else:
@@ -120,7 +136,10 @@ async def _delete_page(
     # Replaced or deleted since the HEAD, or not spoken of at all.
     again += [key for key in etags if key not in results and key not in again]
     answers = await asyncio.gather(*(_delete_one(bucket, key, slots) for key in again))
-    return results | dict(zip(again, answers, strict=True))
+    return results | {
+        key: repeated if answer is False else answer
+        for key, answer in zip(again, answers, strict=True)
+    }
 
 
 async def _delete_one(bucket: Bucket, key: str, slots: asyncio.Semaphore) -> bool | Exception:

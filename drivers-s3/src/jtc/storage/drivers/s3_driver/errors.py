@@ -31,6 +31,7 @@ __all__ = [
     "mapped",
     "raise_mapped",
     "refusal",
+    "sent_again",
 ]
 
 
@@ -204,6 +205,14 @@ def raise_mapped(error: Exception, bucket: str) -> NoReturn:
     if ours is error:
         raise error
     raise ours from error
+
+
+def sent_again(error: StorageException) -> bool:
+    """Tell whether the SDK had sent the request before, so that this answers a repetition."""
+    response = getattr(error.__cause__, "response", None)
+    if not isinstance(response, dict):
+        return False
+    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 def _of_botocore(error: Any, botocore: Any) -> StorageException:

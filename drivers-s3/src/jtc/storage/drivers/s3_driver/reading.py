@@ -32,6 +32,9 @@ _RETRY_SECONDS = 0.1
 
 _WHOLE_READ_CHUNK = 1024 * 1024
 
+_NO_LIMIT = 2**63
+"""No file is as long, and a store that reads 64 bits takes a larger number for no range at all."""
+
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
 
 
@@ -42,6 +45,8 @@ async def open_stream(
     check_range(start, end)
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be 1 or more, not {chunk_size}")
+    if end is not None and end >= _NO_LIMIT:
+        end = None
     # S3 has no words for no bytes, nor for an end that counts from the beginning together with a
     # start that counts from the end: then the length must be known first.
     if start == end or (start < 0 and end is not None):

@@ -50,11 +50,30 @@ class ClientContext:
         """
         # The first time a second of work, later 20 ms: it must not stop the event loop.
         self._context = await asyncio.to_thread(_client, self._settings, self._endpoint_url)
-        return await self._context.__aenter__()
+        client = await self._context.__aenter__()
+        _leave_repeating_to_the_sdk(client)
+        return client
 
     async def __aexit__(self, *exc_info: object) -> None:
         if self._context is not None:
             await self._context.__aexit__(None, None, None)
+
+
+def _leave_repeating_to_the_sdk(client: Any) -> None:
+    """Keep aiohttp from sending a request again by itself, which nobody is told of.
+
+    It takes PUT and DELETE for idempotent, and with a condition they are not. The SDK repeats as
+    well, `max_attempts` times at most, and says so in its answer.
+    """
+    http = client._endpoint.http_session  # noqa: SLF001
+    get_session = http._get_session  # noqa: SLF001
+
+    async def get_plain_session(proxy_url: str | None) -> Any:
+        session = await get_session(proxy_url)
+        session._retry_connection = False  # noqa: SLF001
+        return session
+
+    http._get_session = get_plain_session  # noqa: SLF001
 
 
 @functools.cache

@@ -8,9 +8,10 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Self
 
-from jtc.storage.drivers.s3_driver.errors import ConflictException
+from jtc.storage.drivers.s3_driver.errors import ConflictException, sent_again
 from jtc.storage.drivers.s3_driver.metadata import (
     driver_parameters,
+    file_info,
     header_parameters,
     quoted_etag,
 )
@@ -22,6 +23,7 @@ from jtc.storage.exceptions import (
     PreconditionFailedException,
     RejectedException,
     StorageException,
+    StorageUnavailableException,
 )
 from jtc.storage.mime import SNIFF_BYTES, infer_type
 
@@ -40,6 +42,7 @@ __all__ = [
     "in_group",
     "part_size",
     "refused",
+    "unless_landed",
     "write_file",
 ]
 
@@ -91,7 +94,10 @@ async def _put_object(
     try:
         answer = await despite_conflicts(put)
     except (PreconditionFailedException, FileNotFoundException) as error:
-        raise refused(error, options) from error
+        meant = refused(error, options)
+        raise await unless_landed(
+            bucket, key, error, meant, size=len(part.content), crc32=part.crc32
+        ) from error
     return quoted_etag(answer.get("ETag"))
 
 
@@ -126,6 +132,48 @@ def refused(error: StorageException, options: WriteOptions) -> StorageException:
     if options.if_match is not None:
         return PreconditionFailedException("The file is not the version that if_match names")
     return error
+
+
+async def unless_landed(
+    bucket: Bucket,
+    key: str,
+    error: StorageException,
+    meant: StorageException,
+    *,
+    size: int,
+    crc32: int | None = None,
+) -> StorageException:
+    """Return what a refused condition means, unless the write itself may have made it false.
+
+    Where the answer to a write is lost, the SDK sends it again, and the second one meets the file
+    of the first. Called refused, an `append` would add its bytes once more, and nobody would have
+    made a file that all were to make only once.
+
+    Args:
+        bucket: Where.
+        key: What was written.
+        error: The refusal.
+        meant: What it means if nothing landed.
+        size: The length in bytes of what was sent.
+        crc32: Its CRC-32, if that is known.
+    """
+    if not sent_again(error):
+        return meant
+    mode: dict[str, Any] = {"ChecksumMode": "ENABLED"} if bucket.settings.checksums else {}
+    try:
+        there = file_info(key, await bucket.head(key, **mode))
+    except FileNotFoundException:
+        return meant
+    known = there.checksums.get("crc32")
+    if there.size != size:
+        return meant
+    if crc32 is not None and known is not None and known != f"{crc32:08x}":
+        return meant
+    return StorageUnavailableException(
+        "An answer of the store was lost: the file that is there may be the one that was sent",
+        path=key,
+        retryable=False,
+    )
 
 
 def _checksum(bucket: Bucket, crc32: int) -> dict[str, Any]:
@@ -198,6 +246,7 @@ class Upload:
         self._id = ""
         self._parts: list[dict[str, Any]] = []
         self._sent = 0
+        self._size = 0
         self._total_crc32: int | None = None
         self._full_object = False
 
@@ -244,6 +293,7 @@ class Upload:
     def send(self, part: Part) -> Coroutine[Any, Any, None]:
         """Take the next number now, and return the sending of a part."""
         self._total_crc32 = part.total_crc32
+        self._size += len(part.content)
         return self._send(self._number(), part)
 
     async def _send(self, number: int, part: Part) -> None:
@@ -260,6 +310,7 @@ class Upload:
 
     def copy(self, source: dict[str, str], first: int, last: int, if_match: str) -> Any:
         """Take the next number now, and return the copying of some bytes of another object."""
+        self._size += last - first
         return self._copy(self._number(), source, first, last, if_match)
 
     async def _copy(
@@ -302,7 +353,10 @@ class Upload:
                 **condition_parameters(options),
             )
         except (PreconditionFailedException, FileNotFoundException) as error:
-            raise refused(error, options) from error
+            meant = refused(error, options)
+            raise await unless_landed(
+                self.bucket, self.key, error, meant, size=self._size, crc32=self._total_crc32
+            ) from error
         return quoted_etag(answer.get("ETag"))
 
 
