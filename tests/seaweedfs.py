@@ -90,7 +90,6 @@ class SeaweedFS:
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._cleanup = contextlib.ExitStack()
-        self._ports: list[int] = []
 
     @property
     def options(self) -> dict[str, str]:
@@ -143,10 +142,6 @@ class SeaweedFS:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        # weed makes a Unix socket beside each gRPC port, where no option reaches it, and leaves it.
-        for port in self._ports:
-            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-grpc-{port}.sock"):
-                left.unlink(missing_ok=True)
         self._cleanup.close()
 
     def _start(self, data: Path) -> None:
@@ -155,7 +150,6 @@ class SeaweedFS:
         for attempt in (1, 2, 3):
             self.log = data / f"weed-{attempt}.log"
             ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-            self._ports += ports.values()
             self.endpoint_url = f"http://{HOST}:{ports['s3.port']}"
             self._filer_url = f"http://{HOST}:{ports['filer.port']}"
             self._process = self._spawn(weed, data, ports)
@@ -191,6 +185,8 @@ class SeaweedFS:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(data),
+            # Where it puts a Unix socket for each gRPC port, which no option can move.
+            "TMPDIR": str(sockets),
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
         }

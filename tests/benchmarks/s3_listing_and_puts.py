@@ -14,9 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from seaweedfs import SeaweedFS
-
 from jtc.storage import Disk, Storage
+from seaweedfs import SeaweedFS
 
 KEYS = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
 AT_ONCE = 64

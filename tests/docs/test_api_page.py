@@ -63,7 +63,9 @@ def public_methods() -> list[tuple[str, Any]]:
     return sorted(found.items())
 
 
-@pytest.mark.parametrize(("name", "function"), public_methods(), ids=[n for n, _ in public_methods()])
+@pytest.mark.parametrize(
+    ("name", "function"), public_methods(), ids=[n for n, _ in public_methods()]
+)
 def test_every_public_method_says_what_it_raises(name: str, function: Any) -> None:
     text = inspect.getdoc(function) or ""
     assert text, f"{name} has no docstring"

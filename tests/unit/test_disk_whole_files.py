@@ -410,3 +410,11 @@ async def test_a_check_says_which_step_failed() -> None:
     with pytest.raises(StoragePermissionException) as raised:
         await disk_of(broken(PermissionError())).check()
     assert raised.value.operation == "put"
+
+
+async def test_a_wrong_argument_is_told_with_its_disk_path_and_operation() -> None:
+    manager = StorageManager.isolated({})
+    manager.set_driver(MemoryDriver(), "media")
+    with pytest.raises(ValueError, match="metadata name") as caught:
+        await manager.disk("media").put("a.txt", b"", metadata={"Big": "x"})
+    assert caught.value.__notes__ == ["in put() of 'a.txt' on the disk 'media'"]

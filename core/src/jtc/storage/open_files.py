@@ -210,6 +210,8 @@ class WritableFile:
         """
         if self._ended:
             raise ValueError("The file is closed")
+        if isinstance(data, str):
+            raise TypeError("write() takes bytes, not str: encode the text")
         # Not bytes(data) for all: bytes(3) are three zeros.
         chunk = data if type(data) is bytes else bytes(memoryview(data))
         self._pending.append(chunk)

@@ -44,4 +44,6 @@ class DiskBase(ABC):
         if isinstance(error, TypeError) and not isinstance(path, (str, NoneType)):
             # A memoised check_path() never sees what cannot be hashed, such as a list of paths.
             raise no_path(path) from None
+        if isinstance(error, (TypeError, ValueError)) and not isinstance(error, StorageException):
+            error.add_note(f"in {operation}() of {path!r} on the disk {self.name!r}")
         reraise(error, operation=operation, path=path, disk=self.name)
