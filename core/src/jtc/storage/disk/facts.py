@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from jtc.storage.checksums import new_digest
 from jtc.storage.disk.base import DiskBase
 from jtc.storage.mime import SNIFF_BYTES, infer_type
 from jtc.storage.paths import check_path
@@ -102,7 +101,7 @@ class Facts(DiskBase):
         """
         try:
             checked = check_path(path)
-            digest = _digest(algorithm)
+            digest = new_digest(algorithm)
             resolved = self._resolved()
             stream = await open_read(resolved, checked, chunk_size=_HASH_CHUNK)
             try:
@@ -118,33 +117,3 @@ class Facts(DiskBase):
             return digest.hexdigest()
         except Exception as error:
             self._fail(error, "checksum", path)
-
-
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-    def hexdigest(self) -> str: ...
-
-
-class _Crc32:
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def hexdigest(self) -> str:
-        return f"{self._value:08x}"
-
-
-def _digest(algorithm: str) -> _Digest:
-    if algorithm == "crc32":
-        return _Crc32()
-    try:
-        digest = hashlib.new(algorithm, usedforsecurity=False)
-    except ValueError:
-        digest = None
-    if digest is None or digest.digest_size == 0:  # SHAKE has no length of its own
-        known = sorted(name for name in hashlib.algorithms_guaranteed if "shake" not in name)
-        raise ValueError(f"There is no checksum {algorithm!r}; there are crc32, {', '.join(known)}")
-    return digest

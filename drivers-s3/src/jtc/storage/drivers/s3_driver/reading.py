@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-import zlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from jtc.storage.checksums import new_digest
 from jtc.storage.contracts import ReadStream
 from jtc.storage.drivers.s3_driver.errors import RangeException, raise_mapped
 from jtc.storage.drivers.s3_driver.metadata import file_info
@@ -22,6 +21,7 @@ from jtc.storage.exceptions import (
 from jtc.storage.ranges import check_range, resolve_range
 
 if TYPE_CHECKING:
+    from jtc.storage.checksums import Digest
     from jtc.storage.drivers.s3_driver.bucket import Bucket
     from jtc.storage.files import FileInfo
 
@@ -113,27 +113,8 @@ class _NoChunks(AsyncIterator[bytes]):
         raise StopAsyncIteration
 
 
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
-
-
-class _Crc32:
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def hexdigest(self) -> str:
-        return f"{self._value:08x}"
-
-
-_DIGESTS: dict[str, Any] = {
-    "crc32": _Crc32,
-    "sha256": hashlib.sha256,
-    "sha1": lambda: hashlib.sha1(usedforsecurity=False),
-}
+_CHECKED = ("crc32", "sha256", "sha1")
+"""The checksums that a whole read is held to: the first of them that the store keeps."""
 
 
 class _Reader(AsyncIterator[bytes]):
@@ -155,14 +136,14 @@ class _Reader(AsyncIterator[bytes]):
         self._chunk_size = chunk_size
         self._loop = asyncio.get_running_loop()
         self._expected: str | None = None
-        self._digest: _Digest | None = None
+        self._digest: Digest | None = None
         if position == 0 and last == info.size:
             self._expect(info)
 
     def _expect(self, info: FileInfo) -> None:
-        for algorithm, make in _DIGESTS.items():
+        for algorithm in _CHECKED:
             if algorithm in info.checksums:
-                self._expected, self._digest = info.checksums[algorithm], make()
+                self._expected, self._digest = info.checksums[algorithm], new_digest(algorithm)
                 return
 
     def check_position(self, answer: Any) -> None:

@@ -1,0 +1,54 @@
+"""Checksums by their names: those of `hashlib`, and CRC-32, which stores keep."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import Protocol
+
+__all__ = ["Digest", "new_digest"]
+
+
+class Digest(Protocol):
+    """A checksum in the making."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take the next bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the checksum of all bytes so far, in lower-case hexadecimal."""
+        ...
+
+
+def new_digest(algorithm: str) -> Digest:
+    """Begin a checksum.
+
+    Args:
+        algorithm: ``"crc32"`` (ISO 3309, as in `zlib`), or a name that `hashlib.new` knows and
+            that has a length of its own.
+
+    Raises:
+        ValueError: There is no such algorithm; the message lists those there are.
+    """
+    if algorithm == "crc32":
+        return _Crc32()
+    try:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+    except ValueError:
+        digest = None
+    if digest is None or digest.digest_size == 0:  # SHAKE has no length of its own
+        known = sorted(name for name in hashlib.algorithms_guaranteed if "shake" not in name)
+        raise ValueError(f"There is no checksum {algorithm!r}; there are crc32, {', '.join(known)}")
+    return digest
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
