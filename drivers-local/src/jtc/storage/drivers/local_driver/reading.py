@@ -13,7 +13,7 @@ from aiofiles.threadpool import wrap
 
 from jtc.storage.contracts import ReadStream
 from jtc.storage.drivers.local_driver.metadata import etag_of, file_info, read_declared
-from jtc.storage.drivers.local_driver.threads import run
+from jtc.storage.drivers.local_driver.threads import moving, run
 from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
 from jtc.storage.ranges import resolve_range
 
@@ -34,7 +34,8 @@ def read_file(turn: Turn, root: Root, path: str) -> bytes:
     descriptor, facts = root.open_file(path)
     try:
         # One byte more than there should be: a shorter answer is the file's end.
-        content = os.read(descriptor, facts.st_size + 1)
+        with moving(turn, facts.st_size):
+            content = os.read(descriptor, facts.st_size + 1)
         if len(content) == facts.st_size:
             return content
         # Another program writes into the file, or it is longer than one read() returns (2 GiB).

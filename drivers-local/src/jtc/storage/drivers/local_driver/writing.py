@@ -31,7 +31,7 @@ from jtc.storage.drivers.local_driver.metadata import (
 )
 from jtc.storage.drivers.local_driver.opening import ATTEMPTS, Root, look
 from jtc.storage.drivers.local_driver.renaming import rename_exclusively
-from jtc.storage.drivers.local_driver.threads import Call, run
+from jtc.storage.drivers.local_driver.threads import Call, moving, run
 from jtc.storage.exceptions import (
     FileExistsException,
     PathConflictException,
@@ -173,7 +173,8 @@ class Draft:
         rest = memoryview(content)
         while rest:
             self._turn.check()
-            rest = rest[os.write(self.fd, rest[:_WRITE_BYTES]) :]
+            with moving(self._turn, len(rest)):
+                rest = rest[os.write(self.fd, rest[:_WRITE_BYTES]) :]
 
     def write_batch(self, turn: Turn, batch: list[bytes]) -> None:
         """Write chunks as one, in a call of its own."""
