@@ -203,3 +203,26 @@ def test_a_driver_is_not_pickled(options):
     with pytest.raises(TypeError, match="holds connections and keys") as caught:
         pickle.dumps(S3Driver(**options))
     assert isinstance(caught.value, StorageException)
+
+
+async def test_one_task_in_a_round_of_the_loop_makes_its_request(options):
+    driver = S3Driver(**options)
+    await use(driver)
+    rounds = 0
+    begun = []
+
+    async def count_rounds():
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    async def begin():
+        await driver._bucket._clients.get()
+        begun.append(rounds)
+
+    counting = asyncio.ensure_future(count_rounds())
+    await asyncio.gather(*(begin() for _ in range(100)))
+    counting.cancel()
+    assert len(set(begun)) == 100
+    await driver.aclose()

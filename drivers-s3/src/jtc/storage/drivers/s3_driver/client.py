@@ -48,12 +48,18 @@ class LoopClients(Generic[T]):
         self._finalizer = weakref.finalize(self, _drop_all, self._slots, os.getpid())
 
     async def get(self) -> T:
-        """Return the running loop's client."""
+        """Return the running loop's client, to one task in a round of the loop.
+
+        Making and signing a request takes the SDK a millisecond or more in which nothing else
+        runs: a thousand puts at once would hold up the loop for more than a second.
+        """
         loop = asyncio.get_running_loop()
         # A slot holds its loop, so no other loop has the same id meanwhile.
         slot = self._slots.get(id(loop))
         if slot is None or not slot.is_open:
             slot = await self._opened(loop)
+        async with slot.turn:
+            await asyncio.sleep(0)
         return slot.value
 
     async def _opened(self, loop: asyncio.AbstractEventLoop) -> _Slot[T]:
@@ -94,6 +100,7 @@ class _Slot(Generic[T]):
     ) -> None:
         self.loop = loop
         self.is_open = False
+        self.turn = asyncio.Lock()
         self._discard = discard
         self._slots = slots
         self._holder = self._hold(make)
