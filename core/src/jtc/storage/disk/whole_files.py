@@ -110,7 +110,8 @@ class WholeFiles(DiskBase):
     async def append(self, path: str, content: bytes | bytearray | memoryview | str) -> str:
         """Add to the end of a file, or make one; return the path.
 
-        The file is rewritten whole. On a driver that honours `if_match` and `overwrite`, appends
+        The file is rewritten whole: it keeps its content type, headers and metadata, and has the
+        visibility of a new file. On a driver that honours `if_match` and `overwrite`, appends
         that run at the same time are all kept.
 
         Raises:
