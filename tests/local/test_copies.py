@@ -83,9 +83,11 @@ async def test_the_source_must_be_the_version_that_is_named(
     old = await driver.write_file("a", b"old", WriteOptions())
     new = await driver.write_file("a", b"new", WriteOptions())
     carry = getattr(driver, method)
-    for source, etag in (("a", old), ("missing", old), ("no/directory/a", old)):
-        with pytest.raises(PreconditionFailedException):
-            await carry(source, "to/b", WriteOptions(if_source_match=etag))
+    with pytest.raises(PreconditionFailedException):
+        await carry("a", "to/b", WriteOptions(if_source_match=old))
+    for missing in ("missing", "no/directory/a"):
+        with pytest.raises(FileNotFoundException):
+            await carry(missing, "to/b", WriteOptions(if_source_match=old))
     assert [path.name for path in root.iterdir()] == ["a"]
     await carry("a", "to/b", WriteOptions(if_source_match=new))
     assert await driver.get("to/b") == b"new"

@@ -325,3 +325,25 @@ async def test_a_move_between_locations_is_one(tmp_path: Path) -> None:
     assert await below.get("x") == b"content"
     await here.move("b/x", "b/y", to=there)
     assert await here.all_files() == ["b/y"]
+
+
+class ReplacedMeanwhile(MemoryDriver):
+    """Replaces the source once a copy of it is stored."""
+
+    source: MemoryDriver
+
+    async def write_file(self, path: str, content: Any, options: WriteOptions, /) -> str | None:
+        etag = await super().write_file(path, content, options)
+        await self.source.put("report", b"new and longer")
+        return etag
+
+
+async def test_a_move_does_not_delete_what_replaced_its_source_meanwhile() -> None:
+    target = ReplacedMeanwhile()
+    target.source = MemoryDriver()
+    source, _ = disks(source=target.source, target=target)
+    await source.put("report", b"old")
+    with pytest.raises(PreconditionFailedException, match="replaced while it was moved"):
+        await source.move("report", "report", to="target")
+    assert await source.get("report") == b"new and longer"
+    assert await target.get("report") == b"old"

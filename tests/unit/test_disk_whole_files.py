@@ -24,11 +24,15 @@ from jtc.storage import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from jtc.storage import WriteOptions
 
 
 def disk_of(driver: Any) -> Disk:
@@ -418,3 +422,33 @@ async def test_a_wrong_argument_is_told_with_its_disk_path_and_operation() -> No
     with pytest.raises(ValueError, match="metadata name") as caught:
         await manager.disk("media").put("a.txt", b"", metadata={"Big": "x"})
     assert caught.value.__notes__ == ["in put() of 'a.txt' on the disk 'media'"]
+
+
+@pytest.mark.parametrize("visibility", ["public", "private"])
+@pytest.mark.parametrize("kind", ["memory", "local"])
+async def test_an_append_keeps_the_visibility(kind: str, visibility: str, tmp_path: Path) -> None:
+    driver = LocalDriver(tmp_path) if kind == "local" else MemoryDriver()
+    manager = StorageManager.isolated({})
+    manager.set_driver(driver, "d")
+    disk = manager.disk("d")
+    await disk.put("a", b"1", visibility=visibility)
+    await disk.append("a", b"2")
+    assert await disk.get("a") == b"12"
+    assert await disk.visibility("a") == visibility
+
+
+class WithoutAcls(MemoryDriver):
+    """Refuses a visibility, as a bucket without ACLs does, though it tells one."""
+
+    async def write_file(self, path: str, content: Any, options: WriteOptions, /) -> str | None:
+        if options.visibility is not None:
+            raise UnsupportedOperationException("The bucket has no ACLs")
+        return await super().write_file(path, content, options)
+
+
+async def test_an_append_goes_on_where_there_is_no_visibility_to_keep() -> None:
+    manager = StorageManager.isolated({})
+    manager.set_driver(WithoutAcls(), "d")
+    await manager.disk("d").append("a", b"1")
+    await manager.disk("d").append("a", b"2")
+    assert await manager.disk("d").get("a") == b"12"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jtc.storage.abilities import ResolvedDriver
     from jtc.storage.contracts import StorageDriver
     from jtc.storage.disk import Disk
+    from jtc.storage.files import FileInfo
     from jtc.storage.options import CopyOptions
 
 __all__ = ["Copying"]
@@ -41,8 +42,9 @@ class Copying(DiskBase):
     ) -> str:
         """Copy a file: by the backend itself within a disk, else streamed in constant memory.
 
-        Content type and metadata travel along where the target's driver keeps them; visibility
-        only by the option. A copy onto itself changes nothing.
+        Content type and metadata travel along where the target's driver keeps them. Visibility
+        is certain by the option only: a backend's own copy may keep it or not. A copy onto itself
+        changes nothing.
 
         Args:
             src: The file.
@@ -74,6 +76,8 @@ class Copying(DiskBase):
 
         Raises:
             FileNotFoundException: There is no file `src`.
+            PreconditionFailedException: As for `copy`; or the file was replaced meanwhile, and
+                both it and the copy are there.
             StorageException: As for `copy`.
         """
         return await self._transfer("move", src, dst, to, options)
@@ -98,11 +102,12 @@ class Copying(DiskBase):
             if await _is_same(source, source_path, target, target_path):
                 await _stay(operation, source, source_path, given)
             elif source.driver is not target.driver:
+                before = await derived_stat(source, source_path) if operation == "move" else None
                 await _stream(
                     operation, source, source_path, target, target_path, given, target_disk.name
                 )
-                if operation == "move":
-                    await source.driver.delete(source_path)
+                if before is not None:
+                    await _delete_copied(source, source_path, before)
             elif operation == "move":
                 await _move(source, source_path, target_path, given, self.name)
             else:
@@ -157,8 +162,25 @@ async def _move(
         options = copy_options(given, honoured, driver=resolved.name, method="move")
         await resolved.move.move_file(src, dst, options)
         return
+    before = await derived_stat(resolved, src)
     await _copy("move", resolved, src, dst, given, disk)
-    await resolved.driver.delete(src)
+    await _delete_copied(resolved, src, before)
+
+
+async def _delete_copied(resolved: ResolvedDriver, path: str, before: FileInfo) -> None:
+    """Delete the source of a move, unless it is not any more what it was before the copy.
+
+    The contract has no conditional delete, so a moment between look and deletion remains.
+    """
+    try:
+        now = await derived_stat(resolved, path)
+    except FileNotFoundError:
+        return  # somebody else deleted it
+    if (now.etag, now.size, now.last_modified) != (before.etag, before.size, before.last_modified):
+        raise PreconditionFailedException(
+            "The file was replaced while it was moved: both it and the copy stay", path=path
+        )
+    await resolved.driver.delete(path)
 
 
 async def _copy(

@@ -11,6 +11,7 @@ from jtc.storage.disk.base import DiskBase
 from jtc.storage.exceptions import (
     PreconditionFailedException,
     StorageException,
+    UnsupportedOperationException,
 )
 from jtc.storage.paths import check_path
 from jtc.storage.storing import carried_options, store, watched_content
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jtc.storage.abilities import ResolvedDriver
     from jtc.storage.content import Content
     from jtc.storage.contracts import DriverContent
+    from jtc.storage.files import Visibility
     from jtc.storage.options import PutOptions
 
 __all__ = ["WholeFiles"]
@@ -110,8 +112,8 @@ class WholeFiles(DiskBase):
     async def append(self, path: str, content: bytes | bytearray | memoryview | str) -> str:
         """Add to the end of a file, or make one; return the path.
 
-        The file is rewritten whole: it keeps its content type, headers and metadata, and has the
-        visibility of a new file. On a driver that honours `if_match` and `overwrite`, appends
+        The file is rewritten whole: it keeps its content type, headers, metadata and visibility,
+        where the driver keeps any. On a driver that honours `if_match` and `overwrite`, appends
         that run at the same time are all kept.
 
         Raises:
@@ -260,7 +262,26 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     options = carried_options(honoured, info)
     if "if_match" in honoured:
         options["if_match"] = info.etag
-    await store(resolved, path, added + old if operation == "prepend" else old + added, options)
+    content = added + old if operation == "prepend" else old + added
+    visibility = await _visibility(resolved, path)
+    if visibility is not None:
+        try:
+            await store(resolved, path, content, options | {"visibility": visibility})
+        except UnsupportedOperationException:
+            pass  # a bucket without ACLs, where there is nothing to keep
+        else:
+            return
+    await store(resolved, path, content, options)
+
+
+async def _visibility(resolved: ResolvedDriver, path: str) -> Visibility | None:
+    """Return what a rewritten file must keep: a private one must not become public, or be lost."""
+    if resolved.visibility is None or "visibility" not in resolved.capabilities.put_options:
+        return None
+    try:
+        return await resolved.visibility.visibility(path)
+    except (UnsupportedOperationException, PermissionError):
+        return None  # who may not ask has not set it either
 
 
 async def _delete(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
+from jtc.storage.exceptions import (
+    FileExistsException,
+    FileNotFoundException,
+    PreconditionFailedException,
+)
 from jtc.storage.testing.plain import PlainDriver
 from jtc.storage.testing.suite import Suite, needs
 
@@ -221,6 +225,17 @@ class Copies(Suite):
             await getattr(storage, method)("a.txt", "b.txt", if_source_match=etag)
         assert await storage.exists("b.txt") is False
         assert await storage.get("a.txt") == b"two"
+
+    @_BOTH
+    @needs("stat", copy=["if_source_match"])
+    async def test_a_missing_source_is_missing_whatever_version_is_named(
+        self, storage: Disk, method: str
+    ) -> None:
+        await storage.put("a.txt", b"one")
+        etag = (await storage.stat("a.txt")).etag
+        with pytest.raises(FileNotFoundException):
+            await getattr(storage, method)("missing.txt", "b.txt", if_source_match=etag)
+        assert await storage.exists("b.txt") is False
 
     @_BOTH
     @needs("stat", copy=["if_source_match"])

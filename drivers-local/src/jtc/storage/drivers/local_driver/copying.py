@@ -62,7 +62,7 @@ def _copy(turn: Turn, root: Root, src: str, dst: str, options: WriteOptions) -> 
     try:
         source, facts = root.open_file(src)
     except FileNotFoundError as error:
-        raise _missing(src, options) from error
+        raise FileNotFoundException("File not found", path=src) from error
     try:
         etag = _expected(facts, src, options)
         if src == dst:
@@ -97,7 +97,7 @@ def _rename(turn: Turn, root: Root, src: str, dst: str, options: WriteOptions) -
             try:
                 source = root.open_directory(parent)
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise _missing(src, options) from error
+                raise FileNotFoundException("File not found", path=src) from error
             held.callback(os.close, source)
             _expected(look(source, name), src, options)  # before a directory is made for nothing
             target = root.make_directory(new_parent, turn)
@@ -149,18 +149,10 @@ def _delete_version(turn: Turn, root: Root, path: str, etag: str) -> None:
 def _expected(facts: os.stat_result | None, src: str, options: WriteOptions) -> str:
     """Return the etag of a source that is a file, and the version that the options name."""
     if facts is None or not stat.S_ISREG(facts.st_mode):
-        raise _missing(src, options)
+        raise FileNotFoundException("File not found", path=src)
     etag = etag_of(facts)
     if options.if_source_match not in (None, etag):
         raise PreconditionFailedException(
             "The file is not the version that if_source_match names", path=src
         )
     return etag
-
-
-def _missing(src: str, options: WriteOptions) -> Exception:
-    if options.if_source_match is not None:
-        return PreconditionFailedException(
-            "There is no file, so not the version that if_source_match names", path=src
-        )
-    return FileNotFoundException("File not found", path=src)
