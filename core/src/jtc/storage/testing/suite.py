@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.contracts import StorageDriver
 
-__all__ = ["DISK_NAME", "Suite", "needs"]
+__all__ = ["DISK_NAME", "Suite", "assert_same", "needs"]
 
 DISK_NAME = "kit"
 
@@ -145,3 +145,13 @@ def option_of_copies(option: str, capabilities: Capabilities) -> bool:
 async def awaited(value: Any) -> Any:
     """Return a value, awaited if it has to be."""
     return await value if inspect.isawaitable(value) else value
+
+
+def assert_same(found: bytes, expected: bytes) -> None:
+    """Compare long contents without pytest's diff, which takes minutes for a megabyte."""
+    if found != expected:
+        pairs = enumerate(zip(found, expected, strict=False))
+        first = next((at for at, (a, b) in pairs if a != b), min(len(found), len(expected)))
+        pytest.fail(
+            f"{len(found)} bytes differ from the {len(expected)} expected, from byte {first} on"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.exceptions import PreconditionFailedException, StorageException
-from jtc.storage.testing.suite import Suite, needs
+from jtc.storage.testing.suite import Suite, assert_same, needs
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -55,7 +55,7 @@ class Streams(Suite):
         content = bytes(range(251)) * 12_000
         await storage.put("large", content)
         chunks = [chunk async for chunk in storage.stream("large", chunk_size=100_003)]
-        assert b"".join(chunks) == content
+        assert_same(b"".join(chunks), content)
 
     async def test_no_chunk_is_empty_or_longer_than_asked_for(self, storage: Disk) -> None:
         await storage.put("a.txt", _CONTENT)
@@ -111,7 +111,8 @@ class Streams(Suite):
     async def test_a_range_of_a_large_file_is_exact(self, storage: Disk) -> None:
         content = bytes(range(251)) * 4_000
         await storage.put("large", content)
-        assert await storage.get_range("large", 262_143, 786_433) == content[262_143:786_433]
+        found = await storage.get_range("large", 262_143, 786_433)
+        assert_same(found, content[262_143:786_433])
 
     async def test_a_stream_tells_the_facts_of_its_file(self, storage: Disk) -> None:
         await storage.put("d/a.txt", _CONTENT)
@@ -152,7 +153,7 @@ class Streams(Suite):
                     read += chunk
             except StorageException:
                 return  # Not to deliver is fine; to deliver a mixture is not.
-        assert read == b"o" * size
+        assert_same(read, b"o" * size)
 
     async def test_an_open_stream_survives_or_fails_when_its_file_is_deleted(
         self, storage: Disk
@@ -167,7 +168,7 @@ class Streams(Suite):
                     read += chunk
             except StorageException:
                 return
-        assert read == b"o" * 1_000_000
+        assert_same(read, b"o" * 1_000_000)
 
     async def test_two_streams_of_a_file_do_not_disturb_each_other(self, storage: Disk) -> None:
         await storage.put("a.txt", _CONTENT)

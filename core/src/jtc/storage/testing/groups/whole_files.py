@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.testing.suite import Suite
+from jtc.storage.testing.suite import Suite, assert_same
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -80,7 +80,7 @@ class WholeFiles(Suite):
     async def test_megabytes_survive(self, storage: Disk) -> None:
         content = bytes(range(251)) * 25_000
         await storage.put("large", content)
-        assert await storage.get("large") == content
+        assert_same(await storage.get("large"), content)
 
     async def test_a_missing_file_cannot_be_got(self, storage: Disk) -> None:
         with pytest.raises(FileNotFoundError):
