@@ -15,7 +15,8 @@ What the types cannot say, and the conformance kit checks:
 * a missing file is a `FileNotFoundError` (or our `FileNotFoundException`) from everything that
   needs it; `exists` and `delete` answer False; no other failure becomes False;
 * a directory is not a file;
-* a copy or a move onto itself changes nothing;
+* a copy or a move onto itself changes nothing; a missing source is a FileNotFoundError also where
+  `if_source_match` names a version, while a missing target fails `if_match`;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes.
 
 The contract is versioned: 1.x adds Protocols and option keys, and a published method never gains
