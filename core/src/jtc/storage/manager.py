@@ -342,7 +342,7 @@ class StorageManager(DiskOperations):
         return self._config
 
     def _default_name(self) -> str:
-        config = self._config or self._current_config()
+        config = self._current_config()
         if config is not None and config.default is not None:
             return config.default
         return os.environ.get("FILESYSTEM_DISK") or _DEFAULT_DRIVER
