@@ -347,3 +347,15 @@ async def test_a_move_does_not_delete_what_replaced_its_source_meanwhile() -> No
         await source.move("report", "report", to="target")
     assert await source.get("report") == b"new and longer"
     assert await target.get("report") == b"old"
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+@pytest.mark.parametrize("to", [None, "other"])
+@pytest.mark.parametrize("name", ["plain", "picture.png"])
+async def test_the_content_type_travels_also_to_a_name_that_says_another(
+    operation: str, to: str | None, name: str
+) -> None:
+    one, other = disks(one=MemoryDriver(), other=MemoryDriver())
+    await one.put("table.csv", b"1,2", content_type="text/csv")
+    await getattr(one, operation)("table.csv", name, to=to)
+    assert (await (other if to else one).stat(name)).content_type == "text/csv"

@@ -239,15 +239,15 @@ async def test_an_option_that_the_driver_does_not_honour_is_refused_by_name() ->
 def test_what_a_file_had_is_carried_along_but_not_what_its_name_says() -> None:
     info = FileInfo(path="a.png", size=1, last_modified=0.0, content_type="image/png")
     honoured = frozenset({"content_type", "metadata", "cache_control", "content_disposition"})
-    assert carried_options(honoured, info) == {}
+    assert carried_options(honoured, info, info.path) == {}
     info.content_type = "image/x-odd"
     info.metadata = {"a": "b"}
     info.cache_control = "no-store"
     info.content_disposition = "inline"
-    assert carried_options(honoured, info) == {
+    assert carried_options(honoured, info, info.path) == {
         "content_type": "image/x-odd",
         "metadata": {"a": "b"},
         "cache_control": "no-store",
         "content_disposition": "inline",
     }
-    assert carried_options(frozenset({"metadata"}), info) == {"metadata": {"a": "b"}}
+    assert carried_options(frozenset({"metadata"}), info, info.path) == {"metadata": {"a": "b"}}

@@ -69,13 +69,18 @@ async def store(
         await resolved.driver.put(path, whole)
 
 
-def carried_options(honoured: frozenset[str], info: FileInfo) -> dict[str, Any]:
+def carried_options(honoured: frozenset[str], info: FileInfo, path: str) -> dict[str, Any]:
     """Return the options by which a rewritten or copied file keeps what the old one had.
 
-    A content type that the name says anyway is left out: it was inferred, and will be again.
+    A content type that the new name says anyway is left out: it will be inferred again.
+
+    Args:
+        honoured: The options of a put that the new file's driver honours.
+        info: The old file's facts.
+        path: The new file's path.
     """
     facts = {
-        "content_type": None if info.content_type == guess_type(info.path) else info.content_type,
+        "content_type": None if info.content_type == guess_type(path) else info.content_type,
         "cache_control": info.cache_control,
         "content_disposition": info.content_disposition,
         "metadata": info.metadata or None,

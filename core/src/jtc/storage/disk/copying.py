@@ -216,7 +216,7 @@ async def _stream(
     stream = await open_read(source, src, chunk_size=_CHUNK, if_match=checked.if_source_match)
     try:
         asked = {k: v for k, v in given.items() if v is not None and k != "if_source_match"}
-        options = carried_options(honoured, stream.info) | asked
+        options = carried_options(honoured, stream.info, dst) | asked
         # A short body must not become a whole file.
         options["size"] = stream.info.size
         content = watched_content(dst, stream, options)

@@ -259,7 +259,7 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
         options = {"overwrite": False} if "overwrite" in honoured else {}
         await store(resolved, path, added, options)
         return
-    options = carried_options(honoured, info)
+    options = carried_options(honoured, info, path)
     if "if_match" in honoured:
         options["if_match"] = info.etag
     content = added + old if operation == "prepend" else old + added
