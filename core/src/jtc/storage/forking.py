@@ -1,0 +1,38 @@
+"""What a forked child must not take over from its parent."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+__all__ = ["at_fork"]
+
+
+class _Forked(Protocol):
+    def _after_fork(self) -> None: ...
+
+
+_forked: weakref.WeakSet[_Forked] = weakref.WeakSet()
+
+
+def at_fork(owner: _Forked) -> None:
+    """Have an object's ``_after_fork()`` called in each forked child.
+
+    A lock that another thread held at the fork is never released there, and a connection is still
+    the parent's: both are made anew.
+
+    Args:
+        owner: Held weakly.
+    """
+    _forked.add(owner)
+
+
+def _after_fork() -> None:
+    for owner in list(_forked):
+        owner._after_fork()  # noqa: SLF001
+
+
+# Windows does not fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
