@@ -9,9 +9,13 @@ from typing import Any
 # Its distribution is not installed here; tests/packaging shows that it can be.
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "acme" / "src"))
 
+import pytest
 from acme_storage import AcmeDriver
 
 from jtc.storage.testing import DriverConformance
+
+# Coverage doubles the time, and would measure no line that other tests do not measure.
+pytestmark = pytest.mark.no_cover
 
 
 class UnreachableAcmeDriver(AcmeDriver):

@@ -29,9 +29,6 @@ def _planted() -> ModuleType:
     return module
 
 
-# The faults are run once, so all that looks at them runs in one worker.
-pytestmark = pytest.mark.xdist_group("planted faults")
-
 SUITES = sorted(_planted().SUITES)
 
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.testing import DriverConformance
+from jtc.storage.testing.groups.addresses import Addresses
+from jtc.storage.testing.groups.capabilities import Capabilities
+from jtc.storage.testing.groups.visibility import VisibilityOfFiles
 
 
 class TestMemoryDriver(DriverConformance):
     def make_driver(self) -> MemoryDriver:
         return MemoryDriver()
+
+
+class TestMemoryDriverWithASecret(Addresses, Capabilities, VisibilityOfFiles):
+    """What a secret changes."""
+
+    def make_driver(self) -> MemoryDriver:
+        return MemoryDriver(base_url="https://files.test/storage", secret="s" * 32)

@@ -10,14 +10,16 @@ import pytest
 from jtc.storage import StorageManager
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing import DriverConformance
+from s3_conformance import S3Conformance, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seaweedfs import SeaweedFS
+    from jtc.storage.drivers.s3_driver import S3Driver
+
+__all__ = ["opened"]
 
 
 # The engine keeps emptied directories listed, so that each test has a prefix of its own.
@@ -48,12 +50,10 @@ class TestScopedLocal(DriverConformance):
         return scoped(LocalDriver(tmp_path))
 
 
-class TestScopedS3(DriverConformance):
+class TestScopedS3(S3Conformance):
     stands_alone = False  # a view is made by Disk
     max_path_bytes = ROOM
-    lists_in_key_order = False
-    changes_nothing_after_cancellation = False
 
     @pytest.fixture
-    def driver(self, seaweedfs: SeaweedFS) -> Any:
-        return scoped(S3Driver(seaweedfs.bucket, **seaweedfs.options))
+    def driver(self, opened: S3Driver) -> Any:
+        return scoped(opened)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, assert_type
 
-from jtc.storage import FileInfo, ReadStream, Storage, StorageDriver, WriteOptions
+from jtc.storage import FileInfo, Layer, ReadStream, Storage, StorageDriver, WriteOptions
 from jtc.storage.contracts import (
     DriverContent,
     SupportsBulkDelete,
@@ -160,6 +160,33 @@ def s3_has_what_it_claims(driver: S3Driver) -> None:
     _upload_forms: SupportsUploadForms = driver
     _bulk_delete: SupportsBulkDelete = driver
     _close: SupportsClose = driver
+
+
+class Upper(Layer, guards={"content"}):
+    """A layer is written without a cast or an ignored error."""
+
+    async def put(self, path: str, content: bytes | str | BinaryIO, /) -> str:
+        return await self.inner.put(path, content)
+
+    async def get(self, path: str, /) -> bytes:
+        content = await self.inner.get(path)
+        assert_type(content, bytes)
+        return content.upper()
+
+    async def size(self, path: str, /) -> int:
+        info = await self.inner.stat(path)
+        assert_type(info, FileInfo)
+        return info.size
+
+    def url(self, path: str, /) -> str:
+        return self.inner.url(path)
+
+
+async def a_layer_is_a_driver(driver: StorageDriver) -> None:
+    layered: StorageDriver = Upper(driver)
+    layered = Upper(Upper(driver))
+    assert_type(await layered.get("a"), bytes)
+    assert_type(Upper(driver).disk, str | None)
 
 
 async def the_official_ones_are_used_alone(root: Path) -> None:

@@ -87,3 +87,10 @@ def drivers(incomplete: SevenMethods, unrelated: OtherAbility) -> None:
     MemoryDriver(base_uri="http://example.test")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Storage.build("memory")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Storage.configure(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def sync_face(disk: Disk) -> None:
+    disk.sync.put("a", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    disk.sync.put("a", b"a", content_typ="a/b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _text: str = disk.sync.get("a")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    disk.sync.copy("a", "b", to=MemoryDriver())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

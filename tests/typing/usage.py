@@ -20,15 +20,23 @@ from jtc.storage import (
     SignedForm,
     SignedRequest,
     Storage,
+    StorageConfigException,
     StorageDriver,
     StorageException,
     StorageManager,
     Visibility,
+    sync,
 )
+from jtc.storage.django import DiskStorage
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
+from jtc.storage.layers.retry import Retry
+from jtc.storage.layers.scoped import Scoped
+from jtc.storage.layers.validate import Validate
 from jtc.storage.open_files import ReadableFile, WritableFile
+from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncStorage, SyncStream
 
 
 async def whole_files(disk: Disk) -> None:
@@ -205,6 +213,40 @@ async def views(disk: Disk) -> None:
     await disk.check()
 
 
+def scope(driver: StorageDriver) -> StorageDriver:
+    return Scoped(driver, "a")
+
+
+def layers(disk: Disk) -> None:
+    assert_type(disk.with_layer("retry", attempts=4), Disk)
+    assert_type(Storage.with_layer(Validate, max_size=10), Disk)
+    assert_type(disk.with_layer(scope), Disk)
+    assert_type(disk.driver_as(Retry), Retry)
+
+
+class Plugin:
+    @hookimpl
+    def storage_before_put(self, event: BeforePut) -> None:
+        assert_type(event.size, int | None)
+        assert_type(event.path, str)
+
+    @hookimpl(tryfirst=True)
+    async def storage_after_get(self, event: AfterGet) -> None:
+        assert_type(event.duration, float)
+
+    @hookimpl
+    def storage_failed(self, event: Failed) -> None:
+        assert_type(event.error, BaseException)
+
+
+def hooks() -> None:
+    Storage.hooks.register(Plugin())
+    Storage.hooks.register(Plugin, "named")
+    assert_type(Storage.hooks.plugins(), list[str])
+    assert_type(Storage.hooks.broken, dict[str, StorageConfigException])
+    Storage.hooks.unregister("named")
+
+
 async def drivers(disk: Disk) -> None:
     assert_type(disk.driver, StorageDriver)
     assert_type(await disk.driver.get("a"), bytes)
@@ -255,3 +297,57 @@ def fakes() -> None:
         takes_a_disk(disk)
         disk.assert_exists("a.txt", b"a")
         disk.disk("local").assert_empty()
+
+
+def sync_faces(disk: Disk) -> None:
+    assert_type(Storage.sync, SyncStorage)
+    assert_type(disk.sync, SyncDisk)
+    assert_type(Storage.sync.disk("s3"), SyncDisk)
+    face = disk.sync
+    assert_type(face.put("a.txt", b"a", content_type="text/plain"), str)
+    assert_type(face.get("a.txt"), bytes)
+    assert_type(Storage.sync.get("a.txt"), bytes)
+    assert_type(face.delete_many(["a.txt"]), dict[str, bool | StorageException])
+    assert_type(face.stat("a.txt"), FileInfo)
+    assert_type(face.files(), list[str])
+    assert_type(face.list(), Iterator[FileInfo | DirectoryInfo])
+    assert_type(face.stream("a.txt"), SyncStream)
+    assert_type(next(face.stream("a.txt")), bytes)
+    with face.stream("a.txt") as stream:
+        assert_type(stream.info, FileInfo)
+    face.put("b.txt", face.stream("a.txt"))
+    face.put("b.txt", disk.stream("a.txt"))
+    assert_type(face.copy("a", "b", to=face), str)
+    face.move("a", "b", to=disk)
+    face.copy("a", "b", to="s3", overwrite=False)
+    assert_type(face.scoped("a").read_only().with_layer("retry"), SyncDisk)
+    assert_type(face.driver_as(MemoryDriver), MemoryDriver)
+    assert_type(face.capabilities, Capabilities)
+    assert_type(face.url("a"), str)
+    with face.open("a.txt") as read:
+        assert_type(read, sync.ReadableFile)
+        assert_type(read.read(10), bytes)
+        assert_type(read.info, FileInfo)
+    with face.open("a.txt", "wb", content_type="text/plain") as written:
+        assert_type(written, sync.WritableFile)
+        assert_type(written.write(b"a"), int)
+    with Storage.sync.build({"driver": "memory"}) as built:
+        assert_type(built, SyncBuiltDisk)
+    takes_a_sync_disk(Storage.build({"driver": "memory"}).sync)
+    with Storage.sync.fake("s3") as fake:
+        takes_a_sync_disk(fake)
+        fake.assert_exists("a.txt", b"a")
+    with Storage.sync as same:
+        assert_type(same, SyncStorage)
+    Storage.sync.configure({"disks": {}})
+    assert_type(Storage.sync.disks(), list[str])
+
+
+def takes_a_sync_disk(disk: SyncDisk) -> None:
+    """A built and a faked one are sync disks."""
+
+
+def django_storage() -> None:
+    storage = DiskStorage("media", allow_overwrite=True)
+    assert_type(storage.disk, SyncDisk)
+    assert_type(storage.url("a"), str)

@@ -168,6 +168,7 @@ def test_a_method_set_to_none_is_an_ability_given_up() -> None:
 
 def test_what_is_withheld_or_disabled_is_not_there() -> None:
     driver: Any = MemoryDriver()
+    driver.withheld = frozenset()
     everything = abilities(driver)
     driver.withheld = frozenset({"visibility"})
     assert abilities(driver) == everything - {"visibility"}
@@ -216,6 +217,7 @@ def test_every_ability_is_one_that_a_driver_can_lack_and_have() -> None:
         "driver",
         "name",
         "capabilities",
+        "disabled",
     }
     for protocol in ABILITIES.values():
         assert methods_of(protocol)

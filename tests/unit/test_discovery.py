@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import StorageConfigException, StorageManager, discovery
+from jtc.storage.discovery import LAYERS, PLUGINS
+from jtc.storage.drivers.memory_driver import MemoryDriver
 
 if sys.version_info >= (3, 12):
     from importlib import metadata
@@ -67,6 +69,7 @@ class Site:
         module: str | None = None,
         source: str = DRIVER,
         *,
+        group: str = discovery.DRIVERS,
         entry_points: bytes | None = None,
     ) -> None:
         """Write a distribution: what pip leaves behind, as far as anybody reads it."""
@@ -76,9 +79,7 @@ class Site:
             f"Metadata-Version: 2.4\nName: {distribution}\nVersion: 1.0\n"
         )
         lines = "".join(f"{name} = {value}\n" for name, value in drivers.items())
-        (record / "entry_points.txt").write_bytes(
-            entry_points or f"[{discovery.GROUP}]\n{lines}".encode()
-        )
+        (record / "entry_points.txt").write_bytes(entry_points or f"[{group}]\n{lines}".encode())
         if module is not None:
             (self.folder / f"{module}.py").write_text(textwrap.dedent(source))
         # Folders are read again only where their time changed, which is not exact enough here.
@@ -457,3 +458,61 @@ class TestDistributionsThatAreDamaged:
         discovery.forget_scan()
         importlib.invalidate_caches()
         assert await manager.disk("acme").get("a.txt") == b"nowhere"
+
+
+PLUGIN = """
+    from jtc.storage.hookspecs import hookimpl
+
+    told = []
+
+    @hookimpl
+    def storage_after_put(event):
+        told.append(event.path)
+"""
+
+
+async def test_an_installed_plugin_is_told_and_a_broken_one_breaks_nothing(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.install("acme-audit", {"audit": "audit_plugin"}, "audit_plugin", PLUGIN, group=PLUGINS)
+    site.install("bad", {"broken": "bad_plugin"}, "bad_plugin", "1 / 0", group=PLUGINS)
+    site.install("odd", {"odd": "odd_plugin"}, "odd_plugin", "x = 1", group=PLUGINS)
+    manager = StorageManager.isolated({})
+    manager.set_driver(MemoryDriver())
+    assert "audit_plugin" not in sys.modules
+    await manager.put("a.txt", b"")
+    assert sys.modules["audit_plugin"].told == ["a.txt"]
+    assert manager.hooks.plugins() == ["acme-audit:audit"]
+    broken = manager.hooks.broken
+    assert broken.keys() == {"bad:broken", "odd:odd"}
+    assert "division by zero" in str(broken["bad:broken"])
+    assert "has no hooks" in str(broken["odd:odd"])
+    assert "The plugin 'bad:broken' is not used" in caplog.text
+    assert StorageManager.isolated({}).hooks.plugins() == ["acme-audit:audit"]
+
+
+LAYER = """
+    from jtc.storage import Layer
+
+    class Shouting(Layer):
+        def url(self, path, /):
+            return self.inner.url(path).upper()
+"""
+
+
+async def test_an_installed_layer_is_named_in_a_configuration(site: Site) -> None:
+    site.install("acme-loud", {"loud": "acme_loud:Shouting"}, "acme_loud", LAYER, group=LAYERS)
+    assert "loud" in discovery.installed_layers()
+    manager = StorageManager.isolated({"disks": {"d": {"driver": "memory", "layers": ["loud"]}}})
+    assert manager.disk("d").url("a") == "MEMORY://A"
+    manager.set_driver(MemoryDriver(), "e")
+    assert manager.disk("e").with_layer("loud").url("a") == "MEMORY://A"
+
+
+def test_two_distributions_that_claim_one_layer_are_both_named(site: Site) -> None:
+    for owner in ("one", "two"):
+        site.install(owner, {"loud": "acme_loud:Shouting"}, group=LAYERS)
+    with pytest.raises(
+        StorageConfigException, match=r"claim the layer .loud.: (one and two|two and one)"
+    ):
+        discovery.load_layer("loud")

@@ -7,6 +7,7 @@ import copy
 import gc
 import importlib
 import inspect
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -589,7 +590,8 @@ def test_importing_the_package_loads_no_driver_and_nothing_of_others() -> None:
     assert not [
         name for name in loaded if name.startswith(("jtc.storage.drivers", "jtc.storage.testing"))
     ]
-    assert "importlib.metadata" not in loaded
+    # What takes long, and only a few calls need.
+    assert not {"importlib.metadata", "tomllib", "difflib", "tempfile", "json"} & {*loaded}
 
 
 async def test_forgetting_the_default_disk_takes_the_driver_of_the_disk_that_it_is(
@@ -599,3 +601,16 @@ async def test_forgetting_the_default_disk_takes_the_driver_of_the_disk_that_it_
     await manager.put("a.txt", b"1")
     manager.forget()
     assert await manager.missing("a.txt")
+
+
+async def test_a_misspelt_disk_is_told_with_the_closest() -> None:
+    manager = StorageManager.isolated({"disks": {"avatars": {"driver": "memory"}}})
+    with pytest.raises(StorageConfigException, match="did you mean 'avatars'"):
+        await manager.disk("avatar").exists("a")
+
+
+def test_a_disk_is_passed_to_another_process_by_its_name() -> None:
+    manager = StorageManager.isolated({})
+    for disk in (manager, manager.disk("a"), manager.disk("a").scoped("s")):
+        with pytest.raises(TypeError, match="pass its name"):
+            pickle.dumps(disk)

@@ -359,3 +359,12 @@ async def test_what_is_wrong_beforehand_is_said_when_it_is_opened(disk: Disk) ->
     with pytest.raises(StorageConfigException):
         await StorageManager.isolated({}).disk("x").open("a", "wb")
     assert len(asyncio.all_tasks()) == 1
+
+
+def test_a_file_that_is_not_open_yet_says_how_to_open_it() -> None:
+    manager = StorageManager.isolated({})
+    manager.set_driver(MemoryDriver())
+    pending: Any = manager.open("a")
+    with pytest.raises(AttributeError, match="no 'read': write 'async with"):
+        pending.read()
+    assert not hasattr(pending, "_hidden")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jtc.storage import UnsupportedOperationException, Visibility, WriteOptions
@@ -34,6 +34,7 @@ def put(given: dict[str, Any], honoured: frozenset[str] = ALL) -> WriteOptions:
 def test_a_put_is_refused_exactly_where_an_option_is_not_honoured(
     asked: set[str], honoured: set[str]
 ) -> None:
+    assume(not asked >= {"overwrite", "if_match"})  # they contradict each other
     given_options = {name: VALUES[name] for name in asked}
     if asked <= honoured:
         options = put(given_options, frozenset(honoured))
@@ -136,3 +137,12 @@ def test_a_drivers_options_do_not_change_with_the_callers_mapping(name: str) -> 
     options = put({name: mapping})
     mapping["a"] = "c"
     assert getattr(options, name) == {"a": "b"}
+
+
+def test_to_create_a_file_and_to_replace_a_certain_one_contradict_each_other() -> None:
+    with pytest.raises(ValueError, match="overwrite=False wants no file"):
+        put_options(
+            {"overwrite": False, "if_match": "etag"},
+            frozenset({"overwrite", "if_match"}),
+            driver="d",
+        )

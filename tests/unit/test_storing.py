@@ -18,7 +18,8 @@ from jtc.storage import (
     StorageManager,
     UnsupportedOperationException,
 )
-from jtc.storage.storing import carried_options, watched_content
+from jtc.storage.content import driver_content
+from jtc.storage.storing import carried_options, watched
 from small_drivers import EightMethods, Writing
 
 if TYPE_CHECKING:
@@ -138,8 +139,10 @@ async def test_only_allowed_types_are_stored_judged_by_content(
 
 
 def test_a_driver_that_stops_at_the_announced_size_has_had_the_type_checked() -> None:
-    source: Any = watched_content(
-        "a.png", io.BytesIO(b"words"), {"allowed_types": ["image/png"], "size": 5}
+    source: Any = watched(
+        "a.png",
+        driver_content(io.BytesIO(b"words")),
+        {"allowed_types": ["image/png"], "size": 5},
     )
     with pytest.raises(RejectedException):
         source.read(5)

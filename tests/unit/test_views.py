@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class Everything(MemoryDriver):
     """The memory driver, and the abilities that it lacks; says what it was asked."""
 
+    withheld = frozenset()
+
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[Any] = []
@@ -472,7 +474,8 @@ def test_the_writes_named_here_are_all_that_a_disk_has() -> None:
         "capabilities", "checksum", "directories", "directory_exists", "driver", "driver_as",
         "all_directories", "all_files", "exists", "files", "get", "get_json", "get_range",
         "get_text", "last_modified", "list", "mime_type", "missing", "name", "path", "read_only",
-        "scoped", "size", "stat", "stream", "temporary_url", "url", "visibility",
+        "scoped", "size", "stat", "stream", "sync", "temporary_url", "url", "visibility",
+        "with_layer",
     }  # fmt: skip
     writes = {write.partition(" ")[0] for write in WRITES}
     assert {name for name in dir(Disk) if not name.startswith("_")} == reads | writes

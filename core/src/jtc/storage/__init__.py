@@ -8,6 +8,8 @@
     await Storage.disk("s3").put("backup.txt", content)
 """
 
+import logging
+
 from jtc.storage.abilities import Capabilities
 from jtc.storage.contracts import ReadStream, StorageDriver
 from jtc.storage.disk import BuiltDisk, Disk
@@ -29,6 +31,7 @@ from jtc.storage.exceptions import (
     UnsupportedOperationException,
 )
 from jtc.storage.files import DirectoryInfo, Entry, FileInfo, SignedForm, SignedRequest, Visibility
+from jtc.storage.layering import Layer
 from jtc.storage.manager import Storage, StorageManager
 from jtc.storage.options import CopyOptions, PutOptions, WriteOptions
 from jtc.storage.streams import ByteStream
@@ -46,6 +49,7 @@ __all__ = [
     "FileNotFoundException",
     "IntegrityException",
     "InvalidPathException",
+    "Layer",
     "PathConflictException",
     "PreconditionFailedException",
     "PutOptions",
@@ -67,6 +71,9 @@ __all__ = [
     "Visibility",
     "WriteOptions",
 ]
+
+# A library says nothing unless the program asks: https://docs.python.org/3/howto/logging.html#library-config
+logging.getLogger("jtc.storage").addHandler(logging.NullHandler())
 
 # Editable installs put each distribution on a path of its own: without this line the drivers'
 # packages below jtc.storage would not be found in a checkout.

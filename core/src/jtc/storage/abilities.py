@@ -72,11 +72,19 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedDriver:
-    """A driver, and for each ability the driver again, or None where it lacks the ability."""
+    """A driver, and for each ability the driver again, or None where it lacks the ability.
+
+    Attributes:
+        driver: The driver.
+        name: What messages call it.
+        capabilities: The same, for users.
+        disabled: Abilities that an operator switched off, on top of the driver's ``withheld``.
+    """
 
     driver: StorageDriver
     name: str
     capabilities: Capabilities
+    disabled: frozenset[str] = frozenset()
     stat: SupportsStat | None = None
     reading: SupportsReading | None = None
     writing: SupportsWriting | None = None
@@ -139,7 +147,8 @@ def resolve(
         raise StorageConfigException(
             f"{name!r} is no storage driver: it lacks {', '.join(f'{m}()' for m in lacking)}"
         )
-    withheld = frozenset(getattr(driver, "withheld", ())) | _known(disabled)
+    switched_off = _known(disabled)
+    withheld = frozenset(getattr(driver, "withheld", ())) | switched_off
     claimed = {
         ability: driver
         for ability, protocol in ABILITIES.items()
@@ -153,7 +162,13 @@ def resolve(
         copy_options=frozenset(honours.get("copy_file", nothing)),
         move_options=frozenset(honours.get("move_file", nothing)),
     )
-    return ResolvedDriver(driver=driver, name=name, capabilities=capabilities, **claimed)  # type: ignore[arg-type]
+    return ResolvedDriver(
+        driver=driver,  # type: ignore[arg-type] # it has the eight methods, as was just seen
+        name=name,
+        capabilities=capabilities,
+        disabled=switched_off,
+        **claimed,  # type: ignore[arg-type]
+    )
 
 
 def _known(abilities: Collection[str]) -> frozenset[str]:

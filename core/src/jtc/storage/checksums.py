@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from typing import Protocol
 
@@ -33,6 +32,8 @@ def new_digest(algorithm: str) -> Digest:
     """
     if algorithm == "crc32":
         return _Crc32()
+    import hashlib  # noqa: PLC0415 - only who asks pays for it
+
     try:
         digest = hashlib.new(algorithm, usedforsecurity=False)
     except ValueError:

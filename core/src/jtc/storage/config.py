@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.spelling import closest
 
-__all__ = ["DEFAULT", "DiskConfig", "StorageConfig", "read_config"]
+__all__ = ["DEFAULT", "DiskConfig", "LayerConfig", "StorageConfig", "read_config"]
 
 DEFAULT = "default"
 """The reserved name of the default disk."""
@@ -28,6 +27,66 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
+class LayerConfig:
+    """One layer of a disk, as it was written.
+
+    Attributes:
+        name: The layer's name.
+        options: What the layer is called with, after the driver within.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
+
+    @classmethod
+    def parse(cls, disk: str, value: object) -> LayerConfig:
+        """Check one entry of a disk's ``layers``: a name, or a table with ``name``.
+
+        Raises:
+            StorageConfigException: It is neither.
+        """
+        table = {"name": value} if isinstance(value, str) else value
+        name = table.get("name") if isinstance(table, Mapping) else None
+        if not isinstance(table, Mapping) or not isinstance(name, str) or not name:
+            raise _error(
+                "'layers' is a list of names, or of tables with a name: "
+                'layers = ["read_only", {name = "retry", attempts = 4}]',
+                disk,
+            )
+        options = _copy(table)
+        del options["name"]
+        return cls(name, _checked_names(options, disk))
+
+    def with_variables(self, disk: str, environ: Mapping[str, str]) -> LayerConfig:
+        """Return this configuration with each ``${NAME}`` replaced by its variable.
+
+        Raises:
+            StorageConfigException: A variable is not set.
+        """
+        name = _interpolate(self.name, disk, "layers", environ)
+        options = {
+            key: _interpolate(value, disk, f"layers.{name}.{key}", environ)
+            for key, value in self.options.items()
+        }
+        return LayerConfig(name, options)
+
+    def maker(self, disk: str, factory: Callable[..., Any]) -> Callable[[Any], Any]:
+        """Return what makes the layer around a driver.
+
+        Args:
+            disk: The disk's name, for messages.
+            factory: What the layer's entry point gave.
+
+        Raises:
+            StorageConfigException: An option is unknown or lacking; from what is returned, the
+                layer refuses its options.
+        """
+        what = f"The layer {self.name!r}"
+        _check_options(factory, self.options, disk, what, given=1)
+        return lambda inner: call(lambda: factory(inner, **self.options), disk, what)
+
+
+@dataclass(frozen=True, slots=True)
 class DiskConfig:
     """One disk, as it was written: variables are looked up when it is first used.
 
@@ -35,11 +94,13 @@ class DiskConfig:
         driver: The driver's name.
         options: What the driver is called with.
         disable: Abilities to do without.
+        layers: What stands around the driver, the first outermost.
     """
 
     driver: str
     options: Mapping[str, Any] = field(repr=False)  # may hold secrets
     disable: tuple[str, ...] = ()
+    layers: tuple[LayerConfig, ...] = ()
 
     @classmethod
     def parse(cls, disk: str, table: object) -> DiskConfig:
@@ -57,10 +118,15 @@ class DiskConfig:
         disable = options.pop("disable", ())
         if not isinstance(disable, (list, tuple)) or not all(isinstance(a, str) for a in disable):
             raise _error("'disable' is a list of abilities", disk)
-        for name in options:
-            if not isinstance(name, str):
-                raise _error(f"An option's name is a str, not {name!r}", disk)
-        return cls(driver, options, tuple(disable))
+        layers = options.pop("layers", ())
+        if not isinstance(layers, (list, tuple)):
+            layers = (None,)  # no layer is this
+        return cls(
+            driver,
+            _checked_names(options, disk),
+            tuple(disable),
+            tuple(LayerConfig.parse(disk, layer) for layer in layers),
+        )
 
     def with_variables(self, disk: str, environ: Mapping[str, str]) -> DiskConfig:
         """Return this configuration with each ``${NAME}`` replaced by its variable.
@@ -76,6 +142,7 @@ class DiskConfig:
             driver=_interpolate(self.driver, disk, "driver", environ),
             options={k: _interpolate(v, disk, k, environ) for k, v in self.options.items()},
             disable=tuple(_interpolate(name, disk, "disable", environ) for name in self.disable),
+            layers=tuple(layer.with_variables(disk, environ) for layer in self.layers),
         )
 
     def make(self, disk: str, factory: Callable[..., Any]) -> Any:
@@ -89,8 +156,9 @@ class DiskConfig:
             StorageConfigException: An option is unknown or lacking, or the driver refuses its
                 options.
         """
-        _check_options(factory, self.options, disk, self.driver)
-        return call(lambda: factory(**self.options), disk, self.driver)
+        what = f"The driver {self.driver!r}"
+        _check_options(factory, self.options, disk, what)
+        return call(lambda: factory(**self.options), disk, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +197,11 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
     return StorageConfig(default, disks)
 
 
-def call(make: Callable[[], Any], disk: str, driver: str) -> Any:
-    """Make a driver; whatever it raises becomes a StorageConfigException that says where.
+def call(make: Callable[[], Any], disk: str, what: str) -> Any:
+    """Make a driver or a layer; what it raises becomes a StorageConfigException that says where.
 
     Raises:
-        StorageConfigException: The driver could not be made.
+        StorageConfigException: It could not be made.
     """
     try:
         return make()
@@ -142,19 +210,28 @@ def call(make: Callable[[], Any], disk: str, driver: str) -> Any:
         raise
     except Exception as error:
         raise _error(
-            f"The driver {driver!r} refuses its configuration ({type(error).__name__}: {error})",
+            f"{what} refuses its configuration ({type(error).__name__}: {error})",
             disk,
         ) from error
 
 
 def _read_toml(path: Path) -> Mapping[str, Any]:
+    import tomllib  # noqa: PLC0415 - only who asks pays for it
+
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
     except OSError as error:
         raise _error(f"The configuration {str(path)!r} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _error(f"The configuration {str(path)!r} is not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        # Not chained: it carries the whole text, secrets and all. So do others from Python 3.14 on.
+        wrong = f"it is not UTF-8 ({error.reason} at byte {error.start})"
+    except ValueError as error:
+        # A TOMLDecodeError, or a number of thousands of digits; or a path with a NUL.
+        wrong = str(error)
+    except RecursionError:
+        wrong = "its tables or lists are nested too deeply"
+    raise _error(f"The configuration {str(path)!r} is not TOML: {wrong}")
 
 
 def _copy(value: Any) -> Any:
@@ -192,11 +269,19 @@ def _variable(match: re.Match[str], disk: str, key: str, environ: Mapping[str, s
     return value
 
 
+def _checked_names(options: dict[Any, Any], disk: str) -> dict[str, Any]:
+    for name in options:
+        if not isinstance(name, str):
+            raise _error(f"An option's name is a str, not {name!r}", disk)
+    return options
+
+
 def _check_options(
-    factory: Callable[..., Any], options: Mapping[str, Any], disk: str, driver: str
+    factory: Callable[..., Any], options: Mapping[str, Any], disk: str, what: str, given: int = 0
 ) -> None:
+    """Check options against a signature, of which so many positional arguments are given."""
     try:
-        parameters = inspect.signature(factory).parameters.values()
+        parameters = list(inspect.signature(factory).parameters.values())[given:]
     except (TypeError, ValueError):
         return  # a factory in C has no signature: its own TypeError must do
     named = [p for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}]
@@ -204,15 +289,15 @@ def _check_options(
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in options:
         if name not in known and not anything:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
+            close = closest(name, known)
+            hint = f"Did you mean {close!r}? " if close else ""
             raise _error(
-                f"The driver {driver!r} has no option {name!r}. {hint}It has: {_names(known)}",
+                f"{what} has no option {name!r}. {hint}It has: {_names(known)}",
                 disk,
             )
     lacking = [p.name for p in named if p.default is p.empty and p.name not in options]
     if lacking:
-        raise _error(f"The driver {driver!r} needs the options: {_names(lacking)}", disk)
+        raise _error(f"{what} needs the options: {_names(lacking)}", disk)
 
 
 def _names(names: Any) -> str:

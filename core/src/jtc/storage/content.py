@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import inspect
 import io
-import tempfile
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ __all__ = [
     "driver_content",
     "peek",
     "raised_by_source",
+    "watch_content",
 ]
 
 _SPOOL_MEMORY = 1024 * 1024
@@ -119,6 +119,29 @@ def raised_by_source(content: object, error: BaseException) -> bool:
     return copied or failure is error
 
 
+def watch_content(content: DriverContent, watch: Watch) -> None:
+    """Have content seen as it is read, after those that watch it already.
+
+    Args:
+        content: What `driver_content` made. Bytes are seen at once.
+        watch: Sees each chunk, and an empty one at the end; what it raises, the reader gets.
+    """
+    if isinstance(content, bytes):
+        if content:
+            watch(content)
+        watch(b"")
+        return
+    source = cast("SourceFile | SourceIterator", content)
+    first = source.watch
+
+    def both(chunk: bytes) -> None:
+        if first is not None:
+            first(chunk)
+        watch(chunk)
+
+    source.watch = both
+
+
 async def peek(content: DriverContent, size: int) -> tuple[bytes, DriverContent]:
     """Look at the beginning of content that `driver_content` made.
 
@@ -180,7 +203,7 @@ class SourceFile(io.RawIOBase):
         # What reads more than it was asked for keeps the rest for the next time.
         chunk, self.head = chunk[:size], chunk[size:]
         if self.watch is not None:
-            self.watch(chunk)
+            _show(self.watch, chunk)
         return chunk
 
     def _read_source(self, size: int) -> bytes:
@@ -223,13 +246,13 @@ class SourceIterator(AsyncIterator[bytes]):
                 chunk = _checked_chunk(await anext(self._chunks))
             except StopAsyncIteration:
                 if self.watch is not None:
-                    self.watch(b"")
+                    _show(self.watch, b"")
                 raise
             except BaseException as error:
                 self.failure = error
                 raise
         if self.watch is not None:
-            self.watch(chunk)
+            _show(self.watch, chunk)
         return chunk
 
 
@@ -329,6 +352,15 @@ class _PathReader:
             self._file.close()
 
 
+def _show(watch: Watch, chunk: bytes) -> None:
+    try:
+        watch(chunk)
+    except (StopIteration, StopAsyncIteration) as error:
+        # Neither may come out of a read: one hangs the task that waits for the thread, and the
+        # other looks like the end of the content.
+        raise RuntimeError(f"What watches the content raised {type(error).__name__}") from error
+
+
 def _checked_chunk(chunk: object) -> bytes:
     if isinstance(chunk, bytes):
         return chunk
@@ -349,6 +381,8 @@ class Spool:
 
     def __init__(self, content: DriverContent) -> None:
         self._content = content
+        import tempfile  # noqa: PLC0415 - only who asks pays for it
+
         # Nothing is opened before there is more than the memory holds.
         self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115 - it is one
         self._closing = _ClosedWhenIdle(self._file.close)

@@ -6,7 +6,10 @@ signature, less the names in the instance's ``withheld: frozenset[str]`` (the na
 `ABILITIES`). What a driver has no ability for, `Disk` derives where it can.
 
 A driver may have a property ``location: str``: two drivers of one class whose locations are equal
-keep the same files, so that a move between them must not copy a file onto itself and delete it.
+keep the same files, so that a move between them must not copy a file onto itself and delete it. A
+property ``retries_itself: bool`` says that failed requests are tried again by the driver.
+Its class may have a static method ``withheld_by(options)``: what a driver with such options
+withholds, for the fakes of tests, which make no driver.
 
 What the types cannot say, and the conformance kit checks:
 

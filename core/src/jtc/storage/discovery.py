@@ -1,4 +1,7 @@
-"""Which drivers are installed: entry points, scanned once, loaded by name at first use.
+"""What is installed: drivers, layers and plugins, by entry points that are scanned once.
+
+Drivers and layers are loaded by name at first use, so that one that is broken breaks only the disks
+that name it.
 
 Not pluggy's `load_setuptools_entrypoints`: that scans at every call, lets the first of two
 duplicates win in silence, and stops at the first plugin that is broken.
@@ -15,22 +18,40 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "OFFICIAL", "installed_drivers", "load_driver"]
+__all__ = [
+    "DRIVERS",
+    "LAYERS",
+    "OFFICIAL",
+    "PLUGINS",
+    "installed_drivers",
+    "installed_layers",
+    "load_driver",
+    "load_layer",
+    "load_plugins",
+]
 
-GROUP = "jtc.storage.drivers"
-"""The entry-point group: the name is the driver's, the value a class or a factory."""
+DRIVERS = "jtc.storage.drivers"
+"""An entry-point group: the name is the driver's, the value a class or a factory."""
 
-OFFICIAL = ("local", "memory", "s3")
-"""The drivers that an extra of jtc-storage brings."""
+LAYERS = "jtc.storage.layers"
+"""An entry-point group: the name is the layer's, the value takes a driver, and options."""
+
+PLUGINS = "jtc.storage.plugins"
+"""An entry-point group: the value is an object, a module or a class with hooks."""
+
+OFFICIAL = {DRIVERS: ("local", "memory", "s3"), LAYERS: ("otel",)}
+"""What an extra of jtc-storage brings."""
+
+_KINDS = {DRIVERS: "driver", LAYERS: "layer", PLUGINS: "plugin"}
 
 _log = logging.getLogger("jtc.storage")
 
 
 class _Claim(NamedTuple):
-    """A driver's name, as a distribution claims it."""
+    """A name, as a distribution claims it."""
 
     distribution: str
     entry_point: EntryPoint
@@ -38,7 +59,12 @@ class _Claim(NamedTuple):
 
 def installed_drivers() -> list[str]:
     """Return the names of the drivers that are installed, loading none."""
-    return sorted(_entry_points())
+    return sorted(_entry_points(DRIVERS))
+
+
+def installed_layers() -> list[str]:
+    """Return the names of the layers that are installed, loading none."""
+    return sorted(_entry_points(LAYERS))
 
 
 def load_driver(name: str) -> Callable[..., Any]:
@@ -54,42 +80,86 @@ def load_driver(name: str) -> Callable[..., Any]:
         StorageConfigException: None is installed, it cannot be imported, or two distributions
             claim the name.
     """
-    claims = _entry_points().get(name, [])
+    return _load(DRIVERS, name)
+
+
+def load_layer(name: str) -> Callable[..., Any]:
+    """Import a layer by its name.
+
+    Args:
+        name: The entry point's name.
+
+    Returns:
+        The class or factory, to be called with a driver and the layer's options.
+
+    Raises:
+        StorageConfigException: As for `load_driver`.
+    """
+    return _load(LAYERS, name)
+
+
+def load_plugins() -> Iterator[tuple[str, Any]]:
+    """Import all plugins, in the order of their names.
+
+    Yields:
+        A name, with its distribution's, and the plugin; or the error where it cannot be imported.
+    """
+    for name, claims in sorted(_entry_points(PLUGINS).items()):
+        for distribution, entry_point in claims:
+            plugin: Any
+            try:
+                plugin = _import(entry_point, PLUGINS, distribution)
+            except StorageConfigException as error:
+                plugin = error
+            yield f"{distribution}:{name}", plugin
+
+
+def _load(group: str, name: str) -> Callable[..., Any]:
+    kind = _KINDS[group]
+    claims = _entry_points(group).get(name, [])
     if not claims:
-        raise StorageConfigException(_missing(name))
+        raise StorageConfigException(_missing(group, name))
     if len(claims) > 1:
         owners = " and ".join(claim.distribution for claim in claims)
         raise StorageConfigException(
-            f"Two distributions claim the driver {name!r}: {owners}. Uninstall one of them"
+            f"Two distributions claim the {kind} {name!r}: {owners}. Uninstall one of them"
         )
     distribution, entry_point = claims[0]
-    try:
-        factory = entry_point.load()
-    except Exception as error:
-        raise StorageConfigException(
-            f"The driver {name!r} of {distribution} cannot be imported "
-            f"({type(error).__name__}: {error}). Repair or reinstall that distribution"
-        ) from error
+    factory = _import(entry_point, group, distribution)
     if not callable(factory):
         raise StorageConfigException(
-            f"The driver {name!r} of {distribution} is neither a class nor a function"
+            f"The {kind} {name!r} of {distribution} is neither a class nor a function"
         )
     return factory  # type: ignore[no-any-return] # callable, as was just seen
 
 
+def _import(entry_point: EntryPoint, group: str, distribution: str) -> Any:
+    try:
+        return entry_point.load()
+    except Exception as error:
+        raise StorageConfigException(
+            f"The {_KINDS[group]} {entry_point.name!r} of {distribution} cannot be imported "
+            f"({type(error).__name__}: {error}). Repair or reinstall that distribution"
+        ) from error
+
+
+def _entry_points(group: str) -> Mapping[str, list[_Claim]]:
+    return _scan()[group]
+
+
 @cache
-def _entry_points() -> Mapping[str, list[_Claim]]:
+def _scan() -> Mapping[str, Mapping[str, list[_Claim]]]:
     if sys.version_info >= (3, 12):
         from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
     else:
         # Not at import: it puts a finder of its own before the interpreter's.
         import importlib_metadata as metadata  # noqa: PLC0415
 
-    found: dict[str, dict[str, _Claim]] = {}
+    found: dict[str, dict[str, dict[str, _Claim]]] = {group: {} for group in _KINDS}
     # Not metadata.entry_points(): one distribution that cannot be read would break every disk.
     for distribution in metadata.distributions():
         try:
-            entry_points = distribution.entry_points.select(group=GROUP)
+            entry_points = [e for e in distribution.entry_points if e.group in found]
         except Exception as error:
             _log.warning("The entry points of %s cannot be read (%s)", _name(distribution), error)
             continue
@@ -98,13 +168,17 @@ def _entry_points() -> Mapping[str, list[_Claim]]:
             # The same distribution on two paths is one claim: the first path's, as for imports.
             # One name has several spellings (https://peps.python.org/pep-0503/#normalized-names).
             owner = re.sub(r"[-_.]+", "-", claim.distribution).lower()
-            found.setdefault(entry_point.name, {}).setdefault(owner, claim)
-    return {name: list(by_owner.values()) for name, by_owner in found.items()}
+            by_name = found[entry_point.group].setdefault(entry_point.name, {})
+            by_name.setdefault(owner, claim)
+    return {
+        group: {name: list(by_owner.values()) for name, by_owner in by_name.items()}
+        for group, by_name in found.items()
+    }
 
 
 def forget_scan() -> None:
     """Scan again at the next look-up, for programs that install distributions as they run."""
-    _entry_points.cache_clear()
+    _scan.cache_clear()
 
 
 def _name(distribution: Any) -> str:
@@ -115,11 +189,12 @@ def _name(distribution: Any) -> str:
     return name or f"an unnamed distribution in {distribution.locate_file('')}"
 
 
-def _missing(name: str) -> str:
-    text = f"No driver named {name!r} is installed."
-    if name in OFFICIAL:
+def _missing(group: str, name: str) -> str:
+    kind = _KINDS[group]
+    text = f"No {kind} named {name!r} is installed."
+    if name in OFFICIAL[group]:
         return f"{text} Install it with: pip install 'jtc-storage[{name}]'"
-    installed = installed_drivers()
+    installed = sorted(_entry_points(group))
     if not installed:
-        return f"{text} No driver is: install one, such as: pip install 'jtc-storage[local]'"
+        return f"{text} No {kind} is: install one, such as: pip install 'jtc-storage[local]'"
     return f"{text} There are: {', '.join(installed)}"

@@ -12,12 +12,14 @@ from jtc.storage.contracts import ABILITIES
 from jtc.storage.disk import Disk
 from jtc.storage.exceptions import StorageException
 from jtc.storage.files import SignedForm, SignedRequest
+from jtc.storage.layering import beneath_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from jtc.storage.abilities import ResolvedDriver
     from jtc.storage.manager import StorageManager
+    from jtc.storage.sync import SyncFakeDisk
 
 __all__ = ["FakeDisk", "FakeDriver", "abilities_of"]
 
@@ -26,7 +28,8 @@ class FakeDisk(Disk):
     """What `Storage.fake` returns: the faked disk, with assertions on what it holds.
 
     As a context manager it puts the old disks back at the end; so does `restore`. The assertions
-    are plain functions, which raise `AssertionError`.
+    are plain functions, which raise `AssertionError`; they look at what the memory holds, beneath
+    the disk's layers.
     """
 
     __slots__ = ("_restore",)
@@ -36,6 +39,13 @@ class FakeDisk(Disk):
     def __init__(self, name: str, manager: StorageManager, restore: Callable[[], None]) -> None:
         super().__init__(name, manager, manager.disk(name)._resolved)  # noqa: SLF001
         object.__setattr__(self, "_restore", restore)
+
+    @property
+    def sync(self) -> SyncFakeDisk:
+        """This disk without `await`, with its assertions."""
+        from jtc.storage.sync import SyncFakeDisk  # noqa: PLC0415
+
+        return SyncFakeDisk(self)
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +68,13 @@ class FakeDisk(Disk):
             AssertionError: There is none, or it holds something else.
         """
         paths = self._memory().all_paths()
-        if path not in paths:
+        kept_as = self._kept_as(path)
+        if kept_as not in paths:
             raise AssertionError(f"There is no file {path!r} on {self}; there are: {paths}")
         if content is None:
             return
         expected = content.encode() if isinstance(content, str) else content
-        found = _without_waiting(self._memory().get(path))
+        found = _without_waiting(self._memory().get(kept_as))
         if found != expected:
             raise AssertionError(f"The file {path!r} on {self} holds {found!r}, not {expected!r}")
 
@@ -73,7 +84,7 @@ class FakeDisk(Disk):
         Raises:
             AssertionError: There is one.
         """
-        if path in self._memory().all_paths():
+        if self._kept_as(path) in self._memory().all_paths():
             raise AssertionError(f"There is a file {path!r} on {self}")
 
     def assert_count(self, count: int, directory: str = "") -> None:
@@ -82,7 +93,7 @@ class FakeDisk(Disk):
         Raises:
             AssertionError: There are more or fewer.
         """
-        prefix = f"{directory}/" if directory else ""
+        prefix = self._kept_as(f"{directory}/x" if directory else "x").removesuffix("x")
         paths = [path for path in self._memory().all_paths() if path.startswith(prefix)]
         if len(paths) != count:
             raise AssertionError(
@@ -96,6 +107,9 @@ class FakeDisk(Disk):
             AssertionError: There are some.
         """
         self.assert_count(0, directory)
+
+    def _kept_as(self, path: str) -> str:
+        return beneath_layers(self.driver, path)[1]
 
     def _memory(self) -> Any:
         return self.driver_as(FakeDriver).inner
@@ -176,8 +190,15 @@ class FakeDriver:
         return f"{self.inner.url(path)}?expires={time.time() + expires_in:.0f}"
 
 
-def abilities_of(factory: Callable[..., Any]) -> ResolvedDriver | None:
+def abilities_of(
+    factory: Callable[..., Any], options: Mapping[str, Any] | None = None
+) -> ResolvedDriver | None:
     """Resolve a driver's class without making a driver: tests have no credentials for one.
+
+    Args:
+        factory: The class. Its ``withheld_by(options)``, if it has one, says what a driver with
+            such options withholds.
+        options: What the driver would be called with, variables not yet looked up.
 
     Returns:
         Its abilities; None where they are only known of an instance.
@@ -185,7 +206,11 @@ def abilities_of(factory: Callable[..., Any]) -> ResolvedDriver | None:
     if not inspect.isclass(factory):
         return None
     try:
-        return resolve(object.__new__(factory))
+        driver: Any = object.__new__(factory)
+        withheld_by = getattr(factory, "withheld_by", None)
+        if options is not None and withheld_by is not None:
+            driver.withheld = withheld_by(options)
+        return resolve(driver)
     except Exception:
         return None  # a property may need what the constructor sets
 

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jtc.storage.abilities import ResolvedDriver, resolve
 from jtc.storage.config import DEFAULT, DiskConfig, StorageConfig, call, read_config
-from jtc.storage.discovery import installed_drivers, load_driver
+from jtc.storage.discovery import installed_drivers, load_driver, load_layer
 from jtc.storage.disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.forking import at_fork
+from jtc.storage.hooks import Hooks
+from jtc.storage.layering import layered
+from jtc.storage.secrecy import ForgottenLocals
+from jtc.storage.spelling import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from jtc.storage.config import LayerConfig
     from jtc.storage.contracts import StorageDriver
     from jtc.storage.fakes import FakeDisk
+    from jtc.storage.sync import SyncStorage
 
 __all__ = ["Storage", "StorageManager"]
 
@@ -36,6 +43,9 @@ class StorageManager(DiskOperations):
     TOML file that ``FILESYSTEM_CONFIG`` names), or, when nothing was configured, the installed
     driver of that name with its own environment.
     """
+
+    hooks: Hooks
+    """The plugins that are told of this manager's operations."""
 
     _instance: ClassVar[StorageManager | None] = None
     _creation: ClassVar[threading.Lock] = threading.Lock()
@@ -60,6 +70,7 @@ class StorageManager(DiskOperations):
     @classmethod
     def _make(cls) -> Self:
         manager = super().__new__(cls)
+        manager.hooks = Hooks()
         manager._lock = threading.RLock()
         manager._config = None
         manager._resolved_drivers = {}
@@ -69,7 +80,11 @@ class StorageManager(DiskOperations):
         manager._built = weakref.WeakSet()
         manager._faked = None
         manager._guard = None
+        at_fork(manager)
         return manager
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
 
     @classmethod
     def isolated(
@@ -85,7 +100,11 @@ class StorageManager(DiskOperations):
         """
         manager = cls._make()
         if config is not None:
-            manager.configure(config)
+            try:
+                manager.configure(config)
+            except StorageConfigException:
+                del config  # as in configure()
+                raise
         return manager
 
     def __repr__(self) -> str:
@@ -104,6 +123,13 @@ class StorageManager(DiskOperations):
             return self._default_name()
         except StorageConfigException:
             return DEFAULT  # the configuration cannot be read: the next operation says so
+
+    @property
+    def sync(self) -> SyncStorage:
+        """All of this without `await`, for code that is not async: see `jtc.storage.sync`."""
+        from jtc.storage.sync import SyncStorage  # noqa: PLC0415 - only who asks pays for it
+
+        return SyncStorage(self)
 
     def disk(self, name: str | None = None) -> Disk:
         """Return a disk by its name; None and ``"default"`` mean the default one.
@@ -145,14 +171,20 @@ class StorageManager(DiskOperations):
                 bucket = "media"
                 secret_key = "${MEDIA_SECRET}"
                 disable = ["visibility"]
+                layers = ["read_only", {name = "retry", attempts = 4}]
 
-            ``${NAME}`` and ``${NAME:-default}`` stand for environment variables, looked up when
-            the disk is first used.
+            The first layer is the outermost. ``${NAME}`` and ``${NAME:-default}`` stand for
+            environment variables, looked up when the disk is first used.
 
         Raises:
             StorageConfigException: It cannot be read, or is not of this form; nothing changed.
         """
-        config = read_config(source)
+        try:
+            with ForgottenLocals():
+                config = read_config(source)
+        except StorageConfigException:
+            del source  # it may hold secrets, and a traceback holds this function's variables
+            raise
         with self._lock:
             self._config = config
             for name in self._resolved_drivers.keys() - self._by_hand:
@@ -168,7 +200,11 @@ class StorageManager(DiskOperations):
             StorageConfigException: There is no such driver, or it refuses its options.
         """
         name = "built"
-        resolved = _named(name, lambda: self._from_config(name, DiskConfig.parse(name, config)))
+        try:
+            resolved = _named(name, lambda: self._from_config(name, DiskConfig.parse(name, config)))
+        except StorageConfigException:
+            del config  # as in configure()
+            raise
         disk = BuiltDisk(name, self, lambda: resolved)
         with self._lock:
             self._built.add(disk)
@@ -284,9 +320,9 @@ class StorageManager(DiskOperations):
     def _manager(self) -> StorageManager:
         return self
 
-    def _view(self, make: Callable[[ResolvedDriver], StorageDriver]) -> Disk:
+    def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
         # "default" for a name: which disk that is may change, and asking may fail.
-        return self.disk()._view(make)  # noqa: SLF001
+        return self.disk()._layered(make)  # noqa: SLF001
 
     def _resolved(self) -> ResolvedDriver:
         by_hand = self._resolved_drivers.get(DEFAULT)
@@ -313,8 +349,11 @@ class StorageManager(DiskOperations):
         if name not in config.disks:
             there = ", ".join(sorted({*config.disks, *self._by_hand})) or "none"
             nameless = config.default is None and name == self._default_name()
+            close = closest(name, config.disks)
+            hint = f"did you mean {close!r}? There" if close else "there"
             raise StorageConfigException(
-                f"No disk {name!r} is configured; there are: {there}. Add it to the configuration, "
+                f"No disk {name!r} is configured; {hint} are: {there}. "
+                "Add it to the configuration, "
                 f"{'name another one as its default, ' if nameless else ''}"
                 "or give it a driver with set_driver()"
             )
@@ -325,12 +364,14 @@ class StorageManager(DiskOperations):
     def _from_config(self, name: str, config: DiskConfig) -> ResolvedDriver:
         config = config.with_variables(name, os.environ)
         driver = config.make(name, self._factory(config.driver))
-        return resolve(driver, name=config.driver, disabled=config.disable)
+        resolved = resolve(driver, name=config.driver, disabled=config.disable)
+        return _in_layers(resolved, config.layers, name)
 
     def _from_environment(self, name: str) -> ResolvedDriver:
         factory = self._factory(name)
         make = getattr(factory, "from_env", None)
-        driver = call((lambda: make(os.environ)) if callable(make) else factory, name, name)
+        from_env = (lambda: make(os.environ)) if callable(make) else factory
+        driver = call(from_env, name, f"The driver {name!r}")
         return resolve(driver, name=name)
 
     def _factory(self, driver: str) -> Callable[..., Any]:
@@ -338,7 +379,8 @@ class StorageManager(DiskOperations):
 
     def _current_config(self) -> StorageConfig | None:
         if self._config is None and (path := os.environ.get("FILESYSTEM_CONFIG")):
-            self._config = read_config(path)
+            with ForgottenLocals():
+                self._config = read_config(path)
         return self._config
 
     def _default_name(self) -> str:
@@ -351,18 +393,20 @@ class StorageManager(DiskOperations):
         from jtc.storage.fakes import FakeDriver, abilities_of  # noqa: PLC0415 - for tests only
 
         like = (self._faked or self._resolved_drivers).get(name)
-        disabled: tuple[str, ...] = ()
+        config = self._current_config()
+        disk = DiskConfig(name, {})
+        if config is not None and name not in self._by_hand:
+            disk = config.disks.get(name, disk)
         if like is None:
-            config = self._current_config()
-            driver = name
-            if config is not None and name in config.disks:
-                driver, disabled = config.disks[name].driver, config.disks[name].disable
             try:
-                like = abilities_of(self._factory(driver))
+                like = abilities_of(self._factory(disk.driver), disk.options)
             except StorageConfigException:
                 like = None  # a disk that only the tests know
         memory = self._factory("memory")()
-        return resolve(FakeDriver(memory, like), name=f"fake {name}", disabled=disabled)
+        fake = resolve(FakeDriver(memory, like), name=f"fake {name}", disabled=disk.disable)
+        # The layers are the application's own behaviour, and stay in tests.
+        layers = [layer.with_variables(name, os.environ) for layer in disk.layers]
+        return _in_layers(fake, layers, name)
 
     def _replace(self, names: list[str]) -> Callable[[], None]:
         before = {n: (self._resolved_drivers.get(n), n in self._by_hand) for n in names}
@@ -416,9 +460,19 @@ class StorageManager(DiskOperations):
         self._by_hand.discard(name)
 
 
+def _in_layers(
+    resolved: ResolvedDriver, layers: Sequence[LayerConfig], disk: str
+) -> ResolvedDriver:
+    for layer in reversed(layers):
+        resolved = layered(resolved, layer.maker(disk, load_layer(layer.name)), disk)
+    return resolved
+
+
 def _named(disk: str, make: Callable[[], ResolvedDriver]) -> ResolvedDriver:
     try:
-        return make()
+        # The driver's options, which may be secrets, and the environment.
+        with ForgottenLocals():
+            return make()
     except StorageConfigException as error:
         error.disk = error.disk or disk
         raise

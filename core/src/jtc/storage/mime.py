@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mimetypes
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = [
     "ACTIVE_TYPES",
@@ -12,6 +15,7 @@ __all__ = [
     "SNIFF_BYTES",
     "guess_type",
     "infer_type",
+    "is_allowed",
     "judge_type",
     "safe_extension",
     "sniff_type",
@@ -60,12 +64,15 @@ _ADDITIONS = {
     ".parquet": "application/vnd.apache.parquet",
     ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     ".rtf": "application/rtf",
+    ".shtml": "text/html",
     ".toml": "application/toml",
     ".wasm": "application/wasm",
     ".webm": "video/webm",
     ".webp": "image/webp",
     ".woff": "font/woff",
     ".woff2": "font/woff2",
+    ".xht": "application/xhtml+xml",
+    ".xhtml": "application/xhtml+xml",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
@@ -163,6 +170,15 @@ def judge_type(path: str, head: bytes) -> str:
         return OCTET_STREAM
     named = guess_type(path)
     return named if named.startswith("text/") or named in _TEXTS else "text/plain"
+
+
+def is_allowed(content_type: str, allowed: Collection[str]) -> bool:
+    """Tell whether a MIME type is among others: ``"image/png"``, ``"image/*"``.
+
+    ``image/*`` and ``text/*`` let no script in: one of `ACTIVE_TYPES` has to be named in full.
+    """
+    family = content_type.partition("/")[0] + "/*"
+    return content_type in allowed or (family in allowed and content_type not in ACTIVE_TYPES)
 
 
 def is_text(head: bytes) -> bool:

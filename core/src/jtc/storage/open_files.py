@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
 
@@ -36,6 +36,14 @@ class OpenFile(Generic[F_co]):
         self._opener = opener
         self._file: F_co | None = None
 
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"The file is not open yet, so it has no {name!r}: "
+            "write 'async with disk.open(...) as file', or 'file = await disk.open(...)'"
+        )
+
     def __await__(self) -> Generator[None, None, F_co]:
         return self._opener().__await__()
 
@@ -58,14 +66,24 @@ class ReadableFile:
     Args:
         stream: The file, open from its beginning.
         reopen: Streams the same version of the file from another place.
+        finish: Called once, when the file is closed, with the number of bytes that were read, and
+            the error that reading ended with, if any.
 
     Attributes:
         info: The facts of the version that is being read.
     """
 
-    def __init__(self, stream: ByteStream, reopen: Callable[[int], ByteStream]) -> None:
+    def __init__(
+        self,
+        stream: ByteStream,
+        reopen: Callable[[int], ByteStream],
+        finish: Callable[[int, BaseException | None], Awaitable[None]],
+    ) -> None:
         self.info: FileInfo = stream.info
         self._reopen = reopen
+        self._finish = finish
+        self._bytes_read = 0
+        self._failure: BaseException | None = None
         self._stream: ByteStream | None = stream
         self._chunks = aiter(stream)
         self._buffer = b""
@@ -87,9 +105,10 @@ class ReadableFile:
                 piece = self._take(wanted)
                 wanted -= len(piece)
                 taken.append(piece)
-        except BaseException:
-            await self._go_back(start)
+        except BaseException as error:
+            await self._go_back(start, error)
             raise
+        self._failure = None
         return b"".join(taken)
 
     async def readline(self) -> bytes:
@@ -102,9 +121,10 @@ class ReadableFile:
                 taken.append(self._take(end or len(self._buffer)))
                 if end:
                     break
-        except BaseException:
-            await self._go_back(start)
+        except BaseException as error:
+            await self._go_back(start, error)
             raise
+        self._failure = None
         return b"".join(taken)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -140,22 +160,33 @@ class ReadableFile:
 
     async def close(self) -> None:
         """Let go of the file. Does nothing the second time."""
-        self._closed = True
-        await self._let_go()
+        closed, self._closed = self._closed, True
+        failure, self._failure = self._failure, None
+        try:
+            await self._let_go()
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            if not closed:
+                await self._finish(self._bytes_read, failure)
 
     abort = close
 
-    async def _go_back(self, position: int) -> None:
+    async def _go_back(self, position: int, error: BaseException) -> None:
         """After a failure or a cancellation: read again from where that read began.
 
         The stream has ended with it, and going on would take that for the end of the file.
         """
         self._position = position
+        if not self._closed:
+            self._failure = error
         await self._let_go()
 
     def _take(self, size: int) -> bytes:
         piece, self._buffer = self._buffer[:size], self._buffer[size:]
         self._position += len(piece)
+        self._bytes_read += len(piece)
         return piece
 
     async def _fill(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.files import Visibility
+from jtc.storage.spelling import closest
 
 __all__ = ["CopyOptions", "Progress", "PutOptions", "WriteOptions"]
 
@@ -150,6 +150,8 @@ def _write_options(
         if name in DISK_OPTIONS - {"size"}:
             continue
         setattr(options, name, _checked(name, value))
+    if options.if_match is not None and not options.overwrite:
+        raise ValueError("overwrite=False wants no file to be there, and if_match a certain one")
     return options
 
 
@@ -188,6 +190,6 @@ def _checked_metadata(value: Any) -> dict[str, str]:
 
 
 def _unknown(name: str, known: frozenset[str], method: str) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
+    close = closest(name, known)
+    hint = f"did you mean {close!r}?" if close else f"there are {', '.join(sorted(known))}"
     return f"{method}() has no option {name!r}: {hint}"

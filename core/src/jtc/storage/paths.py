@@ -20,6 +20,7 @@ __all__ = [
     "MAX_PATH_BYTES",
     "TEMPORARY_PREFIX",
     "check_directory",
+    "check_listed_path",
     "check_path",
 ]
 
@@ -29,7 +30,7 @@ MAX_PART_BYTES = 255
 TEMPORARY_PREFIX = ".jtc-tmp-"
 """How the names of a driver's temporary files begin. No path may use it, so none can be read."""
 
-_FORBIDDEN = re.compile(
+FORBIDDEN = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # control characters: log and header injection, terminal escapes
     "\\\\"  # a separator elsewhere, and SeaweedFS rewrites it
@@ -42,6 +43,8 @@ _FORBIDDEN = re.compile(
     "]"
 )
 _DOTS = frozenset({".", ".."})
+# What most paths look like breaks no rule, which this says in a quarter of the time (0.4 µs).
+_PLAIN = re.compile(r"(?:[0-9A-Za-z_-][0-9A-Za-z_. -]*/)*[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
 
 
 @lru_cache(maxsize=16_384)
@@ -58,24 +61,25 @@ def check_path(path: str) -> str:
         InvalidPathException: The path breaks the policy; the message says which rule.
         TypeError: The path is not a `str`.
     """
+    return check_listed_path(path)
+
+
+def check_listed_path(path: str) -> str:
+    """Check one of very many paths, as `check_path` does, but remember nothing.
+
+    Args:
+        path: The path of a file, relative to the disk's root.
+
+    Returns:
+        The path, less one leading ``/``.
+
+    Raises:
+        InvalidPathException: The path breaks the policy; the message says which rule.
+        TypeError: The path is not a `str`.
+    """
     if not isinstance(path, str):
         raise no_path(path)
-    checked = path.removeprefix("/")
-    if not checked:
-        raise _invalid(path, "A path must not be empty")
-    if "\\" in checked:
-        raise _invalid(path, "A path must not contain a backslash: '/' stands between its parts")
-    if found := _FORBIDDEN.search(checked):
-        raise _invalid(path, f"A path must not contain U+{ord(found[0]):04X}")
-    if len(checked.encode()) > MAX_PATH_BYTES:
-        raise _invalid(path, f"A path has at most {MAX_PATH_BYTES} bytes")
-    for part in checked.split("/"):
-        _check_part(path, part)
-    if not checked.isascii():
-        for part in unicodedata.normalize("NFKC", checked).replace("\\", "/").split("/"):
-            if part in _DOTS:
-                raise _invalid(path, "A part of a path must not look like '.' or '..'")
-    return checked
+    return path if len(path) <= MAX_PART_BYTES and _PLAIN(path) else _checked(path)
 
 
 def check_directory(path: str) -> str:
@@ -98,6 +102,25 @@ def no_path(path: object) -> TypeError:
     """Return the error for what is no `str`."""
     hint = ": pass its as_posix()" if isinstance(path, PurePath) else ""
     return TypeError(f"A path is a str, not {type(path).__name__}{hint}")
+
+
+def _checked(path: str) -> str:
+    checked = path.removeprefix("/")
+    if not checked:
+        raise _invalid(path, "A path must not be empty")
+    if "\\" in checked:
+        raise _invalid(path, "A path must not contain a backslash: '/' stands between its parts")
+    if found := FORBIDDEN.search(checked):
+        raise _invalid(path, f"A path must not contain U+{ord(found[0]):04X}")
+    if len(checked.encode()) > MAX_PATH_BYTES:
+        raise _invalid(path, f"A path has at most {MAX_PATH_BYTES} bytes")
+    for part in checked.split("/"):
+        _check_part(path, part)
+    if not checked.isascii():
+        for part in unicodedata.normalize("NFKC", checked).replace("\\", "/").split("/"):
+            if part in _DOTS:
+                raise _invalid(path, "A part of a path must not look like '.' or '..'")
+    return checked
 
 
 def _check_part(path: str, part: str) -> None:

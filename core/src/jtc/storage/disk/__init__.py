@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from jtc.storage.config import LayerConfig
+from jtc.storage.discovery import load_layer
 from jtc.storage.disk.access import Access
 from jtc.storage.disk.checking import Checking
 from jtc.storage.disk.copying import Copying
@@ -11,8 +13,10 @@ from jtc.storage.disk.facts import Facts
 from jtc.storage.disk.listing import Listing
 from jtc.storage.disk.reading import Reading
 from jtc.storage.disk.uploads import Uploads
+from jtc.storage.layering import LayerResolver
+from jtc.storage.layers.read_only import ReadOnly
+from jtc.storage.layers.scoped import Scoped
 from jtc.storage.paths import check_path
-from jtc.storage.views import ReadOnlyView, ScopedView, ViewResolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from jtc.storage.abilities import Capabilities, ResolvedDriver
     from jtc.storage.contracts import StorageDriver
     from jtc.storage.manager import StorageManager
+    from jtc.storage.sync import SyncBuiltDisk, SyncDisk
 
 __all__ = ["BuiltDisk", "Disk", "DiskOperations"]
 
@@ -86,11 +91,33 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
             checked = check_path(prefix)
         except Exception as error:
             self._fail(error, "scoped", prefix)
-        return self._view(lambda inner: ScopedView(inner, checked))
+        return self._layered(lambda inner: Scoped(inner, checked))
 
     def read_only(self) -> Disk:
         """Return a view that raises ReadOnlyException from everything that would write."""
-        return self._view(ReadOnlyView)
+        return self._layered(ReadOnly)
+
+    def with_layer(self, layer: str | Callable[..., StorageDriver], **options: Any) -> Disk:
+        """Return a view of this disk with one more layer around its driver.
+
+        Args:
+            layer: The name of an installed layer, such as ``"retry"``; or a class or function that
+                takes a driver, and options, and returns a driver: mostly a `Layer`.
+            **options: What it takes besides the driver.
+
+        Raises:
+            StorageConfigException: No layer of this name is installed, or it does not have these
+                options. What its values are, it looks at when the disk is first used.
+        """
+        try:
+            if isinstance(layer, str):
+                name, factory = layer, load_layer(layer)
+            else:
+                name, factory = getattr(layer, "__name__", repr(layer)), layer
+            make = LayerConfig(name, options).maker(self.name, factory)
+        except Exception as error:
+            self._fail(error, "with_layer")
+        return self._layered(make)
 
     # A late-bound view has no state of its own to copy, and a manager stands for a process.
     def __copy__(self) -> Self:
@@ -99,8 +126,13 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
     def __deepcopy__(self, _memo: object) -> Self:
         return self
 
-    def _view(self, make: Callable[[ResolvedDriver], StorageDriver]) -> Disk:
-        return Disk(self.name, self._manager(), ViewResolver(self._resolved, make))
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be pickled: pass its name, and ask Storage.disk(name) for it there"
+        )
+
+    def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
+        return Disk(self.name, self._manager(), LayerResolver(self._resolved, make, self.name))
 
 
 class Disk(DiskOperations):
@@ -134,6 +166,13 @@ class Disk(DiskOperations):
         """The disk's name."""
         return self._name
 
+    @property
+    def sync(self) -> SyncDisk:
+        """This disk without `await`, for code that is not async: see `jtc.storage.sync`."""
+        from jtc.storage.sync import SyncDisk  # noqa: PLC0415 - only who asks pays for it
+
+        return SyncDisk(self)
+
     def _resolved(self) -> ResolvedDriver:
         return self._find()
 
@@ -148,6 +187,13 @@ class BuiltDisk(Disk):
     """
 
     __slots__ = ("__weakref__",)  # the manager closes those that are still in use
+
+    @property
+    def sync(self) -> SyncBuiltDisk:
+        """This disk without `await`; ``with`` closes it."""
+        from jtc.storage.sync import SyncBuiltDisk  # noqa: PLC0415
+
+        return SyncBuiltDisk(self)
 
     async def __aenter__(self) -> Self:
         return self

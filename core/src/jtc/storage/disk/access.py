@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jtc.storage.disk.base import DiskBase
@@ -11,6 +10,8 @@ from jtc.storage.files import Visibility
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from jtc.storage.files import SignedForm, SignedRequest
 
 __all__ = ["Access"]
@@ -179,6 +180,8 @@ class Access(DiskBase):
 
 
 def _seconds(expires_in: float | timedelta) -> float:
+    from datetime import timedelta  # noqa: PLC0415 - only who asks pays for it
+
     seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
     if not isinstance(seconds, (int, float)):
         raise TypeError(f"expires_in is seconds or a timedelta, not {type(seconds).__name__}")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import NoneType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from jtc.storage.config import DEFAULT
+from jtc.storage.content import raised_by_source
 from jtc.storage.exceptions import StorageException, reraise
+from jtc.storage.layering import beneath_layers
 from jtc.storage.paths import no_path
 
 if TYPE_CHECKING:
     from jtc.storage.abilities import ResolvedDriver
+    from jtc.storage.contracts import DriverContent
+    from jtc.storage.hooks import Hooks, Operation
     from jtc.storage.manager import StorageManager
 
 __all__ = ["DiskBase"]
@@ -37,6 +42,47 @@ class DiskBase(ABC):
     @abstractmethod
     def _manager(self) -> StorageManager:
         """Return the manager that knows the other disks by their names."""
+
+    def _operation(
+        self,
+        hooks: Hooks,
+        kind: str,
+        operation: str,
+        path: str,
+        resolved: ResolvedDriver,
+        source: DriverContent | None = None,
+        **told: Any,
+    ) -> Operation:
+        """Return what tells the plugins of an operation; see `Hooks.operation`."""
+
+        def explain(error: Exception) -> Exception:
+            if raised_by_source(source, error) or not isinstance(
+                error, (StorageException, OSError)
+            ):
+                return error
+            return self._explained(error, operation, path)
+
+        return hooks.operation(
+            kind,
+            disk=self._told_name(),
+            driver=resolved.name,
+            operation=operation,
+            path=path,
+            key=beneath_layers(resolved.driver, path)[1],
+            explain=explain,
+            **told,
+        )
+
+    def _told_name(self) -> str:
+        """Return the disk's own name, so that the default disk gets past no hook as "default"."""
+        name = self.name
+        return self._manager().name if name == DEFAULT else name
+
+    def _explained(self, error: Exception, operation: str, path: str) -> StorageException:
+        try:
+            self._fail(error, operation, path)
+        except StorageException as explained:
+            return explained
 
     def _fail(self, error: Exception, operation: str, path: str | None = None) -> NoReturn:
         if isinstance(error, StorageException):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from jtc.storage.disk.whole_files import WholeFiles
 from jtc.storage.exceptions import IntegrityException
 
@@ -23,6 +21,8 @@ class Checking(WholeFiles):
         Raises:
             StorageException: It cannot; the error says which step failed and why.
         """
+        import secrets  # noqa: PLC0415 - only who asks pays for it
+
         path = f".jtc-check-{secrets.token_hex(8)}"
         content = secrets.token_bytes(16)
         await self.put(path, content)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jtc.storage.content import raised_by_source
+from jtc.storage.content import driver_content, raised_by_source
 from jtc.storage.disk.base import DiskBase
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
     reraise,
 )
+from jtc.storage.layering import beneath_layers
 from jtc.storage.options import copy_options
 from jtc.storage.paths import check_path
-from jtc.storage.storing import carried_options, store, watched_content
+from jtc.storage.storing import carried_options, store, watched
 from jtc.storage.streams import derived_stat, open_read
-from jtc.storage.views import beneath_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +43,9 @@ class Copying(DiskBase):
     ) -> str:
         """Copy a file: by the backend itself within a disk, else streamed in constant memory.
 
-        Content type and metadata travel along where the target's driver keeps them. Visibility
-        is certain by the option only: a backend's own copy may keep it or not. A copy onto itself
+        Content type and metadata travel along where the target's driver keeps them; so does a type
+        that nobody declared, where the backend keeps the one that it inferred. Visibility is
+        certain by the option only: a backend's own copy may keep it or not. A copy onto itself
         changes nothing.
 
         Args:
@@ -99,28 +101,64 @@ class Copying(DiskBase):
             target.check_writable()
             if operation == "move":
                 source.check_writable()
-            if await _is_same(source, source_path, target, target_path):
-                await _stay(operation, source, source_path, given)
-            elif source.driver is not target.driver:
-                before = await derived_stat(source, source_path) if operation == "move" else None
-                await _stream(
-                    operation, source, source_path, target, target_path, given, target_disk.name
-                )
-                if before is not None:
-                    await _delete_copied(source, source_path, before)
-            elif operation == "move":
-                await _move(source, source_path, target_path, given, self.name)
-            else:
-                await _copy(operation, source, source_path, target_path, given, self.name)
+            transfer = partial(
+                _transfer,
+                operation,
+                source,
+                source_path,
+                target,
+                target_path,
+                given,
+                target_disk.name,
+            )
+            if (hooks := self._manager().hooks.active) is None:
+                await transfer()
+                return target_path
+            async with self._operation(
+                hooks,
+                operation,
+                operation,
+                source_path,
+                source,
+                to={
+                    "to_disk": target_disk._told_name(),  # noqa: SLF001
+                    "to_path": target_path,
+                    "to_key": beneath_layers(target.driver, target_path)[1],
+                },
+                options=dict(given),
+            ):
+                await transfer()
         except Exception as error:
             self._fail(error, operation, src)
         return target_path
 
 
+async def _transfer(
+    operation: str,
+    source: ResolvedDriver,
+    src: str,
+    target: ResolvedDriver,
+    dst: str,
+    given: Mapping[str, Any],
+    target_disk: str,
+) -> None:
+    if await _is_same(source, src, target, dst):
+        await _stay(operation, source, src, given)
+    elif source.driver is not target.driver:
+        before = await derived_stat(source, src) if operation == "move" else None
+        await _stream(operation, source, src, target, dst, given, target_disk)
+        if before is not None:
+            await _delete_copied(source, src, before)
+    elif operation == "move":
+        await _move(source, src, dst, given, target_disk)
+    else:
+        await _copy(operation, source, src, dst, given, target_disk)
+
+
 async def _is_same(source: ResolvedDriver, src: str, target: ResolvedDriver, dst: str) -> bool:
     """Tell whether both are one file, also where two views or two drivers show it."""
-    source_driver, source_path = beneath_views(source.driver, src)
-    target_driver, target_path = beneath_views(target.driver, dst)
+    source_driver, source_path = beneath_layers(source.driver, src)
+    target_driver, target_path = beneath_layers(target.driver, dst)
     if source_driver is target_driver:
         return source_path == target_path
     if type(source_driver) is not type(target_driver):
@@ -219,8 +257,9 @@ async def _stream(
         options = carried_options(honoured, stream.info, dst) | asked
         # A short body must not become a whole file.
         options["size"] = stream.info.size
-        content = watched_content(dst, stream, options)
+        content = driver_content(stream)
         try:
+            watched(dst, content, options)
             await store(target, dst, content, options)
         except Exception as error:
             if raised_by_source(content, error):

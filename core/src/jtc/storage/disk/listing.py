@@ -117,10 +117,14 @@ class Listing(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            if resolved.directories is not None:
-                await resolved.directories.delete_directory(checked)
-            else:
-                await _delete_below(resolved, checked)
+            if (hooks := self._manager().hooks.active) is None:
+                await _delete_directory(resolved, checked)
+                return
+            async with self._operation(
+                hooks, "delete", "delete_directory", checked, resolved
+            ) as told:
+                await _delete_directory(resolved, checked)
+                told(found=None)
         except Exception as error:
             self._fail(error, "delete_directory", path)
 
@@ -174,7 +178,10 @@ def _key(entry: str | Entry | None) -> str | None:
     raise TypeError(f"start_after is an entry or a path, not {type(entry).__name__}")
 
 
-async def _delete_below(resolved: ResolvedDriver, path: str) -> None:
+async def _delete_directory(resolved: ResolvedDriver, path: str) -> None:
+    if resolved.directories is not None:
+        await resolved.directories.delete_directory(path)
+        return
     resolved.check_writable()
     entries = resolved.need(resolved.listing, "directories").list_entries(path, recursive=True)
     # Collected first: not every backend can be listed while it changes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal, overload
 
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from jtc.storage.contracts import ReadStream
+    from jtc.storage.hooks import Operation
     from jtc.storage.options import PutOptions
 
 __all__ = ["Reading"]
@@ -60,7 +62,13 @@ class Reading(WholeFiles):
         try:
             checked = check_path(path)
             check_range(start, end)
-            return await read_all(await open_read(self._resolved(), checked, start=start, end=end))
+            resolved = self._resolved()
+            if (hooks := self._manager().hooks.active) is None:
+                return await read_all(await open_read(resolved, checked, start=start, end=end))
+            async with self._operation(hooks, "get", "get_range", checked, resolved) as told:
+                content = await read_all(await open_read(resolved, checked, start=start, end=end))
+                told(size=len(content))
+                return content
         except Exception as error:
             self._fail(error, "get_range", path)
 
@@ -104,10 +112,35 @@ class Reading(WholeFiles):
         raise ValueError(f"open() has the modes 'rb', 'wb' and 'xb', not {mode!r}")
 
     async def _open_to_read(self, path: str) -> ReadableFile:
-        stream = await self._stream("open", path)
-        etag = stream.info.etag
+        stream = self._stream("open", path, told=False)
+        if (hooks := self._manager().hooks.active) is None:
+            return await self._readable(path, stream)
+        try:
+            checked = check_path(path)
+            operation = self._operation(hooks, "get", "open", checked, self._resolved())
+            await operation.__aenter__()
+        except Exception as error:
+            self._fail(error, "open", path)
+        try:
+            return await self._readable(path, stream, operation)
+        except BaseException as error:
+            await operation.__aexit__(type(error), error, None)
+            raise
+
+    async def _readable(
+        self, path: str, stream: ByteStream, operation: Operation | None = None
+    ) -> ReadableFile:
+        etag = (await stream).info.etag
+
+        async def finish(size: int, error: BaseException | None) -> None:
+            if operation is not None:
+                operation(size=size)
+                await operation.__aexit__(None if error is None else type(error), error, None)
+
         return ReadableFile(
-            stream, lambda start: self._stream("open", path, start=start, if_match=etag)
+            stream,
+            lambda start: self._stream("open", path, start=start, if_match=etag, told=False),
+            finish,
         )
 
     async def _open_to_write(self, path: str, options: PutOptions) -> WritableFile:
@@ -130,19 +163,25 @@ class Reading(WholeFiles):
         end: int | None = None,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
         if_match: str | None = None,
+        told: bool = True,
     ) -> ByteStream:
         async def opener() -> ReadStream:
             checked = check_path(path)
             check_range(start, end)
             if chunk_size < 1:
                 raise ValueError(f"A chunk has one byte at least, not {chunk_size}")
-            return await open_read(
-                self._resolved(),
+            resolved = self._resolved()
+            opened = partial(
+                open_read,
+                resolved,
                 checked,
                 start=start,
                 end=end,
                 chunk_size=chunk_size,
                 if_match=if_match,
             )
+            if not told or (hooks := self._manager().hooks.active) is None:
+                return await opened()
+            return await self._operation(hooks, "get", operation, checked, resolved).stream(opened)
 
         return ByteStream(opener, lambda error: self._fail(error, operation, path))

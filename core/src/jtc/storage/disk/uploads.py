@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Unpack
 
 from jtc.storage.content import driver_content, peek
@@ -43,6 +42,8 @@ class Uploads(WholeFiles):
             StorageException: As for `put`.
             TypeError: The content or an option is of a wrong kind.
         """
+        import secrets  # noqa: PLC0415 - only who asks pays for it
+
         checked = self._checked_directory("put_file", directory)
         source = driver_content(upload)
         try:

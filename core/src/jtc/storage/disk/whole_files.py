@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 from typing import TYPE_CHECKING, Any, Unpack
 
 from jtc.storage.content import SourceFile, driver_content, raised_by_source
@@ -13,8 +13,9 @@ from jtc.storage.exceptions import (
     StorageException,
     UnsupportedOperationException,
 )
+from jtc.storage.hooks import end_all
 from jtc.storage.paths import check_path
-from jtc.storage.storing import carried_options, store, watched_content
+from jtc.storage.storing import announced_size, carried_options, counted, store, watched
 from jtc.storage.streams import derived_stat
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jtc.storage.content import Content
     from jtc.storage.contracts import DriverContent
     from jtc.storage.files import Visibility
+    from jtc.storage.hooks import Hooks, Operation
     from jtc.storage.options import PutOptions
 
 __all__ = ["WholeFiles"]
@@ -60,8 +62,16 @@ class WholeFiles(DiskBase):
             TypeError: The content or an option is of a wrong kind.
             StorageException: The storage failed. What the content itself raises comes unchanged.
         """
+        try:
+            checked = check_path(path)
+            # The commonest put pays for nothing that only others need: half of its overhead.
+            if not options and type(content) is bytes and self._manager().hooks.active is None:
+                await self._resolved().driver.put(checked, content)
+                return checked
+        except Exception as error:
+            self._fail(error, "put", path)
         await self._put("put", path, content, options)
-        return check_path(path)
+        return checked
 
     async def get(self, path: str) -> bytes:
         """Return a file's content.
@@ -72,7 +82,14 @@ class WholeFiles(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            return await self._resolved().driver.get(check_path(path))
+            checked = check_path(path)
+            resolved = self._resolved()
+            if (hooks := self._manager().hooks.active) is None:
+                return await resolved.driver.get(checked)
+            async with self._operation(hooks, "get", "get", checked, resolved) as told:
+                content = await resolved.driver.get(checked)
+                told(size=len(content))
+                return content
         except Exception as error:
             self._fail(error, "get", path)
 
@@ -96,6 +113,8 @@ class WholeFiles(DiskBase):
             ValueError: The content is not JSON.
             StorageException: The storage failed.
         """
+        import json  # noqa: PLC0415 - only who asks pays for it
+
         return json.loads(await self.get(path))
 
     async def put_json(self, path: str, value: Any, **options: Unpack[PutOptions]) -> str:
@@ -106,6 +125,8 @@ class WholeFiles(DiskBase):
             ValueError: It holds itself, or a number that JSON does not have.
             StorageException: As for `put`.
         """
+        import json  # noqa: PLC0415 - only who asks pays for it
+
         content = json.dumps(value, ensure_ascii=False, allow_nan=False)
         return await self.put(path, content, **options)
 
@@ -162,7 +183,14 @@ class WholeFiles(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            return await self._resolved().driver.delete(check_path(path))
+            checked = check_path(path)
+            resolved = self._resolved()
+            if (hooks := self._manager().hooks.active) is None:
+                return await resolved.driver.delete(checked)
+            async with self._operation(hooks, "delete", "delete", checked, resolved) as told:
+                found = await resolved.driver.delete(checked)
+                told(found=found)
+                return found
         except Exception as error:
             self._fail(error, "delete", path)
 
@@ -189,20 +217,46 @@ class WholeFiles(DiskBase):
                 try:
                     asked[path] = check_path(path)
                 except StorageException as error:
-                    outcome[path] = self._explained(error, path)
-            found = await _delete(resolved, list(dict.fromkeys(asked.values())))
+                    outcome[path] = self._explained(error, "delete_many", path)
+            unique = list(dict.fromkeys(asked.values()))
+            if (hooks := self._manager().hooks.active) is None:
+                found = await _delete(resolved, unique)
+            else:
+                found = await self._delete_told(hooks, resolved, unique)
         except Exception as error:
             self._fail(error, "delete_many")
         for path, checked in asked.items():
             result = found[checked]
-            outcome[path] = result if isinstance(result, bool) else self._explained(result, path)
+            if not isinstance(result, bool):
+                result = self._explained(result, "delete_many", path)
+            outcome[path] = result
         return outcome
 
-    def _explained(self, error: Exception, path: str) -> StorageException:
+    async def _delete_told(
+        self, hooks: Hooks, resolved: ResolvedDriver, paths: list[str]
+    ) -> dict[str, bool | Exception]:
+        """Delete files as one operation each: a veto concerns its own file."""
+        outcome: dict[str, bool | Exception] = {}
+        begun: dict[str, Operation] = {}
         try:
-            self._fail(error, "delete_many", path)
-        except StorageException as explained:
-            return explained
+            for path in paths:
+                operation = self._operation(hooks, "delete", "delete_many", path, resolved)
+                try:
+                    begun[path] = await operation.__aenter__()
+                except (StorageException, OSError) as error:
+                    outcome[path] = error  # any other one is a fault in a plugin, and ends it all
+            found = await _delete(resolved, list(begun))
+            outcome |= {path: found[path] for path in begun}
+        except BaseException as error:
+            await end_all((operation, error) for operation in begun.values())
+            raise
+        ended: list[tuple[Operation, BaseException | None]] = []
+        for path, operation in begun.items():
+            result = outcome[path]
+            operation(found=result)
+            ended.append((operation, None if isinstance(result, bool) else result))
+        await end_all(ended)
+        return outcome
 
     async def _put(
         self, operation: str, path: str, content: Content, options: Mapping[str, Any]
@@ -211,11 +265,19 @@ class WholeFiles(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            if not options and type(content) is bytes:
-                await resolved.driver.put(checked, content)
-            else:
-                source = watched_content(checked, content, options)
+            hooks = self._manager().hooks.active
+            source = driver_content(content)
+            if hooks is None:
+                await store(resolved, checked, watched(checked, source, options), options)
+                return
+            # The hooks get the options to look at, and not to change.
+            told_before = {"size": announced_size(source, options), "options": dict(options)}
+            async with self._operation(
+                hooks, "put", operation, checked, resolved, source, **told_before
+            ) as told:
+                count = counted(watched(checked, source, options))
                 await store(resolved, checked, source, options)
+                told(size=count())
         except Exception as error:
             if raised_by_source(source, error):
                 raise
@@ -236,20 +298,29 @@ class WholeFiles(DiskBase):
             checked = check_path(path)
             resolved = self._resolved()
             added = driver_content(content)
-            for attempt in range(_APPEND_ATTEMPTS):
-                try:
-                    await _rewrite(resolved, checked, added, operation)
-                except PreconditionFailedException:
-                    if attempt == _APPEND_ATTEMPTS - 1:
-                        raise
-                else:
-                    break
+            if (hooks := self._manager().hooks.active) is None:
+                await _rewrite_until_kept(resolved, checked, added, operation)
+                return checked
+            async with self._operation(
+                hooks, "put", operation, checked, resolved, size=None, options={}
+            ) as told:
+                told(size=await _rewrite_until_kept(resolved, checked, added, operation))
         except Exception as error:
             self._fail(error, operation, path)
         return checked
 
 
-async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> None:
+async def _rewrite_until_kept(
+    resolved: ResolvedDriver, path: str, added: Any, operation: str
+) -> int:
+    """Extend a file, again if somebody else changes it meanwhile; return its new length."""
+    for _ in range(_APPEND_ATTEMPTS - 1):
+        with contextlib.suppress(PreconditionFailedException):
+            return await _rewrite(resolved, path, added, operation)
+    return await _rewrite(resolved, path, added, operation)
+
+
+async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> int:
     honoured = resolved.capabilities.put_options
     options: dict[str, Any]
     try:
@@ -258,7 +329,7 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     except FileNotFoundError:
         options = {"overwrite": False} if "overwrite" in honoured else {}
         await store(resolved, path, added, options)
-        return
+        return len(added)
     options = carried_options(honoured, info, path)
     if "if_match" in honoured:
         options["if_match"] = info.etag
@@ -270,8 +341,9 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
         except UnsupportedOperationException:
             pass  # a bucket without ACLs, where there is nothing to keep
         else:
-            return
+            return len(content)
     await store(resolved, path, content, options)
+    return len(content)
 
 
 async def _visibility(resolved: ResolvedDriver, path: str) -> Visibility | None:

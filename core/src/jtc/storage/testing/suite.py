@@ -60,6 +60,7 @@ class Suite:
             second one is refused with PathConflictException, and the first one stays.
         changes_nothing_after_cancellation: Once a put has raised CancelledError, nothing changes
             any more. False: a request that was sent already may land whole.
+        gives_urls: Files have addresses. False: `url` raises UnsupportedOperationException.
         max_path_bytes: The longest path, in bytes: the policy's, less what a view puts before it.
     """
 
@@ -67,6 +68,7 @@ class Suite:
     lists_in_key_order: bool = True
     files_may_shadow_directories: bool = True
     changes_nothing_after_cancellation: bool = True
+    gives_urls: bool = True
     max_path_bytes: int = MAX_PATH_BYTES
 
     def make_driver(self) -> Any:

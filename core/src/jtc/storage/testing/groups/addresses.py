@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.testing.suite import Suite, needs
 
 if TYPE_CHECKING:
@@ -22,15 +23,28 @@ _NAMES = ["a b.txt", "50%.txt", "%2e%2e/x", "a?b=c", "a#b", "größe/日本.txt"
 class Addresses(Suite):
     """None of these asks whether the file exists."""
 
-    async def test_a_url_ends_with_the_path(self, storage: Disk) -> None:
-        assert storage.url("d/a.txt").endswith("/d/a.txt")
+    @pytest.fixture
+    def addressed(self, storage: Disk) -> Disk:
+        """Give the storage, if its files have addresses."""
+        if not self.gives_urls:
+            pytest.skip("the suite says that files have no addresses")
+        return storage
 
-    async def test_a_url_needs_no_file(self, storage: Disk) -> None:
-        assert isinstance(storage.url("missing.txt"), str)
+    async def test_where_files_have_no_addresses_url_says_so(self, storage: Disk) -> None:
+        if self.gives_urls:
+            pytest.skip("the suite says that files have addresses")
+        with pytest.raises(UnsupportedOperationException):
+            storage.url("a.txt")
+
+    async def test_a_url_ends_with_the_path(self, addressed: Disk) -> None:
+        assert addressed.url("d/a.txt").endswith("/d/a.txt")
+
+    async def test_a_url_needs_no_file(self, addressed: Disk) -> None:
+        assert isinstance(addressed.url("missing.txt"), str)
 
     @pytest.mark.parametrize("path", _NAMES)
-    async def test_a_url_is_percent_encoded(self, storage: Disk, path: str) -> None:
-        url = storage.url(path)
+    async def test_a_url_is_percent_encoded(self, addressed: Disk, path: str) -> None:
+        url = addressed.url(path)
         assert unquote(url).endswith(f"/{path}")
         assert url.isascii()
         assert not set(url) & set(' <>"{}|\\^`')
@@ -38,12 +52,12 @@ class Addresses(Suite):
         assert "?" not in encoded
         assert "#" not in encoded
 
-    async def test_each_path_has_its_own_url(self, storage: Disk) -> None:
+    async def test_each_path_has_its_own_url(self, addressed: Disk) -> None:
         paths = [*_NAMES, "a%20b.txt", "A b.txt", "a+b.txt", "a.txt", "d/a.txt"]
-        assert len({storage.url(path) for path in paths}) == len(paths)
+        assert len({addressed.url(path) for path in paths}) == len(paths)
 
-    async def test_a_leading_slash_makes_no_difference_to_a_url(self, storage: Disk) -> None:
-        assert storage.url("/d/a.txt") == storage.url("d/a.txt")
+    async def test_a_leading_slash_makes_no_difference_to_a_url(self, addressed: Disk) -> None:
+        assert addressed.url("/d/a.txt") == addressed.url("d/a.txt")
 
     async def test_a_backend_path_ends_with_the_path_as_it_is(self, storage: Disk) -> None:
         assert storage.path("d/größe 50%.txt").endswith("d/größe 50%.txt")

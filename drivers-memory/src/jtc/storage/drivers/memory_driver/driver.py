@@ -16,8 +16,10 @@ from jtc.storage.drivers.memory_driver.listing import directory_keys, entries_be
 from jtc.storage.drivers.memory_driver.metadata import StoredFile, file_info, new_file
 from jtc.storage.drivers.memory_driver.reading import open_stream
 from jtc.storage.drivers.memory_driver.writing import check_conditions, read_whole
-from jtc.storage.exceptions import FileNotFoundException, reraise
+from jtc.storage.exceptions import FileNotFoundException, StorageConfigException, reraise
+from jtc.storage.forking import at_fork
 from jtc.storage.paths import check_directory, check_path
+from jtc.storage.signatures import SIGNED_ABILITIES, make_signer, needed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
     from jtc.storage.content import Content
     from jtc.storage.contracts import DriverContent, ReadStream
-    from jtc.storage.files import Entry, FileInfo, Visibility
+    from jtc.storage.files import Entry, FileInfo, SignedForm, SignedRequest, Visibility
     from jtc.storage.options import WriteOptions
+    from jtc.storage.signatures import Secrets, Signer
 
 __all__ = ["MemoryDriver"]
 
@@ -53,7 +56,14 @@ class MemoryDriver:
 
     Args:
         base_url: What addresses begin with; ``memory://`` unless told.
+        secret: Signs addresses, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
+            first one signs and all verify.
+
+    Raises:
+        StorageConfigException: The secret is too short, or there is no `base_url` to sign for.
     """
+
+    withheld: frozenset[str] = SIGNED_ABILITIES
 
     honours: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
@@ -61,19 +71,34 @@ class MemoryDriver:
         "move_file": _NEW_FILE | {"if_source_match"},
     }
 
-    def __init__(self, *, base_url: str | None = None) -> None:
+    def __init__(self, *, base_url: str | None = None, secret: Secrets | None = None) -> None:
+        if secret is not None and base_url is None:
+            raise StorageConfigException("Signed addresses need a 'base_url' that leads to them")
         self._base_url = "memory://" if base_url is None else base_url.rstrip("/") + "/"
+        self.signer: Signer | None = make_signer(secret, self._base_url)
+        if self.signer is not None:
+            self.withheld = frozenset()
         self._files: dict[str, StoredFile] = {}
         self._directories: set[str] = set()
-        self._versions = itertools.count(1)
+        # From the clock: an etag of ours may be kept by a browser for longer than a process lives.
+        self._versions = itertools.count(time.time_ns())
         # For changes, and for looking at several things; one look into the dict is atomic anyway.
         # Never held while anything is awaited.
         self._lock = threading.Lock()
+        at_fork(self)
+
+    @staticmethod
+    def withheld_by(options: Mapping[str, object]) -> frozenset[str]:
+        """Return the abilities that a driver with such options withholds; raises nothing."""
+        return SIGNED_ABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - nothing to configure
         """Return an empty driver, whatever the environment says."""
         return cls()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<MemoryDriver with {self.count()} files>"
@@ -402,6 +427,72 @@ class MemoryDriver:
                 self._files[checked] = file._replace(visibility=visibility)
         except Exception as error:
             reraise(error, operation="set_visibility", path=path)
+
+    async def temporary_url(
+        self,
+        path: str,
+        expires_in: float,
+        /,
+        *,
+        content_type: str | None = None,
+        content_disposition: str | None = None,
+    ) -> str:
+        """Return an address below `base_url` that reads a file for so many seconds.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The time, the type or the disposition cannot be.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        try:
+            return needed(self.signer).download_url(
+                check_path(path),
+                expires_in,
+                content_type=content_type,
+                content_disposition=content_disposition,
+            )
+        except Exception as error:
+            reraise(error, operation="temporary_url", path=path)
+
+    async def temporary_upload_url(
+        self,
+        path: str,
+        expires_in: float,
+        /,
+        *,
+        content_type: str | None = None,
+        size: int | None = None,
+    ) -> SignedRequest:
+        """Return a PUT request that stores a file within so many seconds.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The time, the type or the size cannot be.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        try:
+            return needed(self.signer).upload_request(
+                check_path(path), expires_in, content_type=content_type, size=size
+            )
+        except Exception as error:
+            reraise(error, operation="temporary_upload_url", path=path)
+
+    async def temporary_upload_form(
+        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
+    ) -> SignedForm:
+        """Return a form that uploads a file of `max_size` bytes at most.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The time, the type or the size cannot be.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        try:
+            return needed(self.signer).upload_form(
+                check_path(path), expires_in, max_size=max_size, content_type=content_type
+            )
+        except Exception as error:
+            reraise(error, operation="temporary_upload_form", path=path)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files; return for each path whether it was there, or what is wrong with it."""

@@ -1,0 +1,11 @@
+"""One event loop for the tests of a class that asks for it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # By the class itself it cannot be said: the kit's own mark, which it inherits, goes first.
+    if isinstance(item, pytest.Function) and getattr(item.cls, "one_loop", False):
+        item.add_marker(pytest.mark.asyncio(loop_scope="class"), append=False)

@@ -1,0 +1,297 @@
+"""The layer `limit`: how many at once, and how fast."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage import StorageConfigException, StorageManager, WriteOptions
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.layers.limit import Limit, _Gate, _Pace
+from small_drivers import EightMethods
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from jtc.storage import Disk
+
+
+class Counting(MemoryDriver):
+    """Counts how many operations are under way, in all threads together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.running = self.most = 0
+
+    async def get(self, path: str, /) -> bytes:
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        await asyncio.sleep(0.002)
+        with self.lock:
+            self.running -= 1
+        return await super().get(path)
+
+
+def through(driver: Any, **options: Any) -> Disk:
+    manager = StorageManager.isolated({})
+    manager.set_driver(driver, "d")
+    return manager.disk("d").with_layer("limit", **options)
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+# So many at once
+
+
+async def test_no_more_run_at_once_than_may() -> None:
+    driver = Counting()
+    await driver.put("a", b"1")
+    disk = through(driver, operations=3)
+    assert await asyncio.gather(*(disk.get("a") for _ in range(30))) == [b"1"] * 30
+    assert driver.most == 3
+
+
+def test_the_limit_holds_for_all_threads_and_loops_together() -> None:
+    driver = Counting()
+    disk = through(driver, operations=2)
+
+    async def many() -> None:
+        await disk.put("a", b"1")
+        await asyncio.gather(*(disk.get("a") for _ in range(20)))
+
+    threads = [threading.Thread(target=lambda: asyncio.run(many())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert driver.most == 2
+
+
+async def test_a_stream_that_is_held_open_keeps_nobody_out() -> None:
+    disk = through(MemoryDriver(), operations=1)
+    await disk.put("a", b"12345")
+    async with disk.stream("a", chunk_size=2) as stream:
+        async for _ in stream:
+            await disk.get("a")
+            async for _ in disk.list():
+                await disk.exists("a")
+
+
+async def test_a_disk_is_copied_onto_itself_by_streams_one_at_a_time() -> None:
+    disk = through(MemoryDriver(), operations=1)
+    await disk.put("a", b"12345")
+    async with asyncio.timeout(30):
+        await disk.put("b", disk.stream("a", chunk_size=2))
+    assert await disk.get("b") == b"12345"
+
+
+async def test_places_are_given_back_after_errors_and_cancellations() -> None:
+    disk = through(Counting(), operations=1)
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            await disk.get("missing")
+    await disk.put("a", b"1")
+    tasks = [asyncio.create_task(disk.get("a")) for _ in range(10)]
+    await asyncio.sleep(0.001)
+    for task in tasks[:9]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[9] == b"1"
+    assert sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes) == 9
+    assert await disk.get("a") == b"1"
+
+
+async def test_a_place_that_comes_together_with_a_cancellation_is_passed_on() -> None:
+    gate = _Gate(1)
+    for _ in range(100):
+        await gate.acquire()
+        first, second = (asyncio.create_task(gate.acquire()) for _ in range(2))
+        await asyncio.sleep(0)
+        gate.release()
+        first.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.wait([first, second])
+        assert first.cancelled()
+        assert not second.cancelled()
+        gate.release()
+
+
+def test_those_who_wait_in_a_loop_that_is_gone_are_passed_over() -> None:
+    gate = _Gate(1)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(gate.acquire())
+    waiting = loop.create_task(gate.acquire())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    async def afterwards() -> None:
+        gate.release()
+        async with asyncio.timeout(30):
+            await gate.acquire()
+
+    asyncio.run(afterwards())
+    waiting.get_coro().close()  # type: ignore[union-attr] # a task that nothing will ever run
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+# So many bytes a second
+
+
+async def test_bytes_are_paid_for_in_each_way_of_moving_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paid: list[int] = []
+
+    async def take(_self: _Pace, size: int) -> None:
+        paid.append(size)
+
+    monkeypatch.setattr(_Pace, "take", take)
+    for driver in (MemoryDriver(), EightMethods()):
+        disk = through(driver, bytes_per_second=1000)
+        ways: list[tuple[Any, list[int]]] = [
+            (lambda d: d.put("a", b"12345"), [5]),
+            (lambda d: d.put("a", "12345"), [5]),
+            (lambda d: d.put("a", chunks(b"123", b"45")), [3, 2]),
+            (lambda d: d.put("a", io.BytesIO(b"12345")), [5]),
+            (lambda d: d.get("a"), [5]),
+            (lambda d: d.get_range("a", 1, 3), [2]),
+            (lambda d: d.exists("a"), []),
+        ]
+        for way, sizes in ways:
+            paid.clear()
+            await way(disk)
+            # What can neither stream nor take ranges moves all of it.
+            expected = [5] if sizes and isinstance(driver, EightMethods) else sizes
+            assert paid == expected
+            assert await disk.driver_as(type(driver)).get("a") == b"12345"
+
+
+async def test_a_spooled_file_is_paid_for_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    paid: list[int] = []
+
+    async def take(_self: _Pace, size: int) -> None:
+        paid.append(size)
+
+    monkeypatch.setattr(_Pace, "take", take)
+    driver = EightMethods()
+    await through(driver, bytes_per_second=1000).put("a", chunks(b"x" * 2_000_000, b"y"))
+    assert paid == [2_000_001]
+    assert driver.kept["a"] == b"x" * 2_000_000 + b"y"
+
+
+async def test_the_pace_is_kept_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+
+    monkeypatch.setattr("jtc.storage.layers.limit.time.monotonic", lambda: now)
+    monkeypatch.setattr("jtc.storage.layers.limit.asyncio.sleep", sleep)
+    pace = _Pace(100)
+    await pace.take(100)  # the second that nobody used
+    await pace.take(50)
+    await pace.take(50)
+    assert slept == [0.5, 1.0]  # those who come together wait one after the other
+    now += 1.0
+    await pace.take(10)
+    assert slept[2:] == [0.1]
+    now += 3600
+    await pace.take(150)  # an hour's pause is no hour's burst
+    assert slept[3:] == [0.5]
+
+
+async def test_a_slow_pace_really_waits() -> None:
+    disk = through(MemoryDriver(), bytes_per_second=1_000_000)
+    before = time.monotonic()
+    await disk.put("a", b"x" * 1_000_000)
+    await disk.put("a", chunks(b"x" * 50_000, b"x" * 50_000))
+    assert time.monotonic() - before >= 0.09
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"operations": 0},
+        {"operations": 1.5},
+        {"bytes_per_second": 0},
+        {"bytes_per_second": "fast"},
+    ],
+)
+def test_a_limit_that_cannot_be_is_told(options: Any) -> None:
+    with pytest.raises(StorageConfigException, match=next(iter(options), "operations")):
+        Limit(MemoryDriver(), **options)
+
+
+async def test_what_a_driver_leaves_behind_takes_no_place_with_it() -> None:
+    class LeavesATaskBehind(MemoryDriver):
+        reading: asyncio.Task[None]
+
+        async def write_file(self, _path: str, content: Any, _options: Any, /) -> str | None:
+            async def read() -> None:
+                async for _ in content:
+                    pass
+
+            self.reading = asyncio.create_task(read())
+            await asyncio.sleep(0.01)
+            raise ConnectionResetError("before the content was read")
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"1"
+        await asyncio.sleep(3600)
+
+    driver = LeavesATaskBehind()
+    limited = Limit(driver, operations=1)
+    with pytest.raises(ConnectionResetError):
+        await limited.write_file("a", endless(), WriteOptions())
+    driver.reading.cancel()
+    await asyncio.wait([driver.reading])
+    assert not await asyncio.wait_for(limited.exists("a"), 30)
+
+
+class Waiting(MemoryDriver):
+    """Waits to be told, or closed, before it says what exists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def exists(self, path: str, /) -> bool:
+        await self.go_on.wait()
+        return await super().exists(path)
+
+    async def aclose(self) -> None:
+        self.go_on.set()
+
+
+async def test_one_who_is_dropped_while_waiting_gets_no_place() -> None:
+    driver = Waiting()
+    limited = Limit(driver, operations=1)
+    first = asyncio.create_task(limited.exists("a"))
+    await asyncio.sleep(0)
+    dropped = limited.exists("b")
+    dropped.send(None)
+    dropped.close()
+    driver.go_on.set()
+    await first
+    assert not await asyncio.wait_for(limited.exists("c"), 30)
+
+
+async def test_closing_waits_for_no_place() -> None:
+    limited = Limit(Waiting(), operations=1)
+    stuck = asyncio.create_task(limited.exists("a"))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(limited.aclose(), 30)
+    assert not await stuck

@@ -1,0 +1,266 @@
+"""The layer `validate`: what it lets in, and what becomes of what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage import (
+    RejectedException,
+    StorageConfigException,
+    StorageManager,
+    UnsupportedOperationException,
+)
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.layers.validate import Validate
+from small_drivers import EightMethods, Streaming
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from jtc.storage import Disk
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
+GIF = b"GIF89a" + bytes(20)
+
+
+def through(driver: Any, **rules: Any) -> Disk:
+    manager = StorageManager.isolated({})
+    manager.set_driver(driver, "d")
+    return manager.disk("d").with_layer("validate", **rules)
+
+
+@pytest.fixture(params=["memory", "local", "streaming", "eight"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return {
+        "memory": MemoryDriver,
+        "local": lambda: LocalDriver(tmp_path),
+        "streaming": Streaming,
+        "eight": EightMethods,
+    }[request.param]()
+
+
+async def iterate(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), 700):
+        yield content[at : at + 700]
+
+
+SHAPES: dict[str, Callable[[bytes], Any]] = {
+    "bytes": lambda content: content,
+    "a file": io.BytesIO,
+    "chunks": iterate,
+    "a long way": lambda content: iterate(content + bytes(2_000_000)),
+}
+
+REFUSED: dict[str, tuple[dict[str, Any], str, bytes, str]] = {
+    "too long": ({"max_size": 999}, "a.bin", bytes(1000), "size"),
+    "another content": ({"allowed_types": ["image/png"]}, "a.png", GIF, "type"),
+    "text as an image": ({"allowed_types": ["image/*"]}, "a.png", b"hello", "type"),
+    "empty as an image": ({"allowed_types": ["image/*"]}, "a.png", b"", "type"),
+    "a script by its name": ({"allowed_types": ["image/*"]}, "a.html", PNG, "type"),
+    "svg as any image": ({"allowed_types": ["image/*"]}, "a.svg", b"<svg/>", "type"),
+    "a wrong extension": ({"allowed_extensions": ["png"]}, "dir.png/a.exe", PNG, "name"),
+    "no extension": ({"allowed_extensions": ["png"]}, "png", PNG, "name"),
+    "a wrong name": ({"name_pattern": "[a-z]+"}, "a/B", b"", "name"),
+    "a rule of one's own": ({"predicate": lambda _p, head: "virus" if b"EICAR" in head else None},
+                            "a", b"..EICAR..", "predicate"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("case", REFUSED)
+async def test_what_breaks_a_rule_leaves_nothing_behind(driver: Any, case: str, shape: str) -> None:
+    rules, path, content, reason = REFUSED[case]
+    if case == "empty as an image" and shape == "a long way":
+        pytest.skip("zeros are not nothing")
+    disk = through(driver, **rules)
+    with pytest.raises(RejectedException) as raised:
+        await disk.put(path, SHAPES[shape](content))
+    assert raised.value.reason == reason
+    assert (raised.value.disk, raised.value.path, raised.value.operation) == ("d", path, "put")
+    assert not await driver.exists(path)
+    # What was there before stays.
+    await driver.put(path, b"old")
+    with pytest.raises(RejectedException):
+        await disk.put(path, SHAPES[shape](content))
+    assert await driver.get(path) == b"old"
+
+
+@pytest.mark.parametrize("shape", ["bytes", "a file", "chunks"])
+async def test_what_breaks_none_is_let_in(driver: Any, shape: str) -> None:
+    seen: list[tuple[str, bytes]] = []
+    disk = through(
+        driver,
+        max_size=1000,
+        allowed_types=["image/png", "text/plain"],
+        allowed_extensions=["PNG", ".txt"],
+        name_pattern=re.compile(r"[a-z.]+"),
+        predicate=lambda path, head: seen.append((path, head)),
+    )
+    for path, content in (("img/a.png", PNG), ("a.txt", b"hello"), ("b.txt", b"")):
+        await disk.put(path, SHAPES[shape](content))
+        assert await disk.get(path) == content
+        assert seen.pop() == (path, content)
+    assert seen == []
+
+
+async def test_the_beginning_of_long_content_is_what_is_judged(driver: Any) -> None:
+    heads: list[int] = []
+    disk = through(driver, predicate=lambda _path, head: heads.append(len(head)))
+    await disk.put("a", iterate(bytes(100_000)))
+    await disk.put("a", bytes(100_000))
+    await disk.put("a", iterate(bytes(3_000_000)))
+    assert heads == [8192, 8192, 8192]
+
+
+async def test_a_declared_type_is_held_to_the_rule_too() -> None:
+    disk = through(MemoryDriver(), allowed_types=["image/png"])
+    with pytest.raises(RejectedException) as raised:
+        await disk.put("a", PNG, content_type="text/html; charset=utf-8")
+    assert raised.value.reason == "type"
+    await disk.put("a", PNG, content_type="image/png")
+
+
+@pytest.mark.parametrize(
+    "declared", ["image/x,text/html", "image/png;a=b, text/html", "image/svg+xml,x"]
+)
+async def test_no_declared_type_hides_behind_another(declared: str) -> None:
+    disk = through(MemoryDriver(), allowed_types=["image/*"])
+    with pytest.raises(RejectedException) as raised:
+        await disk.put("a.png", PNG, content_type=declared)
+    assert raised.value.reason == "type"
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+async def test_a_type_that_travels_with_a_copy_is_held_to_the_rule(operation: str) -> None:
+    driver = MemoryDriver()
+    await through(driver, max_size=100).put("a.png", PNG, content_type="text/html")
+    disk = through(driver, allowed_types=["image/png"])
+    with pytest.raises(RejectedException) as raised:
+        await getattr(disk, operation)("a.png", "b.png")
+    assert raised.value.reason == "type"
+    assert await disk.all_files() == ["a.png"]
+    await getattr(disk, operation)("a.png", "b.png", content_type="image/png")
+    assert (await disk.stat("b.png")).content_type == "image/png"
+
+
+@pytest.mark.parametrize("name", ["a.xhtml", "a.xht", "a.shtml"])
+async def test_a_page_by_its_name_is_no_plain_text(name: str) -> None:
+    with pytest.raises(RejectedException):
+        await through(MemoryDriver(), allowed_types=["text/*"]).put(name, b"<script/>")
+
+
+@pytest.mark.parametrize("fault", [StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("shape", ["a file", "chunks"])
+async def test_a_rule_that_stops_an_iteration_neither_hangs_nor_cuts(
+    driver: Any, shape: str, fault: type[Exception]
+) -> None:
+    def faulty(_path: str, _head: bytes) -> None:
+        raise fault
+
+    disk = through(driver, predicate=faulty)
+    with pytest.raises((RuntimeError, fault)):
+        async with asyncio.timeout(30):
+            await disk.put("a", SHAPES[shape](b"1" * 10_000))
+    assert not await driver.exists("a")
+
+
+async def test_an_announced_size_is_refused_before_anything_is_read() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    disk = through(MemoryDriver(), max_size=10)
+    with pytest.raises(RejectedException):
+        await disk.put("a", never(), size=11)
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+@pytest.mark.parametrize("kind", [MemoryDriver, EightMethods])
+async def test_a_copy_is_judged_under_its_new_name(operation: str, kind: Any) -> None:
+    driver = kind()
+    await driver.put("a.txt", b"<script>")
+    await driver.put("b.png", PNG)
+    transfer = getattr(through(driver, allowed_types=["image/png", "text/plain"]), operation)
+    await transfer("b.png", "c.png")
+    for src, dst in (("a.txt", "a.html"), ("a.txt", "c.js")):
+        with pytest.raises(RejectedException):
+            await transfer(src, dst)
+        assert not await driver.exists(dst)
+        assert await driver.exists(src)
+    for rules in ({"max_size": 3}, {"predicate": lambda _path, _head: "no"}):
+        with pytest.raises(RejectedException):
+            await getattr(through(driver, **rules), operation)("a.txt", "d.txt")
+    with pytest.raises(FileNotFoundError):
+        await transfer("missing", "d.txt")
+
+
+async def test_a_copy_from_another_disk_is_judged() -> None:
+    manager = StorageManager.isolated({})
+    manager.set_driver(MemoryDriver(), "free")
+    manager.set_driver(Validate(MemoryDriver(), allowed_types=["image/png"]), "images")
+    await manager.disk("free").put("a", b"hello")
+    with pytest.raises(RejectedException):
+        await manager.disk("free").copy("a", "b", to="images")
+    await manager.disk("free").put("a", PNG)
+    assert await manager.disk("free").copy("a", "b", to="images") == "b"
+
+
+async def test_uploads_that_nobody_here_would_see_are_withheld() -> None:
+    manager = StorageManager.isolated({})
+    signing = MemoryDriver(secret="s" * 32, base_url="https://files.example.test")
+    manager.set_driver(signing, "d")
+    assert "temporary_uploads" in manager.disk("d").capabilities
+    checked = manager.disk("d").with_layer("validate", max_size=1)
+    with pytest.raises(UnsupportedOperationException):
+        await checked.temporary_upload_url("a", 60)
+
+
+async def test_what_stores_nothing_is_the_drivers_own() -> None:
+    driver = MemoryDriver()
+    disk = through(driver, allowed_types=["image/png"])
+    await driver.put("a.html", b"<p>")
+    await disk.set_visibility("a.html", "private")
+    await disk.make_directory("dir.html")
+    assert await disk.get("a.html") == b"<p>"
+    assert await disk.delete_many(["a.html"]) == {"a.html": True}
+    await disk.delete_directory("dir.html")
+
+
+async def test_put_file_names_what_it_finds_and_is_judged_by_it() -> None:
+    disk = through(MemoryDriver(), allowed_types=["image/png"], allowed_extensions=["png"])
+    assert (await disk.put_file("up", io.BytesIO(PNG))).endswith(".png")
+    with pytest.raises(RejectedException):
+        await disk.put_file("up", io.BytesIO(b"<script>"))
+
+
+async def through_a_coroutine(_path: str, _head: bytes) -> None:
+    """Nobody would await it."""
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({}, "Nothing is to be validated"),
+        ({"max_size": -1}, "max_size"),
+        ({"max_size": "1 MB"}, "max_size"),
+        ({"allowed_types": "image/png"}, "allowed_types"),
+        ({"allowed_extensions": [1]}, "allowed_extensions"),
+        ({"name_pattern": "("}, "name_pattern"),
+        ({"predicate": "magic"}, "predicate"),
+        ({"predicate": through_a_coroutine}, "predicate"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_told(rules: dict[str, Any], told: str) -> None:
+    with pytest.raises(StorageConfigException, match=told):
+        Validate(MemoryDriver(), **rules)
+
+
+async def test_types_are_allowed_in_any_case() -> None:
+    await through(MemoryDriver(), allowed_types=["Image/PNG"]).put("a.png", PNG)
