@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.local_driver.opening import Root
-from jtc.storage.paths import TEMPORARY_PREFIX
+from local_ways import WAYS, descriptors_below, local_driver, temporaries_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from jtc.storage.drivers.local_driver import LocalDriver
 
 
 @pytest.fixture
@@ -22,38 +21,22 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.fixture(params=["linux", "portable"])
+@pytest.fixture(params=WAYS)
 def driver(request: pytest.FixtureRequest, root: Path) -> LocalDriver:
     """The driver, with what only Linux has and without."""
-    driver = LocalDriver(root)
-    driver._root = Root(str(root), portable=request.param == "portable")
-    return driver
+    return local_driver(root, request.param)
 
 
 @pytest.fixture
 def temporaries(root: Path) -> Callable[[], list[str]]:
     """Names the temporary files there are."""
-    return lambda: [
-        name for _, _, names in os.walk(root) for name in names if name.startswith(TEMPORARY_PREFIX)
-    ]
+    return lambda: temporaries_below(root)
 
 
 @pytest.fixture
-def descriptors() -> Callable[[], list[str]]:
-    """Names the open files of this process that are below a temporary directory of the tests."""
-
-    def named() -> list[str]:
-        found = []
-        for number in Path("/proc/self/fd").iterdir():
-            try:
-                target = str(number.readlink())
-            except FileNotFoundError:
-                continue
-            if "pytest-of-" in target:
-                found.append(target)
-        return found
-
-    return named
+def descriptors(tmp_path: Path) -> Callable[[], list[str]]:
+    """Names the open files of this process that are below the test's temporary directory."""
+    return lambda: descriptors_below(tmp_path)
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ import asyncio
 import io
 import os
 import random
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -129,52 +126,6 @@ async def test_readers_see_the_old_file_or_the_new_one(driver: LocalDriver) -> N
 
     _, *looks = await asyncio.gather(write(), read(), read())
     assert all(looks)
-
-
-@pytest.mark.parametrize("kind", ["bytes", "file", "stream"])
-async def test_a_cancelled_put_changes_all_or_nothing_and_nothing_afterwards(
-    driver: LocalDriver,
-    root: Path,
-    temporaries: Callable[[], list[str]],
-    descriptors: Callable[[], list[str]],
-    workers_idle: Callable[[], Any],
-    kind: str,
-) -> None:
-    size = 3 * MEBIBYTE
-
-    async def stream(content: bytes) -> AsyncIterator[bytes]:
-        for at in range(0, size, 300_000):
-            yield content[at : at + 300_000]
-            await asyncio.sleep(0)
-
-    make: Any = {"bytes": bytes, "file": io.BytesIO, "stream": stream}[kind]
-    current = b"\0" * size
-    await driver.put("d/a", current)
-    began = time.perf_counter()
-    await driver.put("d/b", make(current))
-    whole = time.perf_counter() - began
-    kept = []
-    chance = random.Random(7)
-    for number in range(1, 41):
-        content = bytes([number]) * size
-        task = asyncio.create_task(driver.put("d/a", make(content)))
-        await asyncio.sleep(chance.uniform(0, whole))
-        task.cancel()
-        done, _ = await asyncio.wait([task])
-        assert done == {task}
-        seen = (root / "d/a").read_bytes()
-        if task.cancelled():
-            assert seen in (current, content)
-        else:
-            assert seen == content
-        current = seen
-        kept.append(((root / "d/a").stat(), current))
-        await asyncio.sleep(0.002)
-        assert (root / "d/a").stat() == kept[-1][0]
-    await workers_idle()
-    assert (root / "d/a").read_bytes() == current
-    assert temporaries() == []
-    assert descriptors() == []
 
 
 class Stuck(io.RawIOBase):
@@ -334,98 +285,6 @@ async def test_a_put_survives_that_its_directory_is_deleted_meanwhile(root: Path
     await deleting
 
 
-def run_python(code: str, *args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, args)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        **kwargs,
-    )
-
-
-PREPARE = """
-import asyncio, os, sys
-from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.local_driver.opening import Root
-from jtc.storage.exceptions import StorageFullException
-from jtc.storage.options import WriteOptions
-driver = LocalDriver(sys.argv[1])
-driver._root = Root(sys.argv[1], portable=sys.argv[2] == "True")
-"""
-
-
-async def test_a_full_disk_leaves_the_old_file(
-    driver: LocalDriver, root: Path, temporaries: Callable[[], list[str]]
-) -> None:
-    await driver.put("a", b"old")
-    # RLIMIT_FSIZE fails a write as a full disk does, half-way and with a number: EFBIG.
-    code = """
-    import io, resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
-    async def stream():
-        for _ in range(50):
-            yield b"n" * 100_000
-    async def main():
-        content = b"n" * 5_000_000
-        for kind in (content, io.BytesIO(content), stream()):
-            try:
-                await driver.put("a", kind)
-            except StorageFullException as error:
-                print(error.errno, error.path, end=" ")
-    asyncio.run(main())
-    """
-    done = run_python(PREPARE + textwrap.dedent(code), root, driver._root.portable)
-    assert done.stdout == "27 a " * 3, done.stderr
-    assert await driver.get("a") == b"old"
-    assert temporaries() == []
-
-
-def kill(process: subprocess.Popen[bytes], delay: float) -> None:
-    time.sleep(delay)
-    process.kill()
-    process.wait()
-
-
-async def test_a_killed_put_leaves_the_old_file_or_the_new_one(
-    driver: LocalDriver, root: Path, temporaries: Callable[[], list[str]]
-) -> None:
-    size = 8 * MEBIBYTE
-    old, new = b"o" * size, b"n" * size
-    code = f"""
-async def main():
-    await driver.exists("a")
-    print("ready", flush=True)
-    while True:
-        await driver.put("a", b"n" * {size})
-        await driver.put("a", b"o" * {size})
-asyncio.run(main())
-"""
-    chance = random.Random(3)
-    await driver.put("a", old)
-    for _ in range(8):
-        with subprocess.Popen(
-            [sys.executable, "-c", PREPARE + code, root, str(driver._root.portable)],
-            stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            await asyncio.to_thread(kill, process, chance.uniform(0, 0.06))
-        assert await driver.get("a") in (old, new)
-    assert [entry.path async for entry in driver.list_entries("")] == ["a"]
-    # A kill leaves at most one, under a name that nobody can ask for, to be swept later.
-    assert len(temporaries()) <= 8
-    hour_ago = time.time() + 3601
-    before = time.time
-    try:
-        time.time = lambda: hour_ago
-        assert [entry.path async for entry in driver.list_entries("")] == ["a"]
-    finally:
-        time.time = before
-    assert temporaries() == []
-
-
 async def test_a_temporary_of_a_living_upload_is_not_swept(
     root: Path, monkeypatch: pytest.MonkeyPatch, driver: LocalDriver
 ) -> None:
@@ -444,52 +303,3 @@ async def test_a_temporary_of_a_living_upload_is_not_swept(
     go.set()
     await task
     assert (root / "a").stat().st_size == 2 * MEBIBYTE
-
-
-async def test_two_processes_never_tear_a_file(driver: LocalDriver, root: Path) -> None:
-    code = """
-async def main():
-    for number in range(500):
-        await driver.put("a", bytes([number % 250]) * 100_000)
-        content = await driver.get("a")
-        assert len(content) == 100_000 and len(set(content)) == 1, len(content)
-asyncio.run(main())
-"""
-    await driver.put("a", b"x" * 100_000)
-    done = await asyncio.gather(
-        *(
-            asyncio.to_thread(run_python, PREPARE + code, root, driver._root.portable)
-            for _ in range(2)
-        )
-    )
-    assert [process.returncode for process in done] == [0, 0], done
-    assert [path.name for path in root.iterdir()] == ["a"]
-
-
-@pytest.mark.parametrize(("workers", "limit"), [(None, 64), (32, 64), (32, 24)])
-async def test_a_thousand_gets_and_puts_at_once_need_few_descriptors(
-    driver: LocalDriver, root: Path, workers: int | None, limit: int
-) -> None:
-    limited = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))"
-    code = f"""
-from concurrent.futures import ThreadPoolExecutor
-async def stream(content):
-    yield content
-async def main():
-    if {workers}:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor({workers}))
-    await driver.put("a", b"content")
-    results = await asyncio.gather(
-        *(driver.get("a") for _ in range(1000)),
-        *(driver.put(f"d{{n % 10}}/{{n}}", b"x") for n in range(500)),
-        *(driver.put(f"d{{n % 10}}/{{n}}", stream(b"x")) for n in range(500, 1000)),
-        *(driver.copy_file("a", f"copy/{{n}}", WriteOptions()) for n in range(200)),
-        return_exceptions=True,
-    )
-    failures = [result for result in results if isinstance(result, BaseException)]
-    print(len(failures), failures[:1])
-asyncio.run(main())
-"""
-    done = run_python(limited + PREPARE + code, root, driver._root.portable)
-    assert done.stdout.startswith("0 []"), (done.stdout, done.stderr)
-    assert len([entry async for entry in driver.list_entries("", recursive=True)]) == 1201

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,25 @@ def test_addresses_are_checked(driver: LocalDriver, method: str) -> None:
 @pytest.mark.skipif(not opening._has_openat2(), reason="this kernel has no openat2")
 def test_linux_opens_with_one_system_call(root: Path) -> None:
     assert LocalDriver(root)._root._open_below is opening._beneath
+
+
+async def test_elsewhere_than_on_linux_nothing_of_linux_is_asked_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What CPython has on macOS: none of these.
+    for name in ("copy_file_range", "getxattr", "setxattr"):
+        monkeypatch.delattr(os, name)
+    monkeypatch.setattr(opening, "_beneath", None)
+    monkeypatch.setattr(opening, "make_unnamed", None)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    driver = LocalDriver(root)
+    await driver.put("a", b"content")
+    await driver.copy_file("a", "b", WriteOptions())
+    await driver.move_file("b", "c", WriteOptions())
+    assert await driver.get("c") == b"content"
+    assert (await driver.stat("c")).content_type is None
+    with pytest.raises(UnsupportedOperationException):
+        await driver.write_file("d", b"", WriteOptions(content_type="text/plain"))
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver.locking import locked
 from jtc.storage.drivers.local_driver.metadata import declared_by, etag_of, read_declared
 from jtc.storage.drivers.local_driver.opening import ATTEMPTS, Root, look
-from jtc.storage.drivers.local_driver.renaming import rename_exclusively
+from jtc.storage.drivers.local_driver.renaming import NoExclusiveRename, rename_exclusively
 from jtc.storage.drivers.local_driver.writing import Draft, check_place
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -43,11 +44,14 @@ def move_file(turn: Turn, root: Root, src: str, dst: str, options: WriteOptions)
     """Move a file; return its etag.
 
     A file that gets new facts is copied with them and then deleted, as is one that moves to
-    another file system below the root: readers may then find it under both names for a moment.
+    another file system below the root, and where `overwrite=False` needs links that the file system
+    lacks: readers may then find it under both names for a moment.
     """
     if src != dst and not declared_by(options) and options.visibility is None:
         try:
             return _rename(turn, root, src, dst, options)
+        except NoExclusiveRename:
+            pass
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -76,7 +80,7 @@ def _copy(turn: Turn, root: Root, src: str, dst: str, options: WriteOptions) -> 
 
 
 def _copy_content(turn: Turn, root: Root, source: int, draft: Draft) -> None:
-    if not root.portable:
+    if sys.platform == "linux" and not root.portable:
         try:
             # Shares the blocks where the file system can (Btrfs, XFS), as FICLONE does.
             while os.copy_file_range(source, draft.fd, _KERNEL_BYTES):

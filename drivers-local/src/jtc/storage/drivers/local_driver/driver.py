@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Self
@@ -9,19 +10,27 @@ from urllib.parse import quote
 
 from jtc.storage.content import SourceFile, SourceIterator, driver_content, raised_by_source
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
+from jtc.storage.drivers.local_driver.at_once import (
+    facts_at_once,
+    info_at_once,
+    read_at_once,
+)
 from jtc.storage.drivers.local_driver.copying import copy_file, move_file
 from jtc.storage.drivers.local_driver.deleting import delete_directory, delete_file, delete_files
 from jtc.storage.drivers.local_driver.listing import list_entries
-from jtc.storage.drivers.local_driver.metadata import mode_of, visibility_of
+from jtc.storage.drivers.local_driver.metadata import mode_of, set_mode, visibility_of
 from jtc.storage.drivers.local_driver.opening import Root
 from jtc.storage.drivers.local_driver.reading import open_stream, read_file, stat_file
+from jtc.storage.drivers.local_driver.streaming import write_stream
 from jtc.storage.drivers.local_driver.threads import run
-from jtc.storage.drivers.local_driver.writing import write_file, write_stream
+from jtc.storage.drivers.local_driver.writing import write_file
 from jtc.storage.exceptions import InvalidPathException, reraise
 from jtc.storage.files import Visibility
 from jtc.storage.options import WriteOptions
+from jtc.storage.pacing import crowded, next_turn
 from jtc.storage.paths import check_directory, check_path
 from jtc.storage.ranges import check_range
+from jtc.storage.signatures import SIGNED_ABILITIES, make_signer, needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +38,8 @@ if TYPE_CHECKING:
     from jtc.storage.content import Content
     from jtc.storage.contracts import DriverContent, ReadStream
     from jtc.storage.drivers.local_driver.threads import Turn
-    from jtc.storage.files import Entry, FileInfo
+    from jtc.storage.files import Entry, FileInfo, SignedForm, SignedRequest
+    from jtc.storage.signatures import Secrets, Signer
 
 __all__ = ["LocalDriver"]
 
@@ -57,7 +67,8 @@ class LocalDriver:
     """Files below one directory of this machine.
 
     Symbolic links below the root are refused, and not listed; the root itself may be one. Each
-    operation is one call in a thread of the loop's default executor.
+    operation is one call in a thread of the loop's default executor, unless the kernel has in
+    memory all that a `get`, `exists`, `size` or `stat` asks for.
 
     Args:
         root: The directory; a relative one is below the working directory of this moment. It is
@@ -65,7 +76,15 @@ class LocalDriver:
         base_url: What `url` puts before a file's path.
         durable: Have each write survive a power cut: the file and its directory are synced before
             a put, copy or move returns.
+        secret: Signs addresses, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
+            first one signs and all verify. With it, new files are private unless told, as on S3;
+            without it, the umask decides.
+
+    Raises:
+        StorageConfigException: The secret is too short.
     """
+
+    withheld: frozenset[str] = SIGNED_ABILITIES
 
     def __init__(
         self,
@@ -73,16 +92,30 @@ class LocalDriver:
         base_url: str = _DEFAULT_URL,
         *,
         durable: bool = False,
+        secret: Secrets | None = None,
     ) -> None:
         self._root = Root(os.path.abspath(root), durable=durable)  # noqa: PTH100 - follows no link
         self._base_url = base_url.rstrip("/")
+        self.signer: Signer | None = make_signer(secret, self._base_url)
+        if self.signer is not None:
+            self.withheld = frozenset()
+
+    @staticmethod
+    def withheld_by(options: Mapping[str, object]) -> frozenset[str]:
+        """Return the abilities that a driver with such options withholds; raises nothing."""
+        return SIGNED_ABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Make a driver by FILESYSTEM_ROOT and FILESYSTEM_URL."""
+        """Make a driver by FILESYSTEM_ROOT, FILESYSTEM_URL and FILESYSTEM_SECRET.
+
+        Raises:
+            StorageConfigException: The secret is too short.
+        """
         return cls(
             root=environ.get("FILESYSTEM_ROOT") or _DEFAULT_ROOT,
             base_url=environ.get("FILESYSTEM_URL") or _DEFAULT_URL,
+            secret=environ.get("FILESYSTEM_SECRET") or None,
         )
 
     def __repr__(self) -> str:
@@ -118,7 +151,13 @@ class LocalDriver:
             FileNotFoundException: There is no file.
         """
         try:
-            return await run(read_file, self._root, check_path(path))
+            checked = check_path(path)
+            if self._root.near is not None:
+                if crowded():
+                    await next_turn()
+                if (content := read_at_once(self._root, checked)) is not None:
+                    return content
+            return await run(read_file, self._root, checked)
         except Exception as error:
             reraise(error, operation="get", path=path)
 
@@ -131,7 +170,7 @@ class LocalDriver:
             StorageException: The file system failed, so nobody knows.
         """
         try:
-            await run(_facts, self._root, check_path(path))
+            await self._facts(check_path(path))
         except FileNotFoundError:
             return False
         except Exception as error:
@@ -160,7 +199,7 @@ class LocalDriver:
             FileNotFoundException: There is no file.
         """
         try:
-            return (await run(_facts, self._root, check_path(path))).st_size
+            return (await self._facts(check_path(path))).st_size
         except Exception as error:
             reraise(error, operation="size", path=path)
 
@@ -171,7 +210,7 @@ class LocalDriver:
             FileNotFoundException: There is no file.
         """
         try:
-            return (await run(_facts, self._root, check_path(path))).st_mtime
+            return (await self._facts(check_path(path))).st_mtime
         except Exception as error:
             reraise(error, operation="last_modified", path=path)
 
@@ -204,7 +243,13 @@ class LocalDriver:
             FileNotFoundException: There is no file.
         """
         try:
-            return await run(stat_file, self._root, check_path(path))
+            checked = check_path(path)
+            if self._root.near is not None:
+                if crowded():
+                    await next_turn()
+                if (info := info_at_once(self._root, checked)) is not None:
+                    return info
+            return await run(stat_file, self._root, checked)
         except Exception as error:
             reraise(error, operation="stat", path=path)
 
@@ -265,6 +310,8 @@ class LocalDriver:
         """
         if not isinstance(content, (bytes, SourceFile, SourceIterator)):
             content = driver_content(content)
+        if self.signer is not None and options.visibility is None:
+            options = dataclasses.replace(options, visibility=Visibility.PRIVATE)
         try:
             checked = check_path(path)
             if isinstance(content, AsyncIterator):
@@ -352,7 +399,7 @@ class LocalDriver:
             FileNotFoundException: There is no file.
         """
         try:
-            return visibility_of(await run(_facts, self._root, check_path(path)))
+            return visibility_of(await self._facts(check_path(path)))
         except Exception as error:
             reraise(error, operation="visibility", path=path)
 
@@ -361,11 +408,78 @@ class LocalDriver:
 
         Raises:
             FileNotFoundException: There is no file.
+            UnsupportedOperationException: The file system keeps no modes.
         """
         try:
             await run(_set_visibility, self._root, check_path(path), Visibility(visibility))
         except Exception as error:
             reraise(error, operation="set_visibility", path=path)
+
+    async def temporary_url(
+        self,
+        path: str,
+        expires_in: float,
+        /,
+        *,
+        content_type: str | None = None,
+        content_disposition: str | None = None,
+    ) -> str:
+        """Return an address below `base_url` that reads a file for so many seconds.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The time, the type or the disposition cannot be.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        try:
+            return needed(self.signer).download_url(
+                check_path(path),
+                expires_in,
+                content_type=content_type,
+                content_disposition=content_disposition,
+            )
+        except Exception as error:
+            reraise(error, operation="temporary_url", path=path)
+
+    async def temporary_upload_url(
+        self,
+        path: str,
+        expires_in: float,
+        /,
+        *,
+        content_type: str | None = None,
+        size: int | None = None,
+    ) -> SignedRequest:
+        """Return a PUT request that stores a file within so many seconds.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The time, the type or the size cannot be.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        try:
+            return needed(self.signer).upload_request(
+                check_path(path), expires_in, content_type=content_type, size=size
+            )
+        except Exception as error:
+            reraise(error, operation="temporary_upload_url", path=path)
+
+    async def temporary_upload_form(
+        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
+    ) -> SignedForm:
+        """Return a form that uploads a file of `max_size` bytes at most.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            ValueError: The time, the type or the size cannot be.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        try:
+            return needed(self.signer).upload_form(
+                check_path(path), expires_in, max_size=max_size, content_type=content_type
+            )
+        except Exception as error:
+            reraise(error, operation="temporary_upload_form", path=path)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files in one call; say for each whether it was there, or what went wrong.
@@ -378,8 +492,17 @@ class LocalDriver:
         except Exception as error:
             reraise(error, operation="delete_many")
 
+    async def _facts(self, path: str) -> os.stat_result:
+        if self._root.near is not None:
+            if crowded():
+                await next_turn()
+            if (facts := facts_at_once(self._root, path)) is not None:
+                return facts
+        return await run(_stat, self._root, path)
 
-def _facts(_turn: Turn, root: Root, path: str) -> os.stat_result:
+
+def _stat(_turn: Turn, root: Root, path: str) -> os.stat_result:
+    root.meet()
     return root.stat_file(path)
 
 
@@ -391,6 +514,6 @@ def _set_visibility(turn: Turn, root: Root, path: str, visibility: Visibility) -
     descriptor, _ = root.open_file(path)
     try:
         with turn:
-            os.fchmod(descriptor, mode_of(visibility))
+            set_mode(descriptor, mode_of(visibility))
     finally:
         os.close(descriptor)

@@ -9,24 +9,24 @@ comes. No descriptor is open between two pages.
 from __future__ import annotations
 
 import errno
-import heapq
 import logging
 import os
 import re
 import stat
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver.metadata import file_info
-from jtc.storage.drivers.local_driver.opening import Root, look
 from jtc.storage.drivers.local_driver.threads import run
 from jtc.storage.drivers.local_driver.writing import sweep
 from jtc.storage.exceptions import InvalidPathException, reraise
-from jtc.storage.files import DirectoryInfo, FileInfo
+from jtc.storage.files import DirectoryInfo
 from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from jtc.storage.drivers.local_driver.opening import Root
     from jtc.storage.drivers.local_driver.threads import Turn
     from jtc.storage.files import Entry
 
@@ -104,8 +104,13 @@ class _Listing:
                     if self._recursive:
                         return above + key[:-1]
                     entries.append(DirectoryInfo(path=above + key[:-1]))
-                elif (info := _file(directory, above, key)) is not None:
-                    entries.append(info)
+                else:
+                    try:
+                        facts = os.stat(key, dir_fd=directory, follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if stat.S_ISREG(facts.st_mode):  # else it became something else
+                        entries.append(file_info(above + key, facts))
                 if len(entries) >= _PAGE:
                     return None
         finally:
@@ -131,7 +136,7 @@ class _Listing:
             runs = self._sorted_runs(turn, directory, f"{path}/" if path else "")
         finally:
             os.close(directory)
-        self._levels.append((path, iter(runs[0]) if len(runs) == 1 else heapq.merge(*runs)))
+        self._levels.append((path, iter(runs[0]) if len(runs) == 1 else _merged(runs)))
 
     def _sorted_runs(self, turn: Turn, directory: int, above: str) -> list[list[str]]:
         """Read a directory's names as keys, in sorted runs."""
@@ -155,18 +160,19 @@ class _Listing:
     def _key(self, entry: os.DirEntry[str], directory: int, above: str) -> str | None:
         """Return an entry's key below its directory, or None if it is not to be listed."""
         name = entry.name
-        if name.startswith(TEMPORARY_PREFIX):
+        is_harmless = _HARMLESS(name) is not None
+        if not is_harmless and name.startswith(TEMPORARY_PREFIX):
             sweep(directory, name)
             return None
-        if entry.is_dir(follow_symlinks=False):
-            key = name + "/"
-        elif entry.is_file(follow_symlinks=False):
+        if entry.is_file(follow_symlinks=False):
             key = name
+        elif entry.is_dir(follow_symlinks=False):
+            key = name + "/"
         else:
             return None
         if self._start_after is not None and not self._comes_after(above + key):
             return None
-        if not _HARMLESS(name) or len(above) + len(name) > MAX_PATH_BYTES // 4:
+        if not is_harmless or len(above) + len(name) > MAX_PATH_BYTES // 4:
             try:
                 check_path(above + name)
             except InvalidPathException:
@@ -180,14 +186,16 @@ class _Listing:
         return key > after or (self._recursive and key[-1] == "/" and after.startswith(key))
 
 
-def _file(directory: int, above: str, name: str) -> FileInfo | None:
-    """Return a file's facts; None if it is gone, or no file any more."""
-    try:
-        facts = look(directory, name)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return None
-        raise
-    if facts is None or not stat.S_ISREG(facts.st_mode):
-        return None
-    return file_info(above + name, facts)
+def _merged(runs: list[list[str]]) -> Iterator[str]:
+    """Yield the keys of sorted runs in order, as heapq.merge() does in four times as long."""
+    places = [0] * len(runs)
+    while left := [number for number, run in enumerate(runs) if places[number] < len(run)]:
+        # All keys up to this one are among the next of each run.
+        bound = min(runs[number][places[number] : places[number] + _PAGE][-1] for number in left)
+        piece: list[str] = []
+        for number in left:
+            end = bisect_right(runs[number], bound, places[number])
+            piece += runs[number][places[number] : end]
+            places[number] = end
+        piece.sort()
+        yield from piece

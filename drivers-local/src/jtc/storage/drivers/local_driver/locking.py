@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from jtc.storage.exceptions import UnsupportedOperationException
@@ -46,7 +46,8 @@ def locked(directory: int, turn: Turn, *, alone: bool = False) -> Iterator[None]
         yield
     finally:
         if held:
-            fcntl.flock(directory, fcntl.LOCK_UN)
+            with suppress(OSError):  # it goes with the descriptor then
+                fcntl.flock(directory, fcntl.LOCK_UN)
 
 
 def _lock(directory: int, turn: Turn, kind: int) -> bool:

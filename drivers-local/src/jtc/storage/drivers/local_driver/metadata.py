@@ -27,6 +27,7 @@ __all__ = [
     "file_info",
     "mode_of",
     "read_declared",
+    "set_mode",
     "visibility_of",
     "write_declared",
 ]
@@ -36,6 +37,8 @@ Declared: TypeAlias = dict[str, Any]
 
 _ATTRIBUTE = "user.jtc.storage"
 _TEXTS = ("content_type", "cache_control", "content_disposition")
+# What file systems without permissions say; vfat and exFAT say EPERM to the owner himself.
+_NO_MODES = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _MODES = {Visibility.PUBLIC: 0o644, Visibility.PRIVATE: 0o600}
 # ext4 keeps at most about one block (4 KiB) of attributes, and says ENOSPC beyond.
 _MODEST_BYTES = 1024
@@ -47,23 +50,53 @@ def etag_of(facts: os.stat_result) -> str:
     The inode alone is used again by the next file, and time and size alone repeat between two
     quick puts; every put sets the time from the clock's nanoseconds.
     """
-    return f"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"
+    # A listing makes thousands: an f-string takes twice as long (0.6 µs).
+    return "%x-%x-%x" % (facts.st_ino, facts.st_mtime_ns, facts.st_size)  # noqa: UP031
 
 
 def file_info(path: str, facts: os.stat_result, declared: Declared | None = None) -> FileInfo:
     """Make a `FileInfo` of what the inode and, where it was read, the attribute say."""
+    if not declared:
+        return FileInfo(
+            path=path, size=facts.st_size, last_modified=facts.st_mtime, etag=etag_of(facts)
+        )
     return FileInfo(
         path=path,
         size=facts.st_size,
         last_modified=facts.st_mtime,
         etag=etag_of(facts),
-        **(declared or {}),
+        **declared,
     )
 
 
 def mode_of(visibility: Visibility) -> int:
     """Return the permission bits that say a visibility."""
     return _MODES[visibility]
+
+
+def set_mode(descriptor: int, mode: int) -> None:
+    """Set an open file's permission bits.
+
+    Raises:
+        UnsupportedOperationException: The file system keeps none, as FAT.
+    """
+    refused: OSError | None = None
+    try:
+        os.fchmod(descriptor, mode)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
+        refused = error
+    facts = os.fstat(descriptor)
+    # Some say nothing and keep the mode that all their files have: nothing is private there.
+    if stat.S_IMODE(facts.st_mode) == mode:
+        return
+    if refused is not None and refused.errno == errno.EPERM and facts.st_uid != os.geteuid():
+        raise refused  # it is another user's file
+    raise UnsupportedOperationException(
+        "The file system keeps no permissions, and so no visibility",
+        errno=None if refused is None else refused.errno,
+    )
 
 
 def visibility_of(facts: os.stat_result) -> Visibility:

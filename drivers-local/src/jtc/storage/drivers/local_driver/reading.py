@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from aiofiles.threadpool import wrap
 
 from jtc.storage.contracts import ReadStream
+from jtc.storage.drivers.local_driver.at_once import read_cached, remember
 from jtc.storage.drivers.local_driver.metadata import etag_of, file_info, read_declared
 from jtc.storage.drivers.local_driver.threads import moving, run
 from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
+from jtc.storage.pacing import crowded, next_turn
 from jtc.storage.ranges import resolve_range
 
 if TYPE_CHECKING:
@@ -28,9 +30,13 @@ __all__ = ["open_stream", "read_file", "stat_file"]
 
 _PIECE = 4 * 1024 * 1024
 
+_AT_ONCE = 1024 * 1024
+"""Longer chunks are copied in a worker: in the event loop that would take a millisecond or more."""
+
 
 def read_file(turn: Turn, root: Root, path: str) -> bytes:
     """Return a file's content."""
+    root.meet()
     descriptor, facts = root.open_file(path)
     try:
         # One byte more than there should be: a shorter answer is the file's end.
@@ -50,9 +56,12 @@ def read_file(turn: Turn, root: Root, path: str) -> bytes:
 
 def stat_file(_turn: Turn, root: Root, path: str) -> FileInfo:
     """Return a file's facts, with what was declared of it."""
+    root.meet()
     descriptor, facts = root.open_file(path)
     try:
-        return file_info(path, facts, read_declared(descriptor))
+        declared = read_declared(descriptor)
+        remember(facts, declared)
+        return file_info(path, facts, declared)
     finally:
         os.close(descriptor)
 
@@ -65,12 +74,13 @@ async def open_stream(
         _open_range, root, path, start, end, if_match, discard=_close_first
     )
     carried = wrap(file)
+    near = root.near is not None and root.near.reads
 
     async def close() -> None:
         # Whatever becomes of the task that closes, the file is closed.
         await asyncio.shield(asyncio.ensure_future(carried.close()))
 
-    return ReadStream(info, _Chunks(carried, length, chunk_size), close)
+    return ReadStream(info, _Chunks(file, carried, length, chunk_size, near=near), close)
 
 
 class _OpenFile(io.FileIO):
@@ -88,26 +98,54 @@ class _OpenFile(io.FileIO):
         with self._lock:
             return super().read(-1 if size is None else size) or b""
 
+    def read_at_once(self, buffer: memoryview) -> bool:
+        """Fill a buffer with what comes next, if the kernel has all of it in memory."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            count = read_cached(self.fileno(), buffer)
+            if 0 < count < len(buffer):
+                os.lseek(self.fileno(), -count, os.SEEK_CUR)
+            return count == len(buffer)
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         with self._lock:
             super().close()
 
 
 class _Chunks(AsyncIterator[bytes]):
-    """The chunks of a range, each read in one hop."""
+    """The chunks of a range, each read in one hop, or in none where the kernel has it."""
 
-    def __init__(self, file: AsyncFileIO, length: int, chunk_size: int) -> None:
+    def __init__(
+        self, file: _OpenFile, carried: AsyncFileIO, length: int, chunk_size: int, *, near: bool
+    ) -> None:
         self._file = file
+        self._carried = carried
         self._left = length
         self._chunk_size = chunk_size
+        self._near = near and chunk_size <= _AT_ONCE
+        self._buffer: memoryview | None = None
 
     async def __anext__(self) -> bytes:
         if not self._left:
             raise StopAsyncIteration
-        chunk = await self._file.read(min(self._chunk_size, self._left))
+        size = min(self._chunk_size, self._left)
+        if self._buffer is not None:
+            if crowded():
+                await next_turn()
+            place = self._buffer[:size]
+            if self._file.read_at_once(place):
+                self._left -= size
+                return place.tobytes()
+        chunk = await self._carried.read(size)
         if not chunk:
             raise IntegrityException("Another program shortened the file while it was read")
         self._left -= len(chunk)
+        if self._near and self._left and self._buffer is None:
+            # A worker has read first, and with that set the file's access time, if need be.
+            self._buffer = memoryview(bytearray(self._chunk_size))
         return chunk
 
 
@@ -115,6 +153,7 @@ def _open_range(
     _turn: Turn, root: Root, path: str, start: int, end: int | None, if_match: str | None
 ) -> tuple[_OpenFile, FileInfo, int]:
     """Open a file at a range's beginning; return it, its facts and the range's length."""
+    root.meet()
     descriptor, facts = root.open_file(path)
     try:
         if if_match is not None and if_match != etag_of(facts):

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["rename_exclusively"]
+__all__ = ["NoExclusiveRename", "rename_exclusively"]
 
 _RENAME_NOREPLACE = 1
 # An old kernel; a file system without the flag, such as NFS; a seccomp filter.
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM})
+# A file system without links.
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class NoExclusiveRename(Exception):
+    """Neither the system nor the file system has a rename that replaces nothing."""
 
 
 def rename_exclusively(source: int, name: str, target: int, new_name: str) -> None:
@@ -32,6 +38,7 @@ def rename_exclusively(source: int, name: str, target: int, new_name: str) -> No
 
     Raises:
         FileExistsError: The new name is taken.
+        NoExclusiveRename: There is no such rename here.
         OSError: What else `rename` says.
     """
     if (function := _renameat2()) is not None:
@@ -41,7 +48,12 @@ def rename_exclusively(source: int, name: str, target: int, new_name: str) -> No
         number = ctypes.get_errno()
         if number not in _NOT_THERE:
             raise OSError(number, os.strerror(number))
-    os.link(name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+    try:
+        os.link(name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            raise NoExclusiveRename from error
+        raise
     os.unlink(name, dir_fd=source)
 
 

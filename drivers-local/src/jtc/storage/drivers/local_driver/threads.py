@@ -12,8 +12,10 @@ import contextvars
 import os
 import resource
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from jtc.storage.pacing import crowded, next_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,12 +38,13 @@ _MUCH = 256 * 1024
 class Turn:
     """Settles between a worker and a cancellation who comes first."""
 
-    __slots__ = ("_lock", "cancelled", "started")
+    __slots__ = ("_lock", "cancelled", "ended", "started")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.cancelled = False
         self.started = False
+        self.ended = False
 
     def __enter__(self) -> Self:
         """Begin a step that changes something, in the worker; raise if the call was called off."""
@@ -102,6 +105,7 @@ class Call(Generic[R]):
         self._results: list[R] = []
         self._error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
         context = contextvars.copy_context()
         self._future = self._loop.run_in_executor(None, context.run, self._work)
 
@@ -118,6 +122,10 @@ class Call(Generic[R]):
                 self._results.append(result)
         except BaseException as error:
             self._error = error
+        self.turn.ended = True
+        if self._waiter is not None:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                self._loop.call_soon_threadsafe(_wake, self._waiter)
 
     async def result(self) -> R:
         """Wait for the function and return what it returns, or raise what it raises.
@@ -125,7 +133,9 @@ class Call(Generic[R]):
         A cancellation calls the function off.
         """
         try:
-            await asyncio.wait((self._future,))
+            # Not by asyncio.wait(), which doubles what the hop takes in the loop. A cancellation
+            # cancels this future as well, but not the function that a worker has begun.
+            await self._future
         except asyncio.CancelledError:
             await self.call_off()
             raise
@@ -144,7 +154,7 @@ class Call(Generic[R]):
         """
         try:
             if not self.turn.cancel():
-                await _settled(self._future)
+                await _settled(self._end())
             elif not self.turn.started:
                 self._future.cancel()
             else:
@@ -156,14 +166,30 @@ class Call(Generic[R]):
 
     async def ended(self) -> None:
         """Wait for the function to end, for a moment at most; never call it off."""
-        await asyncio.wait((self._future,), timeout=_GRACE)
+        await asyncio.wait((self._end(),), timeout=_GRACE)
+
+    def _end(self) -> asyncio.Future[None]:
+        """Return what is done when the function has ended."""
+        if self._waiter is None:
+            self._waiter = self._loop.create_future()
+        # The worker says first that it has ended, and then looks for who waits.
+        if self.turn.ended:
+            _wake(self._waiter)
+        return self._waiter
 
 
 async def run(
     function: Callable[..., R], *args: Any, discard: Callable[[R], object] | None = None
 ) -> R:
     """Run a function in a thread, as `Call` describes, and return what it returns."""
+    if crowded():
+        await next_turn()
     return await Call(function, *args, discard=discard).result()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def _settled(future: asyncio.Future[Any]) -> None:

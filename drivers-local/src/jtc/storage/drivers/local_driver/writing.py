@@ -17,8 +17,6 @@ import stat
 import threading
 import time
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from jtc.storage.content import SourceFile
@@ -27,38 +25,40 @@ from jtc.storage.drivers.local_driver.metadata import (
     declared_by,
     etag_of,
     mode_of,
+    set_mode,
     write_declared,
 )
-from jtc.storage.drivers.local_driver.opening import ATTEMPTS, Root, look
-from jtc.storage.drivers.local_driver.renaming import rename_exclusively
-from jtc.storage.drivers.local_driver.threads import Call, moving, run
+from jtc.storage.drivers.local_driver.opening import (
+    ATTEMPTS,
+    Root,
+    look,
+    make_file,
+    make_unnamed,
+    open_name,
+)
+from jtc.storage.drivers.local_driver.renaming import NoExclusiveRename, rename_exclusively
+from jtc.storage.drivers.local_driver.threads import moving
 from jtc.storage.exceptions import (
     FileExistsException,
     PathConflictException,
     PreconditionFailedException,
     StorageUnavailableException,
+    UnsupportedOperationException,
 )
 from jtc.storage.paths import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from jtc.storage.drivers.local_driver.metadata import Declared
     from jtc.storage.drivers.local_driver.threads import Turn
     from jtc.storage.options import WriteOptions
 
-__all__ = ["Draft", "check_place", "sweep", "write_file", "write_stream"]
+__all__ = ["Draft", "check_place", "sweep", "write_file"]
 
 _READ_BYTES = 1024 * 1024
 _WRITE_BYTES = 4 * 1024 * 1024
-_BATCH_BYTES = 1024 * 1024
 
 # A temporary that its process left behind is younger than this only by a clock that was set back.
 _STALE_SECONDS = 3600.0
-
-_O_TMPFILE = getattr(os, "O_TMPFILE", 0)
-# What file systems and kernels without O_TMPFILE say.
-_NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 
 
 def write_file(
@@ -76,46 +76,6 @@ def write_file(
     finally:
         if isinstance(content, SourceFile):
             content.close()
-
-
-async def write_stream(
-    root: Root, path: str, chunks: AsyncIterator[bytes], options: WriteOptions
-) -> str:
-    """Write what an async source yields, as `write_file` does.
-
-    Chunks are joined to batches, and one batch is written while the next one is gathered: as fast
-    as a thread that waits for the source, but no thread waits. Such threads would be used up by a
-    few slow uploads, and for ever where the source itself reads from this disk.
-    """
-    draft: Draft | None = None
-    writing: Call[None] | None = None
-    try:
-        batch: list[bytes] = []
-        length = 0
-        async for chunk in chunks:
-            batch.append(chunk)
-            length += len(chunk)
-            if length < _BATCH_BYTES:
-                continue
-            if draft is None:
-                draft = await run(_open_draft, root, path, discard=Draft.close)
-            if writing is not None:
-                await writing.result()
-            writing = Call(draft.write_batch, batch)
-            batch, length = [], 0
-        if draft is None:
-            return await run(write_file, root, path, b"".join(batch), options)
-        if writing is not None:
-            await writing.result()
-            writing = None
-        return await run(draft.write_last, batch, options)
-    finally:
-        try:
-            if writing is not None:
-                await writing.call_off()
-        finally:
-            if draft is not None:
-                await Call(_close_draft, draft).ended()
 
 
 class Draft:
@@ -176,20 +136,21 @@ class Draft:
             with moving(self._turn, len(rest)):
                 rest = rest[os.write(self.fd, rest[:_WRITE_BYTES]) :]
 
-    def write_batch(self, turn: Turn, batch: list[bytes]) -> None:
-        """Write chunks as one, in a call of its own."""
+    def write_batches(self, turn: Turn, batches: list[bytes]) -> None:
+        """Write parts of the content, in a call of its own."""
         # Called off in a write that hangs, the draft is closed by another thread: not meanwhile.
         with self._lock:
             turn.check()
             self._turn = turn
-            self.write(b"".join(batch))
+            for batch in batches:
+                self.write(batch)
 
-    def write_last(self, turn: Turn, batch: list[bytes], options: WriteOptions) -> str:
-        """Write the last chunks and place the file, in a call of its own."""
+    def write_last(self, turn: Turn, content: bytes, options: WriteOptions) -> str:
+        """Write the last bytes and place the file, in a call of its own."""
         with self._lock:
             turn.check()
             self._turn = turn
-            self.write(b"".join(batch))
+            self.write(content)
             return self.place(options, declared_by(options))
 
     def wait(self) -> Self:
@@ -216,34 +177,41 @@ class Draft:
             PathConflictException: What is there is no file.
         """
         etag = self._seal(options, declared, mode)
+        alone = options.if_match is not None
         for _ in range(ATTEMPTS):
             target = self._open_target(options)
             try:
-                with locked(target, self._turn, alone=options.if_match is not None):
-                    self._place(target, options)
+                with locked(target, self._turn, alone=alone):
+                    self._place(target, options, alone=alone)
                     return etag
+            except NoExclusiveRename:
+                alone = True  # then a look and a rename are one, for all who take the lock
             except FileNotFoundError:
                 self._there = False  # somebody deleted the directory: make it again
             finally:
                 if target != self._directory:
-                    os.close(target)
+                    with suppress(OSError):  # the file may have its name
+                        os.close(target)
         raise _restless()
 
     def _seal(self, options: WriteOptions, declared: Declared, mode: int | None) -> str:
         if declared:
             write_declared(self.fd, declared)
         if options.visibility is not None:
-            mode = mode_of(options.visibility)
-        if mode is not None:
-            os.fchmod(self.fd, mode)
+            set_mode(self.fd, mode_of(options.visibility))
+        elif mode is not None:
+            with suppress(UnsupportedOperationException):  # all its files have one mode
+                set_mode(self.fd, mode)
         # The kernel's own stamp may be one tick (4 ms) for many files: no version to tell.
         now = time.time_ns()
         os.utime(self.fd, ns=(now, now))
         if self._root.durable:
             os.fsync(self.fd)
         etag = etag_of(os.fstat(self.fd))
-        if self._temporary is not None:
-            # A network file system writes at the close, and may fail there: before the rename.
+        # Some file systems write at a close, and may fail there: not after the file has its name.
+        if self._temporary is None:
+            os.close(os.dup(self.fd))
+        else:
             descriptor, self.fd = self.fd, -1
             os.close(descriptor)
         return etag
@@ -258,20 +226,23 @@ class Draft:
         except FileNotFoundError as error:
             raise _other_version() from error
 
-    def _place(self, target: int, options: WriteOptions) -> None:
+    def _place(self, target: int, options: WriteOptions, *, alone: bool) -> None:
         taken = check_place(target, self._name, options)
+        moved = self._temporary is not None and target != self._directory
         with self._turn:
-            if taken or not self._link(target, options):
+            if taken or not self._link(target, options, alone=alone):
                 self._replace(target)
             if self._root.durable:
                 os.fsync(target)
+                if moved:  # a rename between two directories is in both of them
+                    os.fsync(self._directory)
 
-    def _link(self, target: int, options: WriteOptions) -> bool:
+    def _link(self, target: int, options: WriteOptions, *, alone: bool) -> bool:
         """Give the file a name that was free; False if it is taken meanwhile, and may be."""
         try:
             if self._temporary is None:
                 os.link(f"/proc/self/fd/{self.fd}", self._name, dst_dir_fd=target)
-            elif options.overwrite:
+            elif options.overwrite or alone:
                 return False  # a rename does it in one call, and where there are no links
             else:
                 rename_exclusively(self._directory, self._temporary, target, self._name)
@@ -304,7 +275,8 @@ class Draft:
                 self._temporary = None
             for descriptor in (self.fd, self._directory):
                 if descriptor >= 0:
-                    os.close(descriptor)
+                    with suppress(OSError):  # the file is placed, or is not to be
+                        os.close(descriptor)
             self.fd = self._directory = -1
 
 
@@ -335,7 +307,7 @@ def sweep(directory: int, name: str) -> None:
         facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if not stat.S_ISREG(facts.st_mode) or time.time() - facts.st_ctime < _STALE_SECONDS:
             return
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        descriptor = open_name(directory, name)
         try:
             # The writer of a slow upload holds this lock for as long as it lives.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -346,37 +318,17 @@ def sweep(directory: int, name: str) -> None:
 
 def _open_new(directory: int, root: Root) -> tuple[int, str | None]:
     """Open a new file for writing; return its descriptor, and its name if it has to have one."""
-    if _O_TMPFILE and not root.portable and _has_proc():
-        try:
-            flags = _O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
-            return os.open(".", flags, 0o666, dir_fd=directory), None
-        except OSError as error:
-            if error.errno not in _NO_TMPFILE:
-                raise
+    if not root.portable and (descriptor := make_unnamed(directory)) is not None:
+        return descriptor, None
     name = _temporary_name()
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-    descriptor = os.open(name, flags, 0o666, dir_fd=directory)
+    descriptor = make_file(directory, name)
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return descriptor, name
 
 
-@cache
-def _has_proc() -> bool:
-    """Tell whether there is /proc, by way of which a file without a name gets one."""
-    return Path("/proc/self/fd").is_dir()
-
-
 def _temporary_name() -> str:
     return TEMPORARY_PREFIX + secrets.token_hex(8)
-
-
-def _open_draft(turn: Turn, root: Root, path: str) -> Draft:
-    return Draft(root, path, turn).wait()
-
-
-def _close_draft(_turn: Turn, draft: Draft) -> None:
-    draft.close()
 
 
 def _other_version() -> PreconditionFailedException:
