@@ -24,26 +24,32 @@ class Fault:
 
     Attributes:
         method: Which requests it waits for.
+        key: What their address must have in it, so that faults of several tasks do not mix.
         status: Answer so instead of the store.
         cut: Send so many bytes of the answer's body and reset the connection.
         truncate: Send so many bytes of the answer's body and end the connection.
         flip: Flip a bit of this byte of the answer's body.
         lose: Let the store answer, and reset the connection without a byte.
         hang: Never answer.
+        stall: Send so many bytes of the answer's body and then no more.
         drip: Send the answer's body one byte at a time, with so many seconds between them.
         before: Called before the request goes on to the store.
+        meanwhile: Called once the bytes before a cut are sent, and before the connection is reset.
         after: Called once the fault has happened.
     """
 
     method: str = "GET"
+    key: str = ""
     status: int | None = None
     cut: int | None = None
     truncate: int | None = None
     flip: int | None = None
     lose: bool = False
     hang: bool = False
+    stall: int | None = None
     drip: float | None = None
     before: Callable[[], Awaitable[object]] | None = None
+    meanwhile: Callable[[], Awaitable[object]] | None = None
     after: Callable[[], Awaitable[object]] | None = None
 
 
@@ -62,11 +68,24 @@ class FaultyProxy:
     requests: list[str] = field(default_factory=list)
     endpoint_url: str = ""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is still on its way to the store or back."""
+        return bool(self._tasks)
+
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._accept, HOST, 0)
         self.endpoint_url = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
         return self
+
+    async def settle(self) -> None:
+        """End all that is under way: answers that hang, and requests that nobody waits for."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # An aborted connection is closed in the loop's next rounds.
+        await asyncio.sleep(0.05)
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._server.close()
@@ -98,7 +117,7 @@ class FaultyProxy:
     async def _answer(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         method, path = head.split(b" ", 2)[:2]
         self.requests.append(f"{method.decode()} {path.decode()}")
-        fault = self._take(method.decode())
+        fault = self._take(method.decode(), path.decode())
         if fault.before is not None:
             await fault.before()
         if fault.hang:
@@ -116,9 +135,9 @@ class FaultyProxy:
         if fault.after is not None:
             await fault.after()
 
-    def _take(self, method: str) -> Fault:
+    def _take(self, method: str, path: str) -> Fault:
         for fault in self.faults:
-            if fault.method == method:
+            if fault.method == method and fault.key in path:
                 self.faults.remove(fault)
                 return fault
         return Fault()
@@ -141,7 +160,7 @@ async def _send(answer: bytes, fault: Fault, writer: asyncio.StreamWriter) -> No
         writer.transport.abort()
         return
     if fault.flip is not None:
-        body = bytes(byte ^ 1 if place == fault.flip else byte for place, byte in enumerate(body))
+        body = body[: fault.flip] + bytes([body[fault.flip] ^ 1]) + body[fault.flip + 1 :]
     if fault.drip is not None:
         writer.write(head + end)
         for byte in body:
@@ -149,11 +168,17 @@ async def _send(answer: bytes, fault: Fault, writer: asyncio.StreamWriter) -> No
             await writer.drain()
             await asyncio.sleep(fault.drip)
         return
+    if fault.stall is not None:
+        writer.write(head + end + body[: fault.stall])
+        await writer.drain()
+        await asyncio.Event().wait()
     if fault.cut is not None:
         writer.write(head + end + body[: fault.cut])
         await writer.drain()
         # A reset throws away what the kernel has not sent yet.
         await asyncio.sleep(0.01)
+        if fault.meanwhile is not None:
+            await fault.meanwhile()
         writer.transport.abort()
         return
     writer.write(head + end + body[: fault.truncate])

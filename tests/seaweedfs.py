@@ -6,7 +6,8 @@ In a test, ask for the fixture `seaweedfs`. Anywhere else::
         driver = S3Driver(store.bucket, **store.options)
 
 From a shell, ``python tests/seaweedfs.py`` serves one until it is interrupted, and prints the
-variables by which the S3 driver finds it.
+variables by which the S3 driver finds it; ``python tests/seaweedfs.py BUCKET COMMAND...`` serves
+one to a command, which has those variables.
 """
 
 from __future__ import annotations
@@ -131,6 +132,13 @@ class SeaweedFS:
                 request = urllib.request.Request(url, method="DELETE")
                 with urllib.request.urlopen(request, timeout=30):
                     pass
+
+    def kill(self) -> None:
+        """End the store without warning (SIGKILL), as a crash would."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
 
     def stop(self) -> None:
         """Stop the store and remove its temporary files. Does nothing the second time."""
@@ -272,13 +280,23 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-if __name__ == "__main__":
-    with SeaweedFS(bucket=sys.argv[1] if len(sys.argv) > 1 else "demo") as store:
-        sys.stdout.write(
-            f"export AWS_BUCKET={store.bucket} AWS_URL={store.endpoint_url}\n"
-            f"export AWS_ACCESS_KEY_ID={store.access_key}"
-            f" AWS_SECRET_ACCESS_KEY={store.secret_key}\n"
-        )
+def _main() -> int:
+    bucket, *command = sys.argv[1:] or ["demo"]
+    with SeaweedFS(bucket=bucket) as store, contextlib.suppress(KeyboardInterrupt):
+        variables = {
+            "AWS_BUCKET": store.bucket,
+            "AWS_URL": store.endpoint_url,
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+        }
+        if command:
+            return subprocess.run(command, env=os.environ | variables, check=False).returncode
+        for name, value in variables.items():
+            sys.stdout.write(f"export {name}={value}\n")
         sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+        signal.pause()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -7,26 +7,29 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage.testing import DriverConformance
+from s3_conformance import S3Conformance, opened
 
 if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
 
+__all__ = ["opened"]
 
-class TestS3(DriverConformance):
-    # The engine's own ways: it lists by directory, and keeps a file and a directory of one name
-    # apart from AWS; a request that was sent may land after its task was cancelled.
-    lists_in_key_order = False
-    files_may_shadow_directories = True
-    changes_nothing_after_cancellation = False
 
+class TestS3(S3Conformance):
     @pytest.fixture
-    def driver(self, seaweedfs: SeaweedFS) -> S3Driver:
+    def driver(self, seaweedfs: SeaweedFS, opened: S3Driver) -> S3Driver:
         seaweedfs.empty()
-        return S3Driver(seaweedfs.bucket, **seaweedfs.options)
+        return opened
 
     def make_failing_driver(self) -> S3Driver:
         # Port 9 is discard's: nobody listens there.
         return S3Driver(
             "bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1
         )
+
+
+class TestS3BySdk(TestS3):
+    """The same where a setting sends all requests to the SDK."""
+
+    stands_alone = False  # what the driver does alone, it does so by the same code both ways
+    way = "sdk"

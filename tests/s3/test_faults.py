@@ -19,7 +19,6 @@ from jtc.storage.exceptions import (
     StorageConfigException,
     StorageException,
     StoragePermissionException,
-    StorageTimeoutException,
     StorageUnavailableException,
 )
 from jtc.storage.options import WriteOptions
@@ -47,12 +46,6 @@ async def read(driver, path, **arguments):
         await stream.aclose()
 
 
-async def test_a_request_is_sent_again_after_a_503(faulty, proxy, path):
-    proxy.faults = [Fault(status=503), Fault(status=503)]
-    assert await faulty.get(path) == CONTENT
-    assert len(proxy.requests) == 3
-
-
 async def test_a_store_that_is_down_is_unavailable_and_never_an_empty_one(faulty, proxy, path):
     proxy.faults = [Fault(method, status=503) for method in ("GET", "HEAD", "PUT") * 9]
     calls = [faulty.get(path), faulty.exists(path), faulty.delete(path), faulty.put(path, b"1")]
@@ -73,64 +66,11 @@ async def test_no_store_at_all_is_unavailable(make_driver):
                 await call
 
 
-async def test_a_store_that_never_answers_is_a_timeout(make_driver, proxy, path):
-    driver = make_driver(endpoint_url=proxy.endpoint_url, request_timeout=0.5)
-    await driver.exists(path)
-    proxy.faults = [Fault(hang=True), Fault("HEAD", hang=True), Fault("PUT", hang=True)]
-    for call in (driver.get(path), driver.exists(path), driver.put(path, b"1")):
-        with pytest.raises(StorageTimeoutException) as caught:
-            await asyncio.wait_for(call, 3)
-        assert caught.value.path == path
-
-
-async def test_a_byte_now_and_then_is_a_timeout(make_driver, proxy, path):
-    driver = make_driver(endpoint_url=proxy.endpoint_url, request_timeout=0.5)
-    await driver.exists(path)
-    proxy.faults = [Fault(drip=0.05), Fault(drip=0.05)]
-    with pytest.raises(StorageTimeoutException):
-        await asyncio.wait_for(driver.get(path), 3)
-    stream = await driver.open_read(path)
-    with pytest.raises(StorageTimeoutException):
-        await asyncio.wait_for(anext(aiter(stream)), 3)
-
-
-async def test_a_reset_anywhere_is_made_good_by_reading_on(faulty, proxy, path):
-    for number in range(16):
-        at = random.Random(number).randrange(200_000)
-        proxy.faults = [Fault(cut=at), Fault(truncate=at // 2)]
-        if number % 2:
-            assert await faulty.get(path) == CONTENT
-        else:
-            chunks = await read(faulty, path, start=100, end=250_000, chunk_size=9999)
-            assert chunks == CONTENT[100:250_000]
-        assert proxy.faults == []
-
-
 async def test_a_connection_that_always_breaks_is_given_up(faulty, proxy, path):
     proxy.faults = [Fault(cut=0) for _ in range(50)]
     with pytest.raises(StorageUnavailableException, match="broke off"):
         await faulty.get(path)
     assert 40 < len(proxy.faults) < 50
-
-
-async def test_a_file_replaced_while_it_is_read_is_never_mixed(driver, faulty, proxy, path):
-    for change in (
-        lambda: driver.put(path, CONTENT[::-1]),
-        lambda: driver.put(path, b"short"),
-        lambda: driver.delete(path),
-    ):
-        await driver.put(path, CONTENT)
-        proxy.faults = [Fault(cut=100_000, after=change)]
-        with pytest.raises(IntegrityException, match="replaced or deleted") as caught:
-            await read(faulty, path)
-        assert caught.value.retryable
-
-
-async def test_each_flipped_bit_is_noticed(faulty, proxy, path):
-    for number in range(20):
-        proxy.faults = [Fault(flip=random.Random(number).randrange(len(CONTENT)))]
-        with pytest.raises(IntegrityException, match="checksum"):
-            await (faulty.get(path) if number % 2 else read(faulty, path, chunk_size=7777))
 
 
 async def test_content_that_changes_on_its_way_to_the_store_is_refused(

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from xml.sax.saxutils import escape
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
+from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.drivers.s3_driver.documents import continuation_of, parsed_page
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.files import DirectoryInfo, FileInfo
 
@@ -129,3 +136,50 @@ async def test_names_that_the_policy_refuses_are_left_out_with_one_warning(
         assert await names(driver, folder, recursive=recursive) == ["fine"]
     assert len(caplog.records) == 1
     assert caplog.records[0].getMessage().startswith("3 names below")
+
+
+XML_TEXTS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+)
+
+
+@given(st.one_of(XML_TEXTS, st.from_regex(r"\A[0-9A-Za-z+/=]+\Z")), st.booleans())
+async def test_where_a_listing_goes_on_is_told_before_the_page_is_parsed(token, first):
+    item = "<Contents><Key>k</Key></Contents>"
+    following = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
+    inner = following + item if first else item + following
+    document = f"<ListBucketResult>{inner}</ListBucketResult>".encode()
+    parsed = await parsed_page({"Document": document})
+    assert parsed["NextContinuationToken"] == token
+    plain = token.isascii() and "&" not in escape(token)
+    assert continuation_of(document) == (token if plain else None)
+
+
+async def test_a_page_that_says_it_is_the_last_is_believed_whatever_token_it_has():
+    asked = []
+
+    async def answer(request):
+        asked.append(token := request.query.get("continuation-token", "0"))
+        if "encoding-type" not in request.query or int(token) > 1:
+            await asyncio.Event().wait()
+        return web.Response(
+            text=f"""<ListBucketResult><IsTruncated>{str(token == "0").lower()}</IsTruncated>
+            <Contents><Key>d/{token}</Key><Size>1</Size>
+            <LastModified>2026-01-02T03:04:05.678Z</LastModified></Contents>
+            <NextContinuationToken>{int(token) + 1}</NextContinuationToken></ListBucketResult>"""
+        )
+
+    application = web.Application()
+    application.router.add_get("/bucket", answer)
+    async with TestServer(application) as server:
+        driver = S3Driver(
+            "bucket",
+            region="us-east-1",
+            access_key="key",
+            secret_key="secret",
+            endpoint_url=str(server.make_url("")),
+        )
+        assert await names(driver, "d") == ["0", "1"]
+        await driver.aclose()
+    # A third page may have been asked for early, and was called off.
+    assert asked in (["0", "1"], ["0", "1", "2"])

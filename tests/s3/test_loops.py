@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -15,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage.exceptions import StorageException
+from s3_ways import WAYS, clients_of, send
+
+
+@pytest.fixture(params=WAYS)
+def make(request):
+    """Make drivers that go both ways."""
+    return lambda **options: send(S3Driver(**options), request.param)
 
 
 @pytest.fixture
@@ -32,8 +37,8 @@ async def use(driver, path="file"):
     assert await driver.get(f"loops/{path}-0") == b"1"
 
 
-def test_fifty_loops_without_closing_leave_no_descriptor(options):
-    driver = S3Driver(**options)
+def test_fifty_loops_without_closing_leave_no_descriptor(make, options):
+    driver = make(**options)
     asyncio.run(use(driver))
     gc.collect()
     before = descriptors()
@@ -41,11 +46,11 @@ def test_fifty_loops_without_closing_leave_no_descriptor(options):
         asyncio.run(use(driver))
     gc.collect()
     assert descriptors() <= before
-    assert driver._bucket._clients._slots == {}
+    assert clients_of(driver)._slots == {}
 
 
-def test_threads_have_clients_of_their_own_and_one_call_closes_all(options):
-    driver = S3Driver(**options)
+def test_threads_have_clients_of_their_own_and_one_call_closes_all(make, options):
+    driver = make(**options)
     failures = []
     used, done = threading.Barrier(5, timeout=60), threading.Event()
 
@@ -68,7 +73,7 @@ def test_threads_have_clients_of_their_own_and_one_call_closes_all(options):
     async def close_all():
         await use(driver)
         await asyncio.to_thread(used.wait)
-        slots = driver._bucket._clients._slots
+        slots = clients_of(driver)._slots
         assert len(slots) == 5
         await driver.aclose()
         assert slots == {}
@@ -85,30 +90,30 @@ def test_threads_have_clients_of_their_own_and_one_call_closes_all(options):
     assert failures == []
 
 
-async def test_many_first_users_share_one_client_even_if_the_first_is_cancelled(options):
-    driver = S3Driver(**options)
+async def test_many_first_users_share_one_client_even_if_the_first_is_cancelled(make, options):
+    driver = make(**options)
     tasks = [asyncio.create_task(driver.exists("a")) for _ in range(64)]
     await asyncio.sleep(0)
     tasks[0].cancel()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(answers[0], asyncio.CancelledError)
     assert answers[1:] == [False] * 63
-    assert len(driver._bucket._clients._slots) == 1
+    assert len(clients_of(driver)._slots) == 1
     await driver.aclose()
 
 
-async def test_a_client_that_cannot_be_made_is_told_to_all_and_tried_again(options):
-    driver = S3Driver(bucket="b", profile="no-such-profile", endpoint_url=options["endpoint_url"])
+async def test_a_client_that_cannot_be_made_is_told_to_all_and_tried_again(make, options):
+    driver = make(bucket="b", profile="no-such-profile", endpoint_url=options["endpoint_url"])
     for _ in range(2):
         answers = await asyncio.gather(
             *(driver.exists("a") for _ in range(3)), return_exceptions=True
         )
         assert ["no-such-profile" in str(answer) for answer in answers] == [True] * 3
-    assert driver._bucket._clients._slots == {}
+    assert clients_of(driver)._slots == {}
 
 
-def test_a_loop_closed_by_hand_is_let_go_of_at_the_next_use(options):
-    driver = S3Driver(**options)
+def test_a_loop_closed_by_hand_is_let_go_of_at_the_next_use(make, options):
+    driver = make(**options)
     before = None
     for _ in range(5):
         loop = asyncio.new_event_loop()
@@ -116,21 +121,21 @@ def test_a_loop_closed_by_hand_is_let_go_of_at_the_next_use(options):
         loop.close()
         del loop
         gc.collect()
-        assert len(driver._bucket._clients._slots) == 1
+        assert len(clients_of(driver)._slots) == 1
         before = before or descriptors()
     assert descriptors() <= before + 8
     asyncio.run(driver.aclose())
-    assert driver._bucket._clients._slots == {}
+    assert clients_of(driver)._slots == {}
 
 
-async def test_dropped_drivers_take_their_connections_along(options):
-    driver = S3Driver(**options)
+async def test_dropped_drivers_take_their_connections_along(make, options):
+    driver = make(**options)
     await use(driver)
     await driver.aclose()
     gc.collect()
     before = descriptors()
     for _ in range(10):
-        driver = S3Driver(**options)
+        driver = make(**options)
         await use(driver)
     alive = weakref.ref(driver)
     del driver
@@ -197,12 +202,6 @@ def test_a_missing_sdk_is_told_with_the_way_to_install_it():
         "sys.exit('no error')"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-
-
-def test_a_driver_is_not_pickled(options):
-    with pytest.raises(TypeError, match="holds connections and keys") as caught:
-        pickle.dumps(S3Driver(**options))
-    assert isinstance(caught.value, StorageException)
 
 
 async def test_one_task_in_a_round_of_the_loop_makes_its_request(options):

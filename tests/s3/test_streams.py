@@ -7,6 +7,7 @@ import gc
 import pytest
 
 from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from s3_ways import WAYS, sessions_of
 
 CONTENT = bytes(range(256)) * 8
 
@@ -70,11 +71,11 @@ async def test_errors_come_when_it_is_opened(driver, folder):
 
 
 async def acquired(driver):
-    client = await driver._bucket._clients.get()
-    (session,) = client._endpoint.http_session._sessions.values()
+    (session,) = await sessions_of(driver)
     return len(session.connector._acquired)
 
 
+@pytest.mark.parametrize("way", WAYS)
 async def test_no_stream_keeps_its_connection(make_driver, folder):
     import asyncio
 

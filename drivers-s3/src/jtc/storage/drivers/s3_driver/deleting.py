@@ -187,7 +187,7 @@ async def _delete_emptied(bucket: Bucket, below: str) -> None:
         await bucket.head(below)
     except FileNotFoundException:
         return
-    page = await bucket.call("list_objects_v2", Prefix=below, Delimiter="/")
+    page = await bucket.list_page(Prefix=below, Delimiter="/")
     for inner in page.get("CommonPrefixes", ()):
         await _delete_emptied(bucket, inner["Prefix"])
     await bucket.call("delete_object", Key=below)

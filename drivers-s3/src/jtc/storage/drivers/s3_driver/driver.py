@@ -34,6 +34,7 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.options import WriteOptions
 from jtc.storage.paths import check_directory, check_path
+from jtc.storage.secrecy import ForgottenLocals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -62,7 +63,8 @@ class S3Driver:
     """Files as objects of one bucket, on AWS or any store that speaks S3.
 
     Any number of event loops and threads may share one: each loop gets a client of its own at its
-    first use, closed by `aclose` or when the loop ends. The SDK is imported at the first use too.
+    first use, closed by `aclose` or when the loop ends. Object calls are sent by the driver itself;
+    the SDK is imported when what it alone can do is first asked for.
 
     Args:
         bucket: The bucket's name.
@@ -89,8 +91,9 @@ class S3Driver:
         max_attempts: How often a request is sent at most, and a broken read continued.
         connect_timeout: Seconds until a connection must stand.
         read_timeout: Seconds that may pass without a byte from the store.
-        request_timeout: Seconds that a request may take with all its attempts, and a chunk of a
-            stream; plus one for each 64 KiB that it moves.
+        request_timeout: Seconds that a request may wait for the store, with all its attempts, and
+            so may a chunk of a stream; plus one for each 64 KiB that it moves. Waiting for the
+            caller's content or for one of `max_connections` does not count.
         checksums: Send a CRC-32 with all content and check it when reading. False for stores that
             refuse the headers.
         driver_options: Parameters of S3's PutObject for each file written, such as
@@ -131,34 +134,41 @@ class S3Driver:
         max_attempts: int = 3,
         connect_timeout: float = 3.0,
         read_timeout: float = 20.0,
-        request_timeout: float = 60.0,
+        request_timeout: float = 30.0,
         checksums: bool = True,
         driver_options: Mapping[str, object] | None = None,
     ) -> None:
-        self._settings = Settings(
-            bucket=bucket,
-            region=region,
-            endpoint_url=endpoint_url,
-            public_url=public_url,
-            signing_endpoint_url=signing_endpoint_url,
-            access_key=access_key,
-            secret_key=secret_key,
-            session_token=session_token,
-            profile=profile,
-            credentials=credentials,
-            addressing_style=addressing_style,
-            multipart_threshold=multipart_threshold,
-            part_size=part_size,
-            copy_threshold=copy_threshold,
-            max_concurrency=max_concurrency,
-            max_connections=max_connections,
-            max_attempts=max_attempts,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            request_timeout=request_timeout,
-            checksums=checksums,
-            driver_options=dict(driver_options or {}),
-        )
+        try:
+            with ForgottenLocals():
+                self._settings = Settings(
+                    bucket=bucket,
+                    region=region,
+                    endpoint_url=endpoint_url,
+                    public_url=public_url,
+                    signing_endpoint_url=signing_endpoint_url,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    session_token=session_token,
+                    profile=profile,
+                    credentials=credentials,
+                    addressing_style=addressing_style,
+                    multipart_threshold=multipart_threshold,
+                    part_size=part_size,
+                    copy_threshold=copy_threshold,
+                    max_concurrency=max_concurrency,
+                    max_connections=max_connections,
+                    max_attempts=max_attempts,
+                    connect_timeout=connect_timeout,
+                    read_timeout=read_timeout,
+                    request_timeout=request_timeout,
+                    checksums=checksums,
+                    driver_options=dict(driver_options or {}),
+                )
+        except StorageConfigException:
+            # A traceback holds this function's variables. An address may have a password in it.
+            del access_key, secret_key, session_token
+            del endpoint_url, public_url, signing_endpoint_url, driver_options
+            raise
         self._bucket = Bucket(self._settings)
         self._base_url = base_url(self._settings)
 
@@ -173,26 +183,42 @@ class S3Driver:
         Raises:
             StorageConfigException: AWS_BUCKET is missing.
         """
+        bucket = environ.get("AWS_BUCKET")
+        region = environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         url = environ.get("AWS_URL") or None
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None
-        if not environ.get("AWS_BUCKET"):
+        # It may hold the secret key, and a traceback holds this function's variables.
+        del environ
+        if not bucket:
             raise StorageConfigException(
                 "The s3 driver needs a bucket: set AWS_BUCKET in the environment, or the option "
                 "bucket"
             )
-        return cls(
-            bucket=environ["AWS_BUCKET"],
-            region=environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-            endpoint_url=endpoint or url,
-            public_url=url if endpoint else None,
-        )
+        try:
+            return cls(
+                bucket=bucket,
+                region=region,
+                endpoint_url=endpoint or url,
+                public_url=url if endpoint else None,
+            )
+        except StorageConfigException:
+            del url, endpoint
+            raise
 
     def __repr__(self) -> str:
-        settings = self._settings
+        settings: Settings | None = getattr(self, "_settings", None)
+        if settings is None:
+            # A traceback with variables shows also what its constructor refused.
+            return f"<{type(self).__name__} that could not be made>"
         endpoint = ""
         if settings.endpoint_url is not None:
             endpoint = f", endpoint={urlsplit(settings.endpoint_url).netloc!r}"
         return f"{type(self).__name__}({settings.bucket!r}, region={settings.region!r}{endpoint})"
+
+    @property
+    def retries_itself(self) -> bool:
+        """Whether a request is tried again here, so that a layer around need not do so."""
+        return self._settings.max_attempts > 1
 
     @property
     def location(self) -> str:

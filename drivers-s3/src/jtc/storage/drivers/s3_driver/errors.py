@@ -52,6 +52,7 @@ _REFUSED_CREDENTIALS = (
     "environment that they come from, and this machine's clock"
 )
 _DENIED = "Access denied: check the keys, and what they may do with the bucket"
+_NOT_SECURE = "No secure connection to the store: check its certificate"
 _NO_CREDENTIALS = (
     "No credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass "
     "access_key and secret_key, profile or credentials"
@@ -140,6 +141,7 @@ _BY_STATUS: dict[int, str] = {
     501: "NotImplemented",
     507: "InsufficientStorage",
 }
+_PARSERS = frozenset({"botocore.parsers", "aiobotocore.parsers"})
 _UNAVAILABLE_CODES = frozenset(
     {"SlowDown", "ServiceUnavailable", "InternalError", "RequestLimitExceeded", "Throttling"}
 )
@@ -192,11 +194,26 @@ def mapped(error: Exception, bucket: str) -> Exception:
     if botocore is not None and isinstance(error, botocore.BotoCoreError):
         return _of_botocore(error, botocore)
     if aiohttp is not None and isinstance(error, aiohttp.ClientError):
-        return _of_network(error)
-    parsers: Any = sys.modules.get("botocore.parsers")
-    if parsers is not None and isinstance(error, parsers.ResponseParserError):
+        return _of_network(error, aiohttp)
+    if isinstance(error, RecursionError):
+        # The SDK asks for the bucket's region, whose answer redirects, and so on.
+        return StorageUnavailableException("The store's answers redirect without end")
+    if _is_of_parser(error):
         return StorageUnavailableException("The store's answer cannot be understood")
     return error
+
+
+def _is_of_parser(error: Exception) -> bool:
+    """Tell whether the SDK failed to parse an answer: it lets many errors of Python's through."""
+    parsers: Any = sys.modules.get("botocore.parsers")
+    if parsers is not None and isinstance(error, parsers.ResponseParserError):
+        return True
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__") in _PARSERS:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def raise_mapped(error: Exception, bucket: str) -> NoReturn:
@@ -208,7 +225,7 @@ def raise_mapped(error: Exception, bucket: str) -> NoReturn:
 
 
 def sent_again(error: StorageException) -> bool:
-    """Tell whether the SDK had sent the request before, so that this answers a repetition."""
+    """Tell whether the request had been sent before, so that this answers a repetition."""
     response = getattr(error.__cause__, "response", None)
     if not isinstance(response, dict):
         return False
@@ -230,9 +247,7 @@ def _of_botocore(error: Any, botocore: Any) -> StorageException:
     if isinstance(error, botocore.ProxyConnectionError):
         return StorageUnavailableException("The proxy cannot be reached")
     if isinstance(error, botocore.SSLError):
-        return StorageUnavailableException(
-            "No secure connection to the store: check its certificate", retryable=False
-        )
+        return StorageUnavailableException(_NOT_SECURE, retryable=False)
     if isinstance(error, (botocore.HTTPClientError, botocore.EndpointConnectionError)):
         return StorageUnavailableException("The store cannot be reached")
     if isinstance(error, (botocore.ParamValidationError, botocore.ValidationError)):
@@ -242,7 +257,11 @@ def _of_botocore(error: Any, botocore: Any) -> StorageException:
     return StorageException(f"The SDK failed ({type(error).__name__})")
 
 
-def _of_network(error: Exception) -> StorageException:
+def _of_network(error: Exception, aiohttp: Any) -> StorageException:
     if isinstance(error, TimeoutError):
         return StorageTimeoutException("The store did not answer in time")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return StorageUnavailableException(_NOT_SECURE, retryable=False)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return StorageUnavailableException("The store cannot be reached")
     return StorageUnavailableException("The connection to the store broke off")

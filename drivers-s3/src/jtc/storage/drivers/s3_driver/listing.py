@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.drivers.s3_driver.documents import continuation_of, parsed_page
 from jtc.storage.drivers.s3_driver.metadata import quoted_etag
-from jtc.storage.exceptions import InvalidPathException
+from jtc.storage.exceptions import InvalidPathException, StorageUnavailableException
 from jtc.storage.files import DirectoryInfo, FileInfo
-from jtc.storage.paths import check_path
+from jtc.storage.paths import check_listed_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -42,20 +44,21 @@ async def list_entries(
     previous: str | None = None
     try:
         parameters = _parameters(below, start_after, recursive=recursive)
-        async with aclosing(_keys(bucket, below, parameters)) as keys:
-            async for key, item in keys:
-                # A directory comes back after each key that is in it, and on more than one page.
-                if key == previous or (start_after and start_after.startswith(key)):
-                    continue
-                previous = key
-                # A marker's key is a directory's: it makes the directory visible, as a prefix.
-                if item is not None and key.endswith("/"):
-                    continue
-                entry = _entry(key, item)
-                if entry is None:
-                    refused += 1
-                else:
-                    yield entry
+        async with aclosing(_pages(bucket, parameters)) as pages:
+            async for page in pages:
+                for key, item in await _in_order(bucket, below, page):
+                    # A directory comes back after each key that is in it, and on several pages.
+                    if key == previous or (start_after and start_after.startswith(key)):
+                        continue
+                    previous = key
+                    # A marker's key is a directory's, which it makes visible, as a prefix.
+                    if item is not None and key[-1:] == "/":
+                        continue
+                    entry = _entry(key, item)
+                    if entry is None:
+                        refused += 1
+                    else:
+                        yield entry
     finally:
         if refused:
             logger.warning(
@@ -63,15 +66,6 @@ async def list_entries(
                 refused,
                 prefix,
             )
-
-
-async def _keys(
-    bucket: Bucket, below: str, parameters: dict[str, Any]
-) -> AsyncGenerator[tuple[str, Any], None]:
-    async with aclosing(_pages(bucket, parameters)) as pages:
-        async for page in pages:
-            for key, item in await _in_order(bucket, below, page):
-                yield key, item
 
 
 def _parameters(below: str, start_after: str | None, *, recursive: bool) -> dict[str, Any]:
@@ -87,8 +81,8 @@ def _entry(key: str, item: dict[str, Any] | None) -> Entry | None:
     """Return what a key stands for, or None where the path policy refuses the name."""
     path = key if item is not None else key[:-1]
     try:
-        # check_path() drops one leading "/", but with it the key is another file's.
-        if check_path(path) != path:
+        # The check drops one leading "/", but with it the key is another file's.
+        if check_listed_path(path) != path:
             return None
     except InvalidPathException:
         return None
@@ -113,13 +107,56 @@ async def key_pages(bucket: Bucket, below: str) -> AsyncGenerator[list[str], Non
 async def _pages(
     bucket: Bucket, parameters: dict[str, Any]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    while True:
-        page = await bucket.call("list_objects_v2", MaxKeys=PAGE, **parameters)
-        yield page
-        token = page.get("NextContinuationToken")
-        if not page.get("IsTruncated") or not token:
-            return
-        parameters = {**parameters, "ContinuationToken": token}
+    page = await bucket.list_page(MaxKeys=PAGE, **parameters)
+    yield page
+    # Who wants a second page will mostly want all: each is asked for as soon as the one before it
+    # says where it begins, and comes while that one is parsed and used.
+    coming: asyncio.Task[Any] | None = None
+    asked: dict[str, Any] | None = None
+    try:
+        while (following := _following(page, parameters)) is not None:
+            parameters = following
+            if coming is None or parameters != asked:
+                await _called_off(coming)
+                coming = _ask(bucket, parameters)
+            answer = await coming
+            asked = _following(_head(answer), parameters)
+            coming = None if asked is None else _ask(bucket, asked)
+            # It begins when this task waits, which a page's readers need not do.
+            await asyncio.sleep(0)
+            page = await parsed_page(answer)
+            yield page
+    finally:
+        await _called_off(coming)
+
+
+def _ask(bucket: Bucket, parameters: dict[str, Any]) -> asyncio.Task[Any]:
+    return asyncio.create_task(bucket.call("list_objects_v2", MaxKeys=PAGE, **parameters))
+
+
+async def _called_off(coming: asyncio.Task[Any] | None) -> None:
+    if coming is not None:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+def _head(answer: Any) -> dict[str, Any]:
+    """Return what can be told of the next page before this one is parsed."""
+    if "Document" not in answer:
+        page: dict[str, Any] = answer
+        return page
+    token = continuation_of(answer["Document"])
+    return {"NextContinuationToken": token, "IsTruncated": token is not None}
+
+
+def _following(page: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the next page's parameters, or None where this is the last one."""
+    token = page.get("NextContinuationToken")
+    if not page.get("IsTruncated") or not token:
+        return None
+    if token == parameters.get("ContinuationToken"):
+        raise StorageUnavailableException("The store's listing goes round in a circle")
+    return {**parameters, "ContinuationToken": token}
 
 
 async def _in_order(bucket: Bucket, below: str, page: dict[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -162,9 +199,7 @@ async def _goes_by_directory(
         )
         directory = by_directory[place][0]
         before = merged[merged.index(by_directory[place]) - 1][0]
-        page = await bucket.call(
-            "list_objects_v2", Prefix=below, Delimiter="/", StartAfter=before, MaxKeys=10
-        )
+        page = await bucket.list_page(Prefix=below, Delimiter="/", StartAfter=before, MaxKeys=10)
         after = [item["Prefix"] for item in page.get("CommonPrefixes", ())]
         bucket.goes_by_directory = directory not in after
     return bucket.goes_by_directory

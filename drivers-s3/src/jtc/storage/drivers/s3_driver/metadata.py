@@ -9,7 +9,7 @@ import email.header
 import re
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.exceptions import StorageUnavailableException, UnsupportedOperationException
 from jtc.storage.files import FileInfo, Visibility
 
 if TYPE_CHECKING:
@@ -149,9 +149,14 @@ def file_info(path: str, answer: Mapping[str, Any]) -> FileInfo:
 def size_of(answer: Mapping[str, Any]) -> int:
     """Return the whole file's length in bytes, also where the answer is a part of it."""
     content_range = answer.get("ContentRange")
-    if content_range is not None:
-        return int(content_range.rpartition("/")[2])
-    return int(answer["ContentLength"])
+    if content_range is None:
+        return int(answer["ContentLength"])
+    size = content_range.rpartition("/")[2]
+    if not (size.isascii() and size.isdecimal()):
+        raise StorageUnavailableException(
+            "The store's answer cannot be understood: its Content-Range"
+        )
+    return int(size)
 
 
 def checksums_of(answer: Mapping[str, Any]) -> dict[str, str]:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.checksums import new_digest
 from jtc.storage.contracts import ReadStream
+from jtc.storage.drivers.s3_driver.bucket import SLOWEST_BYTES_PER_SECOND
 from jtc.storage.drivers.s3_driver.errors import RangeException, raise_mapped
-from jtc.storage.drivers.s3_driver.metadata import file_info
+from jtc.storage.drivers.s3_driver.metadata import checksums_of, file_info
+from jtc.storage.drivers.s3_driver.redaction import forgotten_requests
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
     PreconditionFailedException,
+    StorageException,
     StorageTimeoutException,
     StorageUnavailableException,
 )
 from jtc.storage.ranges import check_range, resolve_range
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jtc.storage.checksums import Digest
     from jtc.storage.drivers.s3_driver.bucket import Bucket
     from jtc.storage.files import FileInfo
@@ -28,9 +34,14 @@ if TYPE_CHECKING:
 __all__ = ["open_stream", "read_all"]
 
 _RETRY_SECONDS = 0.1
-"""Before a broken connection is replaced; twice as long each time that no byte came."""
+"""Before a broken connection is replaced, more or less by half, lest all readers come back at
+once; twice as long each time that no byte came."""
 
 _WHOLE_READ_CHUNK = 1024 * 1024
+
+_READ_AT_ONCE = 64 * 1024
+"""A file of so many bytes is read with its answer's head, and again as a whole where that breaks
+off: a stream would cost a third of the time."""
 
 _NO_LIMIT = 2**63
 """No file is as long, and a store that reads 64 bits takes a larger number for no range at all."""
@@ -60,23 +71,39 @@ async def open_stream(
     except RangeException:
         # An empty file has no range at all, and a start may lie past the end.
         return _nothing(await _stat(bucket, key, if_match))
-    info = file_info(key, answer)
-    first, last = resolve_range(start, end, info.size)
-    reader = _Reader(bucket, info, answer["Body"], first, last, chunk_size)
-    reader.check_position(answer)
-    return ReadStream(info, reader, reader.aclose)
+    return _stream(bucket, key, answer, start, end, chunk_size)
 
 
 async def read_all(bucket: Bucket, key: str) -> bytes:
     """Return a whole file's content."""
-    stream = await open_stream(
-        bucket, key, start=0, end=None, if_match=None, chunk_size=_WHOLE_READ_CHUNK
-    )
+    answer = await _get(bucket, key, None, None, read_up_to=_READ_AT_ONCE)
+    if isinstance(answer["Body"], bytes):
+        return _checked(answer["Body"], answer)
+    stream = _stream(bucket, key, answer, 0, None, _WHOLE_READ_CHUNK)
     try:
         chunks = [chunk async for chunk in stream]
     finally:
         await stream.aclose()
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _checked(content: bytes, answer: Any) -> bytes:
+    expected, digest = _expectation(checksums_of(answer))
+    if digest is not None:
+        digest.update(content)
+        if digest.hexdigest() != expected:
+            raise _is_not_what_was_stored()
+    return content
+
+
+def _stream(
+    bucket: Bucket, key: str, answer: Any, start: int, end: int | None, chunk_size: int
+) -> ReadStream:
+    info = file_info(key, answer)
+    first, last = resolve_range(start, end, info.size)
+    reader = _Reader(bucket, info, answer["Body"], first, last, chunk_size)
+    reader.check_position(answer)
+    return ReadStream(info, reader, reader.aclose)
 
 
 def _range_header(start: int, end: int | None) -> str | None:
@@ -88,7 +115,9 @@ def _range_header(start: int, end: int | None) -> str | None:
     return f"bytes={start}-" if start else None
 
 
-async def _get(bucket: Bucket, key: str, byte_range: str | None, if_match: str | None) -> Any:
+async def _get(
+    bucket: Bucket, key: str, byte_range: str | None, if_match: str | None, *, read_up_to: int = -1
+) -> Any:
     parameters: dict[str, Any] = {"Key": key}
     if byte_range is not None:
         parameters["Range"] = byte_range
@@ -96,7 +125,7 @@ async def _get(bucket: Bucket, key: str, byte_range: str | None, if_match: str |
         parameters["ChecksumMode"] = "ENABLED"
     if if_match is not None:
         parameters["IfMatch"] = if_match
-    return await bucket.call("get_object", **parameters)
+    return await bucket.call("get_object", read_up_to=read_up_to, **parameters)
 
 
 async def _stat(bucket: Bucket, key: str, if_match: str | None) -> FileInfo:
@@ -117,6 +146,17 @@ _CHECKED = ("crc32", "sha256", "sha1")
 """The checksums that a whole read is held to: the first of them that the store keeps."""
 
 
+def _expectation(checksums: Mapping[str, str]) -> tuple[str | None, Digest | None]:
+    for algorithm in _CHECKED:
+        if algorithm in checksums:
+            return checksums[algorithm], new_digest(algorithm)
+    return None, None
+
+
+def _is_not_what_was_stored() -> IntegrityException:
+    return IntegrityException("The content is not what was stored: its checksum differs")
+
+
 class _Reader(AsyncIterator[bytes]):
     """Yields the bytes from `position` to `last`, over as many connections as it takes.
 
@@ -129,8 +169,8 @@ class _Reader(AsyncIterator[bytes]):
     ) -> None:
         self._bucket = bucket
         self._info = info
-        # aiohttp's response: the SDK's own body checks the checksum in some ways of reading only.
-        self._response: Any = body.__wrapped__
+        # aiohttp's response.
+        self._response: Any = body
         self._position = position
         self._last = last
         self._chunk_size = chunk_size
@@ -138,13 +178,7 @@ class _Reader(AsyncIterator[bytes]):
         self._expected: str | None = None
         self._digest: Digest | None = None
         if position == 0 and last == info.size:
-            self._expect(info)
-
-    def _expect(self, info: FileInfo) -> None:
-        for algorithm in _CHECKED:
-            if algorithm in info.checksums:
-                self._expected, self._digest = info.checksums[algorithm], new_digest(algorithm)
-                return
+            self._expected, self._digest = _expectation(info.checksums)
 
     def check_position(self, answer: Any) -> None:
         """Refuse an answer that does not begin at the byte that is next.
@@ -164,21 +198,29 @@ class _Reader(AsyncIterator[bytes]):
             await self._finish()
             raise StopAsyncIteration
         limit = self._bucket.settings.request_timeout
-        try:
-            async with asyncio.timeout(limit):
-                chunk = await self._chunk(min(self._chunk_size, self._last - self._position))
-        except TimeoutError as error:
-            self._close()
-            raise StorageTimeoutException(f"The store sent too little in {limit:g} s") from error
-        except BaseException:
-            self._close()
-            raise
+        with forgotten_requests():
+            try:
+                async with asyncio.timeout(limit) as timer:
+                    chunk = await self._chunk(
+                        min(self._chunk_size, self._last - self._position), timer
+                    )
+            except TimeoutError as error:
+                self._close()
+                if isinstance(error, StorageException):
+                    raise
+                raise StorageTimeoutException(
+                    f"The store sent too little in {limit:g} s"
+                ) from error
+            except BaseException:
+                self._close()
+                raise
         if self._position >= self._last:
             # Not after the last chunk: whoever has all bytes must know that they are right.
             await self._finish()
+            self._bucket.retries.put_back(1)
         return chunk
 
-    async def _chunk(self, wanted: int) -> bytes:
+    async def _chunk(self, wanted: int, timer: asyncio.Timeout) -> bytes:
         pieces: list[bytes] = []
         missing = wanted
         failures = 0
@@ -195,10 +237,13 @@ class _Reader(AsyncIterator[bytes]):
                     StorageUnavailableException("The connection broke off"), failures
                 )
                 continue
+            self._bucket.retries.put_back(failures)
             failures = 0
             pieces.append(piece)
             missing -= len(piece)
             self._position += len(piece)
+            # A large chunk takes its time, but not a chunk that comes byte by byte.
+            timer.reschedule((timer.when() or 0) + len(piece) / SLOWEST_BYTES_PER_SECOND)
             if self._digest is not None:
                 self._digest.update(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -206,9 +251,9 @@ class _Reader(AsyncIterator[bytes]):
     async def _reconnect(self, error: Exception, failures: int) -> None:
         """Ask for the rest of the same version; raise the error after too many failures."""
         self._close()
-        if failures >= self._bucket.settings.max_attempts:
+        if failures >= self._bucket.settings.max_attempts or not self._bucket.retries.take():
             raise_mapped(error, self._bucket.name)
-        await asyncio.sleep(_RETRY_SECONDS * 2 ** (failures - 1))
+        await asyncio.sleep(_RETRY_SECONDS * 2 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         try:
             answer = await _get(
                 self._bucket,
@@ -220,14 +265,14 @@ class _Reader(AsyncIterator[bytes]):
             raise IntegrityException(
                 "The file was replaced or deleted while it was read", retryable=True
             ) from changed
-        self._response = answer["Body"].__wrapped__
+        self._response = answer["Body"]
         self.check_position(answer)
 
     async def _finish(self) -> None:
         self._close()
         digest, self._digest = self._digest, None
         if digest is not None and digest.hexdigest() != self._expected:
-            raise IntegrityException("The content is not what was stored: its checksum differs")
+            raise _is_not_what_was_stored()
 
     async def aclose(self) -> None:
         self._position = self._last

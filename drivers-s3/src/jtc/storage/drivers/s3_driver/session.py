@@ -5,28 +5,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import threading
-import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.drivers.s3_driver.credentials import RenewedCredentials
 from jtc.storage.drivers.s3_driver.redaction import redact_sdk_logs
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
 
-    from jtc.storage.drivers.s3_driver.settings import CredentialsSource, Settings
+    from jtc.storage.drivers.s3_driver.credentials import CredentialsProvider
+    from jtc.storage.drivers.s3_driver.settings import Settings
 
-__all__ = ["ClientContext", "discard_client"]
-
-# Without a word about their end, credentials are asked for again after so many seconds.
-_CREDENTIALS_LIFE = 300.0
-# So many seconds before their end, credentials are renewed: a request must outlive them.
-_CREDENTIALS_MARGIN = 60.0
+__all__ = [
+    "ClientContext",
+    "chain_credentials",
+    "discard_client",
+    "discard_session",
+    "import_sdk",
+]
 
 _import_lock = threading.Lock()
+
+
+def _renew_import_lock() -> None:
+    global _import_lock  # noqa: PLW0603 - a thread that holds it at a fork is not in the child
+    _import_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_import_lock)
 
 
 class ClientContext:
@@ -89,21 +100,61 @@ def _loader() -> Any:
     return loader
 
 
-def _model_loader() -> Any:
+@contextlib.contextmanager
+def import_sdk() -> Iterator[None]:
+    """Import the SDK, or a part of it, in this block.
+
+    Raises:
+        StorageConfigException: It is not installed.
+    """
     try:
         # Threads that import one module at the same time may see it half done.
         with _import_lock:
-            return _loader()
+            yield
     except ImportError as error:
         raise StorageConfigException(
             f"The s3 driver needs {error.name or 'aioboto3'}: pip install 'jtc-storage[s3]'"
         ) from error
 
 
+async def chain_credentials(settings: Settings) -> CredentialsProvider:
+    """Return what the SDK's own chain of credentials finds, without a client.
+
+    Raises:
+        StorageConfigException: The SDK is not installed.
+        botocore.exceptions.BotoCoreError: There are none, or no such profile.
+    """
+    session = await asyncio.to_thread(_session_of, settings)
+    from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
+
+    found: CredentialsProvider | None = await session.get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found
+
+
+def _session_of(settings: Settings) -> Any:
+    with import_sdk():
+        loader = _loader()
+        import aioboto3  # noqa: PLC0415
+        import aiobotocore.session  # noqa: PLC0415
+    inner: Any = aiobotocore.session.get_session()
+    inner.register_component("data_loader", loader)
+    if settings.credentials is not None:
+        # Where AioSession.get_credentials() looks before it asks its chain of providers.
+        inner._credentials = RenewedCredentials(settings.credentials)  # noqa: SLF001
+    return aioboto3.Session(
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_key,
+        aws_session_token=settings.session_token,
+        region_name=settings.region,
+        botocore_session=inner,
+        profile_name=settings.profile,
+    )
+
+
 def _client(settings: Settings, endpoint_url: str | None) -> AbstractAsyncContextManager[Any]:
-    loader = _model_loader()
-    import aioboto3  # noqa: PLC0415
-    import aiobotocore.session  # noqa: PLC0415
+    session = _session_of(settings)
     from aiobotocore.config import AioConfig  # noqa: PLC0415
 
     config = AioConfig(
@@ -117,19 +168,6 @@ def _client(settings: Settings, endpoint_url: str | None) -> AbstractAsyncContex
         # We send and check CRC-32 ourselves, in headers; the SDK's trailers break some stores.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-    )
-    inner: Any = aiobotocore.session.get_session()
-    inner.register_component("data_loader", loader)
-    if settings.credentials is not None:
-        # Where AioSession.get_credentials() looks before it asks its chain of providers.
-        inner._credentials = _RenewedCredentials(settings.credentials)  # noqa: SLF001
-    session = aioboto3.Session(
-        aws_access_key_id=settings.access_key,
-        aws_secret_access_key=settings.secret_key,
-        aws_session_token=settings.session_token,
-        region_name=settings.region,
-        botocore_session=inner,
-        profile_name=settings.profile,
     )
     # Reading the certificates of all authorities takes 30 ms; without TLS nobody needs them.
     verify = False if (endpoint_url or "").startswith("http://") else None
@@ -145,16 +183,21 @@ def discard_client(client: Any) -> None:
     aiohttp has no means for that: its own ``close`` needs the loop.
     """
     for session in client._endpoint.http_session._sessions.values():  # noqa: SLF001
-        connector = session.connector
-        session.detach()
-        if connector is None:
-            continue
-        pooled = [held[0] for pool in connector._conns.values() for held in pool]  # noqa: SLF001
-        transports = [protocol.transport for protocol in (*pooled, *connector._acquired)]  # noqa: SLF001
-        connector._close()  # noqa: SLF001
-        if connector._loop.is_closed():  # noqa: SLF001
-            for transport in transports:
-                _close_transport(transport)
+        discard_session(session)
+
+
+def discard_session(session: Any) -> None:
+    """Let go of the connections of one of aiohttp's sessions, where its loop does not run."""
+    connector = session.connector
+    session.detach()
+    if connector is None:
+        return
+    pooled = [held[0] for pool in connector._conns.values() for held in pool]  # noqa: SLF001
+    transports = [protocol.transport for protocol in (*pooled, *connector._acquired)]  # noqa: SLF001
+    connector._close()  # noqa: SLF001
+    if connector._loop.is_closed():  # noqa: SLF001
+        for transport in transports:
+            _close_transport(transport)
 
 
 def _close_transport(transport: Any) -> None:
@@ -166,59 +209,3 @@ def _close_transport(transport: Any) -> None:
         # The protocol may try to tell its loop, which is closed; the socket is closed first or not.
         with contextlib.suppress(RuntimeError):
             finish(None)
-
-
-class _RenewedCredentials:
-    """Credentials from a user's function, as botocore's signer asks for them."""
-
-    method = "custom"
-
-    def __init__(self, source: CredentialsSource) -> None:
-        self._source = source
-        # There is one of these a client, and so a loop.
-        self._lock = asyncio.Lock()
-        self._frozen: Any = None
-        self._renew_at = 0.0
-
-    account_id = None
-
-    def get_account_id(self) -> None:
-        """Return the account's number: unknown, and S3's hosts do not depend on it."""
-
-    def get_deferred_property(self, name: str) -> Callable[[], Any]:
-        """Return how to get what is known beside the keys."""
-        return lambda: getattr(self, name, None)
-
-    async def get_frozen_credentials(self) -> Any:
-        """Return the keys to sign with now."""
-        async with self._lock:
-            if self._frozen is None or time.time() >= self._renew_at:
-                await self._renew()
-            return self._frozen
-
-    async def _renew(self) -> None:
-        from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
-
-        given = await self._source()
-        self._frozen = ReadOnlyCredentials(
-            _part(given, "access_key"), _part(given, "secret_key"), _part(given, "token", None)
-        )
-        ends = _part(given, "expires_at", None)
-        if ends is None:
-            self._renew_at = time.time() + _CREDENTIALS_LIFE
-        else:
-            self._renew_at = ends - _CREDENTIALS_MARGIN
-
-
-_MISSING = object()
-
-
-def _part(given: Any, name: str, default: Any = _MISSING) -> Any:
-    if isinstance(given, Mapping):
-        value = given.get(name, default)
-    else:
-        value = getattr(given, name, default)
-    if value is _MISSING:
-        raise StorageConfigException(f"What the option credentials returned has no {name!r}")
-    # An empty token is none: a signature would hold it.
-    return None if name == "token" and not value else value

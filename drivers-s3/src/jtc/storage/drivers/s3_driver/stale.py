@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.exceptions import StorageUnavailableException
+
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver.bucket import Bucket
 
@@ -24,7 +26,10 @@ async def abort_stale_uploads(bucket: Bucket, begun_before: float) -> int:
                 aborted += 1
         if not page.get("IsTruncated"):
             return aborted
+        before = markers
         markers = {
             "KeyMarker": page["NextKeyMarker"],
             "UploadIdMarker": page["NextUploadIdMarker"],
         }
+        if markers == before:
+            raise StorageUnavailableException("The store's listing goes round in a circle")
