@@ -1,0 +1,38 @@
+"""What all sync faces stand on: the async one behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from jtc.storage.disk import DiskOperations
+from jtc.storage.sync.files import SyncStream
+
+if TYPE_CHECKING:
+    from jtc.storage.content import Content
+    from jtc.storage.disk import Disk
+
+__all__ = ["Face", "content_behind", "disk_behind"]
+
+D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
+
+
+class Face(Generic[D_co]):
+    """The sync face of a disk, or of all disks. It has no state but what is behind it."""
+
+    __slots__ = ("_behind",)
+
+    def __init__(self, behind: D_co) -> None:
+        self._behind = behind
+
+    def __repr__(self) -> str:
+        return f"{self._behind!r}.sync"
+
+
+def disk_behind(disk: Face[Disk] | Disk | str | None) -> Disk | str | None:
+    """Return the async disk where a sync one is given."""
+    return disk._behind if isinstance(disk, Face) else disk  # noqa: SLF001
+
+
+def content_behind(content: Content) -> Content:
+    """Return what the loop reads by itself where a stream of ours is given."""
+    return content._as_content() if isinstance(content, SyncStream) else content  # noqa: SLF001

@@ -1,0 +1,304 @@
+"""The one event loop behind the sync face: in a thread of its own, until the process ends."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import builtins
+import contextlib
+import os
+import threading
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+__all__ = ["Portal", "portal"]
+
+T = TypeVar("T")
+
+_MOST_WORKERS = 512
+"""A call may hold a worker that waits for another call: content that is read from a disk. With
+asyncio's few (six on two processors) six such calls at once would wait for each other."""
+
+_FORK_PATIENCE = 1.0
+"""How long a fork waits for the loop to be between two steps, in seconds."""
+
+_EXIT_PATIENCE = 5.0
+"""How long the end of the process waits for what is still open, in seconds."""
+
+
+class _Open(Protocol):
+    async def let_go(self) -> None: ...
+
+
+class Portal:
+    """Runs coroutines for threads that have no event loop, all in one loop in one daemon thread.
+
+    The thread begins with the first call. What drivers keep for each loop, such as a client's
+    connections, is thereby made once for all callers. A call runs in a copy of its caller's
+    context (`contextvars`).
+
+    Attributes:
+        left_open: What the end of the process closes where nobody did before.
+    """
+
+    def __init__(self) -> None:
+        self._begin_anew()
+        self._abandoned: list[asyncio.AbstractEventLoop | None] = []
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self.left_open: weakref.WeakSet[_Open] = weakref.WeakSet()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._after_fork = threading.Event()
+        self._ended = False
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end and return what it returns, or raise what it raises.
+
+        What interrupts the wait, such as KeyboardInterrupt, cancels the coroutine, waits until
+        that is done, and is raised then. A second interruption does not wait.
+
+        Raises:
+            RuntimeError: An event loop runs in this thread and would stand still, or the process
+                ends.
+        """
+        try:
+            self._check_thread()
+            loop = self._running_loop()
+        except BaseException:
+            coroutine.close()
+            raise
+        return _Call(coroutine).result(loop)
+
+    def finish(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine that closes something, as `run`; without waiting where that cannot be.
+
+        Files are also closed by the garbage collector, which runs in any thread at any time.
+        """
+        if _has_loop():
+            self.schedule(coroutine)
+        else:
+            self.run(coroutine)
+
+    def schedule(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine that closes something, soon; nobody hears what it raises."""
+        loop = self._loop
+        try:
+            if loop is None or self._ended:
+                coroutine.close()
+            else:
+                loop.call_soon_threadsafe(self._begin_in_background, coroutine)
+        except RuntimeError:  # the loop was closed meanwhile
+            coroutine.close()
+
+    def _begin_in_background(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def _check_thread(self) -> None:
+        if not _has_loop() or (_in_notebook() and threading.current_thread() is not self._thread):
+            return
+        raise RuntimeError(
+            "An event loop runs in this thread, and the sync face would stop it: await the method "
+            "of the disk itself ('await disk.get(...)', not 'disk.sync.get(...)'), or call this "
+            "in another thread, by asyncio.to_thread()"
+        )
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop
+        if loop is not None:
+            return loop
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("The process ends: the sync face is closed")
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                loop.set_default_executor(
+                    _Workers(_MOST_WORKERS, thread_name_prefix="jtc-storage-worker")
+                )
+                self._thread = threading.Thread(
+                    target=self._serve, args=(loop,), name="jtc-storage-sync", daemon=True
+                )
+                self._thread.start()
+                self._loop = loop
+            return self._loop
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while not self._ended:
+            # A task that raises one of these takes it for the end of the program, and it would
+            # be that of all callers.
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):
+                loop.run_forever()
+        loop.close()
+
+    def end(self) -> None:
+        """Cancel what runs, close what is open, and end the thread. For the end of the process."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = None
+            if loop is None or thread is None:
+                self._ended = True
+                return
+            closing = asyncio.run_coroutine_threadsafe(_close_all(list(self.left_open)), loop)
+            with contextlib.suppress(TimeoutError):
+                closing.result(_EXIT_PATIENCE)
+            self._ended = True
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_EXIT_PATIENCE)
+
+    def before_fork(self) -> None:
+        """Keep the loop between two steps, so that the child inherits no lock that it holds."""
+        self._lock.acquire()
+        loop = self._loop
+        self._after_fork = resume = threading.Event()
+        if loop is None or threading.current_thread() is self._thread:
+            return
+        paused = threading.Event()
+
+        def pause() -> None:
+            paused.set()
+            resume.wait()
+
+        loop.call_soon_threadsafe(pause)
+        paused.wait(_FORK_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._after_fork.set()
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the thread stayed with the parent.
+
+        The loop is kept and never closed: it shares its poll set with the parent's, whose
+        connections it would take from it.
+        """
+        self._abandoned.append(self._loop)
+        self._begin_anew()
+
+
+class _Call(Generic[T]):
+    """One coroutine on its way from a thread to the loop and back.
+
+    The thread waits for a bare lock: an exception out of a signal handler can leave the lock of a
+    `threading.Condition`, which futures and events are made of, taken for good.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[None] | None = None
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+        self._over = False
+        self._end = threading.Lock()
+        self._end.acquire()
+
+    def result(self, loop: asyncio.AbstractEventLoop) -> T:
+        try:
+            loop.call_soon_threadsafe(self._begin)
+            self._end.acquire()
+        except BaseException:
+            # An interruption may come at any place, also before the loop was told to begin.
+            if not self._over:
+                loop.call_soon_threadsafe(self._give_up)
+                self._end.acquire()
+            raise
+        if self._error is None:
+            return self._results[0]
+        try:
+            raise self._error
+        finally:
+            self._error = None  # its traceback holds this frame
+            del self
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work())
+        self._task.add_done_callback(self._finish)
+
+    # Raises nothing: a task's SystemExit would end the loop.
+    async def _work(self) -> None:
+        try:
+            self._results.append(await self._coroutine)
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self._error = error
+
+    def _give_up(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._finish()
+
+    def _finish(self, _task: object = None) -> None:
+        # A task that is cancelled before its first step never comes to close it.
+        self._coroutine.close()
+        if not self._results and self._error is None:
+            self._error = RuntimeError("The operation was given up: the process ends")
+        self._over = True
+        self._end.release()
+
+
+class _Workers(ThreadPoolExecutor):
+    """Goes on while the interpreter shuts down, when a pool takes no more work.
+
+    Files are closed in a worker thread, and the loop closes them after that moment.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError:
+            done: Future[Any] = Future()
+            try:
+                done.set_result(fn(*args, **kwargs))
+            except Exception as error:
+                done.set_exception(error)
+            return done
+
+
+async def _close_all(left_open: list[_Open]) -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    for each in left_open:
+        with contextlib.suppress(Exception):
+            await each.let_go()
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    await asyncio.sleep(0)  # transports say goodbye one step later
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _in_notebook() -> bool:
+    """Tell whether IPython runs: in a notebook each cell runs inside an event loop."""
+    return hasattr(builtins, "__IPYTHON__")
+
+
+portal = Portal()
+"""The portal of this process."""
+
+atexit.register(portal.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=portal.before_fork,
+        after_in_parent=portal.after_fork_in_parent,
+        after_in_child=portal.after_fork_in_child,
+    )

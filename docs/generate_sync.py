@@ -1,0 +1,202 @@
+"""Writes the sync face's methods from the async ones: `make sync`. A test holds them together."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jtc.storage.disk import DiskOperations
+from jtc.storage.fakes import FakeDisk
+from jtc.storage.manager import StorageManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "core/src/jtc/storage/sync/generated.py"
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+HEAD = '''"""The sync face's methods, one for each async one. Written by `make sync`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from jtc.storage.disk import DiskOperations
+from jtc.storage.manager import StorageManager
+from jtc.storage.sync.base import Face, content_behind, disk_behind
+from jtc.storage.sync.portal import portal
+{defaults}
+
+if TYPE_CHECKING:
+    from jtc.storage.fakes import FakeDisk
+{imports}
+
+__all__ = ["Assertions", "Management", "Operations"]
+
+D = TypeVar("D")
+D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
+'''
+
+# What returns something else than the async method does is written by hand, in disks.py.
+BY_HAND = {
+    "aclose",
+    "build",
+    "disk",
+    "fake",
+    "isolated",
+    "list",
+    "open",
+    "read_only",
+    "scoped",
+    "stream",
+    "sync",
+    "with_layer",
+}
+# Parameters that a sync disk or stream may be given for.
+UNWRAPPED = {"Content": "content_behind", "Disk | str | None": "disk_behind"}
+
+CLASSES = {
+    "Operations": (DiskOperations, "Face[D_co]", "Disk", "What a disk does."),
+    "Management": (StorageManager, "Face[StorageManager]", "StorageManager", "Which disks are."),
+    "Assertions": (FakeDisk, "", "FakeDisk", "What tests say of a faked disk."),
+}
+
+
+def generate() -> str:
+    """Return the file's text."""
+    used: set[str] = set()
+    origins: dict[str, str] = {}
+    body = []
+    for name, (cls, base, behind, about) in CLASSES.items():
+        inside = "_behind" if base else "_faked"
+        parents = f"({base})" if base else ""
+        body.append(f'class {name}{parents}:\n    """{about}"""\n\n    __slots__ = ()\n')
+        if not base:
+            body.append(f"    {inside}: {behind}\n")
+        for owner in _owners(cls, name):
+            tree = ast.parse(inspect.getsource(sys.modules[owner.__module__]))
+            origins |= _origins(tree, owner.__module__)
+            for function in _functions(tree, owner.__name__):
+                used |= _annotated(function)
+                body.append(_method(function, behind).replace("self._behind.", f"self.{inside}."))
+    lines = [_import(name, origins[name]) for name in sorted(used & origins.keys())]
+    # Names in capitals are the constants that parameters have for defaults.
+    defaults = [line for line in lines if line.split()[-1].isupper()]
+    imports = "\n".join(f"    {line}" for line in lines if line not in defaults)
+    head = HEAD.format(imports=imports, defaults="\n".join(defaults))
+    return _formatted(head + "\n\n" + "\n".join(body))
+
+
+def _import(name: str, module: str) -> str:
+    return f"from {module} import {name}" if module else f"import {name}"
+
+
+def _owners(cls: type, name: str) -> list[type]:
+    if name != "Operations":
+        return [cls]
+    return [owner for owner in reversed(inspect.getmro(cls)) if owner.__module__.startswith("jtc.")]
+
+
+def _functions(tree: ast.Module, cls: str) -> Iterator[Function]:
+    (found,) = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls]
+    for node in found.body:
+        if not isinstance(node, Function) or node.name.startswith("_"):
+            continue
+        repeated = node.name == "name" and cls != "DiskBase"
+        if node.name not in BY_HAND and not repeated:
+            yield node
+
+
+def _method(function: Function, owner: str) -> str:
+    is_property = any(ast.unparse(d) == "property" for d in function.decorator_list)
+    call = f"self._behind.{function.name}"
+    if not is_property:
+        call += f"({', '.join(_arguments(function))})"
+    if isinstance(function, ast.AsyncFunctionDef):
+        call = f"portal.run({call})"
+    signature = ast.unparse(function.args).replace("to: Disk |", "to: Face[Disk] | Disk |")
+    returns = ast.unparse(function.returns or ast.Constant(None))
+    lines = [
+        *(["@property"] if is_property else []),
+        f"def {function.name}({signature}) -> {returns}:",
+        *(f"    {line}".rstrip() for line in _docstring(function, owner, is_property)),
+        f"    {call}" if returns == "None" else f"    return {call}",
+    ]
+    return "".join(f"    {line}\n" if line else "\n" for line in lines)
+
+
+def _arguments(function: Function) -> Iterator[str]:
+    for parameter in function.args.args[1:]:
+        yield _value(parameter)
+    if function.args.vararg is not None:
+        yield f"*{function.args.vararg.arg}"
+    for parameter in function.args.kwonlyargs:
+        yield f"{parameter.arg}={_value(parameter)}"
+    if function.args.kwarg is not None:
+        yield f"**{function.args.kwarg.arg}"
+
+
+def _value(parameter: ast.arg) -> str:
+    annotation = ast.unparse(parameter.annotation) if parameter.annotation else ""
+    unwrap = UNWRAPPED.get(annotation)
+    return f"{unwrap}({parameter.arg})" if unwrap is not None else parameter.arg
+
+
+def _docstring(function: Function, owner: str, is_property: bool) -> list[str]:
+    first = (ast.get_docstring(function) or "").partition("\n\n")[0].splitlines()
+    if is_property:
+        return [f'"""{first[0]}', *first[1:-1], '"""'] if first[1:] else [f'"""{first[0]}"""']
+    see = f"It takes, returns and raises what `{owner}.{function.name}` does."
+    return [f'"""{first[0]}', *first[1:], "", see, '"""']
+
+
+def _annotated(function: Function) -> set[str]:
+    places = [function.returns, function.args]
+    return {
+        node.id
+        for place in places
+        if place is not None
+        for node in ast.walk(place)
+        if isinstance(node, ast.Name)
+    }
+
+
+def _origins(tree: ast.Module, module: str) -> dict[str, str]:
+    """Tell where each imported name of a module comes from, and its own classes."""
+    found = {n.name: module for n in tree.body if isinstance(n, ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {alias.name: node.module for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name: "" for alias in node.names}
+    return found
+
+
+def _formatted(source: str) -> str:
+    ruff = Path(sysconfig.get_path("scripts")) / "ruff"
+    name = f"--stdin-filename={FILE}"
+    sort = ["check", "--fix", "--exit-zero", "--quiet", "--select=I,F401", name]
+    for command in (sort, ["format", name]):
+        source = subprocess.run(  # noqa: S603 - the text is ours
+            [ruff, *command, "-"],
+            input=source,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    return source
+
+
+if __name__ == "__main__":
+    text = generate()
+    if "--check" in sys.argv:
+        sys.exit(FILE.read_text() != text and f"{FILE} is not what the async face says: make sync")
+    FILE.write_text(text)
