@@ -1,0 +1,92 @@
+"""A project with models, migrations and static files, whose files are on a disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from jtc.storage import Storage
+
+
+def test_a_models_files_are_saved_read_replaced_and_deleted(media: Any, project: Any) -> None:
+    upload = SimpleUploadedFile("my invoice.pdf", b"%PDF-1.7 one", "application/pdf")
+    invoice = project.Invoice.objects.create(document=upload)
+    name = invoice.document.name
+    assert re.fullmatch(r"invoices/\d{4}/my_invoice\.pdf", name)
+    assert Storage.sync.disk("media").get(name) == b"%PDF-1.7 one"
+
+    found = project.Invoice.objects.get(pk=invoice.pk)
+    assert found.document == name
+    assert found.document.url == media.url(name)
+    assert found.document.size == 12
+    # Opened when it is first read, and again after it was closed.
+    assert found.document.read(4) == b"%PDF"
+    found.document.close()
+    with found.document.open() as file:
+        assert b"".join(file.chunks()) == b"%PDF-1.7 one"
+
+    second = project.Invoice.objects.create(document=SimpleUploadedFile("my invoice.pdf", b"two"))
+    assert second.document.name != name
+    assert second.document.name.startswith(name.removesuffix(".pdf"))
+    with found.document.open() as file:
+        assert file.read() == b"%PDF-1.7 one"
+
+    found.document.save("other.pdf", ContentFile(b"three"))
+    with project.Invoice.objects.get(pk=invoice.pk).document.open() as file:
+        assert file.read() == b"three"
+    found.document.delete()
+    assert not found.document
+    assert len(media.listdir(name.rpartition("/")[0])[1]) == 2
+
+
+def test_a_name_fits_into_the_fields_column(project: Any, media: Any) -> None:
+    for _ in range(2):
+        upload = SimpleUploadedFile("x" * 100 + ".pdf", b"1")
+        invoice = project.Invoice(document=upload)
+        invoice.save()
+        assert len(invoice.document.name) <= 60
+        assert media.exists(invoice.document.name)
+
+
+def test_a_fields_own_storage_may_replace(project: Any, media: Any) -> None:
+    for content in (b"1", b"22"):
+        invoice = project.Invoice.objects.create(
+            document=ContentFile(b"", name="a.pdf"), logo=ContentFile(content, name="logo.png")
+        )
+        assert invoice.logo.name == "logos/logo.png"
+    assert media.size("logos/logo.png") == 2
+    assert invoice.logo.size == 2
+
+
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_the_migration_names_the_storage_and_its_options(project: Any, media: Any) -> None:
+    from django.core.management import call_command
+
+    folder = Path(project.__file__).parent / "migrations"
+    text = (folder / "0001_initial.py").read_text()
+    assert 'jtc.storage.django.DiskStorage("media", allow_overwrite=True)' in text.replace("'", '"')
+    call_command("makemigrations", "shop", "--check", "--dry-run", verbosity=0)
+    assert media.disk.name == "media"
+
+
+def test_static_files_are_collected_under_hashed_names(media: Any) -> None:
+    from django.contrib.staticfiles.storage import staticfiles_storage
+    from django.core.management import call_command
+
+    staticfiles_storage._setup()  # the manifest of the disk of this test
+    call_command("collectstatic", "--no-input", verbosity=0)
+    url = staticfiles_storage.url("css/site.css", force=True)
+    hashed = re.search(r"css/site\.[0-9a-f]{12}\.css", url)
+    assert hashed is not None
+    with media.open(hashed[0], "r") as file:
+        text = file.read()
+    assert re.search(r'url\("\.\./dot\.[0-9a-f]{12}\.svg"\)', text)
+    assert media.exists("staticfiles.json")
+    before = media.get_modified_time("dot.svg")
+    call_command("collectstatic", "--no-input", verbosity=0)
+    assert media.get_modified_time("dot.svg") == before  # what did not change stays
