@@ -1,34 +1,18 @@
 """File upload in an API: FastAPI's `UploadFile` goes straight into `put`.
 
-Run it with `uvicorn upload_api:app` in this folder, where `jtc-storage[local]`, `fastapi`,
-`uvicorn` and `python-multipart` are installed.
+Run it with `uvicorn upload_api:app` in this folder, where `jtc-storage[local,web]`, `fastapi` and
+`uvicorn` are installed.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, UploadFile
-from fastapi.responses import JSONResponse, StreamingResponse
 
-from jtc.storage import (
-    FileNotFoundException,
-    InvalidPathException,
-    RejectedException,
-    Storage,
-    StorageException,
-    StorageUnavailableException,
-)
+from jtc.storage import Storage, StorageException
+from jtc.storage.asgi import DiskResponse, closing_disks, put_request, storage_problem
 
-
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Close what the disks opened when the server stops."""
-    async with Storage:
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
+app = FastAPI(lifespan=closing_disks())
+app.add_exception_handler(StorageException, storage_problem)
 
 
 @app.post("/upload")
@@ -49,35 +33,11 @@ async def upload_avatar(file: UploadFile) -> dict[str, Any]:
 
 @app.put("/raw/{name}")
 async def upload_raw(name: str, request: Request) -> dict[str, Any]:
-    """Store a request's body as it comes."""
-    return {"path": await Storage.put_file_as("raw", request.stream(), name)}
+    """Store a request's body as it comes; of a client that leaves half-way nothing stays."""
+    return {"path": await put_request(Storage, f"raw/{name}", request, max_size=1_000_000_000)}
 
 
-@app.get("/files/{path:path}")
-async def download(path: str) -> StreamingResponse:
-    """Send a file; whether there is one is known before the first byte."""
-    stream = await Storage.stream(path)
-    return StreamingResponse(
-        stream,
-        media_type="application/octet-stream",
-        headers={"content-length": str(stream.info.size)},
-    )
-
-
-@app.exception_handler(StorageException)
-async def storage_failed(_: Request, error: StorageException) -> JSONResponse:
-    """Say a storage's error in HTTP's terms, without the disk's inner affairs."""
-    match error:
-        case FileNotFoundException():
-            status = 404
-        case InvalidPathException():
-            status = 400
-        case RejectedException(reason="size"):
-            status = 413
-        case RejectedException():
-            status = 415
-        case StorageUnavailableException():
-            status = 503
-        case _:
-            status = 500
-    return JSONResponse({"detail": error.message}, status_code=status)
+@app.get("/files/{path:path}", response_model=None)
+async def download(path: str) -> DiskResponse:
+    """Send a file, or the part of it that a download or a player asks for."""
+    return DiskResponse(Storage, path)

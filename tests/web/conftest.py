@@ -1,0 +1,60 @@
+"""Disks of every kind, and clients of applications that serve them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
+from web_disks import BASE, SECRET, Client, disk_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jtc.storage import Disk
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["memory", "local", "s3"])
+async def disk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Disk]:
+    """Give an empty disk of each driver."""
+    if request.param == "s3":
+        store = request.getfixturevalue("seaweedfs")
+        driver = S3Driver(store.bucket, **store.options)
+        yield disk_of(driver).scoped(f"web-{next(_numbers)}")
+        await driver.aclose()
+    elif request.param == "local":
+        yield disk_of(LocalDriver(tmp_path / "root"))
+    else:
+        yield disk_of(MemoryDriver())
+
+
+@pytest.fixture(params=["memory", "local"])
+def signing(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
+    """Give an empty disk that signs."""
+    if request.param == "local":
+        return disk_of(LocalDriver(tmp_path / "root", BASE, secret=SECRET))
+    return disk_of(MemoryDriver(base_url=BASE, secret=SECRET))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    """Make clients that call an application in this process."""
+    async with AsyncExitStack() as stack:
+
+        def connect(app: Any) -> httpx.AsyncClient:
+            made = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app), base_url="http://files.test"
+            )
+            stack.push_async_callback(made.aclose)
+            return made
+
+        yield connect

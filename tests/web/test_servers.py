@@ -1,0 +1,305 @@
+"""The application behind a real server, asked by curl and by clients that go half-way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from litestar import Litestar
+from litestar.handlers import asgi, get
+from litestar.types import Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.routing import Mount
+
+from jtc.storage.asgi import DiskResponse, serve
+from jtc.storage.contracts import ReadStream
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
+from web_disks import SECRET, disk_of, running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from jtc.storage import Disk
+    from web_disks import Client
+
+DEADLINE = 30.0  # a bound for what must happen soon, on a machine that does other things too
+CONTENT = os.urandom(3_000_000)
+
+
+async def curl(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *("curl", "--silent", "--show-error", "--max-time", "60", "--noproxy", "*"),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output.decode("latin-1")
+
+
+async def test_curl_reads_ranges_and_resumes(disk: Disk, tmp_path: Path) -> None:
+    await disk.put("d/a b.bin", CONTENT)
+    saved = tmp_path / "saved"
+    app = Starlette(routes=[Mount("/storage", serve(disk, public=True))])
+    async with running(app) as base:
+        url = f"{base}/storage/d/a%20b.bin"
+        await curl("--output", str(saved), url)
+        assert saved.read_bytes() == CONTENT
+        for asked, expected in (
+            ("0-0", CONTENT[:1]),
+            ("1000-1999999", CONTENT[1000:2_000_000]),
+            ("-7", CONTENT[-7:]),
+            ("2999999-", CONTENT[-1:]),
+            ("0-9,20-29", CONTENT),
+        ):
+            await curl("--range", asked, "--output", str(saved), url)
+            assert saved.read_bytes() == expected, asked
+        head = await curl("--range", "9999999-", "--output", os.devnull, "--dump-header", "-", url)
+        assert "416" in head.splitlines()[0]
+        assert "content-range: bytes */3000000" in head.lower()
+        # A download that broke off goes on where it was.
+        saved.write_bytes(CONTENT[:1_234_567])
+        await curl("--continue-at", "-", "--output", str(saved), url)
+        assert saved.read_bytes() == CONTENT
+        etag = str(tmp_path / "etag")
+        await curl("--etag-save", etag, "--output", str(saved), url)
+        written = "%{http_code} %{size_download}"
+        again = await curl(
+            "--etag-compare", etag, "--write-out", written, "--output", os.devnull, url
+        )
+        assert again == "304 0"
+        assert await curl("--head", "--write-out", written, "--output", os.devnull, url) == "200 0"
+
+
+async def test_curl_uploads_by_a_signed_put_and_by_a_form(tmp_path: Path) -> None:
+    source, saved = tmp_path / "source", tmp_path / "saved"
+    source.write_bytes(CONTENT)
+    late: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await late[0](scope, receive, send)
+
+    async with running(app) as base:
+        disk = disk_of(LocalDriver(tmp_path / "root", f"{base}/storage", secret=SECRET))
+        late.append(Starlette(routes=[Mount("/storage", serve(disk))]))
+        put = await disk.temporary_upload_url("put.bin", 60, size=len(CONTENT))
+        # Larger than a megabyte: curl asks with Expect: 100-continue whether to send it.
+        status = ("--write-out", "%{http_code}")
+        assert await curl("--upload-file", str(source), *status, put.url) == "200"
+        assert await disk.get("put.bin") == CONTENT
+        form = await disk.temporary_upload_form("form.bin", 60, max_size=len(CONTENT))
+        fields = [part for item in form.fields.items() for part in ("--form", "=".join(item))]
+        sent = await curl(*fields, "--form", f"file=@{source}", *status, form.url)
+        assert sent == "204"
+        url = await disk.temporary_url("form.bin", 60)
+        await curl("--output", str(saved), url)
+        assert saved.read_bytes() == CONTENT
+        assert await curl(*status, "--output", os.devnull, url.replace("form", "put")) == "403"
+
+
+class Stalled(MemoryDriver):
+    """Sends one large chunk and then nothing more; tells when its stream is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = asyncio.Event()
+
+    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+        info = (await super().open_read(path, **options)).info
+        info.size = 10_000_000
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield bytes(1_000_000)
+            await asyncio.Event().wait()
+
+        async def close() -> None:
+            self.closed.set()
+
+        return ReadStream(info, chunks(), close)
+
+
+async def pass_through(request: Any, call_next: Any) -> Any:
+    return await call_next(request)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind a middleware"])
+async def test_a_store_that_stalls_is_let_go_when_the_client_goes(wrapped: bool) -> None:
+    driver = Stalled()
+    disk = disk_of(driver)
+    await disk.put("a.bin", b"1")
+    middleware = [Middleware(BaseHTTPMiddleware, dispatch=pass_through)] if wrapped else []
+    app = Starlette(routes=[Mount("/", serve(disk, public=True))], middleware=middleware)
+    async with running(app) as base:
+        reader, writer = await asyncio.open_connection(*httpx.URL(base).netloc.decode().split(":"))
+        writer.write(b"GET /a.bin HTTP/1.1\r\nHost: a\r\n\r\n")
+        await reader.readexactly(500_000)
+        assert not driver.closed.is_set()
+        writer.transport.abort()
+        await asyncio.wait_for(driver.closed.wait(), DEADLINE)
+
+
+class BreaksOff(Stalled):
+    """Fails after its first chunk."""
+
+    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+        stream = await super().open_read(path, **options)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield bytes(1_000_000)
+            raise ConnectionResetError
+
+        return ReadStream(stream.info, chunks(), stream.aclose)
+
+
+async def test_a_store_that_fails_half_way_breaks_the_answer_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A part must not look like the whole."""
+    driver = BreaksOff()
+    disk = disk_of(driver)
+    await disk.put("a.bin", b"1")
+    async with running(serve(disk, public=True)) as base, httpx.AsyncClient() as http:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(f"{base}/a.bin")
+    assert driver.closed.is_set()
+    assert "StorageUnavailableException" in caplog.text
+
+
+async def test_a_store_that_is_away_is_a_503(client: Client) -> None:
+    # Port 9 is discard's: nobody listens there.
+    driver = S3Driver("bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1)
+    http = client(serve(disk_of(driver), public=True))
+    try:
+        for answer in (await http.get("/a.txt"), await http.head("/a.txt")):
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            assert "127.0.0.1" not in answer.text
+    finally:
+        await driver.aclose()
+
+
+async def test_links_are_not_served(tmp_path: Path, client: Client) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    root = tmp_path / "root"
+    disk = disk_of(LocalDriver(root))
+    await disk.put("a.txt", b"1")
+    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "folder").symlink_to(tmp_path)
+    os.mkfifo(root / "fifo")
+    http = client(serve(disk, public=True))
+    for path, status in (("link.txt", 403), ("folder/secret.txt", 403), ("fifo", 404)):
+        answer = await http.get(f"/{path}")
+        assert answer.status_code == status
+        assert b"secret" not in answer.content
+
+
+FRAMEWORKS = ["starlette", "fastapi", "litestar", "bare"]
+
+
+def application(framework: str, disk: Disk) -> Any:
+    """Mount a disk, and answer with one of its files, as each framework has it done."""
+
+    async def download() -> DiskResponse:
+        return DiskResponse(disk, "in/a.txt", filename="a b.txt")
+
+    match framework:
+        case "starlette":
+            return Starlette(routes=[Mount("/storage", serve(disk, public=True))])
+        case "fastapi":
+            app = FastAPI()
+            app.mount("/storage", serve(disk, public=True))
+            app.get("/download", response_model=None)(download)
+            return app
+        case "litestar":
+            files = serve(disk, public=True)
+
+            # Static: Litestar adds a "/" to every other path.
+            @asgi("/storage", is_static=True, copy_scope=True)
+            async def storage(scope: Scope, receive: Receive, send: Send) -> None:
+                await files(scope, receive, send)  # type: ignore[arg-type]
+
+            return Litestar([storage, get("/download")(download)])
+    return serve(disk, public=True)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+async def test_every_framework_mounts_it(framework: str, client: Client) -> None:
+    disk = disk_of(MemoryDriver())
+    await disk.put("in/ä b.txt", b"0123456789")
+    http = client(application(framework, disk))
+    base = "" if framework == "bare" else "/storage"
+    answer = await http.get(f"{base}/in/ä b.txt", headers={"Range": "bytes=2-3"})
+    assert (answer.status_code, answer.content) == (206, b"23")
+    assert (await http.get(f"{base}/in/missing")).status_code == 404
+    assert (await http.get(f"{base}/in/")).status_code == 404
+    assert (await http.head(f"{base}/in/ä b.txt")).headers["content-length"] == "10"
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "litestar"])
+async def test_a_handler_answers_with_a_file(framework: str, client: Client) -> None:
+    disk = disk_of(MemoryDriver())
+    await disk.put("in/a.txt", b"0123456789")
+    http = client(application(framework, disk))
+    answer = await http.get("/download", headers={"Range": "bytes=-2"})
+    assert (answer.status_code, answer.content) == (206, b"89")
+    assert answer.headers["content-disposition"] == 'attachment; filename="a b.txt"'
+    await disk.delete("in/a.txt")
+    assert (await http.get("/download")).status_code == 404
+
+
+async def test_an_answer_takes_what_a_file_response_takes(client: Client) -> None:
+    disk = disk_of(MemoryDriver())
+    await disk.put("a.bin", b"1")
+    ran = []
+    response = DiskResponse(
+        disk,
+        "a.bin",
+        filename="größe.pdf",
+        media_type="application/pdf",
+        content_disposition_type="inline",
+        headers={"X-Own": "1", "Cache-Control": "no-store"},
+        cache_control="public",
+        background=BackgroundTask(ran.append, 1),
+    )
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    answer = await client(response).get("/")
+    assert answer.content == b"1"
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"].startswith("inline; filename=")
+    assert answer.headers["x-own"] == "1"
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(answer.headers.get_list("set-cookie")) == 2
+    assert ran == [1]
+    with pytest.raises(ValueError, match="disposition"):
+        DiskResponse(disk, "a.bin", filename="a", content_disposition_type="form-data")
+
+
+async def test_a_fault_in_the_configuration_is_raised_and_a_websocket_is_closed() -> None:
+    from jtc.storage import StorageConfigException, StorageManager
+
+    app = serve(StorageManager.isolated({"disks": {}}).disk("missing"), public=True)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as http:
+        with pytest.raises(StorageConfigException, match="missing"):
+            await http.get("/a.txt")
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "websocket"}, send, send)  # type: ignore[arg-type]
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    with pytest.raises(RuntimeError, match="lifespan"):
+        await app({"type": "lifespan"}, send, send)  # type: ignore[arg-type]

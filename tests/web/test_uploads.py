@@ -1,0 +1,480 @@
+"""Uploads in FastAPI, Starlette and Litestar: a disk, a body, an error, by the helpers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import Depends, FastAPI, Request, UploadFile
+from litestar import Litestar
+from litestar import Request as LitestarRequest
+from litestar import post as litestar_post
+from litestar import put as litestar_put
+from litestar.datastructures import UploadFile as LitestarUpload
+from litestar.di import NamedDependency, Provide
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from uvicorn.lifespan.on import LifespanOn
+
+from jtc.storage import (
+    Disk,
+    FileExistsException,
+    FileNotFoundException,
+    IntegrityException,
+    InvalidPathException,
+    PathConflictException,
+    PreconditionFailedException,
+    ReadOnlyException,
+    RejectedException,
+    Storage,
+    StorageConfigException,
+    StorageException,
+    StorageFullException,
+    StorageManager,
+    StoragePermissionException,
+    StorageTimeoutException,
+    StorageUnavailableException,
+    UnsupportedOperationException,
+)
+from jtc.storage.asgi import (
+    closing_disks,
+    disk,
+    put_request,
+    put_request_file,
+    status_of,
+    storage_problem,
+)
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from web_disks import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from web_disks import Client
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(200)
+LIMITS: Any = {"max_size": 1000, "allowed_types": ["image/png", "text/plain"]}
+DEADLINE = 30.0
+Media = Annotated[Disk, Depends(disk("media"))]
+
+
+@pytest.fixture(params=["memory", "local"], name="media")
+def configured_media(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    """Give the disk that `disk("media")` gives to the handlers."""
+    if request.param == "local":
+        Storage.configure({"disks": {"media": {"driver": "local", "root": str(tmp_path / "root")}}})
+    else:
+        Storage.configure({"disks": {"media": {"driver": "memory"}}})
+    yield Storage.disk("media")
+    Storage.forget("media")
+    Storage._config = None
+
+
+def fastapi_app() -> Any:
+    app = FastAPI()
+    app.add_exception_handler(StorageException, storage_problem)
+
+    @app.put("/raw/{path:path}")
+    async def raw(path: str, request: Request, media: Media) -> str:
+        return await put_request(media, path, request, **LIMITS)
+
+    @app.post("/raw")
+    async def named(request: Request, media: Media) -> str:
+        return await put_request_file(media, "in", request, **LIMITS)
+
+    @app.post("/form")
+    async def form(file: UploadFile, media: Media) -> str:
+        return await media.put_file("in", file, **LIMITS)
+
+    return app
+
+
+async def _raw(request: Any) -> JSONResponse:
+    media = Storage.disk("media")
+    path = await put_request(media, request.path_params["path"], request, **LIMITS)
+    return JSONResponse(path)
+
+
+async def _named(request: Any) -> JSONResponse:
+    return JSONResponse(await put_request_file(Storage.disk("media"), "in", request, **LIMITS))
+
+
+async def _form(request: Any) -> JSONResponse:
+    async with request.form() as form:
+        return JSONResponse(await Storage.disk("media").put_file("in", form["file"], **LIMITS))
+
+
+def starlette_app() -> Any:
+    return Starlette(
+        routes=[
+            Route("/raw/{path:path}", _raw, methods=["PUT"]),
+            Route("/raw", _named, methods=["POST"]),
+            Route("/form", _form, methods=["POST"]),
+        ],
+        exception_handlers={StorageException: storage_problem},
+    )
+
+
+@litestar_put("/raw/{path:path}", media_type="application/json")
+async def _litestar_raw(
+    path: FromPath[str], request: LitestarRequest, media: NamedDependency[Disk]
+) -> str:
+    return await put_request(media, path, request, **LIMITS)
+
+
+@litestar_post("/raw", media_type="application/json", status_code=200)
+async def _litestar_named(request: LitestarRequest, media: NamedDependency[Disk]) -> str:
+    return await put_request_file(media, "in", request, **LIMITS)
+
+
+@litestar_post("/form", media_type="application/json", status_code=200)
+async def _litestar_form(
+    data: Annotated[dict[str, LitestarUpload], Body(media_type=RequestEncodingType.MULTI_PART)],
+    media: NamedDependency[Disk],
+) -> str:
+    return await media.put_file("in", data["file"], **LIMITS)
+
+
+def litestar_app() -> Any:
+    return Litestar(
+        [_litestar_raw, _litestar_named, _litestar_form],
+        dependencies={"media": Provide(disk("media"))},
+        exception_handlers={StorageException: storage_problem},  # type: ignore[dict-item]
+        logging_config=None,  # else it takes the handlers of others away
+    )
+
+
+APPS = {"fastapi": fastapi_app, "starlette": starlette_app, "litestar": litestar_app}
+
+
+@pytest.fixture(params=list(APPS))
+def app(request: pytest.FixtureRequest) -> Any:
+    return APPS[request.param]()
+
+
+async def paths(media: Disk) -> list[str]:
+    return [entry.path async for entry in media.list("", recursive=True)]
+
+
+async def test_a_body_and_a_form_go_to_the_disk(app: Any, media: Disk, client: Client) -> None:
+    http = client(app)
+    answer = await http.put("/raw/a/ä b.png", content=PNG, headers={"Content-Type": "text/html"})
+    assert (answer.status_code, answer.text.strip('"')) == (200, "a/ä b.png")
+    assert await media.get("a/ä b.png") == PNG
+    # What the client says of it is not believed.
+    assert await media.mime_type("a/ä b.png") == "image/png"
+    for answer in (
+        await http.post("/raw", content=PNG),
+        await http.post("/form", files={"file": ("../a.html", PNG)}),
+    ):
+        path = answer.text.strip('"')
+        assert re.fullmatch(r"in/[0-9a-f]{32}\.png", path)
+        assert await media.get(path) == PNG
+
+
+async def unannounced(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 100):
+        yield content[start : start + 100]
+
+
+async def test_what_is_refused_says_why_and_leaves_nothing_behind(
+    app: Any, media: Disk, client: Client
+) -> None:
+    http = client(app)
+    for content in (PNG * 5, unannounced(PNG * 5)):
+        answer = await http.put("/raw/a.png", content=content)
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json() == {
+            "title": "Content Too Large",
+            "status": 413,
+            "detail": "The content is longer than 1000 bytes",
+            "reason": "size",
+        }
+    program = b"\x7fELF" + bytes(50)
+    for answer in (
+        await http.put("/raw/a.png", content=program),
+        await http.put("/raw/a.html", content=b"<script>"),
+        await http.post("/raw", content=program),
+        await http.post("/form", files={"file": ("a.png", program)}),
+    ):
+        assert (answer.status_code, answer.json()["reason"]) == (415, "type")
+    for headers, status in (
+        ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Range": "bytes 0-9/20"}, 400),
+    ):
+        assert (await http.put("/raw/a.png", content=PNG, headers=headers)).status_code == status
+    answer = await http.put("/raw/a%5Cb.png", content=PNG)
+    assert answer.status_code == 400
+    assert "backslash" in answer.json()["detail"]
+    assert await paths(media) == []
+
+
+async def test_the_conditions_of_a_request_hold(app: Any, media: Disk, client: Client) -> None:
+    http = client(app)
+    new = {"If-None-Match": "*"}
+    assert (await http.put("/raw/a.png", content=PNG, headers=new)).status_code == 200
+    answer = await http.put("/raw/a.png", content=PNG + b"2", headers=new)
+    assert (answer.status_code, answer.json()["status"]) == (412, 412)
+    old = {"If-Match": f'"{(await media.stat("a.png")).etag}"'}
+    assert (await http.put("/raw/a.png", content=PNG + b"3", headers=old)).status_code == 200
+    assert (await http.put("/raw/a.png", content=PNG + b"4", headers=old)).status_code == 412
+    assert (await http.put("/raw/b.png", content=PNG, headers=old)).status_code == 412
+    assert await media.get("a.png") == PNG + b"3"
+    assert await paths(media) == ["a.png"]
+
+
+async def test_what_the_caller_demands_wins_over_what_the_request_asks(
+    media: Disk, client: Client
+) -> None:
+    app = FastAPI()
+    app.add_exception_handler(StorageException, storage_problem)
+
+    @app.put("/new")
+    async def new(request: Request, media: Media) -> str:
+        return await put_request(media, "a.txt", request, overwrite=False)
+
+    @app.put("/any")
+    async def any_(request: Request, media: Media) -> str:
+        return await put_request(media, "a.txt", request, overwrite=True)
+
+    http = client(app)
+    assert (await http.put("/new", content=b"1")).status_code == 200
+    # No condition of the client's failed: the resource is in the way.
+    assert (await http.put("/new", content=b"2")).status_code == 409
+    matching = {"If-Match": f'"{(await media.stat("a.txt")).etag}"'}
+    assert (await http.put("/new", content=b"2", headers=matching)).status_code == 412
+    assert (await http.put("/any", content=b"2", headers={"If-None-Match": "*"})).status_code == 412
+    assert await media.get("a.txt") == b"1"
+    assert (await http.put("/any", content=b"2", headers=matching)).status_code == 200
+
+
+@pytest.mark.usefixtures("media")
+async def test_progress_is_told_with_the_announced_length(client: Client) -> None:
+    told: list[tuple[int, int | None]] = []
+    app = FastAPI()
+
+    @app.put("/")
+    async def put(request: Request, media: Media) -> str:
+        progress = lambda done, total: told.append((done, total))  # noqa: E731
+        return await put_request(media, "a.bin", request, progress=progress)
+
+    http = client(app)
+    await http.put("/", content=bytes(5000))
+    assert told[-1] == (5000, 5000)
+    await http.put("/", content=unannounced(bytes(500)))
+    assert told[-1] == (500, None)
+    assert [done for done, _ in told[1:]] == sorted(done for done, _ in told[1:])
+
+
+class Listening(MemoryDriver):
+    """Tells when a put has begun and when it is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.over = asyncio.Event(), asyncio.Event()
+
+    async def write_file(self, path: str, content: Any, options: Any, /) -> str | None:
+        async def seen() -> AsyncIterator[bytes]:
+            async for chunk in content:
+                self.begun.set()
+                yield chunk
+
+        try:
+            return await super().write_file(path, seen(), options)
+        finally:
+            self.over.set()
+
+
+# Litestar reads a form before any handler, and itself leaves what it had of one to the collector.
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, "raw") for name in APPS] + [("fastapi", "form"), ("starlette", "form")],
+)
+async def test_a_client_that_leaves_half_way_leaves_nothing_behind(
+    name: str, kind: str, media: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A real server: the connection is closed in the midst of a body."""
+    driver = Listening()
+    if "MemoryDriver" in repr(media.driver):
+        Storage.set_driver(driver, "media")
+    await media.put("old.png", PNG)
+    driver.begun.clear()
+    driver.over.clear()
+    lines = {
+        "raw": "PUT /raw/old.png HTTP/1.1\r\n",
+        "form": "POST /form HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n",
+    }
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    async with running(APPS[name]()) as base:
+        host, port = httpx.URL(base).host, httpx.URL(base).port
+        for _ in range(10):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.write(f"{lines[kind]}Host: a\r\nContent-Length: 900\r\n\r\n".encode())
+            writer.write((part if kind == "form" else b"") + PNG)
+            await writer.drain()
+            if kind == "raw" and media.driver is driver:
+                await asyncio.wait_for(driver.begun.wait(), DEADLINE)
+                writer.transport.abort()
+                await asyncio.wait_for(driver.over.wait(), DEADLINE)
+                driver.begun.clear()
+                driver.over.clear()
+            else:
+                await asyncio.sleep(0.02)
+                writer.transport.abort()
+        # uvicorn waits for handlers on its way out, so that all of them are over behind this.
+    assert await paths(media) == ["old.png"]
+    assert await media.get("old.png") == PNG
+    assert await media.all_files("") == ["old.png"]
+    # Of what the frameworks themselves read, they log that it broke off.
+    if name == "fastapi" or (name, kind) == ("starlette", "raw"):
+        assert "Traceback" not in caplog.text
+
+
+ERRORS = [
+    (FileNotFoundException("File not found"), 404),
+    (InvalidPathException("A path must not be empty"), 400),
+    (InvalidPathException("No such thing as inner/secret.txt"), 400),
+    (ReadOnlyException("read-only"), 403),
+    (StoragePermissionException("Denied for AKIASECRET"), 403),
+    (PathConflictException("A file stands where a directory should be"), 409),
+    (FileExistsException("The file exists already"), 409),
+    (PreconditionFailedException("Another version"), 409),
+    (RejectedException("The content is longer", reason="size"), 413),
+    (RejectedException("The content is text/html", reason="type"), 415),
+    (RejectedException("Send it plain", reason="encoding"), 415),
+    (RejectedException("Not on Sundays", reason="predicate"), 400),
+    (RejectedException("No inner/secret.txt"), 400),
+    (RejectedException(), 400),
+    (IntegrityException("The content has not the 5 bytes"), 400),
+    (UnsupportedOperationException("The driver 'x' does not honour it"), 501),
+    (StorageUnavailableException("http://10.0.0.1:9 refused"), 503),
+    (StorageTimeoutException("bucket-17 did not answer"), 503),
+    (StorageFullException("No space left on /dev/sda1"), 507),
+]
+
+
+@pytest.mark.parametrize("name", list(APPS))
+@pytest.mark.parametrize(
+    ("error", "status"), ERRORS, ids=[f"{type(e).__name__}-{s}" for e, s in ERRORS]
+)
+async def test_every_error_is_a_problem_that_tells_nothing_of_the_inside(
+    name: str, error: StorageException, status: int, client: Client
+) -> None:
+    error.path, error.disk, error.operation = "inner/secret.txt", "media-internal", "put"
+    answer = await client(raising(name, error)).get("/")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    problem = answer.json()
+    assert set(problem) - {"reason"} == {"title", "status", "detail"}
+    assert problem["status"] == status
+    for inner in ("inner", "secret", "internal", "akia", "10.0.0.1", "bucket", "/dev", "driver"):
+        assert inner not in answer.text.lower()
+    if isinstance(error, RejectedException):
+        assert problem["reason"] == error.reason
+    if status == 503:
+        assert int(answer.headers["retry-after"]) > 0
+    # With a condition of the client's, and else as status_of() has it.
+    if isinstance(error, PreconditionFailedException):
+        assert status_of(error) == 412
+        answer = await client(raising(name, error)).get("/", headers={"If-Match": '"a"'})
+        assert (answer.status_code, answer.json()["title"]) == (412, "Precondition Failed")
+    else:
+        assert status_of(error) == status
+
+
+def raising(name: str, error: Exception) -> Any:
+    """Make an application whose one handler raises."""
+    from litestar import get as litestar_get
+
+    async def fail() -> None:
+        raise error
+
+    async def starlette_fail(_: Any) -> None:
+        raise error
+
+    if name == "litestar":
+        return Litestar(
+            [litestar_get("/")(fail)],
+            exception_handlers={StorageException: storage_problem},  # type: ignore[dict-item]
+            logging_config=None,  # else it takes the handlers of others away
+        )
+    if name == "starlette":
+        return Starlette(
+            routes=[Route("/", starlette_fail)],
+            exception_handlers={StorageException: storage_problem},
+        )
+    app = FastAPI()
+    app.add_exception_handler(StorageException, storage_problem)
+    app.get("/")(fail)
+    return app
+
+
+@pytest.mark.parametrize("name", list(APPS))
+@pytest.mark.parametrize(
+    "error", [StorageConfigException("No disk 'x'"), StorageException("The storage failed")]
+)
+async def test_a_fault_of_the_program_is_the_frameworks_to_log_and_answer(
+    name: str, error: StorageException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(raising(name, error)) as base, httpx.AsyncClient() as http:
+        answer = await http.get(base)
+    assert answer.status_code == 500
+    assert str(error.message) not in answer.text
+    assert type(error).__name__ in caplog.text
+
+
+def test_what_is_no_storage_error_is_raised() -> None:
+    with pytest.raises(KeyError):
+        storage_problem(None, KeyError("a"))  # type: ignore[arg-type]
+
+
+async def test_a_message_that_no_json_can_hold_is_answered_all_the_same() -> None:
+    from starlette.requests import Request as Plain
+
+    plain = Plain({"type": "http", "headers": []})
+    answer = storage_problem(plain, RejectedException("a\ud800b"))
+    assert json.loads(answer.body)["detail"] == "a?b"
+
+
+@pytest.mark.parametrize("name", list(APPS))
+async def test_the_lifespan_closes_what_was_opened(name: str) -> None:
+    closed: list[str] = []
+
+    class Closing(MemoryDriver):
+        async def aclose(self) -> None:
+            closed.append("media")
+
+    manager = StorageManager.isolated({"disks": {"media": {"driver": "closing"}}})
+    manager.extend("closing", Closing)
+    lifespan = closing_disks(manager)
+    app: Any = {
+        "fastapi": lambda: FastAPI(lifespan=lifespan),
+        "starlette": lambda: Starlette(lifespan=lifespan),
+        "litestar": lambda: Litestar([], lifespan=[lifespan]),
+    }[name]()
+    server = LifespanOn(uvicorn.Config(app, log_config=None))
+    await server.startup()
+    assert not server.should_exit
+    given = await disk("media", manager=manager)()
+    await given.put("a.txt", b"1")
+    assert not closed
+    await server.shutdown()
+    assert closed == ["media"]
+
+
+async def test_the_dependency_without_a_name_is_the_default_disk() -> None:
+    with Storage.fake() as fake:
+        await (await disk()()).put("a.txt", b"1")
+        fake.assert_exists("a.txt")
