@@ -1,0 +1,166 @@
+"""Links below the root: probed one by one, and swapped by a process as fast as it can.
+
+Each operation on each link is a test of its own in tests/local/test_links.py.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jtc.storage.drivers.local_driver.opening import Root
+from jtc.storage.drivers.local_driver.reading import read_file
+from jtc.storage.drivers.local_driver.threads import Turn
+from jtc.storage.drivers.local_driver.writing import write_file
+from jtc.storage.exceptions import StorageException, StoragePermissionException, translate
+from jtc.storage.files import Visibility
+from jtc.storage.options import WriteOptions
+from local_ways import WAYS, local_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+SECRET = b"secret"
+
+# AT_FDCWD and RENAME_EXCHANGE; both names are there at every moment, of a directory and of a link.
+SWAP = """
+import ctypes, os, random, sys
+swap = ctypes.CDLL(None).renameat2
+names = [os.fsencode(name) for name in sys.argv[1:]]
+print("ready", flush=True)
+while swap(-100, names[0], -100, names[1], 2) == 0:
+    for _ in range(random.randrange(400)):
+        pass
+"""
+
+
+@pytest.fixture
+def attacked(tmp_path: Path) -> Iterator[Path]:
+    """A root in which `d` is a directory at one moment, and a link to `outside` at the next."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(SECRET)
+    root = tmp_path / "root"
+    (root / "d").mkdir(parents=True)
+    (root / "d/file").write_bytes(b"own")
+    (root / "link").symlink_to(outside)
+    with subprocess.Popen(
+        [sys.executable, "-c", SWAP, root / "d", root / "link"], stdout=subprocess.PIPE
+    ) as attacker:
+        assert attacker.stdout is not None
+        assert attacker.stdout.readline() == b"ready\n"
+        yield root
+        assert attacker.poll() is None, "the attack ended before the test did"
+        attacker.kill()
+
+
+def is_refusal(error: OSError | StorageException) -> bool:
+    """Raise unless an error says that there is a link."""
+    said = translate(error) if isinstance(error, OSError) else error
+    if isinstance(said, StoragePermissionException):
+        return True
+    raise error
+
+
+@pytest.mark.row(2)
+@pytest.mark.parametrize("way", WAYS)
+def test_raced_opens_reads_and_writes_never_leave_the_root(
+    attacked: Path,
+    way: str,
+    report: Callable[[str], None],
+    rounds: Callable[..., int],
+) -> None:
+    root = Root(str(attacked), portable=way == "portable")
+    options = WriteOptions()
+
+    def opened() -> bytes:
+        descriptor, _ = root.open_file("d/file")
+        try:
+            return os.read(descriptor, 100)
+        finally:
+            os.close(descriptor)
+
+    def read() -> bytes:
+        return read_file(Turn(), root, "d/file")
+
+    def written() -> bytes:
+        write_file(Turn(), root, "d/new", b"x", options)
+        return b"own"
+
+    least = rounds(50_000, brief=3_000)
+    attempts = refused = leaked = 0
+    deadline = time.monotonic() + 60
+    # On a busy machine the attacker may hardly run for a while: then there is no race yet.
+    while attempts < least or (
+        min(refused, attempts - refused) < least // 100 and time.monotonic() < deadline
+    ):
+        try:
+            leaked += (opened, read, written)[attempts % 3]() != b"own"
+        except (OSError, StorageException) as error:
+            refused += is_refusal(error)
+        attempts += 1
+    leaked += [path.name for path in (attacked.parent / "outside").iterdir()] != ["file"]
+    leaked += (attacked.parent / "outside/file").read_bytes() != SECRET
+    how = "openat2" if way == "linux" else "walk with O_NOFOLLOW"
+    report(
+        f"{how}: {attempts:,} raced opens, reads and writes, {refused:,} refused, {leaked} leaks"
+    )
+    assert leaked == 0
+    assert min(refused, attempts - refused) >= least // 100, "there was no race"
+
+
+@pytest.mark.row(2)
+@pytest.mark.parametrize("way", WAYS)
+async def test_links_are_refused_by_every_operation(
+    tmp_path: Path, way: str, report: Callable[[str], None]
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(SECRET)
+    driver = local_driver(root, way)
+    await driver.put("own", b"own")
+    (root / "to a file").symlink_to(outside / "file")
+    (root / "to a directory").symlink_to(outside)
+    (root / "to nothing").symlink_to(outside / "new")
+    (root / "to its own").symlink_to("own")
+    options = WriteOptions()
+    operations: list[Callable[[str], Awaitable[object]]] = [
+        driver.get, driver.exists, driver.size, driver.last_modified, driver.stat,
+        driver.open_read, driver.visibility, driver.delete, driver.make_directory,
+        driver.delete_directory,
+        lambda path: driver.put(path, b"x"),
+        lambda path: driver.set_visibility(path, Visibility.PUBLIC),
+        lambda path: driver.copy_file(path, "new", options),
+        lambda path: driver.copy_file("own", path, options),
+        lambda path: driver.move_file(path, "new", options),
+        lambda path: driver.move_file("own", path, options),
+    ]  # fmt: skip
+    probes = refused = 0
+    for link in ("to a file", "to a directory", "to nothing", "to its own"):
+        for path in (link, f"{link}/file", f"{link}/new"):
+            for operation in operations:
+                probes += 1
+                try:
+                    await operation(path)
+                except StoragePermissionException:
+                    refused += 1
+                except StorageException:
+                    # Beyond a link to a file there is nothing in any case.
+                    refused += path != link and (root / link).is_file()
+    leaks = [path.name for path in outside.iterdir()] != ["file"]
+    leaks |= (outside / "file").read_bytes() != SECRET
+    report(f"{way}: {probes} symlink probes, {refused} refused, {int(leaks)} leaks")
+    assert refused == probes
+    assert not leaks
+    assert sorted(path.name for path in root.iterdir() if path.is_symlink()) == [
+        "to a directory",
+        "to a file",
+        "to its own",
+        "to nothing",
+    ]

@@ -1,0 +1,193 @@
+"""One disk in many event loops, threads and forked children."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DRIVERS = ("local", "memory", "s3")
+
+# -W error and -X dev: what is not closed is an error on stderr.
+PROGRAM = """
+import asyncio, contextlib, os, signal, sys, threading, time
+from jtc.storage import StorageManager
+
+storage = StorageManager.isolated({"default": "disk", "disks": {"disk": eval(sys.argv[1])}})
+
+
+async def use(name):
+    await asyncio.gather(*(storage.put(f"forks/{name}-{n}", name) for n in range(4)))
+    assert await storage.get_text(f"forks/{name}-3") == name
+"""
+
+LOOPS = """
+loops = int(sys.argv[2])
+for number in range(loops):
+    asyncio.run(use(f"loop-{number}"))
+
+errors = []
+
+
+def work(name):
+    try:
+        for number in range(loops // 10 + 1):
+            asyncio.run(use(f"{name}-{number}"))
+    except BaseException as error:
+        errors.append(repr(error))
+
+
+threads = [threading.Thread(target=work, args=(f"thread-{n}",)) for n in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+sys.exit("; ".join(errors) or None)
+"""
+
+# The child must end by itself; else the parent kills it, and says so.
+FORKS = """
+async def use_and_close(name):
+    await use(name)
+    await storage.aclose()
+
+
+def in_child(run, name):
+    began = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        status = 3
+        try:
+            run(use_and_close(name))
+            status = 0
+        except BaseException as error:
+            print(type(error), error, file=sys.stderr, flush=True)
+        finally:
+            os._exit(status)
+    while time.monotonic() - began < 10:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), time.monotonic() - began
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "hung", time.monotonic() - began
+
+
+def in_thread(coroutine):
+    thread = threading.Thread(target=asyncio.run, args=(coroutine,))
+    thread.start()
+    thread.join()
+
+
+def while_locked(locks):
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with contextlib.ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    results.append(in_child(asyncio.run, "locked"))
+    done.set()
+    thread.join()
+
+
+results = []
+asyncio.run(use("parent"))
+driver = storage.driver
+bucket = getattr(driver, "_bucket", None)
+clients = [getattr(bucket, name, None) for name in ("_clients", "_direct")]
+while_locked([each._lock for each in (storage, driver, *clients) if hasattr(each, "_lock")])
+results.append(in_child(asyncio.run, "after-a-loop"))
+
+
+async def busy():
+    until = time.monotonic() + float(sys.argv[2])
+    number = 0
+    while time.monotonic() < until:
+        await use(f"busy-{threading.get_ident()}-{number % 5}")
+        number += 1
+
+
+threads = [threading.Thread(target=lambda: asyncio.run(busy())) for _ in range(4)]
+for thread in threads:
+    thread.start()
+while any(thread.is_alive() for thread in threads):
+    results.append(in_child(asyncio.run, "beside-threads"))
+
+
+async def parent():
+    working = [asyncio.ensure_future(use(f"running-{n}")) for n in range(4)]
+    await asyncio.sleep(0)
+    results.append(in_child(asyncio.run, "in-a-loop"))
+    results.append(in_child(in_thread, "in-a-loop-by-thread"))
+    await asyncio.gather(*working)
+    await use("parent-again")
+
+
+asyncio.run(parent())
+print(len(results), max(seconds for _, seconds in results))
+sys.exit(str([result for result in results if result[0]]) if any(r[0] for r in results) else None)
+"""
+
+
+@pytest.fixture(params=DRIVERS)
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    if request.param == "s3":
+        store = request.getfixturevalue("seaweedfs")
+        return {"driver": "s3", "bucket": store.bucket, **store.options}
+    return {"driver": request.param} | ({"root": str(tmp_path)} if request.param == "local" else {})
+
+
+def run(program: str, options: dict[str, Any], argument: float) -> str:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-X", "dev", "-W", "error"),
+            # From Python 3.12 on each fork beside threads warns, which is what is tried here.
+            *("-W", "ignore:This process:DeprecationWarning"),
+            *("-c", textwrap.dedent(PROGRAM + program), repr(options), str(argument)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    noise = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, noise) == (0, [])
+    return done.stdout
+
+
+@pytest.mark.row(11)
+def test_one_disk_serves_many_loops_and_threads(
+    options: dict[str, Any],
+    rounds: Callable[..., int],
+    report: Callable[[str], None],
+) -> None:
+    loops = rounds(50, brief=10)
+    run(LOOPS, options, loops)
+    report(f"{options['driver']}: {loops} loops, 4 threads, 0 errors, 0 warnings")
+
+
+@pytest.mark.row(11)
+def test_a_forked_child_uses_the_disk_as_its_parent_does(
+    options: dict[str, Any],
+    rounds: Callable[..., int],
+    report: Callable[[str], None],
+) -> None:
+    forks, longest = run(FORKS, options, rounds(4, brief=1)).split()
+    report(
+        f"{options['driver']}: {forks} forks, all worked, the longest took {float(longest):.2f} s"
+    )

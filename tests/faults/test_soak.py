@@ -1,0 +1,36 @@
+"""A short soak: that nothing is wrong or grows is seen in `make soak`, that it runs, here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from soak import soak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seaweedfs import SeaweedFS
+
+SECONDS = 20
+MIB_AT_MOST = 24
+BLOCKS_AT_MOST = 20
+"""In thousands. Each operation that left one object behind would show in `make soak`."""
+
+
+@pytest.mark.row("soak, 20 seconds of it")
+def test_a_short_soak_finds_nothing_wrong_and_nothing_left_open(
+    seaweedfs: SeaweedFS, report: Callable[[str], None]
+) -> None:
+    found = soak(SECONDS, seaweedfs)
+    report(str(found))
+    assert found.wrong == []
+    assert found.done.total() > 100
+    assert found.faults.total() > 0
+    growth = found.growth()
+    assert (growth["descriptors"], growth["tasks"]) == (0, 0)
+    # The executor's threads, of which there are at most so many.
+    assert growth["threads"] <= 32
+    assert growth["memory"] < MIB_AT_MOST
+    assert growth["blocks"] < BLOCKS_AT_MOST
