@@ -1,0 +1,70 @@
+"""Time everything beside the peers and write docs/benchmarks.md: see ``make bench``.
+
+python tests/benchmarks            all of it, under ten minutes on two processors
+python tests/benchmarks local s3   only these suites; nothing is written
+python tests/benchmarks --smoke    as little as shows that it runs; nothing is written
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from goals import GOALS
+from measuring import Row
+from page import goal_lines, table_of, write_page
+
+HERE = Path(__file__).parent
+SUITES = ("facade", "memory", "startup", "local", "s3", "growth")
+
+
+def run(suite: str, sizes: str) -> dict[str, Row]:
+    """Run a suite in a process of its own and return its rows by ``"suite/name"``."""
+    begun = time.perf_counter()
+    print(f"==> {suite}", file=sys.stderr, flush=True)
+    # Without bytecode, an import would be a compilation, which users pay once.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, HERE / f"{suite}.py", sizes],
+        check=False,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    lines = done.stdout.splitlines()
+    # Some peers abort in their own threads at a process's end, after all was measured.
+    if not lines or (done.returncode and not lines[-1].startswith(b"[")):
+        sys.exit(f"The suite {suite} failed")
+    print(f"    {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    rows = (Row(**row) for row in json.loads(lines[-1]))
+    return {f"{suite}/{row.name}": row for row in rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suites", nargs="*", help=", ".join(SUITES))
+    parser.add_argument("--smoke", action="store_true")
+    given = parser.parse_args()
+    if unknown := set(given.suites) - set(SUITES):
+        parser.error(f"there is no suite {min(unknown)!r}: there are {', '.join(SUITES)}")
+    begun = time.perf_counter()
+    rows: dict[str, Row] = {}
+    for suite in given.suites or SUITES:
+        found = run(suite, "smoke" if given.smoke else "full")
+        rows |= found
+        print("\n".join(table_of(found)), "\n")
+    if given.smoke:
+        print("These are a smoke run's figures: they show that it runs, and nothing else.")
+        return
+    print("\n".join(goal_lines(GOALS, rows)))
+    print(f"\n{time.perf_counter() - begun:.0f} s")
+    if not given.suites:
+        write_page(rows, time.perf_counter() - begun)
+
+
+if __name__ == "__main__":
+    main()

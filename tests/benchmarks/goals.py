@@ -1,0 +1,189 @@
+"""What was to be reached, and what was: each goal is a figure of one run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bare import BARE, HOP
+from measuring import OURS, Row
+
+__all__ = ["GOALS", "Goal"]
+
+Rows: TypeAlias = Mapping[str, Row]
+"""All rows, by ``"suite/name"``."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that must not be above another.
+
+    Attributes:
+        work: What is done.
+        against: What it is held to.
+        at_most: The most that the figure may be.
+        unit: ``"x"`` for a ratio, or what else the figure is in.
+        figure: Takes it from the rows.
+    """
+
+    work: str
+    against: str
+    at_most: float
+    unit: str
+    figure: Callable[[Rows], float]
+
+
+def ratio(row: str, to: str, at_most: float, *, cpu: bool = False, ours: str = OURS) -> Goal:
+    """Return a goal for the time of ours as a multiple of another's."""
+    suite, _, name = row.partition("/")
+    return Goal(
+        f"{suite}: {name}",
+        f"{to}{', processor time' if cpu else ''}",
+        at_most,
+        "x",
+        lambda rows: rows[row].ratio(ours, to, cpu=cpu),
+    )
+
+
+def above(row: str, to: str, at_most: float, *, ours: str = OURS) -> Goal:
+    """Return a goal for how much longer ours takes than another."""
+    suite, _, name = row.partition("/")
+
+    def figure(rows: Rows) -> float:
+        found = rows[row].wall
+        return statistics.median(
+            one - other for one, other in zip(found[ours], found[to], strict=True)
+        )
+
+    return Goal(f"{suite}: {name}", f"more than {to}", at_most, "µs", figure)
+
+
+def memory(row: str, at_most: float, what: str) -> Goal:
+    """Return a goal for the memory of ours."""
+    suite, _, name = row.partition("/")
+    return Goal(f"{suite}: {name}", what, at_most, "MiB", lambda rows: rows[row].memory[OURS])
+
+
+GROWN = {"local": "growth", "memory": "growth", "s3": "s3"}
+"""The suites that have the rows of growth."""
+
+
+def growth(where: str, to: str, first: str, last: str) -> Goal:
+    """Return a goal for how much worse the ratio to a limit gets from one row to another."""
+    one, other = f"{GROWN[where]}/{where} {first}", f"{GROWN[where]}/{where} {last}"
+    return Goal(
+        f"growth: {where} {last}",
+        f"the same at {first}",
+        1.5,
+        "x",
+        lambda rows: rows[other].ratio(OURS, to) / rows[one].ratio(OURS, to),
+    )
+
+
+def _large(rows: Rows, start: str) -> str:
+    return next(name for name in rows if name.startswith(start))
+
+
+def found(start: str, goal: Callable[[str], Goal]) -> Goal:
+    """Return a goal for the row whose name begins so: sizes differ between runs."""
+    shown = goal(start)
+
+    def figure(rows: Rows) -> float:
+        return goal(_large(rows, start)).figure(rows)
+
+    return Goal(shown.work, shown.against, shown.at_most, shown.unit, figure)
+
+
+def stall(rows: Rows, where: str, of: str = "") -> float:
+    """Return for how many ms a disk kept the loop from everything else."""
+    return rows[f"{GROWN[where]}/{where} get, 10,000 waiting"].notes[f"longest stall{of}, ms"]
+
+
+LIMITS = {"local": BARE, "memory": "a dict", "s3": BARE}
+
+GOALS = (
+    ratio("local/get 4 KiB", BARE, 2.0),
+    ratio("local/get 64 KiB", BARE, 2.0),
+    ratio("local/get 4 KiB", "obstore", 0.1),
+    ratio("local/exists", BARE, 2.0),
+    ratio("local/size", BARE, 2.0),
+    ratio("local/stat", BARE, 2.0),
+    ratio("local/put 4 KiB, replacing", HOP, 1.3),
+    ratio("local/put 4 KiB, new", HOP, 1.3),
+    ratio("local/put 4 KiB, replacing", "obstore", 0.9),
+    found("local/stream in", lambda row: ratio(row, BARE, 1.15)),
+    found("local/stream out", lambda row: ratio(row, BARE, 1.15)),
+    found("local/stream in", lambda row: memory(row, 64, "grown by at most")),
+    found("local/stream out", lambda row: memory(row, 64, "grown by at most")),
+    found("local/copy", lambda row: ratio(row, BARE, 1.1)),
+    found("local/list", lambda row: ratio(row, BARE, 1.5)),
+    found("local/list", lambda row: ratio(row, "obstore", 0.35)),
+    above("memory/get 4 KiB", "a dict", 3.0),
+    above("memory/put 4 KiB", "a dict", 3.0),
+    ratio("memory/get 4 KiB", "obstore", 0.02),
+    ratio("memory/put 4 KiB", "obstore", 0.02),
+    *(
+        goal
+        for width in (16, 64)
+        for goal in (
+            ratio(f"s3/get 4 KiB, {width} at once", "obstore", 0.85),
+            ratio(f"s3/get 4 KiB, {width} at once", "obstore", 0.7, cpu=True),
+            ratio(f"s3/put 4 KiB, {width} at once", "obstore", 1.0),
+            *(
+                ratio(f"s3/{work}, {width} at once", "aioboto3", 1 / 3)
+                for work in ("get 4 KiB", "put 4 KiB", "exists", "delete")
+            ),
+        )
+    ),
+    found("s3/list", lambda row: ratio(row, "obstore", 1.0)),
+    found("s3/upload", lambda row: ratio(row, "obstore", 1.0)),
+    found("s3/download", lambda row: ratio(row, "obstore", 1.0)),
+    found("s3/upload", lambda row: memory(row, 150, "the whole process at most")),
+    found("s3/download", lambda row: memory(row, 150, "the whole process at most")),
+    Goal(
+        "startup: import jtc.storage",
+        "asyncio included",
+        40.0,
+        "ms",
+        lambda rows: rows["startup/import"].median(OURS),
+    ),
+    ratio("startup/first S3 get of a process", "aioboto3", 0.5),
+    *(
+        above(f"facade/Disk.{name}", "the driver's own method", 2.0, ours="Disk")
+        for name in ("get", "put", "exists", "size", "delete")
+    ),
+    above("facade/hooks", "Disk, were there no hooks", 0.2, ours="Disk"),
+    *(
+        growth(where, limit, f"{work}, 1,000 files", f"{work}, 100,000 files")
+        for where, limit in LIMITS.items()
+        for work in ("get", "put", *(("list",) if where != "s3" else ()))
+    ),
+    *(
+        growth(where, limit, "get, 5 waiting", "get, 10,000 waiting")
+        for where, limit in LIMITS.items()
+    ),
+    *(
+        goal
+        for where in ("local", "s3")
+        for goal in (
+            Goal(
+                f"growth: {where} get, 64 at once",
+                "the loop's longest stall",
+                25.0,
+                "ms",
+                lambda rows, where=where: stall(rows, where, " with 64 at once"),
+            ),
+            Goal(
+                f"growth: {where} get, 10,000 waiting",
+                "the loop's longest stall, more than that of tasks that do nothing",
+                25.0,
+                "ms",
+                lambda rows, where=where: (
+                    stall(rows, where) - stall(rows, where, " of as many tasks that do nothing")
+                ),
+            ),
+        )
+    ),
+)  # fmt: skip

@@ -1,0 +1,164 @@
+"""How something is timed here: in turns with what it is compared to, medians, and ratios.
+
+The machine may be shared and noisy, so only ratios within one run mean something: each round times
+all ways one after another, and a ratio is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+__all__ = ["OURS", "Row", "Way", "at_once", "in_turns", "inside", "peak_of", "repeat"]
+
+OURS = "jtc-storage"
+MIB = 1024 * 1024
+
+Way: TypeAlias = Callable[[], Awaitable[object]]
+"""One round of some work; `per` operations in it count as one figure."""
+
+
+@dataclass
+class Row:
+    """What one kind of work took, by way.
+
+    Attributes:
+        name: The work.
+        unit: Of the figures: ``"µs"``, ``"ms"``, ``"s"``.
+        wall: Each way's rounds, in that unit, an operation.
+        cpu: The same in this process's processor time, all threads.
+        memory: Each way's peak above the process before it, in MiB, where it was looked at.
+        notes: Other figures of ours, such as the longest stall of the loop.
+    """
+
+    name: str
+    unit: str = "µs"
+    wall: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, list[float]] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def median(self, way: str, *, cpu: bool = False) -> float:
+        """Return a way's median."""
+        return statistics.median((self.cpu if cpu else self.wall)[way])
+
+    def ratio(self, way: str, to: str, *, cpu: bool = False) -> float:
+        """Return the median of the ratios of the rounds that both were in."""
+        rounds = self.cpu if cpu else self.wall
+        return statistics.median(
+            one / other for one, other in zip(rounds[way], rounds[to], strict=False)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, for another process."""
+        return asdict(self)
+
+
+_SCALE = {"µs": 1e6, "ms": 1e3, "s": 1.0}
+
+
+async def in_turns(
+    name: str,
+    ways: Mapping[str, Way],
+    *,
+    rounds: int,
+    per: int | Mapping[str, int] = 1,
+    unit: str = "µs",
+    warm: bool = True,
+    patience: float = math.inf,
+    between: Callable[[str], Awaitable[object]] | None = None,
+) -> Row:
+    """Time all ways, a round of each in turn.
+
+    Args:
+        name: The row's.
+        ways: One round of the work, by who does it.
+        rounds: How many.
+        per: How many operations a round has, or a round of each.
+        unit: What the figures are in.
+        warm: Whether a first round does not count.
+        patience: Who takes so many times as long as the first way is in one round only.
+        between: What to do after each round of a way, out of the time.
+    """
+    row = Row(name, unit, {way: [] for way in ways}, {way: [] for way in ways})
+    order = list(ways)
+    for number in range(-1 if warm else 0, rounds):
+        for way in order:
+            scale = _SCALE[unit] / (per if isinstance(per, int) else per[way])
+            gc.collect()
+            gc.disable()
+            cpu, wall = time.process_time(), time.perf_counter()
+            await ways[way]()
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            gc.enable()
+            if number >= 0:
+                row.wall[way].append(wall * scale)
+                row.cpu[way].append(cpu * scale)
+            if between is not None:
+                await between(way)
+        # Nobody comes always after the same other.
+        order.append(order.pop(0))
+        if number >= 0:
+            longest = patience * next(iter(row.wall.values()))[0]
+            order = [way for way in order if row.wall[way][0] <= longest]
+    return row
+
+
+def repeat(times: int, work: Callable[[int], Awaitable[object]]) -> Way:
+    """Return a way that does something so often, one after another."""
+
+    async def way() -> None:
+        for number in range(times):
+            await work(number)
+
+    return way
+
+
+def at_once(width: int, times: int, work: Callable[[int], Awaitable[object]]) -> Way:
+    """Return a way that does something so often, so many at once."""
+
+    async def way() -> None:
+        numbers = iter(range(times))
+
+        async def worker() -> None:
+            for number in numbers:
+                await work(number)
+
+        await asyncio.gather(*(worker() for _ in range(width)))
+
+    return way
+
+
+def peak_of(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a script in a process of its own and return the JSON that it prints last."""
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        check=False,  # obstore's runtime sometimes aborts at a process's end
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def inside(what: str) -> int:
+    """Return a figure of this process in MiB: ``"VmHWM"`` is its peak, ``"VmRSS"`` is now."""
+    with Path("/proc/self/status").open() as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(what))
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """Print rows as JSON, for the process that asked."""
+    print(json.dumps([row.as_json() for row in rows]))

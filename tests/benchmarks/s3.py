@@ -1,0 +1,150 @@
+"""Objects in a SeaweedFS of this run's own, on loopback: all clients ask the same server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bare import BareS3
+from growth import directory_of, grown, one_of
+from measuring import MIB, Row, at_once, in_turns, peak_of, print_rows
+from peers import Litestar, s3_peers
+from sizes import Sizes
+
+from seaweedfs import SeaweedFS
+
+WIDTHS = (16, 64)
+CONTENT = os.urandom(4096)
+# The others build on these, or hold a whole file in memory.
+LISTING = ("jtc-storage", "obstore", "aioboto3", "s3fs")
+TRANSFERRING = ("jtc-storage", "obstore", "OpenDAL", "aioboto3")
+
+
+async def objects(disks: list[Any], store: dict[str, str], sizes: Sizes) -> list[Row]:
+    """Small objects, some at once."""
+    rows = []
+    for disk in disks:
+        await at_once(64, sizes.requests, _work(disk, "put"))()
+    for width in WIDTHS:
+        for method in ("get", "put", "exists"):
+            ways = {
+                disk.name: at_once(width, sizes.requests, _work(disk, method)) for disk in disks
+            }
+            per = dict.fromkeys(ways, sizes.requests)
+            if method == "get" and width == WIDTHS[0]:
+                # It makes a client a call, and takes too long to be in every row.
+                slow = Litestar.s3(store)
+                await at_once(4, 4, _work(slow, "put"))()
+                ways[slow.name], per[slow.name] = at_once(4, 4, _work(slow, "get")), 4
+            name = "exists" if method == "exists" else f"{method} 4 KiB"
+            rows.append(
+                await in_turns(
+                    f"{name}, {width} at once",
+                    ways,
+                    rounds=sizes.asked,
+                    per=per,
+                    patience=5,
+                )
+            )
+        rows.append(await _deletes(disks, sizes, width))
+    return rows
+
+
+def _work(disk: Any, method: str) -> Callable[[int], Awaitable[object]]:
+    content = (CONTENT,) if method == "put" else ()
+    return lambda number: getattr(disk, method)(f"{disk.name}/{number}", *content)
+
+
+async def _deletes(disks: list[Any], sizes: Sizes, width: int) -> Row:
+    count = sizes.requests
+
+    async def fill(who: str) -> None:
+        disk = disks[-1]  # the bare calls put fastest
+        await at_once(64, count, lambda n: disk.put(f"gone/{who}/{n}", CONTENT))()
+
+    for disk in disks:
+        await fill(disk.name)
+    ways = {
+        disk.name: at_once(width, count, lambda n, disk=disk: disk.delete(f"gone/{disk.name}/{n}"))
+        for disk in disks
+    }
+    return await in_turns(
+        f"delete, {width} at once", ways, rounds=sizes.asked, per=count, between=fill
+    )
+
+
+async def listing(disks: list[Any], sizes: Sizes) -> Row:
+    """Very many keys in one directory."""
+    directory = directory_of(sizes.growth[1])
+    put = one_of(disks[-1], "put", sizes.growth[1], sizes.keys)
+    await at_once(64, sizes.keys, put)()
+
+    def way(disk: Any) -> Any:
+        async def run() -> None:
+            assert await disk.list(directory) == sizes.keys * len(CONTENT)
+
+        return run
+
+    ways = {disk.name: way(disk) for disk in disks if disk.name in LISTING}
+    return await in_turns(
+        f"list, {sizes.keys:,} keys with sizes",
+        ways,
+        rounds=sizes.fewest,
+        unit="ms",
+        warm=False,
+        patience=4,
+    )
+
+
+async def transfers(disks: list[Any], store: dict[str, str], sizes: Sizes) -> list[Row]:
+    """A file too large for memory."""
+    size = sizes.large
+    able = [disk for disk in disks if disk.name in TRANSFERRING]
+    text = f"{size // MIB} MiB"
+
+    async def removed(who: str) -> None:
+        await disks[-1].delete(f"large-{who}")
+
+    up = await in_turns(
+        f"upload, {text}",
+        {disk.name: (lambda disk=disk: disk.upload(f"large-{disk.name}", size)) for disk in able},
+        rounds=sizes.fewest, unit="ms", warm=False, patience=1.5, between=removed,
+    )  # fmt: skip
+    await able[0].upload("large", size)
+    down = await in_turns(
+        f"download, {text}",
+        {disk.name: (lambda disk=disk: disk.download("large")) for disk in able},
+        rounds=sizes.fewest, unit="ms", warm=False, patience=4,
+    )  # fmt: skip
+    for row, method in ((up, "upload"), (down, "download")):
+        for disk in able:
+            found = peak_of("peak.py", "s3", disk.name, method, json.dumps(store), str(size))
+            row.memory[disk.name] = found["whole"]
+    return [up, down]
+
+
+async def main(sizes: Sizes) -> None:
+    # Some peers leave sessions open, and asyncio complains of it at length.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    with SeaweedFS() as server:
+        store = {"bucket": server.bucket, **server.options}
+        disks = [*s3_peers(store), BareS3(store)]
+        rows = await objects(disks, store, sizes)
+        rows.append(await listing(disks, sizes))
+        rows += await grown("s3", disks[0], disks[-1], sizes, there=sizes.keys)
+        rows += await transfers(disks, store, sizes)
+        for disk in disks:
+            await disk.aclose()
+    print_rows(rows)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Sizes.named(sys.argv[1])))

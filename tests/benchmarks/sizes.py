@@ -1,0 +1,58 @@
+"""How much of everything: enough for medians that repeat, or just enough to see that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+__all__ = ["Sizes"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that a smoke run makes small.
+
+    Attributes:
+        rounds: Of small work.
+        asked: Of requests to a server.
+        few: Rounds of work that takes long by itself.
+        fewest: The same, where it takes longest.
+        calls: Operations a round.
+        requests: Requests a round.
+        files: Of a long listing.
+        keys: The same on S3.
+        large: Bytes of a large file.
+        waiting: Operations that wait at once.
+        growth: Files of a small and of a large directory.
+    """
+
+    rounds: int = 11
+    asked: int = 7
+    few: int = 5
+    fewest: int = 3
+    calls: int = 100
+    requests: int = 128
+    files: int = 50_000
+    keys: int = 50_000
+    large: int = 1024 * 1024 * 1024
+    waiting: int = 10_000
+    growth: tuple[int, int] = (1_000, 100_000)
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Return the sizes ``"full"`` or ``"smoke"``."""
+        if name == "full":
+            return cls()
+        return cls(
+            rounds=2,
+            asked=1,
+            few=1,
+            fewest=1,
+            calls=10,
+            requests=32,
+            files=500,
+            keys=200,
+            large=32 * 1024 * 1024,
+            waiting=200,
+            growth=(100, 300),
+        )
