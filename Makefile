@@ -4,84 +4,176 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-DISTS  := core drivers-local drivers-memory drivers-s3
+DISTS  := core drivers-local drivers-memory drivers-s3 layers-otel integrations-django
+BENCHED := core drivers-local drivers-memory drivers-s3
 META   := pyproject.toml constraints.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 
 # The other Pythons that the tests run on, where they are installed (on PATH, or by pyenv).
 OTHERS := 3.12 3.13
 
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+
 # As many workers as there are processors; each starts a SeaweedFS of its own when it needs one.
-PARALLEL := -n auto --dist loadgroup
+PARALLEL := -n auto
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check lint types others format api clean
+# The build backend is installed beside the tools, so that no build makes an environment for it.
+INSTALL := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --python
+FLAGS   := --quiet -c constraints.txt
+
+.PHONY: help demo web test faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
+	format api sync clean
 
 help:
 	@echo "make demo    a tour of the API on real files, and on S3 where AWS_BUCKET is set"
+	@echo "make web     a gallery of pictures and videos: FILESYSTEM_DISK=s3 for SeaweedFS, PORT=8000"
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
+	@echo "make faults  break things in earnest, and write what held to docs/reliability.md"
+	@echo "make fuzz    more of the fault tests' random paths, configurations and answers: FUZZ_TIMES=5"
+	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
+	@echo "make bench   time everything beside the peers, and write docs/benchmarks.md"
 	@echo "make check   the tests and every quality gate: lint, types, other Pythons"
+	@echo "make downloads  10,000 downloads of each disk, a tenth broken off: what stays behind"
 	@echo "make format  format the code"
 	@echo "make api     write docs/api.md from the docstrings"
+	@echo "make sync    write the sync face's methods from the async ones"
 	@echo "make clean   remove everything that was installed or made here"
 
 demo: $(VENV)/installed
 	@echo "==> Running docs/examples/storage_example.py"
 	@$(BIN)/python docs/examples/storage_example.py
 
+# On S3 without a bucket's name, a SeaweedFS runs for as long as the gallery does.
+FILESYSTEM_DISK ?= local
+PORT ?= 8000
+web: $(VENV)/installed
+	@FILESYSTEM_DISK=$(FILESYSTEM_DISK) PORT=$(PORT) $(BIN)/python \
+		$(if $(filter s3,$(FILESYSTEM_DISK)),$(if $(AWS_BUCKET),,tests/seaweedfs.py gallery $(BIN)/python)) \
+		docs/examples/gallery
+
 test: $(VENV)/installed
 	@echo "==> Running the tests"
 	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
 
-check: lint types test others
+# Tests that watch the loop run by themselves, after the others.
+faults: $(VENV)/installed
+	@echo "==> Running the fault tests in full"
+	@rm -rf build/faults && mkdir -p build/faults
+	@export FAULT_ROUNDS=full; failed=0; \
+	$(BIN)/python -m pytest tests/faults -m "not alone" $(PARALLEL) \
+		--junitxml=build/faults/together.xml || failed=1; \
+	$(BIN)/python -m pytest tests/faults -m alone --junitxml=build/faults/alone.xml || failed=1; \
+	$(BIN)/python docs/generate_reliability.py build/faults/together.xml build/faults/alone.xml; \
+	exit $$failed
+
+tools:
+	@tests/install_tools.sh
+
+FUZZ_TIMES ?= 5
+fuzz: $(VENV)/installed
+	@FAULT_ROUNDS=full FUZZ_TIMES=$(FUZZ_TIMES) $(BIN)/python -m pytest -s $(PARALLEL) \
+		tests/faults/test_fuzzing.py tests/faults/test_odd_answers.py
+
+SOAK_SECONDS ?= 600
+soak: $(VENV)/installed
+	@$(BIN)/python tests/soak.py $(SOAK_SECONDS)
+
+# In an environment of its own, for it has the peers.
+bench: build/bench/installed
+	@build/bench/bin/python tests/benchmarks
+
+bench-smoke: build/bench/installed
+	@echo "==> Running the benchmarks on little"
+	@build/bench/bin/python tests/benchmarks --smoke
+
+build/bench/installed: $(META) | $(VENV)/installed
+	@echo "==> Installing the peers to compare with"
+	@$(VENV)/bin/python -m venv --without-pip build/bench
+	@$(INSTALL) build/bench install $(FLAGS) --group bench
+	@$(INSTALL) build/bench install $(FLAGS) --no-build-isolation $(BENCHED:%=-e %)
+	@touch $@
+
+check: gates test others
+
+# Most of these use one processor at a time, so two run at once.
+gates: $(VENV)/installed
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types bench-smoke $(OTHERS:%=environment-%)
 
 lint: $(VENV)/installed
 	@echo "==> Checking format and lint"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/python docs/generate_sync.py --check
 	@$(BIN)/python docs/generate_api.py --check
 
 types: $(VENV)/installed build/types/installed
 	@echo "==> Checking types with mypy"
-	@for dist in $(DISTS); do \
-		MYPYPATH=$$dist/src $(BIN)/mypy --strict $$dist/src || exit 1; done
-	@$(BIN)/mypy --strict tests/typing
+	@MYPYPATH=$(subst $(SPACE),:,$(DISTS:%=%/src)) $(BIN)/mypy --strict $(DISTS:%=%/src) tests/typing
+	@MYPYPATH=core/src:drivers-local/src $(BIN)/mypy --strict --platform darwin drivers-local/src
 	@echo "==> Checking types with pyright"
 	@$(BIN)/pyright --pythonpath build/types/bin/python build/types/lib/python*/site-packages/jtc
 	@$(BIN)/pyright --pythonpath build/types/bin/python -p tests/typing
 
+# Where the interpreter of another Python is, or nothing.
+define find_python
+python=$$(command -v python$* || true); \
+if [ -z "$$python" ] || ! $$python -c '' 2>/dev/null; then \
+	python=$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$*.*/bin/python 2>/dev/null | tail -n 1); fi
+endef
+
 others: $(OTHERS:%=others-%)
 
-others-%: $(META)
-	@python=$$(command -v python$* || true); \
-	if [ -z "$$python" ] || ! $$python -c '' 2>/dev/null; then \
-		python=$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$*.*/bin/python 2>/dev/null | tail -n 1); fi; \
-	if [ -z "$$python" ]; then echo "==> Python $* is not installed: skipped"; exit 0; fi; \
+# Not again what is the same on each Python: the kit over other disks, wheels, and the API's page.
+others-%: environment-%
+	@if [ -e $(VENV)-$*/installed ]; then \
 	echo "==> Running the tests on Python $*"; \
-	$(MAKE) --no-print-directory VENV=$(VENV)-$* PYTHON=$$python $(VENV)-$*/installed && \
 	$(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
-		tests/unit tests/memory tests/local tests/s3 tests/docs tests/kit/test_memory.py
+		--ignore=tests/docs/test_drivers_guide.py --ignore=tests/docs/test_api_page.py \
+		tests/unit tests/layers tests/memory tests/local tests/s3 tests/otel tests/sync tests/django tests/docs \
+		tests/kit/test_memory.py tests/faults/test_cancelled_puts.py; fi
+
+environment-%: $(VENV)/installed
+	@$(find_python); \
+	if [ -z "$$python" ]; then echo "==> Python $* is not installed: skipped"; exit 0; fi; \
+	$(MAKE) --silent --no-print-directory OTHER=$$python $(VENV)-$*/installed
+
+$(VENV)-%/installed: $(META) | $(VENV)/installed
+	@echo "==> Installing the distributions for Python $*"
+	@$(OTHER) -m venv --without-pip $(VENV)-$*
+	@$(INSTALL) $(VENV)-$* install $(FLAGS) --group test
+	@$(INSTALL) $(VENV)-$* install $(FLAGS) --no-build-isolation $(DISTS:%=-e %)
+	@touch $@
 
 $(VENV)/installed: $(META)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	@echo "==> Installing the distributions and the development tools into $(VENV), about a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet -c constraints.txt $(DISTS:%=-e %) --group dev
+	@$(INSTALL) $(VENV) install $(FLAGS) --group dev
+	@$(INSTALL) $(VENV) install $(FLAGS) --no-build-isolation $(DISTS:%=-e %)
 	@touch $@
 
 # Pyright follows drivers of several distributions only where they are installed, not editable.
-build/types/installed: $(META) $(SOURCES)
+build/types/installed: $(META) $(SOURCES) | $(VENV)/installed
 	@echo "==> Installing the distributions for pyright"
-	@test -d build/types || $(PYTHON) -m venv build/types
-	@build/types/bin/python -m pip install --quiet --force-reinstall --no-deps $(DISTS:%=./%)
+	@test -d build/types || $(BIN)/python -m venv --without-pip build/types
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --upgrade --no-deps \
+		--no-build-isolation --target $$(ls -d build/types/lib/python*/site-packages) $(DISTS:%=./%)
 	@echo "$(CURDIR)/$(VENV)" | xargs -I{} sh -c 'ls -d {}/lib/python*/site-packages' \
 		> $$(ls -d build/types/lib/python*/site-packages)/tools.pth
 	@touch $@
 
+downloads: $(VENV)/installed
+	@DOWNLOADS=10000 $(BIN)/python -m pytest -q -s tests/large/test_downloads.py
+
 api: $(VENV)/installed
 	@$(BIN)/python docs/generate_api.py
+
+sync: $(VENV)/installed
+	@$(BIN)/python docs/generate_sync.py
 
 format: $(VENV)/installed
 	@$(BIN)/ruff format .

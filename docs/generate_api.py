@@ -6,10 +6,13 @@ import importlib
 import inspect
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import griffe
+
+from jtc.storage.layering import METHODS, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +26,21 @@ MODULES = (
     "jtc.storage.drivers.local_driver",
     "jtc.storage.drivers.memory_driver",
     "jtc.storage.drivers.s3_driver",
+    "jtc.storage.layers.limit",
+    "jtc.storage.layers.otel_layer",
+    "jtc.storage.layers.read_only",
+    "jtc.storage.layers.retry",
+    "jtc.storage.layers.scoped",
+    "jtc.storage.layers.timeout",
+    "jtc.storage.layers.validate",
+    "jtc.storage.layers.around",
+    "jtc.storage.hookspecs",
+    "jtc.storage.hooks",
+    "jtc.storage.asgi",
+    "jtc.storage.sync",
+    "jtc.storage.django",
     "jtc.storage.contracts",
+    "jtc.storage.layering",
     "jtc.storage.paths",
     "jtc.storage.fakes",
     "jtc.storage.testing",
@@ -56,7 +73,10 @@ def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
     home = getattr(value, "__module__", None)
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         yield f"### `{name}`\n"
-        yield f"An instance of `{type(value).__name__}`.\n" if home else f"`{value!r}`\n"
+        if isinstance(value, Mapping):
+            yield f"Its keys: {', '.join(f'`{key}`' for key in value)}.\n"
+        else:
+            yield f"An instance of `{type(value).__name__}`.\n" if home else f"`{value!r}`\n"
         return
     path = f"{value.__module__}.{value.__qualname__}"
     if path in seen:
@@ -84,7 +104,10 @@ def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
 
 def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
     """Yield a class's own and inherited public methods, where they are ours."""
-    done: set[str] = set()
+    # What the contract says of a layer's methods is not said again for each layer.
+    done = set(METHODS) if issubclass(cls, Layer) else set()
+    if issubclass(cls, Layer) and cls is not Layer:
+        done |= vars(Layer).keys()
     for owner in inspect.getmro(cls):
         if not owner.__module__.startswith("jtc."):
             continue
@@ -94,7 +117,11 @@ def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
             )
             # The manager and the other disks have Disk's methods: those stand there once.
             repeated = owner is not cls and cls.__name__ in {"StorageManager", "BuiltDisk"}
-            if name.startswith(("_", "test_")) or not callable_ or repeated:
+            # So do the sync faces, one for one.
+            repeated |= owner.__module__ == "jtc.storage.sync.generated"
+            # A decorator may add a method of its library's.
+            foreign = inspect.isfunction(member) and member.__module__ != owner.__module__
+            if name.startswith(("_", "test_")) or not callable_ or repeated or foreign:
                 continue
             if name not in done:
                 done.add(name)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # The tests are no package (importlib mode), so that helpers beside them are found by this.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -16,9 +18,35 @@ from seaweedfs import SeaweedFS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.remote import Producer
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
+
 
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[SeaweedFS]:
     """Serve a real S3 store with one bucket; started at first use, for the whole run."""
     with SeaweedFS() as store:
         yield store
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives whole groups to one worker where making what they share is dear.
+
+    Such are the wheels of tests/packaging, and the loop and client of a class of tests/kit. All
+    other tests go one by one to whoever is free, after the groups. (The mark ``xdist_group`` would
+    say it better, but has no effect with pytest 9.2, which knows no other node ids than its own.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/packaging/"):
+            return "tests/packaging"
+        if nodeid.startswith("tests/kit/"):
+            return nodeid.partition("[")[0].rpartition("::")[0]
+        return nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)

@@ -17,12 +17,15 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from jtc.storage import Storage
 from jtc.storage.config import read_config
+from jtc.storage.hooks import Hooks
 
 
 def _run_python(example: Example) -> None:
     """Run a block as a cell: names stay for the next one, and it may await."""
     source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
-    code = compile(source, example.path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(
+        source, example.path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+    )
     result = eval(code, example.namespace)
     if inspect.iscoroutine(result):
         example.namespace["runner"].run(_finish(result))
@@ -41,7 +44,14 @@ def _check_toml(example: Example) -> None:
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("README.md", "docs/*.md", "core/README.md", "drivers-*/README.md")
+    for pattern in (
+        "README.md",
+        "docs/*.md",
+        "core/README.md",
+        "drivers-*/README.md",
+        "integrations-*/README.md",
+        "layers-*/README.md",
+    )
     for path in ROOT.glob(pattern)
 )
 SYBIL = Sybil(
@@ -56,7 +66,9 @@ SYBIL = Sybil(
 
 def _enter(namespace: dict[str, Any]) -> None:
     folder = tempfile.TemporaryDirectory()
-    namespace.update(folder=folder, before=Path.cwd(), runner=asyncio.Runner())
+    # As a script has it: frameworks look up the module of a handler.
+    namespace.update(__name__="__main__", folder=folder)
+    namespace.update(before=Path.cwd(), runner=asyncio.Runner())
     os.chdir(folder.name)
     # The documents speak of S3 too; that it does the same is what tests/s3 shows.
     namespace["fake"] = Storage.fake("s3")
@@ -69,6 +81,7 @@ def _leave(namespace: dict[str, Any]) -> None:
     for disk in [*Storage.disks(), "default"]:
         Storage.forget(disk)
     Storage._config = None
+    Storage.hooks = Hooks()
     os.chdir(namespace["before"])
     namespace["folder"].cleanup()
 

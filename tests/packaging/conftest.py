@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from email.message import Message
 
 ROOT = Path(__file__).parents[2]
-ACME = ROOT / "tests/plugins/acme"
 FOLDERS = {
     "jtc-storage": ROOT / "core",
+    "jtc-storage-django": ROOT / "integrations-django",
     "jtc-storage-local": ROOT / "drivers-local",
     "jtc-storage-memory": ROOT / "drivers-memory",
+    "jtc-storage-otel": ROOT / "layers-otel",
     "jtc-storage-s3": ROOT / "drivers-s3",
-    "jtc-storage-acme": ACME,
+    "jtc-storage-acme": ROOT / "tests/plugins/acme",
+    "jtc-storage-acme-audit": ROOT / "tests/plugins/acme_audit",
 }
 
 # The build backend looks for its own program on PATH, where an environment need not be.
@@ -103,7 +105,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
 
 @pytest.fixture(scope="session")
 def wheels(build: Callable[[Path], Path]) -> dict[str, Wheel]:
-    """Build every distribution of ours, and the third party's."""
+    """Build every distribution of ours, and the third parties'."""
     return {name: Wheel(build(folder), folder) for name, folder in FOLDERS.items()}
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from conftest import Environment, Wheel
 
-# The wheels are built once, so all that looks at them runs in one worker.
-pytestmark = pytest.mark.xdist_group("packaging")
 
 ACME_IS_A_DISK = """
 import asyncio
@@ -87,6 +85,140 @@ def test_a_third_partys_driver_is_a_disk_once_it_is_installed(
     installed.execute(ACME_IS_A_DISK)
 
 
+A_HOOK_AND_A_LAYER = """
+import asyncio, json, logging, os, pathlib
+
+trail = pathlib.Path("trail.jsonl")
+os.environ["ACME_AUDIT_LOG"] = str(trail)
+
+from jtc.storage import Storage, StoragePermissionException, UnsupportedOperationException
+from jtc.storage.drivers.memory_driver import MemoryDriver
+
+Storage.configure({
+    "default": "archive",
+    "disks": {
+        "archive": {"driver": "memory", "layers": [{"name": "acme_deflate", "level": 9}]},
+        "plain": {"driver": "memory"},
+    },
+})
+
+async def refused(call):
+    try:
+        await call
+    except StoragePermissionException as error:
+        assert "legal hold" in error.message, error
+        return error
+    raise AssertionError("a file on legal hold is gone")
+
+async def main():
+    disk, plain = Storage.disk("archive"), Storage.disk("plain")
+    text = b"To whom it may concern. " * 10_000
+
+    # The layer: compressed within, as it was written without.
+    async def chunks():
+        for at in range(0, len(text), 7_000):
+            yield text[at : at + 7_000]
+    await disk.put("legal-hold/letter.txt", chunks(), content_type="text/plain")
+    memory = disk.driver_as(MemoryDriver)
+    assert await memory.size("legal-hold/letter.txt") < 2_000
+    assert await disk.size("legal-hold/letter.txt") == len(text)
+    assert await disk.get("legal-hold/letter.txt") == text
+    assert await disk.get_range("legal-hold/letter.txt", -24) == text[:24]
+    assert [e.size async for e in disk.list("legal-hold")] == [len(text)]
+    await disk.copy("legal-hold/letter.txt", "letter.txt", to="plain")
+    assert await plain.get("letter.txt") == text
+    try:
+        disk.url("letter.txt")
+    except UnsupportedOperationException as error:
+        assert error.disk == "archive", error
+    assert "temporary_urls" not in disk.capabilities
+
+    # The hook: what is held stays, by whichever way.
+    assert (await refused(disk.delete("legal-hold/letter.txt"))).disk == "archive"
+    await refused(disk.move("legal-hold/letter.txt", "gone.txt"))
+    await refused(disk.delete_directory("legal-hold"))
+    view = await refused(disk.scoped("legal-hold").delete("letter.txt"))
+    assert view.path == "letter.txt", view
+    many = await disk.delete_many(["legal-hold/letter.txt", "missing.txt"])
+    assert isinstance(many["legal-hold/letter.txt"], StoragePermissionException), many
+    assert many["missing.txt"] is False
+    assert await disk.exists("legal-hold/letter.txt")
+    assert await plain.delete("letter.txt") is True
+
+    assert list(Storage.hooks.plugins()) == ["jtc-storage-acme-audit:acme_audit"]
+    assert not Storage.hooks.broken, Storage.hooks.broken
+    await Storage.aclose()
+
+asyncio.run(main())
+
+told = [json.loads(line) for line in trail.read_text().splitlines()]
+done = ["put", "get", "get", "copy", "get", *["failed"] * 5, "delete", "delete"]
+assert [entry["event"] for entry in told] == done, told
+assert told[0]["path"] == "legal-hold/letter.txt" and told[0]["size"] == 240_000, told[0]
+assert told[3]["to"] == ["plain", "letter.txt"], told[3]
+assert {entry["error"] for entry in told[5:10]} == {"StoragePermissionException"}
+assert {entry["path"] for entry in told[5:10]} == {"legal-hold/letter.txt", "legal-hold"}
+assert (told[-1]["disk"], told[-1]["found"]) == ("plain", True), told[-1]
+"""
+
+
+EXTENDED = "jtc-storage[memory,otel]", "jtc-storage-acme-audit"
+
+
+def test_a_third_partys_hook_and_layer_work_once_they_are_installed(
+    environment: Callable[..., Environment],
+) -> None:
+    environment(*EXTENDED).execute(A_HOOK_AND_A_LAYER)
+
+
+TOLD_BY_OTEL = """
+import asyncio, sys
+from jtc.storage import Storage
+
+Storage.configure({
+    "default": "files", "disks": {"files": {"driver": "memory", "layers": ["otel"]}}
+})
+assert "opentelemetry" not in sys.modules
+
+async def main():
+    await Storage.put("a.txt", b"a")
+    assert await Storage.get("a.txt") == b"a"
+    assert await Storage.files() == ["a.txt"]
+
+asyncio.run(main())
+assert "opentelemetry.trace" in sys.modules
+assert "opentelemetry.sdk" not in sys.modules
+"""
+
+
+def test_an_extra_brings_the_opentelemetry_layer_and_no_sdk(
+    environment: Callable[..., Environment],
+) -> None:
+    installed = environment(*EXTENDED)
+    versions = installed.installed()
+    assert versions["jtc-storage-otel"] == versions["jtc-storage"]
+    assert "opentelemetry-sdk" not in versions
+    installed.execute(TOLD_BY_OTEL)
+
+
+DJANGO_ON_A_DISK = """
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from jtc.storage import Storage
+
+Storage.configure({"disks": {"media": {"driver": "memory"}}})
+backend = {"BACKEND": "jtc.storage.django.DiskStorage", "OPTIONS": {"disk": "media"}}
+settings.configure(STORAGES={"default": backend})
+name = default_storage.save("a.txt", ContentFile(b"one"))
+assert Storage.sync.disk("media").get(name) == b"one"
+"""
+
+
+def test_an_extra_brings_the_django_backend(environment: Callable[..., Environment]) -> None:
+    environment("jtc-storage[django,memory]").execute(DJANGO_ON_A_DISK)
+
+
 NOTHING_BUT_OURS = """
 import sys
 before = set(sys.modules)
@@ -126,6 +258,18 @@ try:
     asyncio.run(Storage.get("a.txt"))
 except StorageConfigException as error:
     assert "pip install 'jtc-storage[local]'" in str(error), error
+else:
+    raise AssertionError("no error")
+try:
+    Storage.disk("memory").with_layer("otel")
+except StorageConfigException as error:
+    assert "pip install 'jtc-storage[otel]'" in str(error), error
+else:
+    raise AssertionError("no error")
+try:
+    import jtc.storage.asgi
+except ModuleNotFoundError as error:
+    assert "pip install 'jtc-storage[web]'" in str(error), error
 else:
     raise AssertionError("no error")
 """

@@ -15,26 +15,29 @@ from packaging.requirements import Requirement
 if TYPE_CHECKING:
     from conftest import Wheel
 
-# The wheels are built once, so all that looks at them runs in one worker.
-pytestmark = pytest.mark.xdist_group("packaging")
 
 PACKAGES = {
     "jtc-storage": "jtc/storage",
+    "jtc-storage-django": "jtc/storage/django",
     "jtc-storage-local": "jtc/storage/drivers/local_driver",
     "jtc-storage-memory": "jtc/storage/drivers/memory_driver",
+    "jtc-storage-otel": "jtc/storage/layers/otel_layer",
     "jtc-storage-s3": "jtc/storage/drivers/s3_driver",
 }
-DRIVERS = {
-    "jtc-storage-local": {"local": "jtc.storage.drivers.local_driver:LocalDriver"},
-    "jtc-storage-memory": {"memory": "jtc.storage.drivers.memory_driver:MemoryDriver"},
-    "jtc-storage-s3": {"s3": "jtc.storage.drivers.s3_driver:S3Driver"},
+ENTRY_POINTS = {
+    "jtc-storage-local": {"drivers": {"local": "jtc.storage.drivers.local_driver:LocalDriver"}},
+    "jtc-storage-memory": {"drivers": {"memory": "jtc.storage.drivers.memory_driver:MemoryDriver"}},
+    "jtc-storage-otel": {"layers": {"otel": "jtc.storage.layers.otel_layer:OpenTelemetry"}},
+    "jtc-storage-s3": {"drivers": {"s3": "jtc.storage.drivers.s3_driver:S3Driver"}},
 }
+# What is imported under another name than the distribution's.
+IMPORTED_AS = {"opentelemetry-api": "opentelemetry"}
 # aioboto3 pins one aiobotocore and one botocore: naming them as well could only contradict it.
-BROUGHT = {"aioboto3": {"aiobotocore", "botocore"}}
-EXTRAS = {name.removeprefix("jtc-storage-"): name for name in DRIVERS}
+BROUGHT = {"aioboto3": {"aiobotocore", "botocore"}, "aiohttp": {"yarl"}}
+EXTRAS = {name.removeprefix("jtc-storage-"): name for name in ENTRY_POINTS}
 
 each_distribution = pytest.mark.parametrize("name", PACKAGES)
-each_driver = pytest.mark.parametrize("name", DRIVERS)
+each_extension = pytest.mark.parametrize("name", ENTRY_POINTS)
 
 
 @each_distribution
@@ -48,7 +51,7 @@ def test_a_wheel_holds_its_own_package_and_nothing_beside_it(
 
 @each_distribution
 def test_no_wheel_closes_a_namespace_that_others_share(wheels: dict[str, Wheel], name: str) -> None:
-    shared = {"jtc/__init__.py", "jtc/storage/drivers/__init__.py"}
+    shared = {f"jtc/{folder}__init__.py" for folder in ("", "storage/drivers/", "storage/layers/")}
     assert not shared & wheels[name].contents.keys()
 
 
@@ -103,24 +106,36 @@ def test_a_wheel_runs_on_any_machine_with_python_3_11(wheels: dict[str, Wheel], 
     assert wheels[name].metadata["Requires-Python"] == ">=3.11"
 
 
-@each_driver
-def test_a_driver_is_found_by_its_entry_point(wheels: dict[str, Wheel], name: str) -> None:
-    entry_points = ConfigParser()
-    entry_points.read_string(wheels[name].about("entry_points.txt").decode())
-    assert {group: dict(entry_points[group]) for group in entry_points.sections()} == {
-        "jtc.storage.drivers": DRIVERS[name]
+@each_extension
+def test_a_driver_or_a_layer_is_found_by_its_entry_point(
+    wheels: dict[str, Wheel], name: str
+) -> None:
+    assert _entry_points(wheels[name]) == {
+        f"jtc.storage.{group}": entries for group, entries in ENTRY_POINTS[name].items()
     }
 
 
-def test_the_core_brings_no_entry_point(wheels: dict[str, Wheel]) -> None:
-    assert not any(file.endswith("entry_points.txt") for file in wheels["jtc-storage"].contents)
+def test_the_core_brings_layers_of_its_own_and_no_driver(wheels: dict[str, Wheel]) -> None:
+    ((group, entries),) = _entry_points(wheels["jtc-storage"]).items()
+    assert group == "jtc.storage.layers"
+    assert {"scoped", "read_only"} <= entries.keys()
+    for name, value in entries.items():
+        module = value.partition(":")[0]
+        assert module == f"jtc.storage.layers.{name}"
+        assert f"{module.replace('.', '/')}.py" in wheels["jtc-storage"].modules
+
+
+def _entry_points(wheel: Wheel) -> dict[str, dict[str, str]]:
+    entry_points = ConfigParser()
+    entry_points.read_string(wheel.about("entry_points.txt").decode())
+    return {group: dict(entry_points[group]) for group in entry_points.sections()}
 
 
 def test_all_have_one_version(wheels: dict[str, Wheel]) -> None:
     assert len({wheels[name].metadata["Version"] for name in PACKAGES}) == 1
 
 
-def test_an_extra_brings_its_driver_in_this_very_version(wheels: dict[str, Wheel]) -> None:
+def test_an_extra_brings_what_it_names_in_this_very_version(wheels: dict[str, Wheel]) -> None:
     core = wheels["jtc-storage"]
     version = core.metadata["Version"]
     brought: dict[str, set[str]] = {}
@@ -129,22 +144,26 @@ def test_an_extra_brings_its_driver_in_this_very_version(wheels: dict[str, Wheel
             if requirement.marker and requirement.marker.evaluate({"extra": extra}):
                 brought.setdefault(extra, set()).add(f"{requirement.name}{requirement.specifier}")
     # What the core needs in any case has a marker for the version of Python at most.
-    drivers = {
+    ours = {
         extra: {requirement for requirement in wanted if requirement.startswith("jtc-storage-")}
         for extra, wanted in brought.items()
     }
     expected = {extra: {f"{name}=={version}"} for extra, name in EXTRAS.items()}
-    assert drivers == {**expected, "all": set().union(*expected.values())}
+    # Who wants all drivers and layers has not asked for a web framework.
+    others = {"web": set(), "django": {f"jtc-storage-django=={version}"}}
+    assert ours == {**expected, "all": set().union(*expected.values()), **others}
 
 
-def test_the_core_alone_installs_no_driver(wheels: dict[str, Wheel]) -> None:
+def test_the_core_alone_installs_nothing_else_of_ours(wheels: dict[str, Wheel]) -> None:
     for requirement in wheels["jtc-storage"].requirements:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             assert not requirement.name.startswith("jtc-storage"), requirement
 
 
-@each_driver
-def test_a_driver_takes_any_core_of_its_contract(wheels: dict[str, Wheel], name: str) -> None:
+@each_extension
+def test_a_driver_or_a_layer_takes_any_core_of_its_contract(
+    wheels: dict[str, Wheel], name: str
+) -> None:
     (core,) = [r for r in wheels[name].requirements if r.name == "jtc-storage"]
     assert core == Requirement("jtc-storage~=1.0")
     assert core.specifier.contains(wheels["jtc-storage"].metadata["Version"])
@@ -166,7 +185,9 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported(
     )
     third_party = imported - set(sys.stdlib_module_names) - {"jtc"}
     required = {
-        r.name.replace("-", "_") for r in wheels[name].requirements if r.name not in PACKAGES
+        IMPORTED_AS.get(r.name, r.name.replace("-", "_"))
+        for r in wheels[name].requirements
+        if r.name not in PACKAGES
     }
     brought = set().union(*(BROUGHT.get(each, set()) for each in required))
     assert third_party - brought == required
@@ -189,3 +210,14 @@ def test_the_plugin_imports_nothing_of_ours(wheels: dict[str, Wheel]) -> None:
         if file.endswith(".py"):
             assert _imported(source) <= set(sys.stdlib_module_names), file
     assert acme.requirements == []
+
+
+def test_a_third_party_depends_on_the_contract_and_is_found_by_its_entry_points(
+    wheels: dict[str, Wheel],
+) -> None:
+    audit = wheels["jtc-storage-acme-audit"]
+    assert audit.requirements == [Requirement("jtc-storage~=1.0")]
+    assert _entry_points(audit) == {
+        "jtc.storage.plugins": {"acme_audit": "acme_audit:AuditTrail"},
+        "jtc.storage.layers": {"acme_deflate": "acme_audit:Deflate"},
+    }
