@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,15 @@ __all__ = ["write_stream"]
 _BATCH_BYTES = 1024 * 1024
 """Chunks are joined until they are so many: a batch takes a worker as long as being called does."""
 
-_TURNS = 8
-"""So often a worker looks for more, and then is called again, since others wait for one too: where
-nothing made them leave, some stayed for a hundred MiB."""
+_STAY_BYTES = 32 * 1024 * 1024
+"""So much a worker writes, and then is called again, since others wait for one too: where nothing
+made them leave, some stayed for a hundred MiB."""
 
 _AHEAD_BYTES = 4 * 1024 * 1024
-"""From so many bytes on that are not written yet, the source is not asked for more. With less, the
-worker runs out of them before the event loop's thread has woken up: see ``stream in`` in
-docs/benchmarks.md."""
+_RESUME_BYTES = 2 * 1024 * 1024
+"""From so many bytes on that are not written yet, the source is not asked for more, until only so
+many are left. With less, the worker runs out of them before the event loop's thread has woken up:
+see ``stream in`` in docs/benchmarks.md."""
 
 
 async def write_stream(
@@ -76,7 +78,7 @@ class _Writer:
         self._call: Call[None] | None = None
         # What follows is the event loop's and the worker's.
         self._lock = threading.Lock()
-        self._batches: list[bytes] = []
+        self._batches: deque[bytes] = deque()
         self._ahead = 0
         self._is_working = False
         self._waiting: asyncio.Future[None] | None = None
@@ -135,16 +137,16 @@ class _Writer:
 
     def _work(self, turn: Turn) -> None:
         """Write what there is, and what comes meanwhile, in a worker."""
+        written = 0
         try:
-            for _ in range(_TURNS):
+            while self._batches and written < _STAY_BYTES:
+                batch = self._batches.popleft()
+                self.draft.write_batch(turn, batch)
+                written += len(batch)
                 with self._lock:
-                    batches, self._batches = self._batches, []
-                if not batches:
-                    break
-                self.draft.write_batches(turn, batches)
-                with self._lock:
-                    self._ahead -= sum(map(len, batches))
-                    self._tell()
+                    self._ahead -= len(batch)
+                    if self._ahead <= _RESUME_BYTES:
+                        self._tell()
         finally:
             with self._lock:
                 self._is_working = False

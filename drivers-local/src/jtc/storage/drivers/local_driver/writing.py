@@ -136,14 +136,13 @@ class Draft:
             with moving(self._turn, len(rest)):
                 rest = rest[os.write(self.fd, rest[:_WRITE_BYTES]) :]
 
-    def write_batches(self, turn: Turn, batches: list[bytes]) -> None:
-        """Write parts of the content, in a call of its own."""
+    def write_batch(self, turn: Turn, batch: bytes) -> None:
+        """Write a part of the content, in a call of its own."""
         # Called off in a write that hangs, the draft is closed by another thread: not meanwhile.
         with self._lock:
             turn.check()
             self._turn = turn
-            for batch in batches:
-                self.write(batch)
+            self.write(batch)
 
     def write_last(self, turn: Turn, content: bytes, options: WriteOptions) -> str:
         """Write the last bytes and place the file, in a call of its own."""
