@@ -8,9 +8,11 @@ a worker is needed, as it would have to wait for the disk or cannot tell.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -88,15 +90,43 @@ def read_at_once(root: Root, path: str) -> bytes | None:
         os.close(descriptor)
 
 
-def read_cached(descriptor: int, buffer: memoryview) -> int:
-    """Read into a buffer what the kernel has in memory; return for how many bytes it was.
+def read_cached(descriptor: int, size: int) -> bytes | None:
+    """Return what comes next in a file, or None if that takes a worker.
 
-    The file must be one that `Root.near` opens. Its position goes on by as many bytes.
+    The file must be one that `Root.near` opens. Its position goes on by what is returned.
     """
+    content, place = _blank(size)
     try:
-        return os.preadv(descriptor, [buffer], -1, _NOWAIT)
+        count = os.preadv(descriptor, [place], -1, _NOWAIT)
     except OSError:
-        return 0
+        return None
+    if count == size:
+        return content
+    os.lseek(descriptor, -count, os.SEEK_CUR)
+    return None
+
+
+def _blank(size: int) -> tuple[bytes, memoryview]:
+    """Return new bytes, and the place to write their content to before anybody sees them.
+
+    Reading into a buffer and copying it takes 1.7 times as long. CPython's own way of making
+    bytes: https://docs.python.org/3/c-api/bytes.html#c.PyBytes_AsString
+    """
+    content = _new_bytes(None, size)
+    return content, _memory(_address(content), size, _PyBUF_WRITE)
+
+
+_PyBUF_WRITE = 0x200
+if sys.implementation.name == "cpython":  # elsewhere nothing is near: see `Root.meet`
+    _new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t)(
+        ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+    )
+    _address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
+        ("PyBytes_AsString", ctypes.pythonapi)
+    )
+    _memory = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
+        ("PyMemoryView_FromMemory", ctypes.pythonapi)
+    )
 
 
 def facts_at_once(root: Root, path: str) -> os.stat_result | None:

@@ -36,6 +36,9 @@ __all__ = ["ATTEMPTS", "Near", "Root", "look", "make_file", "make_unnamed", "ope
 ATTEMPTS = 100
 """How often a write makes its directories anew while somebody else deletes them."""
 
+# `at_once` makes bytes as CPython does, on 64 bits.
+_CAN_BE_NEAR = sys.implementation.name == "cpython" and sys.maxsize > 2**32
+
 _OPENAT2 = 437
 # RESOLVE_* of <linux/openat2.h>: _NO_XDEV, _NO_MAGICLINKS | _NO_SYMLINKS, _BENEATH, _CACHED
 _ONE_MOUNT = 0x01
@@ -85,7 +88,7 @@ class Root:
             _walk if self.portable or not _has_openat2() else _beneath
         )
         self.near: Near | None = None
-        self._met = self._open_below is not _beneath or sys.maxsize < 2**32
+        self._met = self._open_below is not _beneath or not _CAN_BE_NEAR
 
     def meet(self) -> None:
         """Find out, once, whether files can be opened without a worker: `near` opens them then."""

@@ -98,15 +98,12 @@ class _OpenFile(io.FileIO):
         with self._lock:
             return super().read(-1 if size is None else size) or b""
 
-    def read_at_once(self, buffer: memoryview) -> bool:
-        """Fill a buffer with what comes next, if the kernel has all of it in memory."""
+    def read_at_once(self, size: int) -> bytes | None:
+        """Return what comes next, if the kernel has all of it in memory."""
         if not self._lock.acquire(blocking=False):
-            return False
+            return None
         try:
-            count = read_cached(self.fileno(), buffer)
-            if 0 < count < len(buffer):
-                os.lseek(self.fileno(), -count, os.SEEK_CUR)
-            return count == len(buffer)
+            return read_cached(self.fileno(), size)
         finally:
             self._lock.release()
 
@@ -125,27 +122,25 @@ class _Chunks(AsyncIterator[bytes]):
         self._carried = carried
         self._left = length
         self._chunk_size = chunk_size
-        self._near = near and chunk_size <= _AT_ONCE
-        self._buffer: memoryview | None = None
+        self._may_be_near = near and chunk_size <= _AT_ONCE
+        self._near = False
 
     async def __anext__(self) -> bytes:
         if not self._left:
             raise StopAsyncIteration
         size = min(self._chunk_size, self._left)
-        if self._buffer is not None:
+        if self._near:
             if crowded():
                 await next_turn()
-            place = self._buffer[:size]
-            if self._file.read_at_once(place):
+            if (chunk := self._file.read_at_once(size)) is not None:
                 self._left -= size
-                return place.tobytes()
+                return chunk
         chunk = await self._carried.read(size)
         if not chunk:
             raise IntegrityException("Another program shortened the file while it was read")
         self._left -= len(chunk)
-        if self._near and self._left and self._buffer is None:
-            # A worker has read first, and with that set the file's access time, if need be.
-            self._buffer = memoryview(bytearray(self._chunk_size))
+        # A worker has read first, and with that set the file's access time, if need be.
+        self._near = self._may_be_near
         return chunk
 
 
