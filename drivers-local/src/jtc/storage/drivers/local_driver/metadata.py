@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jtc.storage.exceptions import RejectedException, UnsupportedOperationException
-from jtc.storage.files import FileInfo, Visibility
+from jtc.storage.files import FileInfo, Visibility, listed_file
 
 if TYPE_CHECKING:
     from jtc.storage.options import WriteOptions
@@ -57,9 +57,7 @@ def etag_of(facts: os.stat_result) -> str:
 def file_info(path: str, facts: os.stat_result, declared: Declared | None = None) -> FileInfo:
     """Make a `FileInfo` of what the inode and, where it was read, the attribute say."""
     if not declared:
-        return FileInfo(
-            path=path, size=facts.st_size, last_modified=facts.st_mtime, etag=etag_of(facts)
-        )
+        return listed_file(path, facts.st_size, facts.st_mtime, etag_of(facts))
     return FileInfo(
         path=path,
         size=facts.st_size,

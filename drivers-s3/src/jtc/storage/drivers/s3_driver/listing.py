@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jtc.storage.drivers.s3_driver.documents import continuation_of, parsed_page
 from jtc.storage.drivers.s3_driver.metadata import quoted_etag
 from jtc.storage.exceptions import InvalidPathException, StorageUnavailableException
-from jtc.storage.files import DirectoryInfo, FileInfo
+from jtc.storage.files import DirectoryInfo, listed_file
 from jtc.storage.paths import check_listed_path
 
 if TYPE_CHECKING:
@@ -88,13 +88,9 @@ def _entry(key: str, item: dict[str, Any] | None) -> Entry | None:
         return None
     if item is None:
         return DirectoryInfo(path=path)
-    return FileInfo(
-        path=path,
-        size=item["Size"],
-        # Whole seconds, as a HEAD tells them.
-        last_modified=float(int(item["LastModified"].timestamp())),
-        etag=quoted_etag(item.get("ETag")),
-    )
+    # Whole seconds, as a HEAD tells them.
+    modified = float(int(item["LastModified"].timestamp()))
+    return listed_file(path, item["Size"], modified, quoted_etag(item.get("ETag")))
 
 
 async def key_pages(bucket: Bucket, below: str) -> AsyncGenerator[list[str], None]:
