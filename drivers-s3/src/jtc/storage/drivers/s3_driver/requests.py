@@ -116,12 +116,12 @@ def _add(request: Request, query: dict[str, str], name: str, value: Any) -> bool
         request.headers[headers[name]] = value
     elif name in in_query:
         query[in_query[name]] = str(value)
+    elif name == "Metadata" and request.operation == "put_object":
+        return _add_metadata(request, value)
     elif name == "Key" and isinstance(value, str) and value:
         request.key = quote(value, safe="/~")
     elif name == "Body" and isinstance(value, bytes):
         request.body = value
-    elif name == "Metadata" and request.operation == "put_object":
-        return _add_metadata(request, value)
     else:
         return False
     return True
