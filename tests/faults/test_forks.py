@@ -53,7 +53,7 @@ sys.exit("; ".join(errors) or None)
 """
 
 # The child must end by itself; else the parent kills it, and says so.
-FORKS = """
+CHILDREN = """
 async def use_and_close(name):
     await use(name)
     await storage.aclose()
@@ -106,6 +106,15 @@ def while_locked(locks):
 
 
 results = []
+
+
+def tell():
+    print(len(results), max(seconds for _, seconds in results))
+    failed = [result for result in results if result[0]]
+    sys.exit(str(failed) if failed else None)
+"""
+
+FORKS = """
 asyncio.run(use("parent"))
 driver = storage.driver
 bucket = getattr(driver, "_bucket", None)
@@ -139,8 +148,40 @@ async def parent():
 
 
 asyncio.run(parent())
-print(len(results), max(seconds for _, seconds in results))
-sys.exit(str([result for result in results if result[0]]) if any(r[0] for r in results) else None)
+tell()
+"""
+
+# In the parent another thread has the only place, then every lock.
+LAYERS = """
+view = storage.disk().scoped("view")
+
+
+async def use(name):
+    storage.hooks.plugins()
+    await view.put(name, name)
+    assert await storage.get_text(f"view/{name}") == name
+
+
+held, done = threading.Event(), threading.Event()
+
+
+async def hold():
+    async with storage.driver.waiting("get"):
+        held.set()
+        await asyncio.to_thread(done.wait)
+
+
+thread = threading.Thread(target=asyncio.run, args=(hold(),))
+thread.start()
+held.wait()
+results.append(in_child(asyncio.run, "full"))
+done.set()
+thread.join()
+asyncio.run(use("parent"))
+while_locked([storage.hooks._lock, storage.driver._gate._lock, storage.driver._pace._lock])
+view = storage.disk().scoped("view")
+while_locked([view._find._lock])
+tell()
 """
 
 
@@ -187,7 +228,16 @@ def test_a_forked_child_uses_the_disk_as_its_parent_does(
     rounds: Callable[..., int],
     report: Callable[[str], None],
 ) -> None:
-    forks, longest = run(FORKS, options, rounds(4, brief=1)).split()
+    forks, longest = run(CHILDREN + FORKS, options, rounds(4, brief=1)).split()
     report(
         f"{options['driver']}: {forks} forks, all worked, the longest took {float(longest):.2f} s"
     )
+
+
+@pytest.mark.row(11)
+def test_a_forked_child_has_the_layers_and_hooks_without_what_its_parent_held(
+    report: Callable[[str], None],
+) -> None:
+    limit = {"name": "limit", "operations": 1, "bytes_per_second": 1_000_000_000}
+    forks, _ = run(CHILDREN + LAYERS, {"driver": "memory", "layers": [limit]}, 0).split()
+    report(f"limit, a view and hooks: {forks} forks, all worked")

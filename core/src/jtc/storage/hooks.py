@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from jtc.storage.contracts import ReadStream
 from jtc.storage.discovery import load_plugins
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.forking import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -64,6 +65,11 @@ class Hooks:
         self._loading = False
         self._plugins: pluggy.PluginManager | None = None
         self._implementations: Mapping[str, tuple[_Implementation, ...]] = {}
+        at_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self._loading = False  # whoever was at it is in the parent
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} plugins={self.plugins()}>"

@@ -36,6 +36,7 @@ from jtc.storage.contracts import (
     SupportsVisibility,
     SupportsWriting,
 )
+from jtc.storage.forking import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -275,7 +276,7 @@ def layered(
 class LayerResolver:
     """Finds a layered disk's driver: made once for each driver that the disk has in turn."""
 
-    __slots__ = ("_disk", "_find", "_last", "_lock", "_make")
+    __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make")
 
     def __init__(
         self,
@@ -288,6 +289,10 @@ class LayerResolver:
         self._disk = disk
         self._lock = threading.Lock()
         self._last: tuple[ResolvedDriver | None, ResolvedDriver | None] = (None, None)
+        at_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def __call__(self) -> ResolvedDriver:
         """Return the layer around the driver of this moment."""
