@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import (
+    Layer,
+    PreconditionFailedException,
     RejectedException,
     StorageConfigException,
     StorageManager,
     UnsupportedOperationException,
+    WriteOptions,
 )
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -199,6 +202,31 @@ async def test_a_copy_is_judged_under_its_new_name(operation: str, kind: Any) ->
             await getattr(through(driver, **rules), operation)("a.txt", "d.txt")
     with pytest.raises(FileNotFoundError):
         await transfer("missing", "d.txt")
+
+
+class Replaced(Layer):
+    """Somebody else may write beneath, and waits for the moment before a copy."""
+
+    async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
+        await self.inner.put(src, b"<script>")
+        return await self.inner.copy_file(src, dst, options)
+
+    async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
+        await self.inner.put(src, b"<script>")
+        return await self.inner.move_file(src, dst, options)
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+@pytest.mark.parametrize("kind", ["memory", "local"])
+async def test_what_takes_a_files_place_after_it_was_judged_is_not_let_in(
+    operation: str, kind: str, tmp_path: Path
+) -> None:
+    driver = MemoryDriver() if kind == "memory" else LocalDriver(tmp_path)
+    await driver.put("in/a.png", PNG)
+    disk = through(Replaced(driver), allowed_types=["image/png"])
+    with pytest.raises(PreconditionFailedException):
+        await getattr(disk, operation)("in/a.png", "public/a.png")
+    assert await disk.all_files() == ["in/a.png"]
 
 
 async def test_a_copy_from_another_disk_is_judged() -> None:

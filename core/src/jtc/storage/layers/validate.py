@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import io
 import re
@@ -54,6 +55,8 @@ class Validate(
         StorageConfigException: An option cannot be so, or there is no rule.
         RejectedException: From each method that stores; its `reason` is ``"size"``, ``"type"``,
             ``"name"`` or ``"predicate"``.
+        PreconditionFailedException: From a copy or a move whose file was replaced while it was
+            judged.
     """
 
     def __init__(
@@ -107,13 +110,13 @@ class Validate(
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file that breaks no rule under its new name."""
-        await self._check_stored(src, dst, options)
-        return await self.inner.copy_file(src, dst, options)
+        judged = await self._judged("copy_file", src, dst, options)
+        return await self.inner.copy_file(src, dst, judged)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file that breaks no rule under its new name."""
-        await self._check_stored(src, dst, options)
-        return await self.inner.move_file(src, dst, options)
+        judged = await self._judged("move_file", src, dst, options)
+        return await self.inner.move_file(src, dst, judged)
 
     def _checked(self, path: str, content: Any, options: WriteOptions | None) -> Any:
         self._check_name(check_path(path))
@@ -138,15 +141,21 @@ class Validate(
             watch_content(source, watch)
         return source
 
-    async def _check_stored(self, src: str, dst: str, options: WriteOptions) -> None:
+    async def _judged(self, method: str, src: str, dst: str, options: WriteOptions) -> WriteOptions:
+        """Judge a stored file; return the options by which no other version takes its place."""
         self._check_name(check_path(dst))
         self._check_declared(options)
-        stream = await open_read(resolve(self.inner), src, end=SNIFF_BYTES)
+        stream = await open_read(
+            resolve(self.inner), src, end=SNIFF_BYTES, if_match=options.if_source_match
+        )
         head = await read_all(stream)
         if options.content_type is None and stream.info.content_type not in {None, OCTET_STREAM}:
             # It travels to the copy, as if it had been declared.
             self._check_declared(WriteOptions(content_type=stream.info.content_type))
         self._check_content(dst, stream.info.size, head)
+        if stream.info.etag is None or "if_source_match" not in self.honours[method]:
+            return options
+        return dataclasses.replace(options, if_source_match=stream.info.etag)
 
     def _check_content(self, path: str, size: int, head: bytes) -> None:
         limits(size=size, max_size=self._max_size)
