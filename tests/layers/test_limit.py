@@ -127,6 +127,27 @@ async def test_a_place_that_comes_together_with_a_cancellation_is_passed_on() ->
         gate.release()
 
 
+async def test_an_upload_that_is_cancelled_waits_for_no_place_before_it_ends() -> None:
+    disk = through(Waiting(), operations=1)
+    reading = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"1"
+        reading.set()
+        await asyncio.Event().wait()
+
+    upload = asyncio.create_task(disk.put("a", endless()))
+    await reading.wait()
+    other = asyncio.create_task(disk.exists("a"))  # takes the place, and keeps it
+    await asyncio.sleep(0)
+    upload.cancel()
+    await asyncio.wait_for(asyncio.wait([upload]), 30)
+    assert upload.cancelled()
+    assert not other.done()
+    await disk.driver_as(Waiting).aclose()
+    assert not await other
+
+
 def test_those_who_wait_in_a_loop_that_is_gone_are_passed_over() -> None:
     gate = _Gate(1)
     loop = asyncio.new_event_loop()
@@ -210,6 +231,25 @@ async def test_the_pace_is_kept_on_average(monkeypatch: pytest.MonkeyPatch) -> N
     now += 3600
     await pace.take(150)  # an hour's pause is no hour's burst
     assert slept[3:] == [0.5]
+
+
+async def test_what_is_cancelled_has_not_paid_for_bytes_that_never_move(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+
+    monkeypatch.setattr("jtc.storage.layers.limit.time.monotonic", lambda: 1000.0)
+    pace = _Pace(100)
+    large = asyncio.create_task(pace.take(1_000_000))
+    await asyncio.sleep(0)
+    large.cancel()
+    await asyncio.wait([large])
+    monkeypatch.setattr("jtc.storage.layers.limit.asyncio.sleep", sleep)
+    await pace.take(50)
+    assert slept == [1.5]  # the second that was being waited for, and its own half
 
 
 async def test_a_slow_pace_really_waits() -> None:

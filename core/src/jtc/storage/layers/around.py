@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -28,6 +29,10 @@ class Wait(Protocol):
 
     async def enter(self) -> None:
         """From now on the storage is waited for again."""
+        ...
+
+    def go_on(self) -> None:
+        """Be as after `enter`, but wait for nothing: the reading was cancelled."""
         ...
 
 
@@ -123,6 +128,12 @@ class _OutsideOf(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         self._wait.leave()
         try:
-            return await anext(self._chunks)
-        finally:
+            chunk = await anext(self._chunks)
+        except asyncio.CancelledError:
+            self._wait.go_on()  # a cancelled task must not have to wait before it may end
+            raise
+        except Exception:
             await self._wait.enter()
+            raise
+        await self._wait.enter()
+        return chunk

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jtc.storage.content import driver_content
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE, ReadStream
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.forking import at_fork
 from jtc.storage.layers.around import Around
 
 if TYPE_CHECKING:
@@ -57,9 +58,16 @@ class Limit(Around):
             isinstance(bytes_per_second, (int, float)) and bytes_per_second > 0
         ):
             raise StorageConfigException(f"bytes_per_second is above 0, not {bytes_per_second!r}")
+        self._operations = operations
         self._gate = None if operations is None else _Gate(operations)
         self._pace = None if bytes_per_second is None else _Pace(bytes_per_second)
         super().__init__(inner)
+        at_fork(self)
+
+    def _after_fork(self) -> None:
+        if self._operations is not None:
+            # Not the old one emptied: what the parent had under way still gives its places back.
+            self._gate = _Gate(self._operations)
 
     def waiting(self, name: str, *, first: bool = True) -> _Place:  # noqa: ARG002
         """Return a place among the operations."""
@@ -104,6 +112,9 @@ class _Place:
             self._held = True
             if self._over:
                 self.leave()
+
+    def go_on(self) -> None:
+        """Do without a place: what is left to do is cleaning up."""
 
 
 class _Gate:
@@ -160,16 +171,26 @@ class _Pace:
 
     def __init__(self, bytes_per_second: float) -> None:
         self._seconds_a_byte = 1 / bytes_per_second
+        self._share = max(1, int(bytes_per_second))
         self._lock = threading.Lock()
         self._clock = 0.0
+        at_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     async def take(self, size: int) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._clock = max(self._clock, now - _KEPT) + size * self._seconds_a_byte
-            delay = self._clock - now
-        if delay > 0:
-            await asyncio.sleep(delay)
+        # A second's bytes at a time: large content keeps no small one waiting for all of it, and
+        # what is cancelled has not paid for what never moves.
+        while size > 0:
+            share = min(size, self._share)
+            size -= share
+            now = time.monotonic()
+            with self._lock:
+                self._clock = max(self._clock, now - _KEPT) + share * self._seconds_a_byte
+                delay = self._clock - now
+            if delay > 0:
+                await asyncio.sleep(delay)
 
     async def chunks(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:

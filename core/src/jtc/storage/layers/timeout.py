@@ -88,9 +88,9 @@ class _Deadline:
         self._set(None)
 
     async def enter(self) -> None:
-        self.restart()
+        self.go_on()
 
-    def restart(self) -> None:
+    def go_on(self) -> None:
         self._set(asyncio.get_running_loop().time() + self._seconds)
 
     def _set(self, when: float | None) -> None:
@@ -107,7 +107,7 @@ def _stopping_the_clock(file: Any, deadline: _Deadline) -> SourceFile:
         try:
             chunk: bytes = file.read(size)
         finally:
-            loop.call_soon_threadsafe(deadline.restart)
+            loop.call_soon_threadsafe(deadline.go_on)
         return chunk
 
     return SourceFile(read)
