@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from jtc.storage import (
     FileNotFoundException,
     PreconditionFailedException,
     ReadStream,
+    RejectedException,
     StorageException,
     StorageUnavailableException,
 )
@@ -177,12 +179,60 @@ async def test_a_builtin_of_somebody_elses_driver_is_such_an_answer_too(
     assert facts(telemetry.spans[0])["storage.operation.outcome"] == "not_found"
 
 
-async def test_a_file_that_is_missing_at_the_source_of_an_upload_is_an_error(
-    telemetry: Telemetry, tmp_path: Path
+async def _leaving() -> AsyncIterator[bytes]:
+    yield b"12345"
+    raise ConnectionResetError("the client left")
+
+
+def _left(_size: int) -> bytes:
+    raise TimeoutError("the client waits")
+
+
+NOT_THE_STORAGES: dict[str, tuple[type[Exception], str, Callable[[Disk, Path], Any]]] = {
+    "a client that leaves": (
+        ConnectionResetError,
+        "source_failed",
+        lambda d, _: d.put("a", _leaving()),
+    ),
+    "a client that waits": (
+        TimeoutError,
+        "source_failed",
+        lambda d, _: d.put("a", SimpleNamespace(read=_left)),
+    ),
+    "a source that is not there": (
+        FileNotFoundError,
+        "source_failed",
+        lambda d, folder: d.put("a", folder / "gone"),
+    ),
+    "a limit of the call": (
+        RejectedException,
+        "rejected",
+        lambda d, _: d.put("a", _leaving(), max_size=3),
+    ),
+    "a rule of a layer around it": (
+        RejectedException,
+        "rejected",
+        lambda d, _: d.with_layer("validate", max_size=3).put("a", _leaving()),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["memory", "local"])
+@pytest.mark.parametrize("name", NOT_THE_STORAGES)
+async def test_what_is_wrong_with_the_content_is_no_error_of_the_storage(
+    telemetry: Telemetry, tmp_path: Path, name: str, kind: str
 ) -> None:
-    with pytest.raises(FileNotFoundError):
-        await telemetry.disk(MemoryDriver()).put("a", tmp_path / "gone")
-    assert facts(telemetry.spans[0])["error.type"] == "FileNotFoundError"
+    error, outcome, put = NOT_THE_STORAGES[name]
+    driver = MemoryDriver() if kind == "memory" else LocalDriver(tmp_path / "root")
+    with pytest.raises(error):
+        await put(telemetry.disk(driver), tmp_path)
+    (span,) = telemetry.spans
+    assert facts(span)["storage.operation.outcome"] == outcome
+    assert "error.type" not in facts(span)
+    assert span.status.status_code is StatusCode.UNSET
+    assert telemetry.points("storage.errors") == []
+    (counted,) = telemetry.points("storage.operations")
+    assert counted.attributes["storage.operation.outcome"] == outcome
 
 
 @pytest.mark.parametrize("way", ["get", "open_read"])

@@ -34,8 +34,8 @@ class OpenTelemetry(Layer):
     ``path``) is no operation.
 
     A file that is not there, and a condition that does not hold (``overwrite=False``,
-    ``if_match``), are answers: the outcome says so, and neither is an error. A cancelled call is
-    none either.
+    ``if_match``), are answers: the outcome says so, and neither is an error. Nor is a cancelled
+    call, content that a rule refuses, or content that cannot be read to its end.
 
     Args:
         inner: The driver within.
@@ -117,6 +117,7 @@ class OpenTelemetry(Layer):
             operation = self._begin(name, (path,))
             with operation.step():
                 content, length = measured(content)
+                operation.source = content
                 result = await method(path, content, *args)
             operation.moved(WRITE, length())
             operation.end()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as current
 from opentelemetry import metrics, trace
 
-from jtc.storage.exceptions import PreconditionFailedException
+from jtc.storage.content import raised_by_source
+from jtc.storage.exceptions import PreconditionFailedException, RejectedException
 from jtc.storage.layers.otel_layer.errors import describe, error_type
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Operation:
         more: Further attributes of the span.
         messages: Whether messages of errors are told.
         missing_is_an_answer: Whether a FileNotFoundError is one: a store gets that from its source.
+
+    Attributes:
+        source: What is being stored; what it raises is no failure of the storage.
     """
 
     _ended = True  # until there is something to end
@@ -81,6 +85,7 @@ class Operation:
         self._facts = facts
         self._messages = messages
         self._missing_is_an_answer = missing_is_an_answer
+        self.source: object = None
         self._loop = asyncio.get_running_loop()
         name = " ".join(
             str(facts[key])
@@ -133,6 +138,10 @@ class Operation:
             self._end("success")  # whoever waited for it has gone
         elif isinstance(error, asyncio.CancelledError):
             self._end("cancelled")
+        elif raised_by_source(self.source, error):
+            self._end("source_failed")
+        elif isinstance(error, RejectedException):
+            self._end("rejected")
         elif isinstance(error, FileNotFoundError) and self._missing_is_an_answer:
             self._end("not_found")
         elif isinstance(error, (PreconditionFailedException, FileExistsError)):
