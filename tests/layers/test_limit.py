@@ -96,6 +96,26 @@ async def test_a_disk_is_copied_onto_itself_by_streams_one_at_a_time() -> None:
     assert await disk.get("b") == b"12345"
 
 
+async def test_a_blocking_file_may_be_one_of_the_very_disk_that_it_is_stored_on() -> None:
+    disk = through(MemoryDriver(), operations=1)
+    await disk.put("a", b"12345")
+    loop = asyncio.get_running_loop()
+
+    class FileOfTheDisk:
+        """As those of the sync face: each read is an operation of its own."""
+
+        left = 2
+
+        def read(self, _size: int = -1) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                return b""
+            return asyncio.run_coroutine_threadsafe(disk.get("a"), loop).result(30)
+
+    await disk.put("b", FileOfTheDisk())
+    assert await disk.get("b") == b"1234512345"
+
+
 async def test_places_are_given_back_after_errors_and_cancellations() -> None:
     disk = through(Counting(), operations=1)
     for _ in range(3):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from jtc.storage.content import driver_content
+from jtc.storage.content import SourceFile, driver_content
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE, ReadStream
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.forking import at_fork
@@ -19,6 +19,7 @@ from jtc.storage.layers.around import Around
 
 if TYPE_CHECKING:
     from jtc.storage.contracts import StorageDriver
+    from jtc.storage.layers.around import Wait
 
 __all__ = ["Limit"]
 
@@ -72,6 +73,12 @@ class Limit(Around):
     def waiting(self, name: str, *, first: bool = True) -> _Place:  # noqa: ARG002
         """Return a place among the operations."""
         return _Place(self._gate)
+
+    def left_alone(self, content: Any, wait: Wait) -> Any:
+        """Return content whose reading holds no place: a file may be one of this very disk."""
+        if self._gate is not None and isinstance(content, SourceFile):
+            content = _read(content)
+        return super().left_alone(content, wait)
 
     def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """Return the method in its turn, and its content at its pace."""
