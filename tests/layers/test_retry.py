@@ -337,6 +337,21 @@ async def test_a_stream_goes_on_where_it_broke_off() -> None:
         ]
 
 
+async def test_a_stream_that_goes_on_is_logged_as_other_repeats_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driver = Breaking()
+    await driver.put("a", b"1" * 100)
+    driver.breaks = [2]
+    with caplog.at_level(logging.INFO, "jtc.storage"):
+        assert len([chunk async for chunk in through(driver).stream("a", chunk_size=10)]) == 10
+    (record,) = caplog.records
+    fields = vars(record)
+    assert (fields["disk"], fields["operation"], fields["path"]) == ("d", "open_read", "a")
+    assert (fields["attempt"], fields["driver"]) == (1, "Breaking")
+    assert "(StorageUnavailableException)" in caplog.text
+
+
 async def test_a_stream_never_goes_on_with_another_version() -> None:
     driver = Breaking()
     await driver.put("a", b"1" * 100)

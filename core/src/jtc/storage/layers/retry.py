@@ -229,9 +229,10 @@ class Retry(Layer):
                         raise
                     with contextlib.suppress(Exception):
                         await current[0].aclose()  # of a broken stream it may fail too
+                    broken = error
                 else:
                     return
-                await self._wait(failures)
+                await self._wait(name, path, broken, failures)
                 current[0] = await open_at(position, last, etag)
 
         async def close() -> None:
@@ -239,10 +240,12 @@ class Retry(Layer):
 
         return ReadStream(stream.info, chunks(), close)
 
-    async def _wait(self, failures: int) -> None:
+    async def _wait(self, name: str, path: str, error: Exception, failures: int) -> None:
         state = tenacity.RetryCallState(self._retrying, None, (), {})
         state.attempt_number = failures
-        await asyncio.sleep(self._retrying.wait(state))
+        delay = self._retrying.wait(state)
+        self._log(name, path, error, failures, delay)
+        await asyncio.sleep(delay)
 
     async def _list_entries(
         self,
@@ -289,21 +292,25 @@ class Retry(Layer):
         error = state.outcome.exception() if state.outcome is not None else None
         delay = state.next_action.sleep if state.next_action is not None else 0.0
         about = vars(state.fn)
-        operation, path = about["name"], about["path"]
+        self._log(about["name"], about["path"], error, state.attempt_number, delay)
+
+    def _log(
+        self, operation: str, path: str, error: BaseException | None, attempt: int, delay: float
+    ) -> None:
         _log.info(
             "%s of %r on the disk %r failed (%s): attempt %d follows in %.2f s",
             operation,
             path,
             self.disk,
             type(error).__name__,
-            state.attempt_number + 1,
+            attempt + 1,
             delay,
             extra={
                 "disk": self.disk,
                 "driver": self.driver_name,
                 "operation": operation,
                 "path": path,
-                "attempt": state.attempt_number,
+                "attempt": attempt,
                 "delay": delay,
             },
         )
