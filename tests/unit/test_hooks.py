@@ -303,8 +303,9 @@ async def test_an_open_file_whose_reading_fails_is_told_as_a_failure_unless_it_i
     assert listener.names() == ["BeforeGet", "AfterGet" if recovered else "Failed"]
 
 
-async def test_an_open_file_that_cannot_be_closed_is_told_as_a_failure(
-    manager: StorageManager, listener: Listener
+@pytest.mark.parametrize("way", ["open", "stream"])
+async def test_what_cannot_be_closed_is_told_as_a_failure(
+    manager: StorageManager, listener: Listener, way: str
 ) -> None:
     class CannotClose(MemoryDriver):
         async def open_read(self, path: str, /, **options: Any) -> ReadStream:
@@ -318,11 +319,17 @@ async def test_an_open_file_that_cannot_be_closed_is_told_as_a_failure(
     driver = CannotClose()
     await driver.put("a", b"1")
     manager.set_driver(driver, "s")
-    file = await manager.disk("s").open("a")
+    if way == "open":
+        file = await manager.disk("s").open("a")
+        close = file.close
+    else:
+        stream = await manager.disk("s").stream("a")
+        close = stream.aclose
     with pytest.raises(StorageUnavailableException):
-        await file.close()
-    await file.close()
+        await close()
+    await close()
     assert listener.names() == ["BeforeGet", "Failed"]
+    assert isinstance(listener.told[1].error, StorageUnavailableException)
 
 
 async def test_a_scope_tells_the_paths_that_its_user_knows(disk: Disk, listener: Listener) -> None:

@@ -388,8 +388,10 @@ class Operation:
         async def close() -> None:
             try:
                 await stream.aclose()
-            finally:
-                await self.__aexit__(None, None, None)
+            except BaseException as error:
+                await self._fail(error)
+                raise
+            await self.__aexit__(None, None, None)
 
         return ReadStream(stream.info, chunks(), close)
 
