@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from jtc.storage import Disk
+    from jtc.storage import Disk, FileInfo
     from web_disks import Client
 
 DEADLINE = 30.0  # a bound for what must happen soon, on a machine that does other things too
@@ -147,6 +147,56 @@ async def test_a_store_that_stalls_is_let_go_when_the_client_goes(wrapped: bool)
         assert not driver.closed.is_set()
         writer.transport.abort()
         await asyncio.wait_for(driver.closed.wait(), DEADLINE)
+
+
+class Silent(MemoryDriver):
+    """Says nothing at all, at one place of three; tells when it is asked and when it is let go."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at = at
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def wait(self) -> None:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.let_go.set()
+
+    async def stat(self, path: str, /) -> FileInfo:
+        if self.at == "looking":
+            await self.wait()
+        return await super().stat(path)
+
+    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+        if self.at == "opening":
+            await self.wait()
+        info = (await super().open_read(path, **options)).info
+
+        async def chunks() -> AsyncIterator[bytes]:
+            await self.wait()
+            yield b"1"
+
+        async def close() -> None: ...
+
+        return ReadStream(info, chunks(), close)
+
+
+@pytest.mark.parametrize("at", ["looking", "opening", "reading"])
+async def test_a_store_that_says_nothing_is_let_go_when_the_client_goes(at: str) -> None:
+    """Else each client that gives up would leave one of the store's places taken."""
+    driver = Silent(at)
+    disk = disk_of(driver)
+    await disk.put("a.bin", b"1")
+    async with running(serve(disk, public=True)) as base:
+        _, writer = await asyncio.open_connection(*httpx.URL(base).netloc.decode().split(":"))
+        ranged = "Range: bytes=0-0\r\n" if at == "looking" else ""
+        writer.write(f"GET /a.bin HTTP/1.1\r\nHost: a\r\n{ranged}\r\n".encode())
+        await asyncio.wait_for(driver.asked.wait(), DEADLINE)
+        assert not driver.let_go.is_set()
+        writer.transport.abort()
+        await asyncio.wait_for(driver.let_go.wait(), DEADLINE)
 
 
 class BreaksOff(Stalled):

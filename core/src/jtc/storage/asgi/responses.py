@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -17,7 +17,6 @@ from jtc.storage.asgi.conditions import (
 )
 from jtc.storage.asgi.errors import answer_error, send_plain
 from jtc.storage.asgi.headers import attachment, file_headers, http_etag
-from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
@@ -28,10 +27,10 @@ from jtc.storage.exceptions import (
 from jtc.storage.files import Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from starlette.background import BackgroundTask
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from jtc.storage.disk import DiskOperations
     from jtc.storage.files import FileInfo
@@ -106,14 +105,15 @@ class DiskResponse(Response):
                 server then breaks the connection off, so that nobody takes a part for the whole.
         """
         method = scope["method"]
+        asked = Headers(scope=scope)
         try:
-            await self._answer(method, Headers(scope=scope), receive, send)
+            await _while_heard(receive, send, lambda tell: self._answer(method, asked, tell))
         except _BeforeTheAnswer as refused:
             await answer_error(refused.error, method, send)
         if self.background is not None:
             await self.background()
 
-    async def _answer(self, method: str, asked: Headers, receive: Receive, send: Send) -> None:
+    async def _answer(self, method: str, asked: Headers, send: Send) -> None:
         try:
             info, stream, status, part = await self._look(method, asked)
         except StorageException as error:
@@ -141,11 +141,7 @@ class DiskResponse(Response):
             return
         try:
             await self._send_head(status, headers, send)
-            body = _Body(stream, length, send)
-            if length <= DEFAULT_CHUNK_SIZE:
-                await body.send_all()
-            else:
-                await body.send_while_heard(receive)
+            await _send_body(stream, length, send)
         finally:
             await stream.aclose()
 
@@ -238,46 +234,52 @@ def _judge(method: str, asked: Headers, info: FileInfo) -> tuple[int, tuple[int,
     return (HTTPStatus.OK, whole) if part is None else (HTTPStatus.PARTIAL_CONTENT, part)
 
 
-class _Body:
-    """What is still to be sent of an open file."""
+async def _while_heard(
+    receive: Receive, send: Send, answer: Callable[[Send], Coroutine[Any, Any, None]]
+) -> None:
+    """Give an answer, and stop where the client goes: not every server says so to who sends.
 
-    def __init__(self, stream: ByteStream, length: int, send: Send) -> None:
-        self._stream = stream
-        self._left = length
-        self._send = send
+    A store that is slow to open a file, or to give its first byte, is let go then too.
+    """
+    sent = False
 
-    async def send_while_heard(self, receive: Receive) -> None:
-        """Send it, and stop where the client goes: not every server says so to who sends."""
-        sending = asyncio.ensure_future(self.send_all())
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            if self._left:  # else it has but the file to close, and does
-                sending.cancel()
-            await asyncio.wait((sending, leaving))
-        for task in (sending, leaving):
-            if not task.cancelled():
-                task.result()
+    async def tell(message: Message) -> None:
+        nonlocal sent
+        await send(message)
+        sent = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-    async def send_all(self) -> None:
-        """Send it; less where the server says that nobody listens any more (ASGI 2.4)."""
-        if not self._left:
-            await self._send({"type": "http.response.body", "body": b""})
-            return
-        async for chunk in self._stream:
-            self._left -= len(chunk)
-            message = {"type": "http.response.body", "body": chunk, "more_body": self._left > 0}
-            try:
-                await self._send(message)
-            except OSError:
-                return
-            # A store that never waits, such as memory, and a server that no longer does, since the
-            # client is gone, would let nobody else run until the end.
-            await asyncio.sleep(0)
+    answering = asyncio.ensure_future(answer(tell))
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not sent:  # else it has but the file to close, and does
+            answering.cancel()
+        await asyncio.wait((answering, leaving))
+    for task in (answering, leaving):
+        if not task.cancelled():
+            task.result()
 
 
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _send_body(stream: ByteStream, length: int, send: Send) -> None:
+    """Send a file; less where the server says that nobody listens any more (ASGI 2.4)."""
+    if not length:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    left = length
+    async for chunk in stream:
+        left -= len(chunk)
+        message = {"type": "http.response.body", "body": chunk, "more_body": left > 0}
+        try:
+            await send(message)
+        except OSError:
+            return
+        # A store that never waits, such as memory, and a server that no longer does, since the
+        # client is gone, would let nobody else run until the end.
+        await asyncio.sleep(0)
