@@ -7,10 +7,12 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from jtc.storage.asgi import serve
-from jtc.storage.asgi.conditions import failed_condition, wanted_range
+from jtc.storage.asgi.conditions import _DATE, failed_condition, wanted_range
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from web_disks import disk_of
 
@@ -160,6 +162,48 @@ async def test_conditions_are_answered(disk: Disk, client: Client) -> None:
     assert await status(If_Match=etag, If_None_Match=etag) == 304
     assert await status(If_None_Match=etag, Range="bytes=0-1") == 304
     assert await status(If_Match='"other"', Range="bytes=0-1") == 412
+
+
+LIST = [formatdate(at, usegmt=True) for at in (1, 4e9)]
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        ", ".join(LIST),
+        "Tue, 31 Jan 1970 99:99:99 GMT",
+        "Sat, 31 Jan 1970 00:00:00 +0100",
+        "Sat, 31 Jan 1970 00:00:00 GMT; length=5",
+        "Sat, 31 Jan 1970 00:00:00",
+        "31 Jan 1970 00:00:00 GMT",
+        "0",
+    ],
+)
+def test_what_is_no_single_date_of_http_is_no_condition(date: str) -> None:
+    for name in ("if-unmodified-since", "if-modified-since"):
+        assert failed_condition("GET", Headers({name: date}), '"1"', 100) is None
+        assert failed_condition("GET", Headers({name: date}), '"1"', 5e9) is None
+    twice = Headers(raw=[(b"if-unmodified-since", each.encode()) for each in LIST])
+    assert failed_condition("GET", twice, '"1"', 100) is None
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+    ],
+)
+def test_a_date_is_read_in_each_of_the_three_ways_of_http(date: str) -> None:
+    asked = Headers({"if-unmodified-since": date})
+    assert failed_condition("GET", asked, '"1"', 784_111_777) is None
+    assert failed_condition("GET", asked, '"1"', 784_111_778) == 412
+
+
+@given(st.from_regex(_DATE, fullmatch=True))
+def test_no_date_is_too_odd_to_be_answered(date: str) -> None:
+    assert failed_condition("GET", Headers({"if-modified-since": date}), None, 0) in (None, 304)
 
 
 async def test_if_range_sends_the_part_of_the_same_version_only(

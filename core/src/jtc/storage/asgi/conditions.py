@@ -21,6 +21,14 @@ _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _RANGE = re.compile(
     r"bytes=[ \t]*(?:([0-9]{1,40})-([0-9]{1,40})?|-([0-9]{1,40}))[ \t]*", re.IGNORECASE
 )
+# Section 5.6.7: three ways to write a date. The parser takes others too, and a list for its first
+# one, all of which are to be ignored (sections 13.1.3 and 13.1.4).
+_TIME = "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
+_DATE = re.compile(
+    rf"[A-Z][a-z]{{2}}, [0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} {_TIME} GMT"
+    rf"|[A-Z][a-z]{{5,8}}, [0-9]{{2}}-[A-Z][a-z]{{2}}-[0-9]{{2}} {_TIME} GMT"
+    rf"|[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ 0-9][0-9] {_TIME} [0-9]{{4}}"
+)
 
 
 class UnsatisfiableRangeError(Exception):
@@ -109,14 +117,11 @@ def _field(headers: Headers, name: str) -> str | None:
 
 def _is_newer(last_modified: float, date: str | None) -> bool | None:
     """Tell whether a file was written after a date; None where there is no date."""
-    since = None if date is None else _seconds(date)
+    since = None if date is None else _seconds(date.strip())
     return None if since is None else int(last_modified) > since
 
 
 def _seconds(date: str) -> int | None:
     """Return an HTTP date in seconds since 1970; None for what is none, which is to be ignored."""
-    try:
-        parsed = parsedate_tz(date)
-        return None if parsed is None else int(mktime_tz(parsed))
-    except (ValueError, OverflowError, TypeError):
-        return None
+    parsed = parsedate_tz(date) if _DATE.fullmatch(date) else None
+    return None if parsed is None else int(mktime_tz(parsed))
