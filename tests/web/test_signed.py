@@ -223,8 +223,11 @@ async def test_a_put_on_condition_is_free_of_races(signing: Disk, client: Client
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         return (await http.put(request.url, content=content, headers=fields)).status_code
 
+    assert await put(b"1", If_None_Match="*", If_Match='"other"') == 412
+    assert not await signing.exists("a.txt")
     assert await put(b"1", If_None_Match="*") == 200
     assert await put(b"2", If_None_Match="*") == 412
+    assert await put(b"2", If_None_Match="*", If_Match="*") == 412
     etag = (await http.get(await signing.temporary_url("a.txt", 60))).headers["etag"]
     assert await put(b"2", If_Match='"other"') == 412
     assert await put(b"2", If_None_Match=etag) == 412

@@ -124,7 +124,7 @@ async def put_conditions(disk: DiskOperations, path: str, headers: Headers) -> d
     """
     if not any(name in headers for name in CONDITIONS):
         return {}
-    if headers.get("if-none-match", "").strip() == "*":
+    if headers.get("if-none-match", "").strip() == "*" and "if-match" not in headers:
         return {"overwrite": False}
     try:
         info = await disk.stat(path)
