@@ -77,6 +77,9 @@ def test_other_types_are_shown(inert: str) -> None:
 def test_a_declared_inline_page_is_saved_all_the_same_and_keeps_a_name_to_save_under() -> None:
     page = facts("d/page.html", content_type="text/html", content_disposition="inline")
     assert file_headers(page)["content-disposition"] == 'attachment; filename="page.html"'
+    for vague in ("attachment, inline", "attachment inline", "attachments"):
+        page = facts("d/page.html", content_disposition=vague)
+        assert file_headers(page)["content-disposition"] == 'attachment; filename="page.html"'
     named = facts("a.html", content_disposition='attachment; filename="b.html"')
     assert file_headers(named)["content-disposition"] == 'attachment; filename="b.html"'
 

@@ -21,6 +21,8 @@ _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # (https://fetch.spec.whatwg.org/#concept-header-extract-mime-type).
 _TYPE = re.compile(rf"\s*({_WORD}/{_WORD})((?:\s*;\s*{_WORD}={_WORD})*)\s*(?:;.*)?")
 _ETAG = re.compile(r'(W/)?"?([\x21\x23-\x7e]+)"?')
+# Where no token stands before the ";", browsers see no type, and show the file.
+_SAVED = re.compile(r"\s*attachment\s*(;.*)?", re.IGNORECASE)
 _FILE_NAME = re.compile(r'filename="([^"]*)"', re.IGNORECASE)
 _NOT_IN_QUOTES = re.compile(r"[^ !#-$&-\[\]-~]")
 _LATEST = 253_402_300_799
@@ -65,7 +67,7 @@ def file_headers(
         disposition = _carried(disposition, name)
     if not active and _is_active(essence):
         headers["content-security-policy"] = _SANDBOX
-        if disposition is None or not disposition.lower().startswith("attachment"):
+        if disposition is None or not _SAVED.fullmatch(disposition):
             disposition = attachment(name)
     if disposition is not None:
         headers["content-disposition"] = disposition
