@@ -5,6 +5,7 @@ A layer is a driver, and keeps what a driver promises. `Scoped` has a file of it
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,10 @@ from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layering import METHODS
 from jtc.storage.layers.limit import Limit
+from jtc.storage.layers.otel_layer import OpenTelemetry
 from jtc.storage.layers.read_only import ReadOnly
 from jtc.storage.layers.retry import Retry
+from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.timeout import Timeout
 from jtc.storage.layers.validate import Validate
 from jtc.storage.testing import DriverConformance
@@ -28,6 +31,18 @@ if TYPE_CHECKING:
 
 # Coverage doubles the time, and would measure no line that other tests do not measure.
 pytestmark = pytest.mark.no_cover
+
+
+def test_each_official_layer_is_here_or_has_a_file_of_its_own_beside_this() -> None:
+    here = {Limit, ReadOnly, Retry, Timeout, Validate}
+    installed = {
+        entry.name: entry.load()
+        for entry in entry_points(group="jtc.storage.layers")
+        if entry.value.startswith("jtc.storage.layers.")
+    }
+    beside = {installed.pop("scoped"), installed.pop("otel")}
+    assert beside == {Scoped, OpenTelemetry}
+    assert set(installed.values()) == here
 
 
 class OnMemory(DriverConformance):
