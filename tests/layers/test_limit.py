@@ -6,6 +6,7 @@ import asyncio
 import io
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -355,3 +356,26 @@ async def test_closing_waits_for_no_place() -> None:
     await asyncio.sleep(0)
     await asyncio.wait_for(limited.aclose(), 30)
     assert not await stuck
+
+
+def test_a_waiting_task_that_the_garbage_collector_drops_meanwhile_holds_up_nobody() -> None:
+    gate = _Gate(1)
+
+    class Collected(deque[Any]):
+        """Lets the collector run, in which the holder of the place is dropped."""
+
+        def append(self, turn: Any) -> None:
+            super().append(turn)
+            gate.release()
+
+    gate._waiting = Collected()
+
+    async def take_both() -> None:
+        await gate.acquire()
+        await gate.acquire()
+
+    # A thread of its own, which a deadlock does not take along.
+    waiting = threading.Thread(target=asyncio.run, args=(take_both(),), daemon=True)
+    waiting.start()
+    waiting.join(10)
+    assert not waiting.is_alive()

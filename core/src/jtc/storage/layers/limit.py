@@ -128,25 +128,24 @@ class _Gate:
     """A semaphore for all event loops of a process: asyncio's belongs to one."""
 
     def __init__(self, places: int) -> None:
-        self._lock = threading.Lock()
+        # The garbage collector may drop a waiting task amid any of this, in the same thread.
+        self._lock = threading.RLock()
         self._free = places
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
         try:
             await turn
         except BaseException:  # cancelled, or dropped
-            with self._lock:
-                given = turn not in self._waiting
-                if not given:
-                    self._waiting.remove(turn)
-            if given:
+            try:
+                self._waiting.remove(turn)
+            except ValueError:
                 self.release()  # the place came at the same time
             raise
 
