@@ -356,6 +356,46 @@ async def test_an_ability_that_is_disabled_stays_so_beneath_layers() -> None:
     assert view.driver_as(MemoryDriver) is manager.disk("bare").driver
 
 
+SIGNED = {"base_url": "http://127.0.0.1/files", "secret": "s" * 32}
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({}, "to sign addresses it needs the option 'secret'"),
+        (SIGNED | {"disable": ["temporary_uploads"]}, "the disk's configuration disables it"),
+        (
+            SIGNED | {"disable": ["temporary_uploads"], "layers": ["retry"]},
+            "the disk's configuration disables it",
+        ),
+        (
+            SIGNED | {"layers": ["retry", {"name": "validate", "max_size": 9}, "otel"]},
+            "the layer Validate around it withholds it",
+        ),
+    ],
+)
+async def test_what_stands_between_a_disk_and_an_ability_is_named(
+    table: dict[str, Any], told: str
+) -> None:
+    disk = StorageManager.isolated({"disks": {"d": {"driver": "memory"} | table}}).disk("d")
+    with pytest.raises(UnsupportedOperationException) as raised:
+        await disk.temporary_upload_url("a.txt", 60)
+    assert raised.value.message == (
+        f"The driver 'memory' does not have the ability 'temporary_uploads': {told}"
+    )
+
+
+async def test_no_secret_is_asked_for_where_none_would_help() -> None:
+    with pytest.raises(UnsupportedOperationException) as raised:
+        await disk_with(EightMethods()).temporary_url("a.txt", 60)
+    assert raised.value.message.endswith("does not have the ability 'temporary_urls'")
+    manager = StorageManager.isolated({"disks": {"d": {"driver": "theirs"}}})
+    manager.extend("theirs", EightMethods)
+    with manager.fake("d") as fake, pytest.raises(UnsupportedOperationException) as raised:
+        await fake.temporary_url("a.txt", 60)
+    assert raised.value.message.endswith("does not have the ability 'temporary_urls'")
+
+
 def test_a_wrong_layer_is_told_where_it_is_named() -> None:
     disk = disk_with(MemoryDriver())
     with pytest.raises(StorageConfigException, match="No layer named 'retri'") as raised:

@@ -103,14 +103,15 @@ class ResolvedDriver:
         """Return an ability, such as ``resolved.listing``, that a method cannot do without.
 
         Raises:
-            UnsupportedOperationException: The driver lacks it.
+            UnsupportedOperationException: The driver lacks it, or a layer or the configuration
+                withholds it.
         """
         if ability is None:
             if name in _WRITING_ABILITIES:
                 self.check_writable()
-            raise UnsupportedOperationException(
-                f"The driver {self.name!r} does not have the ability {name!r}"
-            )
+            from jtc.storage.layering import why_lacking  # noqa: PLC0415 - it imports this module
+
+            raise UnsupportedOperationException(why_lacking(self, name))
         return ability
 
     def check_writable(self) -> None:

@@ -273,6 +273,32 @@ def layered(
     return resolve(layer, name=resolved.name)
 
 
+def why_lacking(resolved: ResolvedDriver, ability: str) -> str:
+    """Say why a disk lacks an ability: by its configuration, by a layer, or by the driver itself.
+
+    Args:
+        resolved: The disk's driver, which lacks it.
+        ability: The ability's name.
+    """
+    from jtc.storage.signatures import SIGNED_ABILITIES  # noqa: PLC0415 - imports hmac and json
+
+    text = f"The driver {resolved.name!r} does not have the ability {ability!r}"
+    disabled = f"{text}: the disk's configuration disables it"
+    if ability in resolved.disabled:
+        return disabled
+    driver: object = resolved.driver
+    while isinstance(driver, Layer):
+        if ability in resolve(driver.inner).capabilities:
+            if type(driver) is Layer:  # from layered()
+                return disabled
+            return f"{text}: the layer {type(driver).__name__} around it withholds it"
+        driver = driver.inner
+    # Its own: a fake hands on memory's, whatever it stands for.
+    if ability in SIGNED_ABILITIES and getattr(driver, "__dict__", {}).get("signer", ...) is None:
+        return f"{text}: to sign addresses it needs the option 'secret'"
+    return text
+
+
 class LayerResolver:
     """Finds a layered disk's driver: made once for each driver that the disk has in turn."""
 
