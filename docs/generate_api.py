@@ -70,6 +70,7 @@ def generate() -> str:
 
 
 def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
+    value = inspect.unwrap(value) if callable(value) else value  # a memoised function, a fixture
     home = getattr(value, "__module__", None)
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         yield f"### `{name}`\n"
