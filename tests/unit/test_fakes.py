@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import threading
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.fakes import guarded
+from jtc.storage.testing import fixtures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -280,6 +282,25 @@ def test_the_fixtures_work_in_a_test_run_of_their_own(pytester: pytest.Pytester)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=4, errors=1)
     result.stdout.fnmatch_lines(["*touched the real disks 'local'*"])
+
+
+def test_the_guard_watches_every_test_of_a_run_as_its_page_says(
+    pytester: pytest.Pytester,
+) -> None:
+    _, conftest, settings = textwrap.dedent(fixtures.__doc__ or "").split("::\n")
+    pytester.makeconftest(conftest.partition("\nFor every test")[0])
+    pytester.makepyprojecttoml(settings)
+    pytester.makepyfile(
+        """
+        import asyncio
+        from jtc.storage import Storage
+
+        def test_touches_a_real_disk():
+            asyncio.run(Storage.disk("local").exists("a.txt"))
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1, errors=1)
 
 
 def test_the_processs_own_storage_can_be_faked() -> None:

@@ -4,8 +4,10 @@ In a ``conftest.py``::
 
     from jtc.storage.testing.fixtures import fake_storage, storage_guard  # noqa: F401
 
-    # For every test of the folder:
-    pytestmark = pytest.mark.usefixtures("storage_guard")
+For every test, in the ``pyproject.toml`` (a ``pytestmark`` in a ``conftest.py`` does nothing)::
+
+    [tool.pytest.ini_options]
+    usefixtures = ["storage_guard"]
 """
 
 from __future__ import annotations
