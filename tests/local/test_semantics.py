@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage import StorageManager
 from jtc.storage.abilities import resolve
 from jtc.storage.contracts import ABILITIES
 from jtc.storage.drivers.local_driver import LocalDriver, opening
@@ -19,6 +20,7 @@ from jtc.storage.exceptions import (
     InvalidPathException,
     PathConflictException,
     RejectedException,
+    StorageConfigException,
     StoragePermissionException,
     UnsupportedOperationException,
 )
@@ -233,6 +235,24 @@ async def test_a_root_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PathConflictException):
         await LocalDriver(tmp_path / "file/root").put("a", b"")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"root": ""}, "'root' is empty"),
+        ({"root": "${NO_DIRECTORY:-}"}, "'root' is empty"),
+        ({"root": "a", "durable": "false"}, "'durable' is true or false, not 'false'"),
+    ],
+)
+async def test_an_option_that_would_mean_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manager = StorageManager.isolated({"disks": {"d": {"driver": "local"} | options}})
+    with pytest.raises(StorageConfigException, match=told):
+        await manager.disk("d").put("a.txt", b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_exists_is_never_false_for_another_failure(

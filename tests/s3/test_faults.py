@@ -62,7 +62,9 @@ async def test_no_store_at_all_is_unavailable(make_driver):
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
         driver = make_driver(endpoint_url=address, max_attempts=2)
         for call in (driver.exists("a"), driver.get("a"), anext(driver.list_entries(""))):
-            with pytest.raises(StorageUnavailableException, match="cannot be reached"):
+            with pytest.raises(
+                StorageUnavailableException, match="cannot be reached: check endpoint_url"
+            ):
                 await call
 
 

@@ -31,7 +31,9 @@ from jtc.storage.exceptions import (
         ({"addressing_style": "dns"}, "addressing_style"),
         ({"part_size": 1024}, "part_size"),
         ({"max_attempts": 0}, "max_attempts"),
-        ({"connect_timeout": "3"}, "connect_timeout"),
+        ({"connect_timeout": "3"}, "connect_timeout must be a number, not a str"),
+        ({"checksums": "false"}, "checksums must be true or false, not 'false'"),
+        ({"credentials": "id:secret@"}, "credentials must be an async function"),
         ({"driver_options": {"StorageClas": "GLACIER"}}, "StorageClas"),
     ],
 )

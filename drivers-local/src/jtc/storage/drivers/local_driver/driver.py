@@ -24,7 +24,7 @@ from jtc.storage.drivers.local_driver.reading import open_stream, read_file, sta
 from jtc.storage.drivers.local_driver.streaming import write_stream
 from jtc.storage.drivers.local_driver.threads import run
 from jtc.storage.drivers.local_driver.writing import write_file
-from jtc.storage.exceptions import InvalidPathException, reraise
+from jtc.storage.exceptions import InvalidPathException, StorageConfigException, reraise
 from jtc.storage.files import Visibility
 from jtc.storage.options import WriteOptions
 from jtc.storage.pacing import crowded, next_turn
@@ -81,7 +81,7 @@ class LocalDriver:
             without it, the umask decides.
 
     Raises:
-        StorageConfigException: The secret is too short.
+        StorageConfigException: The root is empty, `durable` is no bool, or the secret is too short.
     """
 
     withheld: frozenset[str] = SIGNED_ABILITIES
@@ -94,6 +94,11 @@ class LocalDriver:
         durable: bool = False,
         secret: Secrets | None = None,
     ) -> None:
+        if not os.fspath(root):
+            # A variable that is set to nothing must not lead to wherever the program runs.
+            raise StorageConfigException("'root' is empty: name a directory, or '.'")
+        if not isinstance(durable, bool):
+            raise StorageConfigException(f"'durable' is true or false, not {durable!r}")
         self._root = Root(os.path.abspath(root), durable=durable)  # noqa: PTH100 - follows no link
         self._base_url = base_url.rstrip("/")
         self.signer: Signer | None = make_signer(secret, self._base_url)

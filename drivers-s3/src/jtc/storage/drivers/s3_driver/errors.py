@@ -53,6 +53,10 @@ _REFUSED_CREDENTIALS = (
 )
 _DENIED = "Access denied: check the keys, and what they may do with the bucket"
 _NOT_SECURE = "No secure connection to the store: check its certificate"
+_UNREACHABLE = (
+    "The store cannot be reached: check endpoint_url (AWS_URL in the environment), region and the "
+    "network"
+)
 _NO_CREDENTIALS = (
     "No credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass "
     "access_key and secret_key, profile or credentials"
@@ -249,7 +253,7 @@ def _of_botocore(error: Any, botocore: Any) -> StorageException:
     if isinstance(error, botocore.SSLError):
         return StorageUnavailableException(_NOT_SECURE, retryable=False)
     if isinstance(error, (botocore.HTTPClientError, botocore.EndpointConnectionError)):
-        return StorageUnavailableException("The store cannot be reached")
+        return StorageUnavailableException(_UNREACHABLE)
     if isinstance(error, (botocore.ParamValidationError, botocore.ValidationError)):
         return StorageConfigException(
             f"The SDK refuses the request ({type(error).__name__}): check the driver's options"
@@ -263,5 +267,5 @@ def _of_network(error: Exception, aiohttp: Any) -> StorageException:
     if isinstance(error, aiohttp.ClientSSLError):
         return StorageUnavailableException(_NOT_SECURE, retryable=False)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return StorageUnavailableException("The store cannot be reached")
+        return StorageUnavailableException(_UNREACHABLE)
     return StorageUnavailableException("The connection to the store broke off")

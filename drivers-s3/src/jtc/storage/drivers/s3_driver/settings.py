@@ -71,6 +71,10 @@ class Settings:
                 "The option addressing_style is 'auto', 'path' or 'virtual', "
                 f"not {self.addressing_style!r}"
             )
+        if not isinstance(self.checksums, bool):
+            raise StorageConfigException(
+                f"The option checksums must be true or false, not {self.checksums!r}"
+            )
         if unknown := set(self.driver_options) - DRIVER_OPTIONS:
             raise StorageConfigException(
                 f"driver_options has no {min(unknown)!r}; "
@@ -124,6 +128,11 @@ class Settings:
             raise StorageConfigException("Pass access_key and secret_key together, or neither")
         if self.session_token is not None and self.access_key is None:
             raise StorageConfigException("session_token needs access_key and secret_key")
+        if self.credentials is not None and not callable(self.credentials):
+            raise StorageConfigException(
+                "The option credentials must be an async function that returns keys; keys "
+                "themselves are access_key and secret_key"
+            )
         given = [
             name
             for name in ("access_key", "profile", "credentials")
@@ -149,7 +158,9 @@ class Settings:
         for name, (lowest, highest) in bounds.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise StorageConfigException(f"The option {name} must be a number")
+                raise StorageConfigException(
+                    f"The option {name} must be a number, not a {type(value).__name__}"
+                )
             if not lowest <= value <= highest:
                 raise StorageConfigException(
                     f"The option {name} must be from {lowest} to {highest}, not {value}"
