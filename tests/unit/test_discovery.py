@@ -281,7 +281,8 @@ class TestWhatIsNotInstalled:
     ) -> None:
         site.install("acme-storage", {"acme": "a:b", "bolt": "a:b"})
         error = await refusal(manager, "acne")
-        assert "No driver named 'acne' is installed. There are: acme, bolt" in error.message
+        assert "No driver named 'acne' is installed." in error.message
+        assert "Did you mean 'acme'? There are: acme, bolt" in error.message
 
     async def test_where_there_is_none_one_is_proposed(self, manager: StorageManager) -> None:
         error = await refusal(manager, "acme")

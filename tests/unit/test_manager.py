@@ -171,6 +171,14 @@ async def test_asking_for_a_disk_never_raises_and_using_it_does(manager: Storage
             look()
 
 
+async def test_a_disk_of_no_configuration_is_told_where_to_name_it() -> None:
+    manager = StorageManager.isolated()
+    with pytest.raises(StorageConfigException) as raised:
+        await manager.disk("media").get("a")
+    assert "Nothing is configured" in raised.value.message
+    assert "Storage.configure() or FILESYSTEM_CONFIG" in raised.value.message
+
+
 def test_a_disk_is_immutable(manager: StorageManager) -> None:
     with pytest.raises(AttributeError, match="immutable"):
         manager.disk("a")._name = "b"  # type: ignore[misc]

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.spelling import closest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ __all__ = [
     "load_driver",
     "load_layer",
     "load_plugins",
+    "missing",
 ]
 
 DRIVERS = "jtc.storage.drivers"
@@ -118,7 +120,7 @@ def _load(group: str, name: str) -> Callable[..., Any]:
     kind = _KINDS[group]
     claims = _entry_points(group).get(name, [])
     if not claims:
-        raise StorageConfigException(_missing(group, name))
+        raise StorageConfigException(missing(group, name))
     if len(claims) > 1:
         owners = " and ".join(claim.distribution for claim in claims)
         raise StorageConfigException(
@@ -189,7 +191,8 @@ def _name(distribution: Any) -> str:
     return name or f"an unnamed distribution in {distribution.locate_file('')}"
 
 
-def _missing(group: str, name: str) -> str:
+def missing(group: str, name: str) -> str:
+    """Say that nothing of a name is installed, and what to do."""
     kind = _KINDS[group]
     text = f"No {kind} named {name!r} is installed."
     if name in OFFICIAL[group]:
@@ -197,4 +200,6 @@ def _missing(group: str, name: str) -> str:
     installed = sorted(_entry_points(group))
     if not installed:
         return f"{text} No {kind} is: install one, such as: pip install 'jtc-storage[local]'"
-    return f"{text} There are: {', '.join(installed)}"
+    close = closest(name, installed)
+    hint = f" Did you mean {close!r}?" if close else ""
+    return f"{text}{hint} There are: {', '.join(installed)}"

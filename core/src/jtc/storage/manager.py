@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jtc.storage.abilities import ResolvedDriver, resolve
 from jtc.storage.config import DEFAULT, DiskConfig, StorageConfig, call, read_config
-from jtc.storage.discovery import installed_drivers, load_driver, load_layer
+from jtc.storage.discovery import (
+    DRIVERS,
+    OFFICIAL,
+    installed_drivers,
+    load_driver,
+    load_layer,
+    missing,
+)
 from jtc.storage.disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.forking import at_fork
@@ -368,6 +375,12 @@ class StorageManager(DiskOperations):
         return _in_layers(resolved, config.layers, name)
 
     def _from_environment(self, name: str) -> ResolvedDriver:
+        if name not in OFFICIAL[DRIVERS] and name not in self.drivers():
+            raise StorageConfigException(
+                f"{missing(DRIVERS, name)}. Nothing is configured, and so a disk is the driver of "
+                "its name: configure it with Storage.configure() or FILESYSTEM_CONFIG, or give it "
+                "a driver with set_driver()"
+            )
         factory = self._factory(name)
         make = getattr(factory, "from_env", None)
         from_env = (lambda: make(os.environ)) if callable(make) else factory
