@@ -35,6 +35,7 @@ help:
 	@echo "make fuzz    more of the fault tests' random paths, configurations and answers: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
 	@echo "make bench   time everything beside the peers, and write docs/benchmarks.md"
+	@echo "make tools   as root on Debian: install what some tests need, and Chromium"
 	@echo "make check   the tests and every quality gate: lint, types, other Pythons"
 	@echo "make downloads  10,000 downloads of each disk, a tenth broken off: what stays behind"
 	@echo "make format  format the code"
