@@ -19,11 +19,13 @@ from jtc.storage import (
     ReadOnlyException,
     RejectedException,
     StorageConfigException,
+    StorageException,
     StorageFullException,
     StorageManager,
     StorageUnavailableException,
 )
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.open_files import WritableFile
 from small_drivers import EightMethods, Streaming, Writing
 
 if TYPE_CHECKING:
@@ -327,6 +329,32 @@ async def test_a_cancelled_close_leaves_the_file_before() -> None:
         await asyncio.wait_for(file.close(), 0.01)
     assert driver.kept == {"a": b"old"}
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_file_that_was_given_up_is_closed_without_a_word(disk: Disk) -> None:
+    await disk.put("a", b"before")
+    async with disk.open("a", "wb") as file:
+        await file.write(b"half")
+        await file.abort()
+    await file.close()
+    assert await disk.get("a") == b"before"
+    with pytest.raises(ValueError, match="closed"):
+        await file.write(b"more")
+
+
+def test_a_file_that_outlives_its_event_loop_says_so_and_cancels_nobody(disk: Disk) -> None:
+    async def begin() -> WritableFile:
+        file = await disk.open("a", "wb")
+        await file.write(b"half")
+        return file
+
+    async def go_on(file: WritableFile) -> None:
+        for step in (file.write(b"more"), file.close()):
+            with pytest.raises(StorageException, match="its event loop ended"):
+                await step
+        assert await disk.missing("a")
+
+    asyncio.run(go_on(asyncio.run(begin())))
 
 
 async def test_xb_writes_only_what_is_not_there(disk: Disk) -> None:

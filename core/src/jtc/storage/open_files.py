@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
+from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -253,7 +254,7 @@ class WritableFile:
             self._drained.clear()
             await self._drained.wait()
         if self._task.done():
-            await self._task
+            await self._outcome()
         return len(chunk)
 
     def tell(self) -> int:
@@ -261,14 +262,16 @@ class WritableFile:
         return self._position
 
     async def close(self) -> None:
-        """Make the file visible under its name. Does nothing the second time.
+        """Make the file visible under its name. Does nothing the second time, or after `abort`.
 
         Raises:
             StorageException: The storage failed; the file as it was before is still there.
         """
+        if self._aborted:
+            return
         self._ended = True
         self._changed.set()
-        await self._task
+        await self._outcome()
 
     async def abort(self) -> None:
         """Forget what was written; the file as it was before stays."""
@@ -278,6 +281,15 @@ class WritableFile:
         await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.exception()  # looked at, so that the loop does not report it
+
+    async def _outcome(self) -> None:
+        if self._task.cancelled():
+            # Awaited, it would cancel a task that nobody has cancelled.
+            raise StorageException(
+                "The file was given up: its event loop ended before it was closed, or its closing "
+                "was cancelled"
+            )
+        await self._task
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while True:
