@@ -197,6 +197,24 @@ async def test_a_picture_goes_to_the_storage_and_is_shown(
     assert stored not in await site.paths()
 
 
+async def test_every_picture_has_a_card_of_one_shape_and_fits_a_phone(
+    page: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "tall.png").write_bytes(drawn(page, 100, 900, 0, "png"))
+    wide = tmp_path / f"{'wide' * 50}.png"
+    wide.write_bytes(drawn(page, 900, 100, 0, "png"))
+    phone = {"width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        upload(page, tmp_path / "tall.png", wide)
+        for name in ("tall.png", wide.name):
+            box = card(page, name).find_element("css selector", ".view").rect
+            assert abs(box["width"] / box["height"] - 4 / 3) < 0.02
+        assert page.execute_script("return document.documentElement.scrollWidth") == 320
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 async def test_progress_is_shown_and_a_cancelled_upload_leaves_nothing_behind(
     page: Browser, site: Site, tmp_path: Path
 ) -> None:

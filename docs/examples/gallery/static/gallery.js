@@ -85,6 +85,7 @@ function view(item) {
   open.append(element("img", { src: item.url, alt: item.name, loading: "lazy" }));
   open.onclick = () => {
     Object.assign(byId("viewer").querySelector("img"), { src: item.url, alt: item.name });
+    byId("viewer").querySelector(".name").textContent = item.name;
     byId("viewer").showModal();
   };
   return open;
