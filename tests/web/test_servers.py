@@ -133,14 +133,20 @@ async def pass_through(request: Any, call_next: Any) -> Any:
     return await call_next(request)
 
 
-@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind a middleware"])
+WRAPPED = pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind a middleware"])
+
+
+def mounted(wrapped: bool, at: str, disk: Disk, **options: Any) -> Starlette:
+    middleware = [Middleware(BaseHTTPMiddleware, dispatch=pass_through)] if wrapped else []
+    return Starlette(routes=[Mount(at, serve(disk, **options))], middleware=middleware)
+
+
+@WRAPPED
 async def test_a_store_that_stalls_is_let_go_when_the_client_goes(wrapped: bool) -> None:
     driver = Stalled()
     disk = disk_of(driver)
     await disk.put("a.bin", b"1")
-    middleware = [Middleware(BaseHTTPMiddleware, dispatch=pass_through)] if wrapped else []
-    app = Starlette(routes=[Mount("/", serve(disk, public=True))], middleware=middleware)
-    async with running(app) as base:
+    async with running(mounted(wrapped, "/", disk, public=True)) as base:
         reader, writer = await asyncio.open_connection(*httpx.URL(base).netloc.decode().split(":"))
         writer.write(b"GET /a.bin HTTP/1.1\r\nHost: a\r\n\r\n")
         await reader.readexactly(500_000)
@@ -183,13 +189,16 @@ class Silent(MemoryDriver):
         return ReadStream(info, chunks(), close)
 
 
+@WRAPPED
 @pytest.mark.parametrize("at", ["looking", "opening", "reading"])
-async def test_a_store_that_says_nothing_is_let_go_when_the_client_goes(at: str) -> None:
+async def test_a_store_that_says_nothing_is_let_go_when_the_client_goes(
+    at: str, wrapped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     """Else each client that gives up would leave one of the store's places taken."""
     driver = Silent(at)
     disk = disk_of(driver)
     await disk.put("a.bin", b"1")
-    async with running(serve(disk, public=True)) as base:
+    async with running(mounted(wrapped, "/", disk, public=True)) as base:
         _, writer = await asyncio.open_connection(*httpx.URL(base).netloc.decode().split(":"))
         ranged = "Range: bytes=0-0\r\n" if at == "looking" else ""
         writer.write(f"GET /a.bin HTTP/1.1\r\nHost: a\r\n{ranged}\r\n".encode())
@@ -197,6 +206,26 @@ async def test_a_store_that_says_nothing_is_let_go_when_the_client_goes(at: str)
         assert not driver.let_go.is_set()
         writer.transport.abort()
         await asyncio.wait_for(driver.let_go.wait(), DEADLINE)
+    assert "Traceback" not in caplog.text
+
+
+@WRAPPED
+async def test_an_upload_that_breaks_off_is_no_fault_of_the_program(
+    wrapped: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = disk_of(LocalDriver(tmp_path / "root", "/storage", secret=SECRET))
+    put = await disk.temporary_upload_url("a.bin", 60)
+    async with running(mounted(wrapped, "/storage", disk)) as base:
+        _, writer = await asyncio.open_connection(*httpx.URL(base).netloc.decode().split(":"))
+        writer.write(f"PUT {put.url} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n12".encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        # By then the other connection was taken up, as the earlier one.
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"{base}/storage/a.bin")).status_code == 404
+    assert "Traceback" not in caplog.text
+    assert await disk.all_files("") == []
 
 
 class BreaksOff(Stalled):

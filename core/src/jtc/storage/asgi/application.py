@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from jtc.storage.asgi.errors import answer_error, send_head, send_plain
+from jtc.storage.asgi.errors import answer_error, answer_nobody, send_head, send_plain
 from jtc.storage.asgi.forms import FormError
 from jtc.storage.asgi.responses import DiskResponse
 from jtc.storage.asgi.uploads import RefusedError, receive_form, receive_put
@@ -80,7 +80,7 @@ class ServedDisk:
         except FormError:
             await send_plain(HTTPStatus.BAD_REQUEST, method, send)
         except ClientDisconnect:
-            return  # in the midst of an upload, of which nothing stays
+            await answer_nobody(method, send)  # amid an upload, of which nothing stays
         except StorageException as error:
             await answer_error(error, method, send)
         else:

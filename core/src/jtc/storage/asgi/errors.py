@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
-__all__ = ["RETRY_AFTER", "answer_error", "phrase_of", "send_plain", "status_of"]
+__all__ = ["RETRY_AFTER", "answer_error", "answer_nobody", "phrase_of", "send_plain", "status_of"]
 
 # The most derived comes first.
 _STATUSES: tuple[tuple[type[StorageException], HTTPStatus], ...] = (
@@ -81,6 +82,12 @@ async def answer_error(error: StorageException, method: str, send: Send) -> None
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = RETRY_AFTER
     await send_plain(status, method, send, headers)
+
+
+async def answer_nobody(method: str, send: Send) -> None:
+    """End a request whose client is gone: middleware takes it for a fault where no answer comes."""
+    with suppress(OSError):  # as servers may say to who sends (ASGI 2.4)
+        await send_plain(HTTPStatus.BAD_REQUEST, method, send)
 
 
 async def send_plain(

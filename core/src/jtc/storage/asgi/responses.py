@@ -15,7 +15,7 @@ from jtc.storage.asgi.conditions import (
     failed_condition,
     wanted_range,
 )
-from jtc.storage.asgi.errors import answer_error, send_plain
+from jtc.storage.asgi.errors import answer_error, answer_nobody, send_plain
 from jtc.storage.asgi.headers import attachment, file_headers, http_etag
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -107,7 +107,11 @@ class DiskResponse(Response):
         method = scope["method"]
         asked = Headers(scope=scope)
         try:
-            await _while_heard(receive, send, lambda tell: self._answer(method, asked, tell))
+            begun = await _while_heard(
+                receive, send, lambda tell: self._answer(method, asked, tell)
+            )
+            if not begun:
+                await answer_nobody(method, send)
         except _BeforeTheAnswer as refused:
             await answer_error(refused.error, method, send)
         if self.background is not None:
@@ -236,15 +240,19 @@ def _judge(method: str, asked: Headers, info: FileInfo) -> tuple[int, tuple[int,
 
 async def _while_heard(
     receive: Receive, send: Send, answer: Callable[[Send], Coroutine[Any, Any, None]]
-) -> None:
+) -> bool:
     """Give an answer, and stop where the client goes: not every server says so to who sends.
 
     A store that is slow to open a file, or to give its first byte, is let go then too.
+
+    Returns:
+        Whether the answer was begun.
     """
-    sent = False
+    begun = sent = False
 
     async def tell(message: Message) -> None:
-        nonlocal sent
+        nonlocal begun, sent
+        begun = True
         await send(message)
         sent = message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -260,6 +268,7 @@ async def _while_heard(
     for task in (answering, leaving):
         if not task.cancelled():
             task.result()
+    return begun
 
 
 async def _left(receive: Receive) -> None:
