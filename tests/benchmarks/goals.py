@@ -142,6 +142,10 @@ GOALS = (
     found("s3/download", lambda row: ratio(row, "obstore", 1.0)),
     found("s3/upload", lambda row: memory(row, 150, "the whole process at most")),
     found("s3/download", lambda row: memory(row, 150, "the whole process at most")),
+    *(
+        ratio(f"web/{work}", "Starlette's FileResponse", 1.2)
+        for work in ("1 MiB whole", "its second half, by a range")
+    ),
     Goal(
         "startup: import jtc.storage",
         "asyncio included",
