@@ -23,6 +23,13 @@ def local_driver(root: Path, way: str, *, durable: bool = False) -> LocalDriver:
     return driver
 
 
+def make_readable_at_once(path: Path) -> None:
+    """Give a file, or a link, an access time that no read sets: then no worker is needed for it."""
+    facts = path.lstat()
+    times = facts.st_ctime_ns + 60 * 10**9, facts.st_mtime_ns - 10**9
+    os.utime(path, ns=times, follow_symlinks=False)
+
+
 def temporaries_below(root: Path) -> list[str]:
     """Name the temporary files there are."""
     return [

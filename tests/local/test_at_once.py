@@ -14,7 +14,7 @@ from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver.at_once import read_at_once
 from jtc.storage.exceptions import IntegrityException
 from jtc.storage.options import WriteOptions
-from local_ways import local_driver
+from local_ways import local_driver, make_readable_at_once
 
 LARGEST = 64 * 1024
 ASKED = ("exists", "size", "last_modified", "stat", "get", "visibility")
@@ -30,8 +30,7 @@ class NoWorkers(Executor):
 async def near(driver: LocalDriver, content: bytes = b"content") -> LocalDriver:
     """Return a driver that has found out that it can read at once, with a file in memory."""
     await driver.put("dir/file", content)
-    path = Path(driver.path("dir/file"))
-    os.utime(path, (path.stat().st_mtime + 10, path.stat().st_mtime - 10))
+    make_readable_at_once(Path(driver.path("dir/file")))
     await driver.get("dir/file")
     if driver._root.near is None or not driver._root.near.reads:
         pytest.skip("the file system of the temporary directory does not read at once")
@@ -179,6 +178,7 @@ async def test_a_directory_that_becomes_a_link_leads_nowhere(tmp_path: Path) -> 
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_bytes(b"secret")
+    make_readable_at_once(outside / "file")
     (tmp_path / "root/dir").rename(tmp_path / "moved")
     (tmp_path / "root/dir").symlink_to(outside)
     for method in ("get", "size", "stat", "last_modified"):
