@@ -7,13 +7,14 @@ what is read or written is a descriptor. This reads the sources, so that it sees
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
 
 from jtc.storage.drivers import local_driver
 
-SOURCES = sorted(Path(local_driver.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(local_driver.__file__).parent.rglob("*.py"))
 
 # They take a descriptor and nothing else, or no file at all.
 BY_DESCRIPTOR = {
@@ -35,28 +36,67 @@ BY_NAME = {
 }
 # The root's own name, which is told and compared; nothing is opened by them.
 BY_WORD = {"os.path.abspath", "os.path.join", "os.path.realpath", "os.PathLike"}
-MODULES_THAT_OPEN = {"codecs", "fileinput", "glob", "pathlib", "shutil", "tempfile"}
+MODULES_THAT_OPEN = {
+    "aiofiles", "aiofiles.os", "aiofiles.ospath", "aiofiles.tempfile", "codecs", "fileinput",
+    "glob", "importlib", "pathlib", "shutil", "subprocess", "tempfile",
+}  # fmt: skip
+OPENS = {"open", "io.open", "io.open_code", "FileIO", "io.FileIO", "eval", "exec", "__import__"}
+# A class of our own, of a descriptor.
+OWN_FILE = "class _OpenFile(io.FileIO)"
 
 
 def violations(source: str) -> list[str]:
-    """Name every call of a module that opens, changes or looks at a path by itself."""
+    """Name all by which a module opens, changes or looks at a path by itself.
+
+    Also where the function is not called, but given to somebody who calls it, such as a worker.
+    """
     tree = ast.parse(source)
-    return [said for node in ast.walk(tree) if (said := _violation(node)) is not None]
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    bases = {
+        base
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and ast.unparse(node).startswith(OWN_FILE)
+        for base in node.bases
+    }
+    found = []
+    for node in ast.walk(tree):
+        said = _violation(node)
+        if said is None and node not in called | bases:
+            said = _mention(node)
+        if said is not None:
+            found.append(said)
+    return found
+
+
+def _mention(node: ast.AST) -> str | None:
+    """Name a function that opens or takes a path, where it stands without being called."""
+    if not isinstance(node, ast.Name | ast.Attribute):
+        return None
+    text = ast.unparse(node)
+    if text in OPENS:
+        return text
+    name = text.removeprefix("os.")
+    if name == text or "." in name or text in BY_WORD or name in BY_DESCRIPTOR:
+        return None
+    function = getattr(os, name, None)
+    return text if callable(function) and not isinstance(function, type) else None
 
 
 def _violation(node: ast.AST) -> str | None:
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [alias.name for alias in node.names]
         modules = {node.module} if isinstance(node, ast.ImportFrom) else set(names)
-        bad = modules & MODULES_THAT_OPEN or (
-            modules == {"os"} and isinstance(node, ast.ImportFrom)
-        )
+        bad = modules & MODULES_THAT_OPEN
+        if isinstance(node, ast.ImportFrom):
+            bad |= (modules & {"os"}) | ({"open", "FileIO"} & set(names))
+        elif any(alias.name in {"os", "io"} and alias.asname for alias in node.names):
+            bad |= {"os"}
         return ast.unparse(node) if bad else None
     if not isinstance(node, ast.Call):
         return None
     text = ast.unparse(node)
     called = ast.unparse(node.func)
-    if called in {"open", "io.open", "io.open_code", "FileIO", "io.FileIO", "eval", "exec"}:
+    if called in OPENS:
         return text
     if not called.startswith("os.") or called in BY_WORD:
         return None
@@ -108,6 +148,13 @@ def test_the_one_place_opens_beneath_the_root_or_in_a_directory() -> None:
         "import shutil",
         "from pathlib import Path",
         "from os import open as o",
+        "import os as system",
+        "from io import open",
+        "import aiofiles",
+        "await asyncio.to_thread(open, path)",
+        "await run(os.open, path, os.O_RDONLY)",
+        "look = os.stat",
+        "partial(os.unlink, path)()",
     ],
 )
 def test_this_check_sees(line: str) -> None:
