@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import Storage, StorageManager
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import StorageConfigException, StorageException
 
@@ -27,6 +29,7 @@ SECRETS = {
     "environment": "planted-in-environment",
     "password": "planted-password",
     "TOML": "planted-in-toml",
+    "signing": "planted-for-signing",
 }
 
 
@@ -87,6 +90,16 @@ WRONG_OPTIONS: list[dict[str, Any]] = [
     {"bucket": "${NOT SET:-" + SECRETS["password"] + "}"},
     {"bucket": "b", "driver_options": {"no such": SECRETS["password"]}},
 ]
+
+
+# Too short, or good but in bad company.
+SIGNING: list[tuple[str, dict[str, Any]]] = [
+    ("local", {"secret": SECRETS["signing"]}),
+    ("local", {"secret": [SECRETS["signing"] * 2, ""]}),
+    ("memory", {"secret": SECRETS["signing"], "base_url": "/storage"}),
+    ("memory", {"secret": SECRETS["signing"] * 2}),
+]
+SIGNERS: dict[str, Callable[..., object]] = {"local": LocalDriver, "memory": MemoryDriver}
 
 
 @pytest.fixture
@@ -154,7 +167,15 @@ async def test_a_refused_configuration_shows_no_secret(
         StorageManager.isolated().disk("s3").get("x"),
         soon(lambda: S3Driver.from_env({"AWS_SECRET_ACCESS_KEY": SECRETS["environment"]})),
         soon(lambda: S3Driver.from_env({"AWS_BUCKET": "b", "AWS_URL": WITH_PASSWORD})),
+        soon(lambda: LocalDriver.from_env({"FILESYSTEM_SECRET": SECRETS["signing"]})),
     ]
+    for name, options in SIGNING:
+        table = {"driver": name, **options}
+        calls += [
+            soon(lambda name=name, options=options: SIGNERS[name](**options)),  # type: ignore[misc]
+            soon(lambda table=table: Storage.build(table)),  # type: ignore[misc]
+            StorageManager.isolated({"disks": {"a": table}}).disk("a").get("x"),
+        ]
     found: list[str] = []
     for call in calls:
         with pytest.raises(StorageConfigException) as caught:
@@ -332,4 +353,8 @@ def test_a_driver_with_keys_is_not_pickled(report: Callable[[str], None]) -> Non
             pickle.dumps(S3Driver("b", **KEYS), protocol)
         assert isinstance(caught.value, StorageException)
         assert hits(shown(caught.value)) == []
+        for make in SIGNERS.values():
+            with pytest.raises(TypeError) as refused:
+                pickle.dumps(make(base_url="/storage", secret=SECRETS["signing"] * 2), protocol)
+            assert hits(shown(refused.value)) == []
     report("pickling refused")

@@ -29,6 +29,7 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.files import SignedForm, SignedRequest
 from jtc.storage.mime import guess_type
+from jtc.storage.secrecy import ForgottenLocals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -269,6 +270,15 @@ def make_signer(secret: Secrets | None, base_url: str) -> Signer | None:
     """
     if secret is None:
         return None
+    try:
+        with ForgottenLocals():
+            return _made(secret, base_url)
+    except StorageConfigException:
+        del secret  # a traceback holds this function's variables
+        raise
+
+
+def _made(secret: Secrets, base_url: str) -> Signer:
     given = [secret] if isinstance(secret, (str, bytes)) else list(secret)
     if not given or not all(isinstance(each, (str, bytes)) for each in given):
         raise StorageConfigException(

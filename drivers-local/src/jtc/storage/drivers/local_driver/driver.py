@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from jtc.storage.content import SourceFile, SourceIterator, driver_content, raised_by_source
@@ -101,7 +101,10 @@ class LocalDriver:
             raise StorageConfigException(f"'durable' is true or false, not {durable!r}")
         self._root = Root(os.path.abspath(root), durable=durable)  # noqa: PTH100 - follows no link
         self._base_url = base_url.rstrip("/")
-        self.signer: Signer | None = make_signer(secret, self._base_url)
+        try:
+            self.signer: Signer | None = make_signer(secret, self._base_url)
+        finally:
+            del secret  # a traceback holds this function's variables
         if self.signer is not None:
             self.withheld = frozenset()
 
@@ -117,11 +120,17 @@ class LocalDriver:
         Raises:
             StorageConfigException: The secret is too short.
         """
-        return cls(
-            root=environ.get("FILESYSTEM_ROOT") or _DEFAULT_ROOT,
-            base_url=environ.get("FILESYSTEM_URL") or _DEFAULT_URL,
-            secret=environ.get("FILESYSTEM_SECRET") or None,
-        )
+        options: dict[str, Any] = {
+            "root": environ.get("FILESYSTEM_ROOT") or _DEFAULT_ROOT,
+            "base_url": environ.get("FILESYSTEM_URL") or _DEFAULT_URL,
+            "secret": environ.get("FILESYSTEM_SECRET") or None,
+        }
+        # It holds the secret, and a traceback holds this function's variables.
+        del environ
+        try:
+            return cls(**options)
+        finally:
+            del options
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(root={self._root.path!r}, base_url={self._base_url!r})"

@@ -72,13 +72,18 @@ class MemoryDriver:
     }
 
     def __init__(self, *, base_url: str | None = None, secret: Secrets | None = None) -> None:
-        if secret is not None and base_url is None:
-            raise StorageConfigException("Signed addresses need a 'base_url' that leads to them")
-        self._base_url = "memory://" if base_url is None else base_url.rstrip("/") + "/"
-        self.signer: Signer | None = make_signer(secret, self._base_url)
+        self._files: dict[str, StoredFile] = {}  # first, for a traceback may show this driver
+        try:
+            if secret is not None and base_url is None:
+                raise StorageConfigException(
+                    "Signed addresses need a 'base_url' that leads to them"
+                )
+            self._base_url = "memory://" if base_url is None else base_url.rstrip("/") + "/"
+            self.signer: Signer | None = make_signer(secret, self._base_url)
+        finally:
+            del secret  # a traceback holds this function's variables
         if self.signer is not None:
             self.withheld = frozenset()
-        self._files: dict[str, StoredFile] = {}
         self._directories: set[str] = set()
         # From the clock: an etag of ours may be kept by a browser for longer than a process lives.
         self._versions = itertools.count(time.time_ns())
