@@ -26,6 +26,7 @@ class Fault:
         method: Which requests it waits for.
         key: What their address must have in it, so that faults of several tasks do not mix.
         status: Answer so instead of the store.
+        body: What that answer says.
         cut: Send so many bytes of the answer's body and reset the connection.
         truncate: Send so many bytes of the answer's body and end the connection.
         flip: Flip a bit of this byte of the answer's body.
@@ -41,6 +42,7 @@ class Fault:
     method: str = "GET"
     key: str = ""
     status: int | None = None
+    body: bytes = b""
     cut: int | None = None
     truncate: int | None = None
     flip: int | None = None
@@ -124,9 +126,10 @@ class FaultyProxy:
             await asyncio.Event().wait()
         if fault.status is not None:
             refusal = (
-                f"HTTP/1.1 {fault.status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                f"HTTP/1.1 {fault.status} No\r\nContent-Length: {len(fault.body)}\r\n"
+                "Connection: close\r\n\r\n"
             )
-            writer.write(refusal.encode())
+            writer.write(refusal.encode() + fault.body)
         else:
             answer = await self._of_store(head, body)
             await _send(answer, fault, writer)

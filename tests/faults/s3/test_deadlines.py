@@ -49,6 +49,13 @@ async def impatient(make_driver: MakeDriver, proxy: FaultyProxy, path: str) -> S
     return driver
 
 
+@pytest.mark.row(12)
+def test_a_disk_that_is_told_nothing_has_deadlines(report: Callable[[str], None]) -> None:
+    settings = S3Driver("b")._settings
+    assert (settings.connect_timeout, settings.request_timeout) == (3, 30)
+    report("by default a connection stands in 3 s and a request ends in 30 s, or there is an error")
+
+
 async def read(driver: S3Driver, path: str) -> bytes:
     stream = await driver.open_read(path)
     try:

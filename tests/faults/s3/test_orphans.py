@@ -194,3 +194,28 @@ async def test_what_a_killed_process_left_is_cleared_by_one_call(
     assert await driver.abort_stale_uploads(older_than=-60) >= kills
     assert uploads(store_client, seaweedfs.bucket, folder) == []
     report(f"{kills} processes killed in mid-upload left {len(left)}, one call left 0")
+
+
+@pytest.mark.row(14)
+async def test_an_upload_that_somebody_else_has_cleared_keeps_no_other_one(
+    parted: S3Driver,
+    proxy: FaultyProxy,
+    seaweedfs: SeaweedFS,
+    store_client: Any,
+    folder: str,
+    report: Callable[[str], None],
+) -> None:
+    for number in range(3):
+        store_client.create_multipart_upload(Bucket=seaweedfs.bucket, Key=f"{folder}/{number}")
+    # AWS answers so; SeaweedFS calls it a success.
+    gone = b"<Error><Code>NoSuchUpload</Code></Error>"
+    proxy.faults = [
+        Fault("DELETE", f"{folder}/0?", status=404, body=gone),
+        Fault("DELETE", f"{folder}/1?", status=404),
+    ]
+    await parted.abort_stale_uploads(older_than=-60)
+    assert proxy.faults == []
+    assert uploads(store_client, seaweedfs.bucket, folder) == [f"{folder}/0", f"{folder}/1"]
+    assert await parted.abort_stale_uploads(older_than=-60) >= 2
+    assert uploads(store_client, seaweedfs.bucket, folder) == []
+    report("2 of 3 uploads gone before the call that clears them, the third cleared")

@@ -27,6 +27,7 @@ from jtc.storage.exceptions import (
 __all__ = [
     "ConflictException",
     "NoBucketException",
+    "NoUploadException",
     "RangeException",
     "mapped",
     "raise_mapped",
@@ -41,6 +42,10 @@ class RangeException(StorageException):
 
 class NoBucketException(StorageConfigException):
     """The bucket does not exist."""
+
+
+class NoUploadException(StorageUnavailableException):
+    """The multipart upload was aborted or completed by somebody else."""
 
 
 class ConflictException(StorageUnavailableException):
@@ -65,7 +70,7 @@ _NO_CREDENTIALS = (
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _BY_CODE: dict[str, tuple[type[StorageException], str]] = {
     "NoSuchKey": (FileNotFoundException, "File not found"),
-    "NoSuchUpload": (StorageUnavailableException, "The upload was aborted by somebody else"),
+    "NoSuchUpload": (NoUploadException, "The upload was aborted by somebody else"),
     "NoSuchBucket": (
         NoBucketException,
         "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.exceptions import StorageUnavailableException
+from jtc.storage.drivers.s3_driver.errors import NoUploadException
+from jtc.storage.exceptions import FileNotFoundException, StorageUnavailableException
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver.bucket import Bucket
@@ -19,7 +21,10 @@ async def abort_stale_uploads(bucket: Bucket, begun_before: float) -> int:
     while True:
         page = await bucket.call("list_multipart_uploads", **markers)
         for upload in page.get("Uploads", ()):
-            if upload["Initiated"].timestamp() <= begun_before:
+            if upload["Initiated"].timestamp() > begun_before:
+                continue
+            # Another process may clear them too, or one may be completed after all.
+            with suppress(NoUploadException, FileNotFoundException):
                 await bucket.call(
                     "abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"]
                 )
