@@ -24,8 +24,9 @@ storage = StorageManager.isolated({"default": "disk", "disks": {"disk": eval(sys
 
 
 async def use(name):
-    await asyncio.gather(*(storage.put(f"forks/{name}-{n}", name) for n in range(4)))
-    assert await storage.get_text(f"forks/{name}-3") == name
+    text = name + "." * 300_000  # so much takes a turn among the threads that move content
+    await asyncio.gather(*(storage.put(f"forks/{name}-{n}", text) for n in range(4)))
+    assert await storage.get_text(f"forks/{name}-3") == text
 """
 
 LOOPS = """
@@ -119,7 +120,11 @@ asyncio.run(use("parent"))
 driver = storage.driver
 bucket = getattr(driver, "_bucket", None)
 clients = [getattr(bucket, name, None) for name in ("_clients", "_direct")]
-while_locked([each._lock for each in (storage, driver, *clients) if hasattr(each, "_lock")])
+locks = [each._lock for each in (storage, driver, *clients) if hasattr(each, "_lock")]
+if "local" in sys.argv[1]:
+    from jtc.storage.drivers.local_driver import threads
+    locks += [threads._movers] * os.cpu_count()
+while_locked(locks)
 results.append(in_child(asyncio.run, "after-a-loop"))
 
 
@@ -131,10 +136,10 @@ async def busy():
         number += 1
 
 
-threads = [threading.Thread(target=lambda: asyncio.run(busy())) for _ in range(4)]
-for thread in threads:
+workers = [threading.Thread(target=lambda: asyncio.run(busy())) for _ in range(4)]
+for thread in workers:
     thread.start()
-while any(thread.is_alive() for thread in threads):
+while any(thread.is_alive() for thread in workers):
     results.append(in_child(asyncio.run, "beside-threads"))
 
 
