@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import time
@@ -286,6 +287,20 @@ def test_a_dropped_reader_is_let_go_of_too(storage: SyncStorage, tmp_path: Path)
     assert len(open_descriptors(tmp_path)) == 1
     del file
     assert becomes(lambda: open_descriptors(tmp_path) == [])
+
+
+async def test_a_written_file_that_cannot_be_closed_here_is_given_up(
+    storage: SyncStorage, tmp_path: Path
+) -> None:
+    disk = storage.disk("local")
+    written = await asyncio.to_thread(disk.open, "a", "wb")
+    await asyncio.to_thread(written.write, b"1" * 2_000_000)
+    assert await asyncio.to_thread(becomes, lambda: open_descriptors(tmp_path) != [])
+    with pytest.raises(RuntimeError, match="An event loop runs in this thread"):
+        written.close()
+    assert written.closed
+    assert await asyncio.to_thread(becomes, lambda: open_descriptors(tmp_path) == [])
+    assert await asyncio.to_thread(disk.missing, "a")
 
 
 def test_what_a_put_refuses_an_open_file_refuses(disk: SyncDisk) -> None:

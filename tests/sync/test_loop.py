@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage import StorageManager
+from jtc.storage import IntegrityException, StorageManager
+from jtc.storage.contracts import ReadStream
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.hookspecs import hookimpl
@@ -337,8 +339,23 @@ from jtc.storage import Storage
 Storage.configure(json.loads(sys.argv[1]))
 disk = Storage.sync
 disk.put("a", b"parent")
-kept = disk.stream("a")
+disk.put("large", b"1" * 1_000_000)
+kept = disk.stream("large", chunk_size=1000)
 next(kept)
+entries = disk.list()
+next(entries)
+reading = disk.open("large")
+reading.read(1)
+writing = disk.open("written", "wb")
+writing.write(b"1" * 1_500_000)
+
+def refused(call):
+    try:
+        call()
+    except RuntimeError as error:
+        assert "open when the process forked" in str(error), error
+    else:
+        raise AssertionError
 
 stop = threading.Event()
 def busy():
@@ -355,6 +372,14 @@ for n in range(int(sys.argv[2])):
     if pid == 0:
         status = 1
         try:
+            refused(lambda: next(kept))
+            refused(lambda: next(entries))
+            refused(lambda: reading.read(1_000_000))
+            refused(lambda: writing.write(b"1" * 3_000_000))
+            writing.abort()
+            reading.close()
+            entries.close()
+            kept.close()
             disk.put(f"child-{n}", b"child")
             assert disk.get("a") == b"parent"
             status = 0
@@ -367,7 +392,11 @@ stop.set()
 for thread in threads:
     thread.join()
 assert disk.get("a") == b"parent"
-kept.close()
+assert b"".join(kept) == b"1" * 999_000
+assert len(list(entries)) > 0
+assert reading.read() == b"1" * 999_999
+writing.close()
+assert disk.size("written") == 1_500_000
 print(sum(path.startswith("child-") for path in disk.files()), flush=True)
 pid = os.fork()
 if pid == 0:
@@ -420,18 +449,19 @@ def test_the_async_face_may_close_what_the_sync_face_opened(disk: SyncDisk) -> N
     assert disk.get("a") == b"2"
 
 
-def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage) -> None:
-    """Signals come before, while and after the loop is told of a call."""
-    storage.put("a", b"1")
+class Interrupted(Exception):
+    pass
+
+
+@contextlib.contextmanager
+def interrupted_often() -> Iterator[list[bool]]:
+    """Interrupt this thread every two milliseconds; while the list that is given is not empty."""
     stop = threading.Event()
     main = threading.main_thread().ident or 0
 
     def interrupt() -> None:
         while not stop.wait(0.002):
             signal.pthread_kill(main, signal.SIGUSR1)
-
-    class Interrupted(Exception):
-        pass
 
     def handle(*_: object) -> None:
         if armed:
@@ -442,8 +472,20 @@ def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage
     before = signal.signal(signal.SIGUSR1, handle)
     thread = threading.Thread(target=interrupt)
     thread.start()
-    interrupted = 0
     try:
+        yield armed
+    finally:
+        armed.clear()
+        stop.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage) -> None:
+    """Signals come before, while and after the loop is told of a call."""
+    storage.put("a", b"1")
+    interrupted = 0
+    with interrupted_often() as armed:
         for _ in range(400):
             try:
                 armed.append(True)
@@ -451,10 +493,76 @@ def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage
                     storage.get("a")
             except Interrupted:
                 interrupted += 1
-    finally:
-        armed.clear()
-        stop.set()
-        thread.join()
-        signal.signal(signal.SIGUSR1, before)
     assert interrupted == 400
     assert storage.get("a") == b"1"
+
+
+def test_an_interrupted_write_is_not_written_twice(storage: SyncStorage) -> None:
+    """Either `tell` says what was taken, and that is the file, or it refuses to be closed."""
+    disk = storage.disk("local")
+    refused = interrupted = 0
+    for n in range(8):
+        taken = 0
+        with interrupted_often() as armed:
+            file = disk.open(f"a{n}", "wb")
+            while taken < 6_000_000:
+                try:
+                    armed.append(True)
+                    file.write(b"%07d," % (taken // 8) * 25_000)
+                except Interrupted:
+                    interrupted += 1
+                finally:
+                    armed.clear()
+                taken = file.tell()
+        try:
+            file.close()
+        except IntegrityException:
+            refused += 1
+            assert disk.missing(f"a{n}")
+        else:
+            numbers = [b"%07d," % number for number in range(0, taken // 8, 25_000)]
+            assert disk.get(f"a{n}") == b"".join(number * 25_000 for number in numbers)
+    assert interrupted > refused
+
+
+def test_what_comes_with_an_interruption_is_not_lost(storage: SyncStorage) -> None:
+    """The read is done when it is interrupted: the bytes are there, and nobody got them."""
+    main = threading.main_thread().ident or 0
+    content = b"".join(b"%07d," % n for n in range(100_000))
+
+    class Interrupting(MemoryDriver):
+        async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+            stream = await super().open_read(path, **options)
+
+            async def chunks() -> AsyncIterator[bytes]:
+                async for chunk in stream:
+                    if armed:
+                        armed.pop()
+                        signal.pthread_kill(main, signal.SIGUSR1)
+                    yield chunk
+
+            return ReadStream(stream.info, chunks())
+
+    def handle(*_: object) -> None:
+        raise Interrupted
+
+    armed: list[bool] = []
+    storage.set_driver(Interrupting(), "interrupting")
+    disk = storage.disk("interrupting")
+    disk.put("a", content)
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with disk.open("a") as file:
+            armed.append(True)
+            with pytest.raises(Interrupted):
+                file.read(8)
+            assert file.read() == content
+        stream = disk.stream("a", chunk_size=1_000)
+        armed.append(True)
+        with pytest.raises(Interrupted):
+            next(stream)
+        disk.put("b", stream)
+        # It goes on, or it has ended if it was cancelled; it leaves nothing out.
+        assert disk.get("b") in {content, b""}
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -235,6 +235,8 @@ class WritableFile:
     async def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take bytes, waiting while the storage is behind; return how many.
 
+        A write that is cancelled has taken nothing, and can be made again.
+
         Raises:
             TypeError: It is no bytes.
             ValueError: The file is closed.
@@ -246,15 +248,18 @@ class WritableFile:
             raise TypeError("write() takes bytes, not str: encode the text")
         # Not bytes(data) for all: bytes(3) are three zeros.
         chunk = data if type(data) is bytes else bytes(memoryview(data))
-        self._pending.append(chunk)
-        self._pending_bytes += len(chunk)
-        self._position += len(chunk)
-        self._changed.set()
-        while self._pending_bytes > _MOST_PENDING and not self._task.done():
+        room = _MOST_PENDING - len(chunk)
+        while self._pending and self._pending_bytes > room and not self._task.done():
             self._drained.clear()
             await self._drained.wait()
         if self._task.done():
             await self._outcome()
+        if self._ended:
+            raise ValueError("The file was closed meanwhile")
+        self._pending.append(chunk)
+        self._pending_bytes += len(chunk)
+        self._position += len(chunk)
+        self._changed.set()
         return len(chunk)
 
     def tell(self) -> int:

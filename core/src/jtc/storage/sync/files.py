@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
+from jtc.storage.exceptions import IntegrityException
 from jtc.storage.sync.portal import portal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from jtc.storage import open_files
     from jtc.storage.files import FileInfo
@@ -24,7 +26,28 @@ T = TypeVar("T")
 _MOST_AHEAD = 256
 
 
-class SyncStream(Iterator[bytes]):
+class _Owned:
+    """What is open belongs to the process that opened it.
+
+    In a forked child its loop does not run, and its connections are the parent's.
+    """
+
+    _owner: int | None = None
+
+    def _own(self) -> None:
+        self._owner = self._owner or os.getpid()
+
+    def _is_foreign(self) -> bool:
+        return self._owner not in {None, os.getpid()}
+
+    def _check_owner(self) -> None:
+        if self._is_foreign():
+            raise RuntimeError(
+                "This was open when the process forked, and is the parent's: open it again here"
+            )
+
+
+class SyncStream(_Owned, Iterator[bytes]):
     """A file's bytes as they come: a plain iterator, which reads when it is asked.
 
     ``with`` opens it at once and closes it however the block ends. One that is dropped is closed
@@ -38,6 +61,7 @@ class SyncStream(Iterator[bytes]):
         self._stream = stream
         self._opened = False
         self._chunks: AsyncIterator[bytes] | None = None
+        self._fetched = b""  # kept where an interruption came after it
 
     @property
     def info(self) -> FileInfo:
@@ -54,7 +78,10 @@ class SyncStream(Iterator[bytes]):
         return self
 
     def __next__(self) -> bytes:
-        chunk = portal.run(self._next())
+        self._check_owner()
+        if not self._fetched:
+            portal.run(self._fetch())
+        chunk, self._fetched = self._fetched, b""
         if not chunk:
             raise StopIteration
         return chunk
@@ -72,35 +99,47 @@ class SyncStream(Iterator[bytes]):
         Raises:
             StorageException: The storage failed.
         """
-        if self._opened:
+        self._fetched = b""
+        if self._opened and not self._is_foreign():
             portal.finish(self.let_go())
 
     def _open(self) -> None:
+        self._check_owner()
         if not self._opened:
             portal.run(self._open_now())
             self._opened = True
 
     async def _open_now(self) -> None:
+        self._own()
         await self._stream
         portal.left_open.add(self)
 
-    async def _next(self) -> bytes:
+    async def _fetch(self) -> None:
         portal.left_open.add(self)
-        return await anext(self._as_content(), b"")
+        self._fetched = await anext(self._left(), b"")
 
     async def let_go(self) -> None:
         """Close what is open, in the loop, as `close` does; it raises what that does."""
         await self._stream.aclose()
 
-    def _as_content(self) -> AsyncIterator[bytes]:
+    async def _as_content(self) -> AsyncIterator[bytes]:
         """Return what is left, for the loop to read without this thread."""
+        fetched, self._fetched = self._fetched, b""
+        if fetched:
+            yield fetched
+        async for chunk in self._left():
+            yield chunk
+
+    def _left(self) -> AsyncIterator[bytes]:
+        self._check_owner()
+        self._own()
         self._opened = True
         if self._chunks is None:
             self._chunks = aiter(self._stream)
         return self._chunks
 
 
-class SyncListing(Iterator[T]):
+class SyncListing(_Owned, Iterator[T]):
     """What is in a directory: a plain iterator. One that is dropped is closed soon after.
 
     The first entry is fetched alone, then twice as many each time, up to 256: so the first comes
@@ -122,6 +161,8 @@ class SyncListing(Iterator[T]):
 
     def __next__(self) -> T:
         if not self._fetched and not self._ended:
+            self._check_owner()
+            self._own()
             portal.run(self._fetch())
         if self._fetched:
             return self._fetched.popleft()
@@ -139,7 +180,8 @@ class SyncListing(Iterator[T]):
         self._ended = True
         self._fetched.clear()
         self._error = None
-        portal.finish(_closed(self._entries))
+        if not self._is_foreign():
+            portal.finish(_closed(self._entries))
 
     async def _fetch(self) -> None:
         try:
@@ -211,10 +253,12 @@ class WritableFile(io.BufferedWriter):
         self._writer.drop()
 
 
-class _RawReader(io.RawIOBase):
+class _RawReader(_Owned, io.RawIOBase):
     def __init__(self, file: open_files.ReadableFile) -> None:
         super().__init__()
         self._file = file
+        self._position = 0
+        self._own()
         portal.left_open.add(self)
 
     def readable(self) -> bool:
@@ -224,23 +268,42 @@ class _RawReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        data = portal.run(self._file.read(len(buffer)))
+        data = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
-        return portal.run(self._file.read())
+        return self._read(-1)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        return portal.run(self._file.seek(offset, whence))
+        self._check_owner()
+        self._position = portal.run(self._go(offset, whence))
+        return self._position
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._position
+
+    def _read(self, size: int) -> bytes:
+        self._check_owner()
+        data = portal.run(self._read_on(size))
+        self._position += len(data)
+        return data
+
+    async def _read_on(self, size: int) -> bytes:
+        await self._go(0, io.SEEK_CUR)
+        return await self._file.read(size)
+
+    async def _go(self, offset: int, whence: int) -> int:
+        # The file is elsewhere where an interrupted call went on to its end.
+        if self._file.tell() != self._position:
+            await self._file.seek(self._position)
+        return await self._file.seek(offset, whence)
 
     def close(self) -> None:
         if not self.closed:
             super().close()
-            portal.finish(self.let_go())
+            if not self._is_foreign():
+                portal.finish(self.let_go())
 
     async def let_go(self) -> None:
         await self._file.close()
@@ -249,17 +312,26 @@ class _RawReader(io.RawIOBase):
         pass  # what is open is closed by the loop, once its stream is dropped
 
 
-class _RawWriter(io.RawIOBase):
+class _RawWriter(_Owned, io.RawIOBase):
     def __init__(self, file: open_files.WritableFile) -> None:
         super().__init__()
         self._file = file
+        self._unclear = False
+        self._own()
         portal.left_open.add(self)
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        return portal.run(self._file.write(data))
+        self._check_owner()
+        before = self._file.tell()
+        try:
+            return portal.run(self._file.write(data))
+        except BaseException:
+            # Interrupted when the bytes were taken: the buffer would send them once more.
+            self._unclear = self._unclear or self._file.tell() != before
+            raise
 
     def tell(self) -> int:
         return self._file.tell()
@@ -267,17 +339,30 @@ class _RawWriter(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             super().close()
-            portal.run(self._file.close())
+            try:
+                self._check_owner()
+                if self._unclear:
+                    raise IntegrityException(
+                        "A write was interrupted, and it is not clear what the file would hold"
+                    )
+                portal.run(self._file.close())
+            except BaseException:
+                self._give_up(portal.schedule)  # where a loop runs, nobody could wait for it
+                raise
 
     def abort(self) -> None:
         if not self.closed:
             super().close()
-            portal.finish(self.let_go())
+            self._give_up(portal.finish)
 
     def drop(self) -> None:
         if not self.closed:
             super().close()
-            portal.schedule(self.let_go())
+            self._give_up(portal.schedule)
+
+    def _give_up(self, how: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        if not self._is_foreign():
+            how(self.let_go())
 
     async def let_go(self) -> None:
         await self._file.abort()
