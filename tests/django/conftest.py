@@ -93,13 +93,17 @@ class Invoice(models.Model):
     )
     (folder / "jtc_static_storage.py").write_text(
         """
+from concurrent.futures import ThreadPoolExecutor
+
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 
 from jtc.storage.django import DiskStorage
 
 
 class ManifestDiskStorage(ManifestFilesMixin, DiskStorage):
-    pass
+    def read_manifest(self):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(super().read_manifest).result()
 """
     )
 

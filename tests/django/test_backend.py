@@ -15,7 +15,12 @@ from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 
-from jtc.storage import FileExistsException, Storage, UnsupportedOperationException
+from jtc.storage import (
+    FileExistsException,
+    PathConflictException,
+    Storage,
+    UnsupportedOperationException,
+)
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods
 
@@ -50,6 +55,15 @@ def test_a_name_comes_from_the_content_where_none_is_given(media: Any) -> None:
     assert read(media, "c.txt") == b"plain file object"
 
 
+def test_text_is_stored_as_utf_8(media: Any) -> None:
+    for content in (
+        ContentFile("Grüße\n"),
+        File(io.StringIO("Grüße\n"), "a.txt"),
+        io.StringIO("Grüße\n"),
+    ):
+        assert read(media, media.save("a.txt", content)) == "Grüße\n".encode()
+
+
 def test_a_second_file_of_a_name_gets_another_name(media: Any) -> None:
     first = media.save("d/a.tar.gz", ContentFile(b"1"))
     second = media.save("d/a.tar.gz", ContentFile(b"2"))
@@ -79,17 +93,17 @@ def test_of_many_that_save_one_name_at_once_each_gets_its_own(
     """All of them are told that the name is free, and only then does the first one write."""
     at_once = 8
     barrier = threading.Barrier(at_once, timeout=60)
-    look = type(media._wrapped).exists
+    look = type(media._wrapped).is_name_available
     waited = threading.local()
 
-    def exists(self: Any, name: str) -> bool:
-        found = look(self, name)
+    def is_name_available(self: Any, name: str, max_length: int | None = None) -> bool:
+        found = look(self, name, max_length)
         if not getattr(waited, "done", False):
             waited.done = True
             barrier.wait()
         return found
 
-    monkeypatch.setattr(type(media._wrapped), "exists", exists)
+    monkeypatch.setattr(type(media._wrapped), "is_name_available", is_name_available)
 
     def save(n: int) -> str:
         return str(media.save("same.txt", ContentFile(b"%d" % n), max_length=17))
@@ -113,7 +127,7 @@ def test_content_that_cannot_be_read_again_is_not_stored_half(
             return 0
 
     media.save("a.txt", ContentFile(b"1"))
-    monkeypatch.setattr(type(media._wrapped), "exists", lambda *_: False)
+    monkeypatch.setattr(type(media._wrapped), "is_name_available", lambda *_, **__: True)
     with pytest.raises(FileExistsException):
         media.save("a.txt", File(Once(), "a.txt"))
 
@@ -124,6 +138,23 @@ def test_a_name_that_a_directory_has_is_taken(media: Any) -> None:
     name = media.save("a", ContentFile(b"2"))
     assert name != "a"
     assert read(media, name) == b"2"
+
+
+@pytest.mark.parametrize("kind", ["local"], indirect=True)
+def test_below_a_file_no_name_is_free_and_none_is_looked_for(media: Any) -> None:
+    media.save("a", ContentFile(b"1"))
+    with pytest.raises(PathConflictException, match="A file stands"):
+        media.save("a/b.txt", ContentFile(b"2"), max_length=50)
+    assert media.listdir("") == ([], ["a"])
+
+
+def test_a_directory_exists_and_so_does_the_root(media: Any) -> None:
+    assert media.exists("")
+    assert not media.exists("d")
+    media.save("d/a.txt", ContentFile(b"1"))
+    assert media.exists("d")
+    assert media.exists("d/")
+    assert not media.exists("d/b")
 
 
 def test_a_storage_may_replace_files(media: Any) -> None:
@@ -141,6 +172,7 @@ def test_a_driver_without_conditions_is_used_as_it_is(media: Any) -> None:
     Storage.set_driver(EightMethods(), "media")
     assert media.save("a.txt", ContentFile(b"1")) == "a.txt"
     assert media.save("a.txt", ContentFile(b"2")) != "a.txt"
+    assert not media.exists("b")
 
 
 HOSTILE = ["../a", "a/../../b", "/etc/passwd", "a\\..\\..\\b", "a//b", "a/./b", "a\x00b", "a\nb"]
@@ -200,6 +232,12 @@ def test_a_file_is_opened_seeked_and_read_in_pieces(media: Any) -> None:
         assert file.readable()
     with file.open() as again:
         assert b"".join(again) == LARGE
+    media.save("a.txt", ContentFile("Grüße\n"))
+    with media.open("a.txt") as file:
+        assert file.read(2) == b"Gr"
+        assert file.open("r").read() == "Grüße\n"
+        assert file.open().mode == "r"
+        assert file.open("rb").read() == "Grüße\n".encode()
 
 
 def test_a_file_is_written_and_appears_at_its_end(media: Any) -> None:
@@ -258,6 +296,7 @@ def test_addresses_are_the_disks(media: Any, kind: str) -> None:
     url = media.url(name)
     assert url == Storage.disk("media").url(name)
     assert url.endswith("a%20b/%C3%BC.txt")
+    assert media.url("a b/") == url.removesuffix("%C3%BC.txt")
     if kind == "local":
         assert Path(media.path(name)).is_absolute()
         media.save(name, ContentFile(b"1"))

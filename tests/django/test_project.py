@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jtc.storage import Storage
@@ -90,3 +91,40 @@ def test_static_files_are_collected_under_hashed_names(media: Any) -> None:
     before = media.get_modified_time("dot.svg")
     call_command("collectstatic", "--no-input", verbosity=0)
     assert media.get_modified_time("dot.svg") == before  # what did not change stays
+
+    media.save("old/one.txt", ContentFile(b"1"))
+    call_command("collectstatic", "--no-input", "--clear", verbosity=0)
+    assert not media.exists("old/one.txt")
+    assert media.exists("css/site.css")
+
+
+@pytest.mark.parametrize("kind", ["memory", "local"], indirect=True)
+def test_an_async_view_stores_reads_and_names_files(media: Any, project: Any) -> None:
+    from asgiref.sync import async_to_sync
+    from django.contrib.staticfiles.storage import staticfiles_storage
+    from django.core.management import call_command
+    from django.http import HttpResponse
+    from django.test import AsyncRequestFactory
+    from django.utils.functional import empty
+
+    call_command("collectstatic", "--no-input", verbosity=0)
+    staticfiles_storage._wrapped = empty  # the view is the first to ask it
+    storages._storages.pop("staticfiles", None)
+
+    async def view(request: Any) -> HttpResponse:
+        (upload,) = request.FILES.values()
+        invoice = await project.Invoice.objects.acreate(document=upload)
+        content = await Storage.disk("media").get(invoice.document.name)
+        with pytest.raises(RuntimeError, match="An event loop runs in this thread"):
+            media.exists(invoice.document.name)
+        return HttpResponse(
+            content,
+            headers={"Link": invoice.document.url, "X-Style": staticfiles_storage.url("dot.svg")},
+        )
+
+    upload = SimpleUploadedFile("a.txt", b"from afar")
+    request = AsyncRequestFactory().post("/", {"file": upload})
+    response = async_to_sync(view)(request)
+    assert response.content == b"from afar"
+    assert response["Link"].endswith("/a.txt")
+    assert re.search(r"dot\.[0-9a-f]{12}\.svg", response["X-Style"])

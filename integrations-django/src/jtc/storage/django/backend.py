@@ -82,14 +82,18 @@ class DiskStorage(DjangoStorage):
         disk = self.disk
         # A driver without conditions has the look of get_available_name() only.
         create_only = not self._allow_overwrite and "overwrite" in disk.capabilities.put_options
+        asked = name
         while True:
             try:
                 with _names_checked():
-                    return disk.put(_key(name), content.chunks(), overwrite=not create_only)
-            except (FileExistsException, PathConflictException):
+                    return disk.put(_key(name), _octets(content), overwrite=not create_only)
+            except (FileExistsException, PathConflictException) as error:
                 if self._allow_overwrite or not content.seekable():
                     raise
-                name = self._other_name(name)
+                # Where a file stands for a directory above, no other name helps.
+                if isinstance(error, PathConflictException) and not self._has_directory(name):
+                    raise
+                name = self._other_name(asked)
 
     def _other_name(self, name: str) -> str:
         directory, file = posixpath.split(name)
@@ -110,7 +114,7 @@ class DiskStorage(DjangoStorage):
         """
         if max_length and len(name) > max_length:
             return False
-        return self._allow_overwrite or not self.exists(name)
+        return self._allow_overwrite or not self._has_file(name)
 
     def get_valid_name(self, name: str) -> str:
         """Return a file's name without what file names cannot have, cut to 247 bytes of UTF-8."""
@@ -120,14 +124,23 @@ class DiskStorage(DjangoStorage):
         return (root + extension).encode()[:_MOST_NAME_BYTES].decode(errors="ignore")
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a file.
+        """Tell whether there is a file or a directory; the root, ``""``, is always there.
 
         Raises:
             SuspiciousFileOperation: The name breaks the path policy.
             StorageException: The storage failed, so nobody knows.
         """
+        path = str(name).removesuffix("/")
+        return not name or self._has_file(path) or self._has_directory(path)
+
+    def _has_file(self, name: str) -> bool:
         with _names_checked():
             return self.disk.exists(_key(name))
+
+    def _has_directory(self, name: str) -> bool:
+        with _names_checked(), contextlib.suppress(UnsupportedOperationException):
+            return self.disk.directory_exists(_key(name))
+        return False
 
     def delete(self, name: str) -> None:
         """Delete a file; one that is not there is fine.
@@ -181,7 +194,7 @@ class DiskStorage(DjangoStorage):
         return datetime.fromtimestamp(seconds, tz=UTC if settings.USE_TZ else None)
 
     def url(self, name: str | None) -> str:
-        """Return the percent-encoded address of a file.
+        """Return the percent-encoded address of a file, or of a directory with a ``/`` at its end.
 
         Raises:
             NotImplementedError: The disk has no addresses.
@@ -189,7 +202,10 @@ class DiskStorage(DjangoStorage):
         """
         with _names_checked():
             try:
-                return self.disk.url(_key(name))
+                path = _key(name)
+                # Templates put a file's name behind it.
+                end = "/" if path.endswith("/") else ""
+                return self.disk.url(path.removesuffix("/")) + end
             except UnsupportedOperationException as error:
                 raise NotImplementedError(str(error)) from error
 
@@ -206,6 +222,11 @@ class DiskStorage(DjangoStorage):
                 if "://" not in path:
                     return str(Path(path).absolute())
         raise NotImplementedError(f"The files of {self!r} have no paths on this machine")
+
+
+def _octets(content: File[Any]) -> Iterator[bytes]:
+    for chunk in content.chunks():
+        yield chunk.encode() if isinstance(chunk, str) else chunk
 
 
 def _key(name: str | None) -> str:

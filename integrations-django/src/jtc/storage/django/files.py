@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DiskFile"]
 
+_READING = {"rb", "r", "rt"}
+
 
 class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
     """A file of a disk, open from the beginning, and again by `open` after it was closed.
@@ -47,14 +49,19 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
     def open(self, mode: str | None = None, *_: Any, **__: Any) -> DiskFile:
         """Go to the beginning, or open the file again where it is closed; return this object.
 
+        A file that is read may be opened again in the other mode that reads.
+
         Raises:
             StorageException: The storage failed.
             ValueError: There is no such mode, or it is open in another one.
         """
+        mode = mode or self.mode
+        if not self.closed and mode != self.mode and {mode, self.mode} <= _READING:
+            self.close()
         if self.closed:
-            self.mode = mode or self.mode
-            self._raw, self.file = _opened(self._disk, cast("str", self.name), self.mode)
-        elif mode not in {None, self.mode}:
+            self._raw, self.file = _opened(self._disk, cast("str", self.name), mode)
+            self.mode = mode
+        elif mode != self.mode:
             raise ValueError(f"The file {self.name!r} is open in the mode {self.mode!r}")
         elif self.seekable():
             self.seek(0)
