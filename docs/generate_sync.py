@@ -119,14 +119,16 @@ def _method(function: Function, owner: str) -> str:
     call = f"self._behind.{function.name}"
     if not is_property:
         call += f"({', '.join(_arguments(function))})"
+    source = next((p.arg for p in function.args.args if _unwrapper(p) == "content_behind"), None)
     if isinstance(function, ast.AsyncFunctionDef):
-        call = f"portal.run({call})"
+        call = f"portal.run({call}, {source})" if source else f"portal.run({call})"
     signature = ast.unparse(function.args).replace("to: Disk |", "to: Face[Disk] | Disk |")
     returns = ast.unparse(function.returns or ast.Constant(None))
     lines = [
         *(["@property"] if is_property else []),
         f"def {function.name}({signature}) -> {returns}:",
         *(f"    {line}".rstrip() for line in _docstring(function, owner, is_property)),
+        *([f"    {source} = content_behind({source})"] if source else []),
         f"    {call}" if returns == "None" else f"    return {call}",
     ]
     return "".join(f"    {line}\n" if line else "\n" for line in lines)
@@ -144,9 +146,14 @@ def _arguments(function: Function) -> Iterator[str]:
 
 
 def _value(parameter: ast.arg) -> str:
-    annotation = ast.unparse(parameter.annotation) if parameter.annotation else ""
-    unwrap = UNWRAPPED.get(annotation)
-    return f"{unwrap}({parameter.arg})" if unwrap is not None else parameter.arg
+    unwrap = _unwrapper(parameter)
+    # Content is unwrapped before: the call has to know it.
+    wrapped = unwrap is None or unwrap == "content_behind"
+    return parameter.arg if wrapped else f"{unwrap}({parameter.arg})"
+
+
+def _unwrapper(parameter: ast.arg) -> str | None:
+    return UNWRAPPED.get(ast.unparse(parameter.annotation) if parameter.annotation else "")
 
 
 def _docstring(function: Function, owner: str, is_property: bool) -> list[str]:

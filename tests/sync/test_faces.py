@@ -6,9 +6,12 @@ import asyncio
 import copy
 import inspect
 import io
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +35,7 @@ from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.fakes import FakeDisk
 from jtc.storage.hookspecs import hookimpl
 from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage
+from jtc.storage.sync.portal import CallersChunks, portal
 
 if TYPE_CHECKING:
     from jtc.storage.hookspecs import AfterPut
@@ -168,6 +172,47 @@ def test_every_kind_of_content_is_taken(disk: SyncDisk, tmp_path: Path) -> None:
     assert disk.put_file("up", AsyncUpload()).endswith(".csv")
     assert disk.put_file_as("up", AsyncUpload(), "b.csv") == "up/b.csv"
     assert disk.get("up/b.csv") == b"a,b\n1,2\n"
+
+
+def test_content_is_iterated_in_the_thread_that_calls(disk: SyncDisk) -> None:
+    """A cursor, a connection or a lock that is held may belong to that thread."""
+    rows = sqlite3.connect(":memory:").execute("VALUES ('one '), ('two')")
+    lock = threading.RLock()
+
+    class Upload:
+        filename = "a.txt"
+
+        def __iter__(self) -> Iterator[bytes]:
+            with lock:
+                yield from pieces()
+
+    with lock:
+        disk.put("a.txt", (row[0].encode() for row in rows))
+        path = disk.put_file("up", Upload())  # type: ignore[arg-type]
+    assert path.endswith(".txt")
+    assert disk.get("a.txt") == disk.get(path) == b"one two"
+
+
+def test_an_exception_that_ends_a_program_ends_a_put(disk: SyncDisk) -> None:
+    disk.put("a.txt", b"old")
+
+    def ends() -> Iterator[bytes]:
+        yield b"1" * 3_000_000
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        disk.put("a.txt", ends())
+    assert disk.get("a.txt") == b"old"
+
+
+def test_a_worker_that_reads_after_the_end_of_its_call_waits_for_nobody() -> None:
+    async def reads_nothing() -> None:
+        pass
+
+    chunks = CallersChunks(pieces())
+    portal.run(reads_nothing(), chunks)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="given up"):
+        pool.submit(next, chunks).result(60)
 
 
 def test_what_content_raises_comes_unchanged_and_leaves_the_old_file(disk: SyncDisk) -> None:

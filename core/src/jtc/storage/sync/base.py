@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from jtc.storage.disk import DiskOperations
 from jtc.storage.sync.files import SyncStream
+from jtc.storage.sync.portal import CallersChunks
 
 if TYPE_CHECKING:
     from jtc.storage.content import Content
     from jtc.storage.disk import Disk
 
 __all__ = ["Face", "content_behind", "disk_behind"]
+
+_WHOLE = (bytes, bytearray, memoryview, str, list, tuple, dict, set, frozenset)
 
 D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
 
@@ -34,5 +38,13 @@ def disk_behind(disk: Face[Disk] | Disk | str | None) -> Disk | str | None:
 
 
 def content_behind(content: Content) -> Content:
-    """Return what the loop reads by itself where a stream of ours is given."""
-    return content._as_content() if isinstance(content, SyncStream) else content  # noqa: SLF001
+    """Return what the loop reads by itself where a stream of ours is given.
+
+    What else is iterated is iterated in the caller's thread.
+    """
+    if isinstance(content, SyncStream):
+        return content._as_content()  # noqa: SLF001
+    by_itself = isinstance(content, (*_WHOLE, AsyncIterable)) or hasattr(content, "read")
+    if isinstance(content, Iterable) and not by_itself:
+        return CallersChunks(cast("Iterable[bytes]", content))
+    return content

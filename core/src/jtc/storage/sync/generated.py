@@ -95,7 +95,8 @@ class Operations(Face[D_co]):
 
         It takes, returns and raises what `Disk.put` does.
         """
-        return portal.run(self._behind.put(path, content_behind(content), **options))
+        content = content_behind(content)
+        return portal.run(self._behind.put(path, content, **options), content)
 
     def get(self, path: str) -> bytes:
         """Return a file's content.
@@ -324,7 +325,8 @@ class Operations(Face[D_co]):
 
         It takes, returns and raises what `Disk.put_file` does.
         """
-        return portal.run(self._behind.put_file(directory, content_behind(upload), **options))
+        upload = content_behind(upload)
+        return portal.run(self._behind.put_file(directory, upload, **options), upload)
 
     def put_file_as(
         self, directory: str, upload: Content, name: str, **options: Unpack[PutOptions]
@@ -333,9 +335,8 @@ class Operations(Face[D_co]):
 
         It takes, returns and raises what `Disk.put_file_as` does.
         """
-        return portal.run(
-            self._behind.put_file_as(directory, content_behind(upload), name, **options)
-        )
+        upload = content_behind(upload)
+        return portal.run(self._behind.put_file_as(directory, upload, name, **options), upload)
 
     def get_range(self, path: str, start: int, end: int | None = None) -> bytes:
         """Return the bytes ``[start, end)`` of a file; see `stream`.

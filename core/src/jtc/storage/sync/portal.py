@@ -9,13 +9,16 @@ import contextlib
 import os
 import threading
 import weakref
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
-__all__ = ["Portal", "portal"]
+__all__ = ["CallersChunks", "Portal", "portal"]
 
 T = TypeVar("T")
 
@@ -58,8 +61,10 @@ class Portal:
         self._after_fork = threading.Event()
         self._ended = False
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T], source: object = None) -> T:
         """Run a coroutine to its end and return what it returns, or raise what it raises.
+
+        `CallersChunks` that it reads, its `source`, are made in this thread meanwhile.
 
         What interrupts the wait, such as KeyboardInterrupt, cancels the coroutine, waits until
         that is done, and is raised then. A second interruption does not wait.
@@ -74,7 +79,10 @@ class Portal:
         except BaseException:
             coroutine.close()
             raise
-        return _Call(coroutine).result(loop)
+        call = _Call(coroutine)
+        if isinstance(source, CallersChunks):
+            source.call = call
+        return call.result(loop)
 
     def finish(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine that closes something, as `run`; without waiting where that cannot be.
@@ -189,8 +197,8 @@ class Portal:
 class _Call(Generic[T]):
     """One coroutine on its way from a thread to the loop and back.
 
-    The thread waits for a bare lock: an exception out of a signal handler can leave the lock of a
-    `threading.Condition`, which futures and events are made of, taken for good.
+    The thread waits at a `SimpleQueue`: an exception out of a signal handler can leave the lock of
+    a `threading.Condition`, which futures and events are made of, taken for good.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -199,18 +207,22 @@ class _Call(Generic[T]):
         self._results: list[T] = []
         self._error: BaseException | None = None
         self._over = False
-        self._end = threading.Lock()
-        self._end.acquire()
+        self._left = False
+        self._inbox: SimpleQueue[_Asked | None] = SimpleQueue()  # None: it is over
+        self._asked: deque[_Asked] = deque(maxlen=1)  # one at a time: content is read in order
 
     def result(self, loop: asyncio.AbstractEventLoop) -> T:
         try:
             loop.call_soon_threadsafe(self._begin)
-            self._end.acquire()
+            while (asked := self._inbox.get()) is not None:
+                asked.answer()
         except BaseException:
             # An interruption may come at any place, also before the loop was told to begin.
+            self._leave()
             if not self._over:
                 loop.call_soon_threadsafe(self._give_up)
-                self._end.acquire()
+                while self._inbox.get() is not None:
+                    pass
             raise
         if self._error is None:
             return self._results[0]
@@ -219,6 +231,22 @@ class _Call(Generic[T]):
         finally:
             self._error = None  # its traceback holds this frame
             del self
+
+    def ask(self, make: Callable[[], bytes]) -> bytes | None:
+        """Have the waiting thread make a chunk; None where there is none left. For a worker."""
+        if _has_loop():  # a pool that takes no more work: see `_Workers`
+            return _made(make)
+        asked = _Asked(make)
+        self._asked.append(asked)
+        self._inbox.put(asked)
+        if self._left or self._over:
+            asked.refuse()
+        return asked.reply()
+
+    def _leave(self) -> None:
+        self._left = True
+        for asked in list(self._asked):
+            asked.refuse()
 
     def _begin(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._work())
@@ -245,7 +273,63 @@ class _Call(Generic[T]):
         if not self._results and self._error is None:
             self._error = RuntimeError("The operation was given up: the process ends")
         self._over = True
-        self._end.release()
+        self._inbox.put(None)
+
+
+class _Asked:
+    """A chunk that a worker wants from the calling thread. The first reply counts."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._replies: SimpleQueue[bytes | Exception | None] = SimpleQueue()
+
+    # What is no Exception interrupts the call, as it does where the thread waits.
+    def answer(self) -> None:
+        try:
+            self._replies.put(_made(self._make))
+        except Exception as error:
+            self._replies.put(error)
+
+    def refuse(self) -> None:
+        self._replies.put(RuntimeError("The operation was given up"))
+
+    def reply(self) -> bytes | None:
+        made = self._replies.get()
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+
+class CallersChunks(Iterator[bytes]):
+    """Content that is iterated in the thread that calls, though a worker reads it.
+
+    What it iterates may belong to that thread: a database's cursor, a lock that is held.
+
+    Args:
+        content: What the caller gave.
+    """
+
+    def __init__(self, content: Iterable[bytes]) -> None:
+        self._content = content
+        self._chunks = iter(content)
+        self.call: _Call[Any] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)  # an upload's name, and the like
+
+    def __next__(self) -> bytes:
+        make = self._chunks.__next__
+        chunk = _made(make) if self.call is None else self.call.ask(make)
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+
+def _made(make: Callable[[], bytes]) -> bytes | None:
+    try:
+        return make()
+    except StopIteration:
+        return None
 
 
 class _Workers(ThreadPoolExecutor):
