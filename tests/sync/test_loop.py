@@ -22,7 +22,7 @@ from jtc.storage.contracts import ReadStream
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.hookspecs import hookimpl
-from jtc.storage.sync.portal import portal
+from jtc.storage.sync.portal import _Workers, portal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -566,3 +566,19 @@ def test_what_comes_with_an_interruption_is_not_lost(storage: SyncStorage) -> No
         assert disk.get("b") in {content, b""}
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_work_for_which_no_thread_can_be_started_is_not_done_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")  # as CPython says it where the system has none
+
+    done: list[str] = []
+    with _Workers() as workers:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                workers.submit(done.append, "first")
+        workers.submit(done.append, "second").result()
+    assert done == ["first", "second"]

@@ -341,7 +341,10 @@ class _Workers(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         try:
             return super().submit(fn, *args, **kwargs)
-        except RuntimeError:
+        except RuntimeError as error:
+            # "can't start new thread" comes when the work is queued already, for another one.
+            if "shutdown" not in str(error):
+                raise
             done: Future[Any] = Future()
             try:
                 done.set_result(fn(*args, **kwargs))
