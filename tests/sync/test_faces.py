@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,7 +177,6 @@ def test_every_kind_of_content_is_taken(disk: SyncDisk, tmp_path: Path) -> None:
 
 def test_content_is_iterated_in_the_thread_that_calls(disk: SyncDisk) -> None:
     """A cursor, a connection or a lock that is held may belong to that thread."""
-    rows = sqlite3.connect(":memory:").execute("VALUES ('one '), ('two')")
     lock = threading.RLock()
 
     class Upload:
@@ -186,8 +186,10 @@ def test_content_is_iterated_in_the_thread_that_calls(disk: SyncDisk) -> None:
             with lock:
                 yield from pieces()
 
-    with lock:
+    with closing(sqlite3.connect(":memory:")) as database:
+        rows = database.execute("VALUES ('one '), ('two')")
         disk.put("a.txt", (row[0].encode() for row in rows))
+    with lock:
         path = disk.put_file("up", Upload())  # type: ignore[arg-type]
     assert path.endswith(".txt")
     assert disk.get("a.txt") == disk.get(path) == b"one two"
