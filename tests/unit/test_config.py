@@ -107,6 +107,17 @@ def test_a_configuration_does_not_change_with_the_callers_mapping() -> None:
     ].disable == ("stat",)
 
 
+@pytest.mark.parametrize("depth", [100, 3_000])
+def test_tables_within_tables_without_end_are_refused(tmp_path: Path, depth: int) -> None:
+    file = tmp_path / "storage.toml"
+    file.write_text(f"[disks.d]\ndriver = 'mine'\n{'.'.join('a' * depth)} = 1\n")
+    itself: dict[str, Any] = {"driver": "mine"}
+    itself["options"] = [itself]
+    for source in (file, {"disks": {"d": itself}}):
+        with pytest.raises(StorageConfigException, match="nested"):
+            read_config(source)
+
+
 def test_secrets_are_not_in_a_repr() -> None:
     assert "hush" not in repr(read_config({"disks": {"d": {"driver": "x", "secret": "hush"}}}))
 

@@ -25,6 +25,9 @@ _VARIABLE = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_DEEPEST = 64
+"""Nobody nests tables deeper; without a limit, what the interpreter does at its own would show."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerConfig:
@@ -53,7 +56,7 @@ class LayerConfig:
                 'layers = ["read_only", {name = "retry", attempts = 4}]',
                 disk,
             )
-        options = _copy(table)
+        options = _copy(table, disk)
         del options["name"]
         return cls(name, _checked_names(options, disk))
 
@@ -111,7 +114,7 @@ class DiskConfig:
         """
         if not isinstance(table, Mapping):
             raise _error(f"A disk's configuration is a table, not {type(table).__name__}", disk)
-        options = _copy(table)
+        options = _copy(table, disk)
         driver = options.pop("driver", None)
         if not isinstance(driver, str) or not driver:
             raise _error('A disk\'s configuration names its driver: driver = "local"', disk)
@@ -234,11 +237,13 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     raise _error(f"The configuration {str(path)!r} is not TOML: {wrong}")
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, disk: str, depth: int = 0) -> Any:
     """Copy tables and lists, so that changing them later changes no disk; keep all else."""
+    if depth > _DEEPEST:
+        raise _error(f"Tables or lists are nested more than {_DEEPEST} deep", disk)
     if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
+        return {key: _copy(item, disk, depth + 1) for key, item in value.items()}
+    return [_copy(item, disk, depth + 1) for item in value] if isinstance(value, list) else value
 
 
 def _interpolate(value: Any, disk: str, key: str, environ: Mapping[str, str]) -> Any:
