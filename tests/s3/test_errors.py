@@ -84,6 +84,13 @@ def test_a_refusal_that_nobody_knows_is_told_by_its_code() -> None:
     assert str(error) == "The store refused the request (HTTP 418 TooStrange)"
 
 
+def test_a_redirection_without_a_body_is_told_by_its_status() -> None:
+    answer = {"ResponseMetadata": {"HTTPStatusCode": 300}}
+    error = mapped(sdk.ClientError(answer, "ListMultipartUploads"), "media")  # type: ignore[arg-type]
+    assert type(error) is StorageException
+    assert str(error) == "The store refused the request (HTTP 300)"
+
+
 def test_a_missing_bucket_is_named_with_the_way_out() -> None:
     assert "There is no bucket 'media': create it" in str(refusal("NoSuchBucket", 404, "media"))
 

@@ -164,11 +164,10 @@ def refusal(code: str, status: int, bucket: str) -> StorageException:
         status: The HTTP status.
         bucket: The bucket's name, for the message.
     """
+    told = f"HTTP {status or '?'} {code}".rstrip()
     if code not in _BY_CODE and code not in _REASONS:
         if code in _UNAVAILABLE_CODES or status in (429, 500, 502, 503, 504):
-            return StorageUnavailableException(
-                f"The store is unavailable (HTTP {status or '?'} {code})"
-            )
+            return StorageUnavailableException(f"The store is unavailable ({told})")
         if code.isdigit() or not code:
             code = _BY_STATUS.get(status, code)
     if code in _REASONS:
@@ -177,7 +176,7 @@ def refusal(code: str, status: int, bucket: str) -> StorageException:
     if code in _BY_CODE:
         cls, message = _BY_CODE[code]
         return cls(message.format(code=code, bucket=bucket))
-    return StorageException(f"The store refused the request (HTTP {status or '?'} {code})")
+    return StorageException(f"The store refused the request ({told})")
 
 
 def mapped(error: Exception, bucket: str) -> Exception:
@@ -194,9 +193,10 @@ def mapped(error: Exception, bucket: str) -> Exception:
     if isinstance(error, StorageException):
         return error
     response = getattr(error, "response", None)
-    if isinstance(response, dict) and isinstance(response.get("Error"), dict):
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return refusal(str(response["Error"].get("Code", "")), status, bucket)
+    if isinstance(response, dict) and "ResponseMetadata" in response:
+        # Without a body the SDK may find no error in a redirection.
+        code = str((response.get("Error") or {}).get("Code", ""))
+        return refusal(code, response["ResponseMetadata"].get("HTTPStatusCode", 0), bucket)
     # Whoever has not imported a library got no error from it.
     botocore: Any = sys.modules.get("botocore.exceptions")
     aiohttp: Any = sys.modules.get("aiohttp")
