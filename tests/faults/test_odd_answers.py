@@ -150,6 +150,10 @@ class OddStore:
     async def stop(self) -> None:
         self.server.close()
         await self.server.wait_closed()
+        # What it still has of connections is closed a round of the loop later.
+        if serving := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(serving, timeout=10)
+        await asyncio.sleep(0)
 
 
 async def content() -> AsyncIterator[bytes]:

@@ -6,7 +6,12 @@ import gc
 
 import pytest
 
-from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from faulty_proxy import Fault
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    PreconditionFailedException,
+    StorageUnavailableException,
+)
 from s3_ways import WAYS, sessions_of
 
 CONTENT = bytes(range(256)) * 8
@@ -101,4 +106,16 @@ async def test_no_stream_keeps_its_connection(make_driver, folder):
         del stream
         gc.collect()
         await asyncio.sleep(0.01)
+        assert await acquired(driver) == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_answer_that_cannot_be_understood_keeps_no_connection(make_driver, proxy, folder):
+    driver = make_driver(endpoint_url=proxy.endpoint_url, max_attempts=1)
+    for read_it in (driver.open_read, driver.get):
+        # It has no ETag, and more content than is read at once.
+        proxy.faults = [Fault(status=200, body=bytes(4_000_000))]
+        with pytest.raises(StorageUnavailableException):
+            await read_it(f"{folder}/file")
+        assert proxy.faults == []
         assert await acquired(driver) == 0

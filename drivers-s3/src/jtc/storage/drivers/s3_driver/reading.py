@@ -99,8 +99,12 @@ def _checked(content: bytes, answer: Any) -> bytes:
 def _stream(
     bucket: Bucket, key: str, answer: Any, start: int, end: int | None, chunk_size: int
 ) -> ReadStream:
-    info = file_info(key, answer)
-    first, last = resolve_range(start, end, info.size)
+    try:
+        info = file_info(key, answer)
+        first, last = resolve_range(start, end, info.size)
+    except BaseException:
+        answer["Body"].close()  # no reader lets go of it
+        raise
     reader = _Reader(bucket, info, answer["Body"], first, last, chunk_size)
     reader.check_position(answer)
     return ReadStream(info, reader, reader.aclose)
