@@ -32,7 +32,7 @@ def test_random_use_of_the_api_makes_no_difference_between_disks(
     report: Callable[[str], None],
 ) -> None:
     # A run may end before its last step, so there are some more of them than the steps need.
-    wanted, runs = rounds(1000, brief=40), rounds(29, brief=2)
+    wanted, runs = rounds(1000, brief=40), rounds(40, brief=2)
     with asyncio.Runner() as runner:
         proxy = runner.run(FaultyProxy(seaweedfs.endpoint_url).__aenter__())
         options = {**seaweedfs.options, "bucket": seaweedfs.bucket}
