@@ -109,8 +109,8 @@ def read_cached(descriptor: int, size: int) -> bytes | None:
 def _blank(size: int) -> tuple[bytes, memoryview]:
     """Return new bytes, and the place to write their content to before anybody sees them.
 
-    Reading into a buffer and copying it takes 1.7 times as long. CPython's own way of making
-    bytes: https://docs.python.org/3/c-api/bytes.html#c.PyBytes_AsString
+    CPython's own way of making bytes: https://docs.python.org/3/c-api/bytes.html#c.PyBytes_AsString
+    With a buffer that is copied, a long stream takes 1.6 times a plain loop, and 1.2 without.
     """
     content = _new_bytes(None, size)
     return content, _memory(_address(content), size, _PyBUF_WRITE)
