@@ -22,6 +22,7 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
 )
 from jtc.storage.options import WriteOptions
+from s3_ways import WAYS
 
 MIB = 1024 * 1024
 CONTENT = random.Random(1).randbytes(300_000)
@@ -274,3 +275,14 @@ async def test_a_deletion_whose_answer_is_lost_has_deleted(driver, faulty, proxy
     assert not await driver.exists(path)
     proxy.faults = [Fault("POST", lose=True)]
     assert await faulty.delete_many([f"{path} moved", path]) == {f"{path} moved": True, path: False}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_store_that_always_redirects_is_asked_a_few_times(make_driver, proxy, folder):
+    driver = make_driver(endpoint_url=proxy.endpoint_url, max_attempts=1)
+    for method, read in (("GET", driver.get), ("HEAD", driver.exists)):
+        proxy.faults = [Fault(each, status=301) for each in ("GET", "HEAD") for _ in range(50)]
+        proxy.requests.clear()
+        with pytest.raises(StorageConfigException, match="another region"):
+            await read(f"{folder}/file")
+        assert len(proxy.requests) <= 4, method

@@ -140,6 +140,7 @@ _REASONS = {
 }
 # A HEAD's error has no body, and so no code.
 _BY_STATUS: dict[int, str] = {
+    301: "PermanentRedirect",
     401: "AccessDenied",
     403: "AccessDenied",
     404: "NoSuchKey",
@@ -164,7 +165,7 @@ def refusal(code: str, status: int, bucket: str) -> StorageException:
         status: The HTTP status.
         bucket: The bucket's name, for the message.
     """
-    told = f"HTTP {status or '?'} {code}".rstrip()
+    told = f"HTTP {status or '?'} {'' if code == str(status) else code}".rstrip()
     if code not in _BY_CODE and code not in _REASONS:
         if code in _UNAVAILABLE_CODES or status in (429, 500, 502, 503, 504):
             return StorageUnavailableException(f"The store is unavailable ({told})")
@@ -204,9 +205,6 @@ def mapped(error: Exception, bucket: str) -> Exception:
         return _of_botocore(error, botocore)
     if aiohttp is not None and isinstance(error, aiohttp.ClientError):
         return _of_network(error, aiohttp)
-    if isinstance(error, RecursionError):
-        # The SDK asks for the bucket's region, whose answer redirects, and so on.
-        return StorageUnavailableException("The store's answers redirect without end")
     if _is_of_parser(error):
         return StorageUnavailableException("The store's answer cannot be understood")
     return error

@@ -63,11 +63,21 @@ class ClientContext:
         self._context = await asyncio.to_thread(_client, self._settings, self._endpoint_url)
         client = await self._context.__aenter__()
         _leave_repeating_to_the_sdk(client)
+        client.meta.events.register("before-call.s3.HeadBucket", _do_not_redirect)
         return client
 
     async def __aexit__(self, *exc_info: object) -> None:
         if self._context is not None:
             await self._context.__aexit__(None, None, None)
+
+
+def _do_not_redirect(context: dict[str, Any], **_: object) -> None:
+    """Keep the SDK from asking for a bucket's region in order to ask for the bucket's region.
+
+    To a redirection it sends a HeadBucket, and to that one's redirection another, until the stack
+    is used up; in that state aiohttp cannot even close its connections.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _leave_repeating_to_the_sdk(client: Any) -> None:
