@@ -63,7 +63,7 @@ class FileInfo:
 def listed_file(path: str, size: int, last_modified: float, etag: str | None) -> FileInfo:
     """Return a `FileInfo` of what a listing tells; for listings, which make thousands.
 
-    Half of what one takes goes into its constructor's keywords: 0.25 µs against 0.5.
+    The constructor takes twice as long, since it is called by keywords (`python -m timeit`).
     """
     info: FileInfo = object.__new__(FileInfo)
     info.path = path
