@@ -52,7 +52,7 @@ FILESYSTEM_DISK ?= local
 PORT ?= 8000
 web: $(VENV)/installed
 	@FILESYSTEM_DISK=$(FILESYSTEM_DISK) PORT=$(PORT) $(BIN)/python \
-		$(if $(filter s3,$(FILESYSTEM_DISK)),$(if $(AWS_BUCKET),,tests/seaweedfs.py gallery $(BIN)/python)) \
+		$(if $(filter s3,$(FILESYSTEM_DISK)),$(if $(AWS_BUCKET),,tests/support/seaweedfs.py gallery $(BIN)/python)) \
 		docs/examples/gallery
 
 test: $(VENV)/installed
@@ -133,8 +133,8 @@ others-%: environment-%
 	echo "==> Running the tests on Python $*"; \
 	$(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
 		--ignore=tests/docs/test_drivers_guide.py --ignore=tests/docs/test_api_page.py \
-		tests/unit tests/layers tests/memory tests/local tests/s3 tests/otel tests/sync tests/django tests/docs \
-		tests/kit/test_memory.py tests/faults/test_cancelled_puts.py; fi
+		tests/core tests/layers tests/drivers_memory tests/drivers_local tests/drivers_s3 tests/layers_otel tests/sync_api tests/integrations_django tests/docs \
+		tests/conformance/test_memory.py tests/faults/test_cancelled_puts.py; fi
 
 environment-%: $(VENV)/installed
 	@$(find_python); \

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import griffe
 
-from jtc.storage.layering import METHODS, Layer
+from jtc.storage.layer import METHODS, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +35,16 @@ MODULES = (
     "jtc.storage.layers.validate",
     "jtc.storage.layers.around",
     "jtc.storage.hookspecs",
-    "jtc.storage.hooks",
+    "jtc.storage._hooks",
     "jtc.storage.asgi",
     "jtc.storage.sync",
     "jtc.storage.django",
-    "jtc.storage.contracts",
-    "jtc.storage.layering",
+    "jtc.storage.driver",
+    "jtc.storage.layer",
     "jtc.storage.paths",
-    "jtc.storage.fakes",
+    "jtc.storage._fakes",
     "jtc.storage.testing",
-    "jtc.storage.testing.fixtures",
+    "pytest_jtc_storage",
 )
 
 HEAD = """# API
@@ -119,7 +119,7 @@ def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
             # The manager and the other disks have Disk's methods: those stand there once.
             repeated = owner is not cls and cls.__name__ in {"StorageManager", "BuiltDisk"}
             # So do the sync faces, one for one.
-            repeated |= owner.__module__ == "jtc.storage.sync.generated"
+            repeated |= owner.__module__ == "jtc.storage.sync._generated"
             # A decorator may add a method of its library's.
             foreign = inspect.isfunction(member) and member.__module__ != owner.__module__
             if name.startswith(("_", "test_")) or not callable_ or repeated or foreign:

@@ -10,9 +10,9 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jtc.storage.disk import DiskOperations
-from jtc.storage.fakes import FakeDisk
-from jtc.storage.manager import StorageManager
+from jtc.storage._disk import DiskOperations
+from jtc.storage._fakes import FakeDisk
+from jtc.storage._manager import StorageManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +28,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from jtc.storage.disk import DiskOperations
-from jtc.storage.manager import StorageManager
-from jtc.storage.sync.base import Face, content_behind, disk_behind
-from jtc.storage.sync.portal import portal
+from jtc.storage._disk import DiskOperations
+from jtc.storage._manager import StorageManager
+from jtc.storage.sync._base import Face, content_behind, disk_behind
+from jtc.storage.sync._portal import portal
 {defaults}
 
 if TYPE_CHECKING:
-    from jtc.storage.fakes import FakeDisk
+    from jtc.storage._fakes import FakeDisk
 {imports}
 
 __all__ = ["Assertions", "Management", "Operations"]

@@ -43,7 +43,7 @@ class Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/packaging/"):
             return "tests/packaging"
-        if nodeid.startswith("tests/kit/"):
+        if nodeid.startswith("tests/conformance/"):
             return nodeid.partition("[")[0].rpartition("::")[0]
         return nodeid
 

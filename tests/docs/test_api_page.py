@@ -22,7 +22,7 @@ MODULES = [
     "jtc.storage.asgi",
     "jtc.storage.sync",
     "jtc.storage.django",
-    "jtc.storage.fakes",
+    "jtc.storage._fakes",
 ]
 
 # These can fail at nothing: they only make, hand out or let go of something.

@@ -16,8 +16,8 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from jtc.storage import Storage
-from jtc.storage.config import read_config
-from jtc.storage.hooks import Hooks
+from jtc.storage._config import read_config
+from jtc.storage._hooks import Hooks
 
 
 def _run_python(example: Example) -> None:
@@ -70,7 +70,7 @@ def _enter(namespace: dict[str, Any]) -> None:
     namespace.update(__name__="__main__", folder=folder)
     namespace.update(before=Path.cwd(), runner=asyncio.Runner())
     os.chdir(folder.name)
-    # The documents speak of S3 too; that it does the same is what tests/s3 shows.
+    # The documents speak of S3 too; that it does the same is what tests/drivers_s3 shows.
     namespace["fake"] = Storage.fake("s3")
 
 

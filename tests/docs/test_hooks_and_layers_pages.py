@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jtc.storage import hookspecs
-from jtc.storage.discovery import installed_layers
-from jtc.storage.layering import EFFECTS, METHODS
+from jtc.storage._discovery import installed_layers
+from jtc.storage.layer import EFFECTS, METHODS
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = (DOCS / "hooks.md").read_text()

@@ -1,6 +1,6 @@
 """Links below the root: probed one by one, and swapped by a process as fast as it can.
 
-Each operation on each link is a test of its own in tests/local/test_links.py.
+Each operation on each link is a test of its own in tests/drivers_local/test_links.py.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.drivers.local_driver.at_once import read_at_once
-from jtc.storage.drivers.local_driver.opening import Root
-from jtc.storage.drivers.local_driver.reading import read_file
-from jtc.storage.drivers.local_driver.threads import Turn
-from jtc.storage.drivers.local_driver.writing import write_file
-from jtc.storage.exceptions import StorageException, StoragePermissionException, translate
-from jtc.storage.files import Visibility
+from jtc.storage.drivers.local_driver._page_cache import read_at_once
+from jtc.storage.drivers.local_driver._safe_open import Root
+from jtc.storage.drivers.local_driver._reading import read_file
+from jtc.storage.drivers.local_driver._worker_calls import Turn
+from jtc.storage.drivers.local_driver._staged_file import write_file
+from jtc.storage.exceptions import StorageException, StoragePermissionException
+from jtc.storage.driver_support.error_translation import translate
+from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 from local_ways import WAYS, local_driver, make_readable_at_once
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing import fuzzed
-from jtc.storage.config import DiskConfig, StorageConfig, read_config
+from jtc.storage._config import DiskConfig, StorageConfig, read_config
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import InvalidPathException, StorageConfigException

@@ -16,7 +16,7 @@ from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.options import WriteOptions
 from jtc.storage.paths import MAX_PATH_BYTES
-from jtc.storage.testing.cases import ACCEPTED_PATHS, REJECTED_PATHS
+from jtc.storage.testing._path_cases import ACCEPTED_PATHS, REJECTED_PATHS
 from local_ways import local_driver
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from jtc.storage.exceptions import (
     PreconditionFailedException,
     UnsupportedOperationException,
 )
-from jtc.storage.files import Visibility
+from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 from jtc.storage.testing import DriverConformance
 from victim import Victim, missing

@@ -2,7 +2,7 @@
 
 S3's addresses are answered by the store, those of local and memory disks by `jtc.storage.asgi` on
 a server. What each change is answered with is in tests/web/test_signed.py, and that no octet of the
-signed text is free in tests/unit/test_signatures.py.
+signed text is free in tests/core/test_signatures.py.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from jtc.storage import (
     StorageUnavailableException,
     WriteOptions,
 )
-from jtc.storage.contracts import ReadStream
+from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.layers.retry import Retry

@@ -17,7 +17,7 @@ from jtc.storage import (
     StorageTimeoutException,
     WriteOptions,
 )
-from jtc.storage.contracts import ReadStream
+from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layers.timeout import Timeout

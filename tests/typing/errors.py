@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jtc.storage import Storage
-from jtc.storage.contracts import SupportsReading, SupportsWriting
+from jtc.storage.driver import SupportsReading, SupportsWriting
 from jtc.storage.drivers.memory_driver import MemoryDriver
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.validate import Validate
-from jtc.storage.open_files import ReadableFile, WritableFile
+from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncStorage, SyncStream
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from jtc.storage.asgi import serve
-from jtc.storage.asgi.conditions import _DATE, failed_condition, wanted_range
+from jtc.storage.asgi._conditions import _DATE, failed_condition, wanted_range
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from web_disks import disk_of
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from jtc.storage import FileInfo
 from jtc.storage.asgi import attachment, serve
-from jtc.storage.asgi.headers import file_headers, http_etag
-from jtc.storage.mime import ACTIVE_TYPES
+from jtc.storage.asgi._headers import file_headers, http_etag
+from jtc.storage.driver_support.mime_types import ACTIVE_TYPES
 
 if TYPE_CHECKING:
     from conftest import Client

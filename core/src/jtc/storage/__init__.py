@@ -10,9 +10,9 @@
 
 import logging
 
-from jtc.storage.abilities import Capabilities
-from jtc.storage.contracts import ReadStream, StorageDriver
-from jtc.storage.disk import BuiltDisk, Disk
+from jtc.storage._capabilities import Capabilities
+from jtc.storage.driver import ReadStream, StorageDriver
+from jtc.storage._disk import BuiltDisk, Disk
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -30,11 +30,11 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
-from jtc.storage.files import DirectoryInfo, Entry, FileInfo, SignedForm, SignedRequest, Visibility
-from jtc.storage.layering import Layer
-from jtc.storage.manager import Storage, StorageManager
+from jtc.storage.models import DirectoryInfo, Entry, FileInfo, SignedForm, SignedRequest, Visibility
+from jtc.storage.layer import Layer
+from jtc.storage._manager import Storage, StorageManager
 from jtc.storage.options import CopyOptions, PutOptions, WriteOptions
-from jtc.storage.streams import ByteStream
+from jtc.storage._byte_stream import ByteStream
 
 __all__ = [
     "BuiltDisk",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict
 
 from jtc.storage.exceptions import UnsupportedOperationException
-from jtc.storage.files import Visibility
-from jtc.storage.spelling import closest
+from jtc.storage.models import Visibility
+from jtc.storage._did_you_mean import closest
 
 __all__ = ["CopyOptions", "Progress", "PutOptions", "WriteOptions"]
 

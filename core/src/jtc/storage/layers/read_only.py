@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from jtc.storage.exceptions import ReadOnlyException
-from jtc.storage.layering import Layer
+from jtc.storage.layer import Layer
 
 if TYPE_CHECKING:
-    from jtc.storage.contracts import StorageDriver
-    from jtc.storage.files import Visibility
+    from jtc.storage.driver import StorageDriver
+    from jtc.storage.models import Visibility
 
 __all__ = ["ReadOnly"]
 

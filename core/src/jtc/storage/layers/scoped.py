@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from jtc.storage.contracts import DEFAULT_CHUNK_SIZE, ReadStream
+from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
 from jtc.storage.exceptions import InvalidPathException, StorageException
-from jtc.storage.layering import Layer
+from jtc.storage.layer import Layer
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
-    from jtc.storage.contracts import DriverContent, StorageDriver
-    from jtc.storage.files import Entry, FileInfo, SignedForm, SignedRequest, Visibility
+    from jtc.storage.driver import DriverContent, StorageDriver
+    from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
     from jtc.storage.options import WriteOptions
 
 __all__ = ["Scoped"]

@@ -10,8 +10,8 @@
 All calls run in one event loop, in one thread that begins with the first of them.
 """
 
-from jtc.storage.sync.disks import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage
-from jtc.storage.sync.files import ReadableFile, SyncListing, SyncStream, WritableFile
+from jtc.storage.sync._disks import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage
+from jtc.storage.sync._files import ReadableFile, SyncListing, SyncStream, WritableFile
 
 __all__ = [
     "ReadableFile",

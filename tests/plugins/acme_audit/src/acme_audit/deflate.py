@@ -20,13 +20,13 @@ from jtc.storage import (
     ReadStream,
     UnsupportedOperationException,
 )
-from jtc.storage.contracts import DEFAULT_CHUNK_SIZE
-from jtc.storage.layering import Layer
-from jtc.storage.ranges import check_range, resolve_range
+from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage.layer import Layer
+from jtc.storage.driver_support.ranges import check_range, resolve_range
 
 if TYPE_CHECKING:
     from jtc.storage import Entry
-    from jtc.storage.contracts import DriverContent, StorageDriver
+    from jtc.storage.driver import DriverContent, StorageDriver
     from jtc.storage.options import WriteOptions
 
 __all__ = ["Deflate"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from jtc.storage.drivers.memory_driver.driver import MemoryDriver
+from jtc.storage.drivers.memory_driver._driver import MemoryDriver
 
 __all__ = ["MemoryDriver"]

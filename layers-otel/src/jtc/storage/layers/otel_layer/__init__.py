@@ -6,6 +6,6 @@ The names are made as those of the semantic conventions are
 
 from __future__ import annotations
 
-from jtc.storage.layers.otel_layer.layer import OpenTelemetry
+from jtc.storage.layers.otel_layer._layer import OpenTelemetry
 
 __all__ = ["OpenTelemetry"]

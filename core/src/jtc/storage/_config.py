@@ -1,0 +1,313 @@
+"""The configuration: a mapping or a TOML file that names disks, checked before anything is made."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jtc.storage.exceptions import StorageConfigException
+from jtc.storage._did_you_mean import closest
+
+__all__ = ["DEFAULT", "DiskConfig", "LayerConfig", "StorageConfig", "read_config"]
+
+DEFAULT = "default"
+"""The reserved name of the default disk."""
+
+# ${NAME}, ${NAME:-default}, and $${...} for a literal ${...}. A lone $ is a letter like others:
+# secrets have them.
+_VARIABLE = re.compile(
+    r"(?P<escape>\$?)\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?(?P<rest>[^}]*)\}"
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_DEEPEST = 64
+"""Nobody nests tables deeper; without a limit, what the interpreter does at its own would show."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerConfig:
+    """One layer of a disk, as it was written.
+
+    Attributes:
+        name: The layer's name.
+        options: What the layer is called with, after the driver within.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
+
+    @classmethod
+    def parse(cls, disk: str, value: object) -> LayerConfig:
+        """Check one entry of a disk's ``layers``: a name, or a table with ``name``.
+
+        Raises:
+            StorageConfigException: It is neither.
+        """
+        table = {"name": value} if isinstance(value, str) else value
+        name = table.get("name") if isinstance(table, Mapping) else None
+        if not isinstance(table, Mapping) or not isinstance(name, str) or not name:
+            raise _error(
+                "'layers' is a list of names, or of tables with a name: "
+                'layers = ["read_only", {name = "retry", attempts = 4}]',
+                disk,
+            )
+        options = _copy(table, disk)
+        del options["name"]
+        return cls(name, _checked_names(options, disk))
+
+    def with_variables(self, disk: str, environ: Mapping[str, str]) -> LayerConfig:
+        """Return this configuration with each ``${NAME}`` replaced by its variable.
+
+        Raises:
+            StorageConfigException: A variable is not set.
+        """
+        name = _interpolate(self.name, disk, "layers", environ)
+        options = {
+            key: _interpolate(value, disk, f"layers.{name}.{key}", environ)
+            for key, value in self.options.items()
+        }
+        return LayerConfig(name, options)
+
+    def maker(self, disk: str, factory: Callable[..., Any]) -> Callable[[Any], Any]:
+        """Return what makes the layer around a driver.
+
+        Args:
+            disk: The disk's name, for messages.
+            factory: What the layer's entry point gave.
+
+        Raises:
+            StorageConfigException: An option is unknown or lacking; from what is returned, the
+                layer refuses its options.
+        """
+        what = f"The layer {self.name!r}"
+        _check_options(factory, self.options, disk, what, given=1)
+        return lambda inner: call(lambda: factory(inner, **self.options), disk, what)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskConfig:
+    """One disk, as it was written: variables are looked up when it is first used.
+
+    Attributes:
+        driver: The driver's name.
+        options: What the driver is called with.
+        disable: Abilities to do without.
+        layers: What stands around the driver, the first outermost.
+    """
+
+    driver: str
+    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
+    disable: tuple[str, ...] = ()
+    layers: tuple[LayerConfig, ...] = ()
+
+    @classmethod
+    def parse(cls, disk: str, table: object) -> DiskConfig:
+        """Check one disk's table.
+
+        Raises:
+            StorageConfigException: It is not a table, names no driver, or has odd keys.
+        """
+        if not isinstance(table, Mapping):
+            raise _error(f"A disk's configuration is a table, not {type(table).__name__}", disk)
+        options = _copy(table, disk)
+        driver = options.pop("driver", None)
+        if not isinstance(driver, str) or not driver:
+            raise _error('A disk\'s configuration names its driver: driver = "local"', disk)
+        disable = options.pop("disable", ())
+        if not isinstance(disable, (list, tuple)) or not all(isinstance(a, str) for a in disable):
+            raise _error("'disable' is a list of abilities", disk)
+        layers = options.pop("layers", ())
+        if not isinstance(layers, (list, tuple)):
+            layers = (None,)  # no layer is this
+        return cls(
+            driver,
+            _checked_names(options, disk),
+            tuple(disable),
+            tuple(LayerConfig.parse(disk, layer) for layer in layers),
+        )
+
+    def with_variables(self, disk: str, environ: Mapping[str, str]) -> DiskConfig:
+        """Return this configuration with each ``${NAME}`` replaced by its variable.
+
+        Args:
+            disk: The disk's name, for messages.
+            environ: Where the names are looked up.
+
+        Raises:
+            StorageConfigException: A variable is not set.
+        """
+        return DiskConfig(
+            driver=_interpolate(self.driver, disk, "driver", environ),
+            options={k: _interpolate(v, disk, k, environ) for k, v in self.options.items()},
+            disable=tuple(_interpolate(name, disk, "disable", environ) for name in self.disable),
+            layers=tuple(layer.with_variables(disk, environ) for layer in self.layers),
+        )
+
+    def make(self, disk: str, factory: Callable[..., Any]) -> Any:
+        """Call the driver's factory.
+
+        Args:
+            disk: The disk's name, for messages.
+            factory: What the driver's entry point gave.
+
+        Raises:
+            StorageConfigException: An option is unknown or lacking, or the driver refuses its
+                options.
+        """
+        what = f"The driver {self.driver!r}"
+        _check_options(factory, self.options, disk, what)
+        return call(lambda: factory(**self.options), disk, what)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """All disks, and which of them is the default one."""
+
+    default: str | None
+    disks: Mapping[str, DiskConfig]
+
+
+def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageConfig:
+    """Read a configuration.
+
+    Args:
+        source: A mapping with ``default`` and ``disks``, or the path of a TOML file
+            (https://toml.io/en/v1.0.0) with the same.
+
+    Raises:
+        StorageConfigException: It cannot be read, or is not of this form.
+    """
+    if not isinstance(source, Mapping):
+        source = _read_toml(Path(source))
+    if unknown := [key for key in source if key not in {"default", "disks"}]:
+        raise _error(f"A configuration has the keys 'default' and 'disks', not {unknown}")
+    tables = source.get("disks", {})
+    if not isinstance(tables, Mapping):
+        raise _error("'disks' is a table with a table for each disk")
+    if DEFAULT in tables:
+        raise _error(f"{DEFAULT!r} is no disk's own name: it means the default disk", DEFAULT)
+    disks = {str(name): DiskConfig.parse(str(name), table) for name, table in tables.items()}
+    default = source.get("default")
+    if isinstance(default, str):
+        default = _interpolate(default, DEFAULT, "default", os.environ)
+    if default is not None and not (isinstance(default, str) and default in disks):
+        raise _error(f"The default disk is {default!r}, but there are only: {_names(disks)}")
+    return StorageConfig(default, disks)
+
+
+def call(make: Callable[[], Any], disk: str, what: str) -> Any:
+    """Make a driver or a layer; what it raises becomes a StorageConfigException that says where.
+
+    Raises:
+        StorageConfigException: It could not be made.
+    """
+    try:
+        return make()
+    except StorageConfigException as error:
+        error.disk = error.disk or disk
+        raise
+    except Exception as error:
+        raise _error(
+            f"{what} refuses its configuration ({type(error).__name__}: {error})",
+            disk,
+        ) from error
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    import tomllib  # noqa: PLC0415 - only who asks pays for it
+
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise _error(f"The configuration {str(path)!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        # Not chained: it carries the whole text, secrets and all. So do others from Python 3.14 on.
+        wrong = f"it is not UTF-8 ({error.reason} at byte {error.start})"
+    except ValueError as error:
+        # A TOMLDecodeError, or a number of thousands of digits; or a path with a NUL.
+        wrong = str(error)
+    except RecursionError:
+        wrong = "its tables or lists are nested too deeply"
+    raise _error(f"The configuration {str(path)!r} is not TOML: {wrong}")
+
+
+def _copy(value: Any, disk: str, depth: int = 0) -> Any:
+    """Copy tables and lists, so that changing them later changes no disk; keep all else."""
+    if depth > _DEEPEST:
+        raise _error(f"Tables or lists are nested more than {_DEEPEST} deep", disk)
+    if isinstance(value, Mapping):
+        return {key: _copy(item, disk, depth + 1) for key, item in value.items()}
+    return [_copy(item, disk, depth + 1) for item in value] if isinstance(value, list) else value
+
+
+def _interpolate(value: Any, disk: str, key: str, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match, disk, key, environ), value)
+    if isinstance(value, list):
+        return [_interpolate(item, disk, key, environ) for item in value]
+    if isinstance(value, dict):
+        return {k: _interpolate(v, disk, f"{key}.{k}", environ) for k, v in value.items()}
+    return value
+
+
+def _variable(match: re.Match[str], disk: str, key: str, environ: Mapping[str, str]) -> str:
+    if match["escape"]:
+        return match[0][1:]
+    name, default = match["name"], match["default"]
+    if match["rest"] or not _NAME.fullmatch(name):
+        raise _error(f"The option {key!r} has a ${{...}} that names no variable", disk)
+    if "${" in (default or ""):
+        raise _error(f"The option {key!r} has a ${{...}} within the default of another", disk)
+    value = environ.get(name)
+    if default is not None:
+        return value or default  # as in a shell, an empty value counts as none
+    if value is None:
+        raise _error(
+            f"The option {key!r} needs the environment variable {name!r}, which is not set", disk
+        )
+    return value
+
+
+def _checked_names(options: dict[Any, Any], disk: str) -> dict[str, Any]:
+    for name in options:
+        if not isinstance(name, str):
+            raise _error(f"An option's name is a str, not {name!r}", disk)
+    return options
+
+
+def _check_options(
+    factory: Callable[..., Any], options: Mapping[str, Any], disk: str, what: str, given: int = 0
+) -> None:
+    """Check options against a signature, of which so many positional arguments are given."""
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())[given:]
+    except (TypeError, ValueError):
+        return  # a factory in C has no signature: its own TypeError must do
+    named = [p for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}]
+    known = {p.name for p in named}
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name in options:
+        if name not in known and not anything:
+            close = closest(name, known)
+            hint = f"Did you mean {close!r}? " if close else ""
+            raise _error(
+                f"{what} has no option {name!r}. {hint}It has: {_names(known)}",
+                disk,
+            )
+    lacking = [p.name for p in named if p.default is p.empty and p.name not in options]
+    if lacking:
+        raise _error(f"{what} needs the options: {_names(lacking)}", disk)
+
+
+def _names(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _error(message: str, disk: str | None = None) -> StorageConfigException:
+    return StorageConfigException(message, disk=disk)

@@ -1,0 +1,205 @@
+"""What is installed: drivers, layers and plugins, by entry points that are scanned once.
+
+Drivers and layers are loaded by name at first use, so that one that is broken breaks only the disks
+that name it.
+
+Not pluggy's `load_setuptools_entrypoints`: that scans at every call, lets the first of two
+duplicates win in silence, and stops at the first plugin that is broken.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jtc.storage.exceptions import StorageConfigException
+from jtc.storage._did_you_mean import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from importlib.metadata import EntryPoint
+
+__all__ = [
+    "DRIVERS",
+    "LAYERS",
+    "OFFICIAL",
+    "PLUGINS",
+    "installed_drivers",
+    "installed_layers",
+    "load_driver",
+    "load_layer",
+    "load_plugins",
+    "missing",
+]
+
+DRIVERS = "jtc.storage.drivers"
+"""An entry-point group: the name is the driver's, the value a class or a factory."""
+
+LAYERS = "jtc.storage.layers"
+"""An entry-point group: the name is the layer's, the value takes a driver, and options."""
+
+PLUGINS = "jtc.storage.plugins"
+"""An entry-point group: the value is an object, a module or a class with hooks."""
+
+OFFICIAL = {DRIVERS: ("local", "memory", "s3"), LAYERS: ("otel",)}
+"""What an extra of jtc-storage brings."""
+
+_KINDS = {DRIVERS: "driver", LAYERS: "layer", PLUGINS: "plugin"}
+
+_log = logging.getLogger("jtc.storage")
+
+
+class _Claim(NamedTuple):
+    """A name, as a distribution claims it."""
+
+    distribution: str
+    entry_point: EntryPoint
+
+
+def installed_drivers() -> list[str]:
+    """Return the names of the drivers that are installed, loading none."""
+    return sorted(_entry_points(DRIVERS))
+
+
+def installed_layers() -> list[str]:
+    """Return the names of the layers that are installed, loading none."""
+    return sorted(_entry_points(LAYERS))
+
+
+def load_driver(name: str) -> Callable[..., Any]:
+    """Import a driver by its name.
+
+    Args:
+        name: The entry point's name.
+
+    Returns:
+        The class or factory, to be called with a disk's configuration.
+
+    Raises:
+        StorageConfigException: None is installed, it cannot be imported, or two distributions
+            claim the name.
+    """
+    return _load(DRIVERS, name)
+
+
+def load_layer(name: str) -> Callable[..., Any]:
+    """Import a layer by its name.
+
+    Args:
+        name: The entry point's name.
+
+    Returns:
+        The class or factory, to be called with a driver and the layer's options.
+
+    Raises:
+        StorageConfigException: As for `load_driver`.
+    """
+    return _load(LAYERS, name)
+
+
+def load_plugins() -> Iterator[tuple[str, Any]]:
+    """Import all plugins, in the order of their names.
+
+    Yields:
+        A name, with its distribution's, and the plugin; or the error where it cannot be imported.
+    """
+    for name, claims in sorted(_entry_points(PLUGINS).items()):
+        for distribution, entry_point in claims:
+            plugin: Any
+            try:
+                plugin = _import(entry_point, PLUGINS, distribution)
+            except StorageConfigException as error:
+                plugin = error
+            yield f"{distribution}:{name}", plugin
+
+
+def _load(group: str, name: str) -> Callable[..., Any]:
+    kind = _KINDS[group]
+    claims = _entry_points(group).get(name, [])
+    if not claims:
+        raise StorageConfigException(missing(group, name))
+    if len(claims) > 1:
+        owners = " and ".join(claim.distribution for claim in claims)
+        raise StorageConfigException(
+            f"Two distributions claim the {kind} {name!r}: {owners}. Uninstall one of them"
+        )
+    distribution, entry_point = claims[0]
+    factory = _import(entry_point, group, distribution)
+    if not callable(factory):
+        raise StorageConfigException(
+            f"The {kind} {name!r} of {distribution} is neither a class nor a function"
+        )
+    return factory  # type: ignore[no-any-return] # callable, as was just seen
+
+
+def _import(entry_point: EntryPoint, group: str, distribution: str) -> Any:
+    try:
+        return entry_point.load()
+    except Exception as error:
+        raise StorageConfigException(
+            f"The {_KINDS[group]} {entry_point.name!r} of {distribution} cannot be imported "
+            f"({type(error).__name__}: {error}). Repair or reinstall that distribution"
+        ) from error
+
+
+def _entry_points(group: str) -> Mapping[str, list[_Claim]]:
+    return _scan()[group]
+
+
+@cache
+def _scan() -> Mapping[str, Mapping[str, list[_Claim]]]:
+    if sys.version_info >= (3, 12):
+        from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
+    else:
+        # Not at import: it puts a finder of its own before the interpreter's.
+        import importlib_metadata as metadata  # noqa: PLC0415
+
+    found: dict[str, dict[str, dict[str, _Claim]]] = {group: {} for group in _KINDS}
+    # Not metadata.entry_points(): one distribution that cannot be read would break every disk.
+    for distribution in metadata.distributions():
+        try:
+            entry_points = [e for e in distribution.entry_points if e.group in found]
+        except Exception as error:
+            _log.warning("The entry points of %s cannot be read (%s)", _name(distribution), error)
+            continue
+        for entry_point in entry_points:
+            claim = _Claim(_name(distribution), entry_point)
+            # The same distribution on two paths is one claim: the first path's, as for imports.
+            # One name has several spellings (https://peps.python.org/pep-0503/#normalized-names).
+            owner = re.sub(r"[-_.]+", "-", claim.distribution).lower()
+            by_name = found[entry_point.group].setdefault(entry_point.name, {})
+            by_name.setdefault(owner, claim)
+    return {
+        group: {name: list(by_owner.values()) for name, by_owner in by_name.items()}
+        for group, by_name in found.items()
+    }
+
+
+def forget_scan() -> None:
+    """Scan again at the next look-up, for programs that install distributions as they run."""
+    _scan.cache_clear()
+
+
+def _name(distribution: Any) -> str:
+    try:
+        name = distribution.metadata["Name"]
+    except Exception:
+        name = None  # an interrupted installation leaves a folder without METADATA
+    return name or f"an unnamed distribution in {distribution.locate_file('')}"
+
+
+def missing(group: str, name: str) -> str:
+    """Say that nothing of a name is installed, and what to do."""
+    kind = _KINDS[group]
+    text = f"No {kind} named {name!r} is installed."
+    if name in OFFICIAL[group]:
+        return f"{text} Install it with: pip install 'jtc-storage[{name}]'"
+    installed = sorted(_entry_points(group))
+    if not installed:
+        return f"{text} No {kind} is: install one, such as: pip install 'jtc-storage[local]'"
+    close = closest(name, installed)
+    hint = f" Did you mean {close!r}?" if close else ""
+    return f"{text}{hint} There are: {', '.join(installed)}"

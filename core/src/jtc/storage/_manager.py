@@ -1,0 +1,488 @@
+"""`StorageManager`: which disks there are, and the driver behind each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from jtc.storage._capabilities import ResolvedDriver, resolve
+from jtc.storage._config import DEFAULT, DiskConfig, StorageConfig, call, read_config
+from jtc.storage._discovery import DRIVERS, OFFICIAL, installed_drivers, load_driver, load_layer, missing
+from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
+from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage._hooks import Hooks
+from jtc.storage._layering import layered
+from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
+from jtc.storage._did_you_mean import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from jtc.storage._config import LayerConfig
+    from jtc.storage.driver import StorageDriver
+    from jtc.storage._fakes import FakeDisk
+    from jtc.storage.sync import SyncStorage
+
+__all__ = ["Storage", "StorageManager"]
+
+_DEFAULT_DRIVER = "local"
+
+
+class StorageManager(DiskOperations):
+    """The disks of a process: finds, makes, keeps and closes their drivers.
+
+    ``StorageManager()`` is always `Storage`, the one of the process; `isolated` makes another.
+    All `Disk` methods are there too, for the default disk. Nothing here remembers a "current"
+    disk, so tasks and threads never see each other's.
+
+    A disk is, in this order: one set by hand (`set_driver`), one configured (`configure`, or the
+    TOML file that ``FILESYSTEM_CONFIG`` names), or, when nothing was configured, the installed
+    driver of that name with its own environment.
+    """
+
+    hooks: Hooks
+    """The plugins that are told of this manager's operations."""
+
+    _instance: ClassVar[StorageManager | None] = None
+    _creation: ClassVar[threading.Lock] = threading.Lock()
+
+    _lock: threading.RLock
+    _config: StorageConfig | None
+    _resolved_drivers: dict[str, ResolvedDriver]
+    _by_hand: set[str]
+    _factories: dict[str, Callable[..., Any]]
+    _retired: list[ResolvedDriver]
+    _built: weakref.WeakSet[BuiltDisk]
+    _faked: Mapping[str, ResolvedDriver] | None
+    _guard: Callable[[str, str], None] | None
+
+    def __new__(cls) -> Self:
+        """Return the manager of the process."""
+        with StorageManager._creation:
+            if StorageManager._instance is None:
+                StorageManager._instance = cls._make()
+        return StorageManager._instance  # type: ignore[return-value] # there is one class
+
+    @classmethod
+    def _make(cls) -> Self:
+        manager = super().__new__(cls)
+        manager.hooks = Hooks()
+        manager._lock = threading.RLock()
+        manager._config = None
+        manager._resolved_drivers = {}
+        manager._by_hand = set()
+        manager._factories = {}
+        manager._retired = []
+        manager._built = weakref.WeakSet()
+        manager._faked = None
+        manager._guard = None
+        at_fork(manager)
+        return manager
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+
+    @classmethod
+    def isolated(
+        cls, config: Mapping[str, Any] | str | os.PathLike[str] | None = None
+    ) -> StorageManager:
+        """Make a manager of its own, for dependency injection and tests.
+
+        Args:
+            config: As for `configure`; without it, as a fresh process would find its disks.
+
+        Raises:
+            StorageConfigException: The configuration is not of the right form.
+        """
+        manager = cls._make()
+        if config is not None:
+            try:
+                manager.configure(config)
+            except StorageConfigException:
+                del config  # as in configure()
+                raise
+        return manager
+
+    def __repr__(self) -> str:
+        try:
+            disks = self.disks()
+        except StorageConfigException:
+            return f"<{type(self).__name__}, whose configuration cannot be read>"
+        return f"<{type(self).__name__} disks={disks}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the default disk of this moment."""
+        if DEFAULT in self._by_hand:
+            return DEFAULT
+        try:
+            return self._default_name()
+        except StorageConfigException:
+            return DEFAULT  # the configuration cannot be read: the next operation says so
+
+    @property
+    def sync(self) -> SyncStorage:
+        """All of this without `await`, for code that is not async: see `jtc.storage.sync`."""
+        from jtc.storage.sync import SyncStorage  # noqa: PLC0415 - only who asks pays for it
+
+        return SyncStorage(self)
+
+    def disk(self, name: str | None = None) -> Disk:
+        """Return a disk by its name; None and ``"default"`` mean the default one.
+
+        It never raises: the first operation does, where there is no such disk.
+        """
+        if name is None or name == DEFAULT:
+            return Disk(DEFAULT, self, self._resolved)
+        return Disk(name, self, lambda: self._find(name))
+
+    def set_driver(self, driver: StorageDriver, name: str = DEFAULT) -> None:
+        """Put a driver behind a disk, whatever is configured for it.
+
+        Args:
+            driver: Any object with the eight methods. It stays yours to close.
+            name: The disk; ``"default"`` is the default disk.
+
+        Raises:
+            StorageConfigException: It is no driver.
+        """
+        resolved = _named(name, lambda: resolve(driver))
+        with self._lock:
+            self._retire(name)
+            self._resolved_drivers[name] = resolved
+            self._by_hand.add(name)
+
+    def configure(self, source: Mapping[str, Any] | str | os.PathLike[str]) -> None:
+        """Say which disks there are, in place of what was said before; drivers are made when used.
+
+        From then on only these disks, and those set by hand, exist.
+
+        Args:
+            source: A mapping, or the path of a TOML file::
+
+                default = "media"
+
+                [disks.media]
+                driver = "s3"
+                bucket = "media"
+                secret_key = "${MEDIA_SECRET}"
+                disable = ["visibility"]
+                layers = ["read_only", {name = "retry", attempts = 4}]
+
+            The first layer is the outermost. ``${NAME}`` and ``${NAME:-default}`` stand for
+            environment variables, looked up when the disk is first used.
+
+        Raises:
+            StorageConfigException: It cannot be read, or is not of this form; nothing changed.
+        """
+        try:
+            with ForgottenLocals():
+                config = read_config(source)
+        except StorageConfigException:
+            del source  # it may hold secrets, and a traceback holds this function's variables
+            raise
+        with self._lock:
+            self._config = config
+            for name in self._resolved_drivers.keys() - self._by_hand:
+                self._retire(name)
+
+    def build(self, config: Mapping[str, Any]) -> BuiltDisk:
+        """Make a disk without a name, such as for one tenant: ``async with`` closes it.
+
+        Args:
+            config: One disk's table: ``{"driver": "local", "root": "/srv/a"}``.
+
+        Raises:
+            StorageConfigException: There is no such driver, or it refuses its options.
+        """
+        name = "built"
+        try:
+            resolved = _named(name, lambda: self._from_config(name, DiskConfig.parse(name, config)))
+        except StorageConfigException:
+            del config  # as in configure()
+            raise
+        disk = BuiltDisk(name, self, lambda: resolved)
+        with self._lock:
+            self._built.add(disk)
+        return disk
+
+    def extend(self, driver: str, factory: Callable[..., StorageDriver]) -> None:
+        """Name a driver of your own, or replace an installed one, without an entry point.
+
+        Args:
+            driver: The name that configurations use.
+            factory: A class or function that takes a disk's options as keywords.
+
+        Raises:
+            StorageConfigException: The factory cannot be called.
+        """
+        if not callable(factory):
+            raise StorageConfigException(f"The driver {driver!r} is neither a class nor a function")
+        with self._lock:
+            self._factories[driver] = factory
+
+    def forget(self, name: str = DEFAULT) -> None:
+        """Take a driver from its disk: the next use makes one from the configuration again.
+
+        A driver that was made here is closed by `aclose`.
+
+        Args:
+            name: The disk; ``"default"`` is the default disk, as for `disk`.
+        """
+        with self._lock:
+            self._retire(self.name if name == DEFAULT else name)
+
+    def fake(self, *names: str) -> FakeDisk:
+        """Put memory behind disks, for tests: no configuration or credentials are needed.
+
+        A fake has the abilities of the driver it stands for, so that what the real one cannot do
+        fails in tests too. All tasks and threads see it.
+
+        Args:
+            names: The disks; ``"*"`` means all there are or will be; none, the default disk.
+
+        Returns:
+            The first of them, with assertions. As a context manager it puts the old disks back.
+
+        Raises:
+            StorageConfigException: The memory driver is not installed.
+        """
+        from jtc.storage._fakes import FakeDisk  # noqa: PLC0415 - for tests only
+
+        with self._lock:
+            if "*" in names:
+                restore = self._set_aside(keep=set(), faked=self._resolved_drivers)
+                first = self.name
+            else:
+                first, *rest = names or (self.name,)
+                first = self.name if first == DEFAULT else first
+                restore = self._replace([first, *rest])
+        return FakeDisk(first, self, restore)
+
+    def disks(self) -> list[str]:
+        """Return the names of the disks that are configured, set by hand or in use.
+
+        Raises:
+            StorageConfigException: The configuration that the environment names cannot be read.
+        """
+        with self._lock:
+            config = self._current_config()
+            configured = set(config.disks) if config is not None else set()
+            return sorted(configured | self._resolved_drivers.keys())
+
+    def drivers(self) -> list[str]:
+        """Return the names of the drivers that are installed, or were named by `extend`."""
+        return sorted({*installed_drivers(), *self._factories})
+
+    async def aclose(self) -> None:
+        """Close every driver that was made here. A disk used afterwards opens afresh.
+
+        Drivers given to `set_driver` are their owner's to close.
+
+        Raises:
+            ExceptionGroup: Some could not be closed; all others are.
+        """
+        with self._lock:
+            made = [
+                resolved
+                for name, resolved in self._resolved_drivers.items()
+                if name not in self._by_hand
+            ]
+            made += self._retired
+            made += [disk._resolved() for disk in self._built]  # noqa: SLF001
+            self._retired = []
+        errors = []
+        while made:
+            resolved = made.pop()
+            try:
+                if resolved.close is not None:
+                    await resolved.close.aclose()
+            except Exception as error:
+                errors.append(error)
+            except BaseException:
+                # Cancelled: what is still open is for the next call.
+                with self._lock:
+                    self._retired += [resolved, *made]
+                raise
+        if errors:
+            raise ExceptionGroup("Some disks could not be closed", errors)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def _manager(self) -> StorageManager:
+        return self
+
+    def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
+        # "default" for a name: which disk that is may change, and asking may fail.
+        return self.disk()._layered(make)  # noqa: SLF001
+
+    def _resolved(self) -> ResolvedDriver:
+        by_hand = self._resolved_drivers.get(DEFAULT)
+        return by_hand if by_hand is not None else self._find(self._default_name())
+
+    def _find(self, name: str) -> ResolvedDriver:
+        resolved = self._resolved_drivers.get(name)
+        if resolved is not None:
+            return resolved
+        with self._lock:
+            resolved = self._resolved_drivers.get(name)
+            if resolved is None:
+                resolved = self._resolved_drivers[name] = _named(name, lambda: self._create(name))
+            return resolved
+
+    def _create(self, name: str) -> ResolvedDriver:
+        if self._faked is not None:
+            return self._fake_driver(name)
+        config = self._current_config()
+        if config is None:
+            if self._guard is not None:
+                self._guard(name, name)
+            return self._from_environment(name)
+        if name not in config.disks:
+            there = ", ".join(sorted({*config.disks, *self._by_hand})) or "none"
+            nameless = config.default is None and name == self._default_name()
+            close = closest(name, config.disks)
+            hint = f"did you mean {close!r}? There" if close else "there"
+            raise StorageConfigException(
+                f"No disk {name!r} is configured; {hint} are: {there}. "
+                "Add it to the configuration, "
+                f"{'name another one as its default, ' if nameless else ''}"
+                "or give it a driver with set_driver()"
+            )
+        if self._guard is not None:
+            self._guard(name, config.disks[name].driver)
+        return self._from_config(name, config.disks[name])
+
+    def _from_config(self, name: str, config: DiskConfig) -> ResolvedDriver:
+        config = config.with_variables(name, os.environ)
+        driver = config.make(name, self._factory(config.driver))
+        resolved = resolve(driver, name=config.driver, disabled=config.disable)
+        return _in_layers(resolved, config.layers, name)
+
+    def _from_environment(self, name: str) -> ResolvedDriver:
+        if name not in OFFICIAL[DRIVERS] and name not in self.drivers():
+            raise StorageConfigException(
+                f"{missing(DRIVERS, name)}. Nothing is configured, and so a disk is the driver of "
+                "its name: configure it with Storage.configure() or FILESYSTEM_CONFIG, or give it "
+                "a driver with set_driver()"
+            )
+        factory = self._factory(name)
+        make = getattr(factory, "from_env", None)
+        from_env = (lambda: make(os.environ)) if callable(make) else factory
+        driver = call(from_env, name, f"The driver {name!r}")
+        return resolve(driver, name=name)
+
+    def _factory(self, driver: str) -> Callable[..., Any]:
+        return self._factories.get(driver) or load_driver(driver)
+
+    def _current_config(self) -> StorageConfig | None:
+        if self._config is None and (path := os.environ.get("FILESYSTEM_CONFIG")):
+            with ForgottenLocals():
+                self._config = read_config(path)
+        return self._config
+
+    def _default_name(self) -> str:
+        config = self._current_config()
+        if config is not None and config.default is not None:
+            return config.default
+        return os.environ.get("FILESYSTEM_DISK") or _DEFAULT_DRIVER
+
+    def _fake_driver(self, name: str) -> ResolvedDriver:
+        from jtc.storage._fakes import FakeDriver, abilities_of  # noqa: PLC0415 - for tests only
+
+        like = (self._faked or self._resolved_drivers).get(name)
+        config = self._current_config()
+        disk = DiskConfig(name, {})
+        if config is not None and name not in self._by_hand:
+            disk = config.disks.get(name, disk)
+        if like is None:
+            try:
+                like = abilities_of(self._factory(disk.driver), disk.options)
+            except StorageConfigException:
+                like = None  # a disk that only the tests know
+        memory = self._factory("memory")()
+        fake = resolve(FakeDriver(memory, like), name=f"fake {name}", disabled=disk.disable)
+        # The layers are the application's own behaviour, and stay in tests.
+        layers = [layer.with_variables(name, os.environ) for layer in disk.layers]
+        return _in_layers(fake, layers, name)
+
+    def _replace(self, names: list[str]) -> Callable[[], None]:
+        before = {n: (self._resolved_drivers.get(n), n in self._by_hand) for n in names}
+        self._resolved_drivers |= {name: self._fake_driver(name) for name in names}
+        self._by_hand.update(names)
+
+        def restore() -> None:
+            with self._lock:
+                while before:
+                    name, (resolved, by_hand) = before.popitem()
+                    self._resolved_drivers.pop(name, None)
+                    self._by_hand.discard(name)
+                    if resolved is not None:
+                        self._resolved_drivers[name] = resolved
+                    if by_hand:
+                        self._by_hand.add(name)
+
+        return restore
+
+    def _set_aside(
+        self, *, keep: set[str], faked: Mapping[str, ResolvedDriver] | None
+    ) -> Callable[[], None]:
+        before = [(self._resolved_drivers, self._by_hand, self._faked)]
+        kept = {name: self._resolved_drivers[name] for name in keep}
+        self._resolved_drivers, self._by_hand, self._faked = kept, set(keep), faked
+
+        def restore() -> None:
+            with self._lock:
+                if before:
+                    self._resolved_drivers, self._by_hand, self._faked = before.pop()
+
+        return restore
+
+    @contextlib.contextmanager
+    def _guarded_by(self, guard: Callable[[str, str], None]) -> Iterator[None]:
+        """Ask before any driver is made; those that were made already are set aside."""
+        with self._lock:
+            restore = self._set_aside(keep=self._by_hand, faked=self._faked)
+            before, self._guard = self._guard, guard
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._guard = before
+                restore()
+
+    def _retire(self, name: str) -> None:
+        resolved = self._resolved_drivers.pop(name, None)
+        if resolved is not None and name not in self._by_hand:
+            self._retired.append(resolved)
+        self._by_hand.discard(name)
+
+
+def _in_layers(
+    resolved: ResolvedDriver, layers: Sequence[LayerConfig], disk: str
+) -> ResolvedDriver:
+    for layer in reversed(layers):
+        resolved = layered(resolved, layer.maker(disk, load_layer(layer.name)), disk)
+    return resolved
+
+
+def _named(disk: str, make: Callable[[], ResolvedDriver]) -> ResolvedDriver:
+    try:
+        # The driver's options, which may be secrets, and the environment.
+        with ForgottenLocals():
+            return make()
+    except StorageConfigException as error:
+        error.disk = error.disk or disk
+        raise
+
+
+Storage = StorageManager()
+"""The storage of this process."""

@@ -1,0 +1,208 @@
+"""How a directory is listed: in key order, page by page, without stalling the loop.
+
+A key is a file's path, or a directory's path and ``/``; keys are compared as Python compares
+texts, by code points, which is the order of their UTF-8 bytes. A directory's names are read and
+sorted in a worker, about 100 bytes each; what one page says of its files is asked when its turn
+comes. No descriptor is open between two pages.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import stat
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from jtc.storage.drivers.local_driver._metadata import etag_of
+from jtc.storage.drivers.local_driver._worker_calls import run
+from jtc.storage.drivers.local_driver._staged_file import sweep
+from jtc.storage.exceptions import InvalidPathException
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.models import DirectoryInfo, listed_file
+from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from jtc.storage.drivers.local_driver._safe_open import Root
+    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.models import Entry
+
+__all__ = ["list_entries"]
+
+_logger = logging.getLogger("jtc.storage")
+
+_PAGE = 1000
+# list.sort() holds the interpreter's lock: 500,000 names at once stall the loop for 195-299 ms.
+_RUN = 20_000
+# Names that break no rule of `check_path` (1.2 µs) whatever the rest of the path is (0.2 µs).
+_HARMLESS = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
+
+
+async def list_entries(
+    root: Root, prefix: str, *, recursive: bool, start_after: str | None
+) -> AsyncIterator[Entry]:
+    """Yield what is below a directory."""
+    listing = _Listing(root, prefix, recursive=recursive, start_after=start_after)
+    try:
+        while page := await run(listing.page):
+            for entry in page:
+                yield entry
+    except Exception as error:
+        reraise(error, operation="list", path=prefix)
+    finally:
+        if listing.refused:
+            _logger.warning(
+                "Left out %d names below %r that break the path policy", listing.refused, prefix
+            )
+
+
+class _Listing:
+    """Where a listing stands: the directories that it is in, and their remaining keys."""
+
+    def __init__(
+        self, root: Root, prefix: str, *, recursive: bool, start_after: str | None
+    ) -> None:
+        self._root = root
+        self._recursive = recursive
+        self._start_after = start_after
+        self._begun = False
+        self._prefix = prefix
+        self._levels: list[tuple[str, Iterator[str]]] = []
+        self.refused = 0
+
+    def page(self, turn: Turn) -> list[Entry]:
+        """Return the next entries, none at the end. Blocks."""
+        if not self._begun:
+            self._begun = True
+            self._enter(turn, self._prefix)
+        entries: list[Entry] = []
+        while self._levels and len(entries) < _PAGE:
+            turn.check()
+            path, keys = self._levels[-1]
+            child = self._take(path, keys, entries)
+            if child is not None:
+                self._enter(turn, child)
+            elif len(entries) < _PAGE:
+                self._levels.pop()
+        return entries
+
+    def _take(self, path: str, keys: Iterator[str], entries: list[Entry]) -> str | None:
+        """Take a directory's next entries; return the path of a directory to descend into.
+
+        None means that the page is full, or that there are no more.
+        """
+        directory = self._open(path)
+        if directory is None:
+            return None
+        above = f"{path}/" if path else ""
+        try:
+            for key in keys:
+                if key[-1] == "/":
+                    if self._recursive:
+                        return above + key[:-1]
+                    entries.append(DirectoryInfo(path=above + key[:-1]))
+                else:
+                    try:
+                        facts = os.stat(key, dir_fd=directory, follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if stat.S_ISREG(facts.st_mode):  # else it became something else
+                        size, modified = facts.st_size, facts.st_mtime
+                        entries.append(listed_file(above + key, size, modified, etag_of(facts)))
+                if len(entries) >= _PAGE:
+                    return None
+        finally:
+            os.close(directory)
+        return None
+
+    def _open(self, path: str) -> int | None:
+        """Open a directory; None if it is gone, or no directory any more."""
+        try:
+            return self._root.open_directory(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP and path != self._prefix:
+                return None  # it became a link, and links are not listed
+            raise
+
+    def _enter(self, turn: Turn, path: str) -> None:
+        directory = self._open(path)
+        if directory is None:
+            return
+        try:
+            runs = self._sorted_runs(turn, directory, f"{path}/" if path else "")
+        finally:
+            os.close(directory)
+        self._levels.append((path, iter(runs[0]) if len(runs) == 1 else _merged(runs)))
+
+    def _sorted_runs(self, turn: Turn, directory: int, above: str) -> list[list[str]]:
+        """Read a directory's names as keys, in sorted runs."""
+        runs: list[list[str]] = []
+        keys: list[str] = []
+        all_fit = self._start_after is None and len(above) <= MAX_PATH_BYTES // 4
+        with os.scandir(directory) as found:
+            for entry in found:
+                # Nearly all are such files: asking `_key` takes as long as the rest of the loop.
+                if all_fit and _HARMLESS(entry.name) and entry.is_file(follow_symlinks=False):
+                    key: str | None = entry.name
+                else:
+                    key = self._key(entry, directory, above)
+                if key is None:
+                    continue
+                keys.append(key)
+                if len(keys) == _RUN:
+                    turn.check()
+                    keys.sort()
+                    runs.append(keys)
+                    keys = []
+        keys.sort()
+        runs.append(keys)
+        return runs
+
+    def _key(self, entry: os.DirEntry[str], directory: int, above: str) -> str | None:
+        """Return an entry's key below its directory, or None if it is not to be listed."""
+        name = entry.name
+        is_harmless = _HARMLESS(name) is not None
+        if not is_harmless and name.startswith(TEMPORARY_PREFIX):
+            sweep(directory, name)
+            return None
+        if entry.is_file(follow_symlinks=False):
+            key = name
+        elif entry.is_dir(follow_symlinks=False):
+            key = name + "/"
+        else:
+            return None
+        if self._start_after is not None and not self._comes_after(above + key):
+            return None
+        if not is_harmless or len(above) + len(name) > MAX_PATH_BYTES // 4:
+            try:
+                check_path(above + name)
+            except InvalidPathException:
+                self.refused += 1
+                return None
+        return key
+
+    def _comes_after(self, key: str) -> bool:
+        """Tell whether a key, or anything below it, comes after the one to start after."""
+        after = self._start_after or ""
+        return key > after or (self._recursive and key[-1] == "/" and after.startswith(key))
+
+
+def _merged(runs: list[list[str]]) -> Iterator[str]:
+    """Yield the keys of sorted runs in order, as heapq.merge() does in four times as long."""
+    places = [0] * len(runs)
+    while left := [number for number, run in enumerate(runs) if places[number] < len(run)]:
+        # All keys up to this one are among the next of each run.
+        bound = min(runs[number][places[number] : places[number] + _PAGE][-1] for number in left)
+        piece: list[str] = []
+        for number in left:
+            end = bisect_right(runs[number], bound, places[number])
+            piece += runs[number][places[number] : end]
+            places[number] = end
+        piece.sort()
+        yield from piece

@@ -1,0 +1,57 @@
+"""What a copy or a move makes of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from jtc.storage.models import Visibility
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.memory_driver._metadata import StoredFile
+    from jtc.storage.options import WriteOptions
+
+__all__ = ["checked_source", "copy_of", "moved"]
+
+
+def checked_source(path: str, file: StoredFile | None, options: WriteOptions) -> StoredFile:
+    """Return the source of a copy, if it is there and is the one that is meant.
+
+    Args:
+        path: Its path as the caller wrote it, for errors: they may be about the target instead.
+        file: What is there, or None.
+        options: `if_source_match` counts.
+
+    Raises:
+        FileNotFoundException: There is no file.
+        PreconditionFailedException: `if_source_match` names another version.
+    """
+    if file is None:
+        raise FileNotFoundException("File not found", path=path)
+    if options.if_source_match is not None and options.if_source_match != file.etag:
+        raise PreconditionFailedException(
+            "The source is not the version that if_source_match names", path=path
+        )
+    return file
+
+
+def copy_of(
+    source: StoredFile, options: WriteOptions, *, last_modified: float, version: int
+) -> StoredFile:
+    """Return a copy of a file: content type and metadata travel, visibility only if asked for."""
+    copy = moved(source, options, version=version)
+    visibility = options.visibility or Visibility.PRIVATE
+    return copy._replace(last_modified=last_modified, visibility=visibility)
+
+
+def moved(source: StoredFile, options: WriteOptions, *, version: int) -> StoredFile:
+    """Return a file as it is after a move: the same, but for what the options say anew."""
+    metadata = source.metadata if options.metadata is None else dict(options.metadata)
+    return source._replace(
+        version=version,
+        content_type=options.content_type or source.content_type,
+        cache_control=options.cache_control or source.cache_control,
+        content_disposition=options.content_disposition or source.content_disposition,
+        metadata=metadata,
+        visibility=options.visibility or source.visibility,
+    )

@@ -1,0 +1,84 @@
+"""How a file is kept: one immutable record of bytes and facts, so that a reader has a version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from jtc.storage.models import FileInfo, Visibility
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage.options import WriteOptions
+
+__all__ = ["StoredFile", "file_info", "new_file"]
+
+
+class StoredFile(NamedTuple):
+    """One version of one file. A tuple: as dear to make as a slotted object, and it cannot change.
+
+    Attributes:
+        content: The bytes.
+        last_modified: When it was written, in seconds since 1970 UTC.
+        version: Unlike that of any other version of any file of the driver.
+        content_type: What was declared, or None.
+        cache_control: What was declared, or None.
+        content_disposition: What was declared, or None.
+        metadata: What was declared, or None.
+        visibility: What was declared; private unless told.
+    """
+
+    content: bytes
+    last_modified: float
+    version: int
+    content_type: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    metadata: Mapping[str, str] | None = None
+    visibility: Visibility = Visibility.PRIVATE
+
+    @property
+    def etag(self) -> str:
+        """The version, as `FileInfo.etag` and `if_match` say it."""
+        return f"{self.version:x}"
+
+
+def new_file(
+    content: bytes, last_modified: float, version: int, options: WriteOptions
+) -> StoredFile:
+    """Return the record of a file that is written with options."""
+    return StoredFile(
+        content,
+        last_modified,
+        version,
+        options.content_type,
+        options.cache_control,
+        options.content_disposition,
+        None if options.metadata is None else dict(options.metadata),
+        options.visibility or Visibility.PRIVATE,
+    )
+
+
+def file_info(path: str, file: StoredFile, *, infer: bool = True) -> FileInfo:
+    """Return a file's facts.
+
+    Args:
+        path: Its path.
+        file: Its record.
+        infer: Infer the content type where none was declared. Looking at the content costs
+            microseconds, so listings do without.
+    """
+    content_type = file.content_type
+    if content_type is None and infer:
+        content_type = infer_type(path, file.content[:SNIFF_BYTES])
+    return FileInfo(
+        path=path,
+        size=len(file.content),
+        last_modified=file.last_modified,
+        etag=file.etag,
+        content_type=content_type,
+        cache_control=file.cache_control,
+        content_disposition=file.content_disposition,
+        metadata=dict(file.metadata or {}),
+    )

@@ -1,0 +1,113 @@
+"""`Timeout`: the storage answers in time, or the operation fails."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from jtc.storage.driver_support.content import SourceFile
+from jtc.storage.exceptions import StorageConfigException, StorageTimeoutException
+from jtc.storage.layers.around import Around, Wait
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from jtc.storage.driver import StorageDriver
+
+__all__ = ["Timeout"]
+
+
+class Timeout(Around):
+    """Raise StorageTimeoutException where the storage keeps one waiting.
+
+    Only time spent waiting on the storage counts. The reading of the caller's content does not, nor
+    what the caller does with a chunk, so that a slow client's upload of 20 GB lives.
+
+    For drivers that keep no deadlines themselves, as the S3 driver does. Beneath a `retry` layer
+    each attempt has its own time.
+
+    Args:
+        inner: The driver within.
+        connect: The most seconds until a stream is open, or a listing has its first entry.
+        total: The most seconds that one bounded request may take: a call; of a stream or a listing
+            each further chunk or entry; of an upload the time from one piece of the content to the
+            next, and from the last one to the end.
+
+    Raises:
+        StorageConfigException: A time is not above 0.
+        StorageTimeoutException: From each method.
+    """
+
+    def __init__(self, inner: StorageDriver, *, connect: float = 10.0, total: float = 30.0) -> None:
+        for name, seconds in (("connect", connect), ("total", total)):
+            if not isinstance(seconds, (int, float)) or not seconds > 0:
+                raise StorageConfigException(f"{name} is seconds above 0, not {seconds!r}")
+        self._connect = min(connect, total)
+        self._total = total
+        super().__init__(inner)
+
+    def waiting(self, name: str, *, first: bool = True) -> _Deadline:
+        """Return a deadline."""
+        opens = first and name in {"open_read", "list_entries"}
+        return _Deadline(self._connect if opens else self._total)
+
+    def left_alone(self, content: Any, wait: Wait) -> Any:
+        """Return content whose reading stops the clock; a file's too, which a thread reads."""
+        seekable = getattr(content, "seekable", None)
+        if isinstance(content, io.IOBase) and callable(seekable) and not seekable():
+            return _stopping_the_clock(content, cast("_Deadline", wait))
+        return super().left_alone(content, wait)
+
+
+class _Deadline:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(seconds)
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over = True
+        try:
+            await self._timeout.__aexit__(exc_type, error, traceback)
+        except TimeoutError as expired:
+            raise StorageTimeoutException(
+                f"The storage did not answer within {self._seconds:g} s"
+            ) from expired
+
+    def leave(self) -> None:
+        self._set(None)
+
+    async def enter(self) -> None:
+        self.go_on()
+
+    def go_on(self) -> None:
+        self._set(asyncio.get_running_loop().time() + self._seconds)
+
+    def _set(self, when: float | None) -> None:
+        # A thread that was left behind may still be reading when nobody waits any more.
+        if not self._over and not self._timeout.expired():
+            self._timeout.reschedule(when)
+
+
+def _stopping_the_clock(file: Any, deadline: _Deadline) -> SourceFile:
+    loop = asyncio.get_running_loop()
+
+    def read(size: int) -> bytes:
+        loop.call_soon_threadsafe(deadline.leave)
+        try:
+            chunk: bytes = file.read(size)
+        finally:
+            loop.call_soon_threadsafe(deadline.go_on)
+        return chunk
+
+    return SourceFile(read)

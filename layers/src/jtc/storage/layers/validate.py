@@ -1,0 +1,206 @@
+"""`Validate`: files that break a rule are not let in."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import io
+import re
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+from jtc.storage._capabilities import resolve
+from jtc.storage.driver_support.content import driver_content, watch_content
+from jtc.storage.exceptions import RejectedException, StorageConfigException
+from jtc.storage.layer import Layer
+from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, guess_type, judge_type
+from jtc.storage.options import WriteOptions
+from jtc.storage.paths import check_path
+from jtc.storage.driver_support.content_checks import check_type, limits
+from jtc.storage.driver_support.derived import open_read, read_all
+
+if TYPE_CHECKING:
+    from jtc.storage.driver import DriverContent, StorageDriver
+
+__all__ = ["Predicate", "Validate"]
+
+Predicate: TypeAlias = Callable[[str, bytes], str | None]
+"""Gets a file's path and its first 8,192 bytes; returns what is wrong with it, or None."""
+
+
+class Validate(
+    Layer,
+    guards={"write"},
+    passes={"delete", "delete_directory", "delete_many", "make_directory", "set_visibility"},
+):
+    """Refuse files by size, type, name, or a rule of your own; a refused one leaves nothing behind.
+
+    The size is counted as the content comes, the type is judged by the content's beginning, and a
+    copy or a move is judged under its new name. Signed addresses for uploads are withheld: what a
+    client sends to the storage directly, nobody here sees.
+
+    Args:
+        inner: The driver within.
+        max_size: The most bytes.
+        allowed_types: MIME types (``"image/png"``, ``"image/*"``), of which must be the content,
+            what its name says, and what was declared of it. What a browser may run (HTML, SVG, XML,
+            JavaScript) has to be named in full.
+        allowed_extensions: Of which the name's must be one, in any case: ``["jpg", "png"]``.
+        name_pattern: A regular expression that the file's whole name, after the last ``/``, has
+            to match.
+        predicate: A rule of your own; see `Predicate`. It must not block, as it may be called in
+            the event loop.
+
+    Raises:
+        StorageConfigException: An option cannot be so, or there is no rule.
+        RejectedException: From each method that stores; its `reason` is ``"size"``, ``"type"``,
+            ``"name"`` or ``"predicate"``.
+        PreconditionFailedException: From a copy or a move whose file was replaced while it was
+            judged.
+    """
+
+    def __init__(
+        self,
+        inner: StorageDriver,
+        *,
+        max_size: int | None = None,
+        allowed_types: Collection[str] | None = None,
+        allowed_extensions: Collection[str] | None = None,
+        name_pattern: str | re.Pattern[str] | None = None,
+        predicate: Predicate | None = None,
+    ) -> None:
+        super().__init__(inner)
+        rules = (max_size, allowed_types, allowed_extensions, name_pattern, predicate)
+        if all(rule is None for rule in rules):
+            raise StorageConfigException(
+                "Nothing is to be validated: give max_size, allowed_types, allowed_extensions, "
+                "name_pattern or predicate"
+            )
+        if max_size is not None and (not isinstance(max_size, int) or max_size < 0):
+            raise StorageConfigException(f"max_size is a number of bytes, not {max_size!r}")
+        if predicate is not None and (
+            not callable(predicate) or inspect.iscoroutinefunction(predicate)
+        ):
+            raise StorageConfigException("predicate is a plain function of a path and bytes")
+        self._max_size = max_size
+        types = _names("allowed_types", allowed_types)
+        self._types = None if types is None else frozenset(map(str.lower, types))
+        extensions = _names("allowed_extensions", allowed_extensions)
+        self._extensions = (
+            None if extensions is None else {e.lower().removeprefix(".") for e in extensions}
+        )
+        try:
+            self._pattern = None if name_pattern is None else re.compile(name_pattern)
+        except re.error as error:
+            raise StorageConfigException(
+                f"name_pattern {name_pattern!r} is no regular expression: {error}"
+            ) from error
+        self._predicate = predicate
+
+    async def put(self, path: str, content: bytes | str | BinaryIO, /) -> str:
+        """Store a file that breaks no rule."""
+        return await self.inner.put(path, self._checked(path, content, None))
+
+    async def write_file(
+        self, path: str, content: DriverContent, options: WriteOptions, /
+    ) -> str | None:
+        """Store a file that breaks no rule."""
+        checked = self._checked(path, content, options)
+        return await self.inner.write_file(path, checked, options)
+
+    async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
+        """Copy a file that breaks no rule under its new name."""
+        judged = await self._judged("copy_file", src, dst, options)
+        return await self.inner.copy_file(src, dst, judged)
+
+    async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
+        """Move a file that breaks no rule under its new name."""
+        judged = await self._judged("move_file", src, dst, options)
+        return await self.inner.move_file(src, dst, judged)
+
+    def _checked(self, path: str, content: Any, options: WriteOptions | None) -> Any:
+        self._check_name(check_path(path))
+        if options is not None:
+            self._check_declared(options)
+        if isinstance(content, io.IOBase) and content.seekable():
+            # Spooled to its end, for a driver whose own put may not be whole or not at all.
+            start = content.tell()
+            size = content.seek(0, io.SEEK_END) - start
+            content.seek(start)
+            head = content.read(SNIFF_BYTES)
+            content.seek(start)
+            self._check_content(path, size, head)
+            return content
+        watch = limits(
+            size=None if options is None else options.size,
+            max_size=self._max_size,
+            judge=lambda head: self._judge(path, head),
+        )
+        source = driver_content(content)
+        if watch is not None:
+            watch_content(source, watch)
+        return source
+
+    async def _judged(self, method: str, src: str, dst: str, options: WriteOptions) -> WriteOptions:
+        """Judge a stored file; return the options by which no other version takes its place."""
+        self._check_name(check_path(dst))
+        self._check_declared(options)
+        stream = await open_read(
+            resolve(self.inner), src, end=SNIFF_BYTES, if_match=options.if_source_match
+        )
+        head = await read_all(stream)
+        if options.content_type is None and stream.info.content_type not in {None, OCTET_STREAM}:
+            # It travels to the copy, as if it had been declared.
+            self._check_declared(WriteOptions(content_type=stream.info.content_type))
+        self._check_content(dst, stream.info.size, head)
+        if stream.info.etag is None or "if_source_match" not in self.honours[method]:
+            return options
+        return dataclasses.replace(options, if_source_match=stream.info.etag)
+
+    def _check_content(self, path: str, size: int, head: bytes) -> None:
+        limits(size=size, max_size=self._max_size)
+        self._judge(path, head)
+
+    def _check_declared(self, options: WriteOptions) -> None:
+        if self._types is not None and options.content_type is not None:
+            declared = options.content_type
+            # Of several types in one header a browser takes the last, which hides behind the first:
+            # https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
+            if "," in declared:
+                raise RejectedException("Several types are declared, not one", reason="type")
+            check_type(declared.partition(";")[0].strip().lower(), self._types)
+
+    def _check_name(self, path: str) -> None:
+        name = path.rpartition("/")[2]
+        if self._extensions is not None:
+            _, dot, extension = name.rpartition(".")
+            if not dot or extension.lower() not in self._extensions:
+                raise RejectedException(
+                    f"The name ends with none of {', '.join(sorted(self._extensions))}",
+                    reason="name",
+                )
+        if self._pattern is not None and not self._pattern.fullmatch(name):
+            raise RejectedException(
+                f"The name does not match {self._pattern.pattern!r}", reason="name"
+            )
+        named = guess_type(path)
+        if named != OCTET_STREAM:
+            self._check_type(named)
+
+    def _check_type(self, content_type: str) -> None:
+        if self._types is not None:
+            check_type(content_type, self._types)
+
+    def _judge(self, path: str, head: bytes) -> None:
+        if self._types is not None:
+            check_type(judge_type(path, head), self._types)
+        if self._predicate is not None and (wrong := self._predicate(path, head)) is not None:
+            raise RejectedException(wrong, reason="predicate")
+
+
+def _names(option: str, names: Any) -> frozenset[str] | None:
+    if names is None:
+        return None
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise StorageConfigException(f"{option} is a list of texts, not {names!r}")
+    return frozenset(names)

@@ -1,0 +1,168 @@
+"""What a cancelled task leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage.testing._suite import Suite, needs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Iterator
+
+    from jtc.storage import Disk
+
+__all__ = ["Cancellation"]
+
+_SIZE = 300_000
+
+
+class Cancellation(Suite):
+    """Always CancelledError; the old file or the new one; a storage that goes on working."""
+
+    async def test_a_put_cancelled_while_its_source_waits_changes_nothing(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("a", b"old")
+        waiting = asyncio.Event()
+
+        async def source() -> AsyncIterator[bytes]:
+            yield b"new"
+            waiting.set()
+            await asyncio.Event().wait()
+
+        await _cancelled(storage, source(), waiting)
+        assert await storage.get("a") == b"old"
+
+    async def test_a_put_cancelled_while_its_file_blocks_changes_nothing(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("a", b"old")
+        loop, waiting, resume = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def source() -> Iterator[bytes]:
+            yield b"new"
+            loop.call_soon_threadsafe(waiting.set)
+            resume.wait(30)
+
+        await _cancelled(storage, source(), waiting, resume)
+        # Its worker thread has the rest of the source now: it must not finish the work.
+        await _settled()
+        assert await storage.get("a") == b"old"
+
+    @needs("listing")
+    async def test_a_cancelled_put_leaves_nothing_to_be_listed(self, storage: Disk) -> None:
+        waiting = asyncio.Event()
+
+        async def source() -> AsyncIterator[bytes]:
+            yield b"new"
+            waiting.set()
+            await asyncio.Event().wait()
+
+        await _cancelled(storage, source(), waiting)
+        assert [entry.path async for entry in storage.list(recursive=True)] == []
+
+    async def test_a_put_cancelled_at_any_moment_is_whole_or_not_at_all(
+        self, storage: Disk
+    ) -> None:
+        contents = {b"o" * _SIZE, b"n" * _SIZE}
+        for turns in range(25):
+            await storage.put("a", b"o" * _SIZE)
+            put = asyncio.create_task(storage.put("a", b"n" * _SIZE))
+            await _turns(turns)
+            put.cancel()
+            await asyncio.gather(put, return_exceptions=True)
+            assert await storage.get("a") in contents
+
+    async def test_nothing_changes_after_a_put_was_cancelled(self, storage: Disk) -> None:
+        if not self.changes_nothing_after_cancellation:
+            pytest.skip("a request that was sent already may land")
+        for turns in range(25):
+            await storage.put("a", b"old")
+            put = asyncio.create_task(storage.put("a", b"n" * _SIZE))
+            await _turns(turns)
+            put.cancel()
+            await asyncio.gather(put, return_exceptions=True)
+            told = await storage.get("a")
+            await _settled()
+            assert await storage.get("a") == told
+
+    async def test_a_cancelled_call_is_a_cancelled_error(self, storage: Disk) -> None:
+        await storage.put("a", b"old")
+        calls: list[Coroutine[Any, Any, object]] = [
+            storage.get("a"),
+            storage.put("a", b"new"),
+            storage.exists("a"),
+            storage.size("a"),
+            storage.delete("a"),
+        ]
+        for call in calls:
+            task = asyncio.create_task(call)
+            await asyncio.sleep(0)
+            if task.cancel():  # False: it was done already
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+    async def test_the_storage_works_after_cancellations(self, storage: Disk) -> None:
+        for turns in range(10):
+            tasks = [
+                asyncio.create_task(storage.put("a", b"n" * _SIZE)),
+                asyncio.create_task(storage.exists("a")),
+            ]
+            await _turns(turns)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await _settled()
+        await storage.put("a", b"new")
+        # A request that was sent before its task was cancelled may land even now.
+        late = set() if self.changes_nothing_after_cancellation else {b"n" * _SIZE}
+        assert await storage.get("a") in {b"new", *late}
+        assert await storage.delete("a") is True
+
+    async def test_a_cancelled_reader_leaves_the_file_usable(self, storage: Disk) -> None:
+        await storage.put("a", b"x" * _SIZE)
+        reading = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in storage.stream("a", chunk_size=1000):
+                reading.set()
+                await asyncio.Event().wait()
+
+        reader = asyncio.create_task(read())
+        await asyncio.wait_for(reading.wait(), 30)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        await storage.put("a", b"new")
+        assert await storage.get("a") == b"new"
+
+
+async def _cancelled(
+    storage: Disk,
+    source: AsyncIterator[bytes] | Iterator[bytes],
+    waiting: asyncio.Event,
+    resume: threading.Event | None = None,
+) -> None:
+    """Put a source to "a", and cancel that once the source waits."""
+    put = asyncio.create_task(storage.put("a", source))
+    await asyncio.wait_for(waiting.wait(), 30)
+    put.cancel()
+    # A driver may have to wait for its thread before it can say that nothing will change.
+    asyncio.get_running_loop().call_soon(resume.set if resume else waiting.set)
+    with pytest.raises(asyncio.CancelledError):
+        await put
+
+
+async def _turns(number: int) -> None:
+    """Let the loop turn so many times, the later ones with time for a thread to work."""
+    for turn in range(number):
+        await asyncio.sleep(0 if turn < 5 else 0.0001)
+
+
+async def _settled() -> None:
+    """Give whatever goes on behind our back the time to be seen."""
+    await asyncio.sleep(0.02)

@@ -1,0 +1,164 @@
+"""What the driver claims, and that `Disk` refuses everything else."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage._capabilities import resolve
+from jtc.storage.driver import ABILITIES
+from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.models import Visibility
+from jtc.storage.options import WriteOptions
+from jtc.storage.testing._suite import Suite, needs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jtc.storage import Disk
+    from jtc.storage._capabilities import Capabilities as Claims
+    from jtc.storage.driver import StorageDriver, SupportsClose
+
+__all__ = ["Capabilities"]
+
+# What Disk cannot derive, by what it needs.
+_NOT_DERIVED: dict[str, tuple[str, Callable[[Disk], Any]]] = {
+    "files": ("listing", lambda disk: disk.files()),
+    "all_files": ("listing", lambda disk: disk.all_files()),
+    "directories": ("listing", lambda disk: disk.directories()),
+    "directory_exists": ("listing", lambda disk: disk.directory_exists("d")),
+    "list": ("listing", lambda disk: anext(disk.list())),
+    "make_directory": ("directories", lambda disk: disk.make_directory("d")),
+    "visibility": ("visibility", lambda disk: disk.visibility("a")),
+    "set_visibility": ("visibility", lambda disk: disk.set_visibility("a", Visibility.PUBLIC)),
+    "temporary_url": ("temporary_urls", lambda disk: disk.temporary_url("a", 60)),
+    "temporary_upload_url": (
+        "temporary_uploads",
+        lambda disk: disk.temporary_upload_url("a", 60),
+    ),
+    "temporary_upload_form": (
+        "upload_forms",
+        lambda disk: disk.temporary_upload_form("a", 60, max_size=1),
+    ),
+}
+_OPTIONS: dict[str, Any] = {
+    "content_type": "text/plain",
+    "cache_control": "no-store",
+    "content_disposition": "inline",
+    "metadata": {"one": "1"},
+    "visibility": Visibility.PUBLIC,
+    "overwrite": False,
+    "if_match": "etag",
+    "driver_options": {"any": "thing"},
+}
+
+
+class Capabilities(Suite):
+    """A claim is kept, and what is not claimed is refused before anything happens."""
+
+    async def test_the_claims_are_of_known_abilities(self, capabilities: Claims) -> None:
+        assert capabilities.abilities <= set(ABILITIES)
+
+    async def test_the_withheld_abilities_are_known(self, driver: StorageDriver) -> None:
+        assert set(getattr(driver, "withheld", ())) <= set(ABILITIES)
+
+    async def test_the_claims_do_not_change(self, driver: StorageDriver) -> None:
+        before = resolve(driver).capabilities
+        await driver.put("a", b"content")
+        assert resolve(driver).capabilities == before
+
+    async def test_the_disk_tells_what_the_driver_claims(
+        self, disk: Disk, capabilities: Claims
+    ) -> None:
+        assert disk.capabilities == capabilities
+
+    async def test_honoured_options_are_options_there_are(self, capabilities: Claims) -> None:
+        known = {field.name for field in dataclasses.fields(WriteOptions)}
+        assert capabilities.put_options <= known - {"if_source_match"}
+        assert capabilities.copy_options <= known - {"if_match"}
+        assert capabilities.move_options <= known - {"if_match"}
+
+    @needs("writing")
+    async def test_honoured_options_are_of_methods_there_are(self, driver: Any) -> None:
+        assert set(driver.honours) <= {"write_file", "copy_file", "move_file"}
+
+    @pytest.mark.parametrize("method", _NOT_DERIVED)
+    async def test_what_is_not_claimed_is_refused(
+        self, disk: Disk, capabilities: Claims, method: str
+    ) -> None:
+        ability, call = _NOT_DERIVED[method]
+        if ability in capabilities:
+            pytest.skip(f"the driver claims the ability {ability!r}")
+        await disk.put("a", b"content")
+        with pytest.raises(UnsupportedOperationException, match=ability):
+            await call(disk)
+
+    @pytest.mark.parametrize("option", _OPTIONS)
+    async def test_an_option_that_is_not_honoured_is_refused_by_name(
+        self, disk: Disk, capabilities: Claims, option: str
+    ) -> None:
+        if option in capabilities.put_options:
+            pytest.skip(f"the driver honours {option!r}")
+        options: Any = {option: _OPTIONS[option]}
+        with pytest.raises(UnsupportedOperationException, match=option):
+            await disk.put("a", b"content", **options)
+        assert await disk.exists("a") is False
+
+    async def test_an_option_that_does_not_exist_is_a_type_error(self, disk: Disk) -> None:
+        options: Any = {"contenttype": "text/plain"}
+        with pytest.raises(TypeError, match="content_type"):
+            await disk.put("a", b"content", **options)
+        assert await disk.exists("a") is False
+
+    async def test_options_that_ask_for_nothing_are_fine(self, disk: Disk) -> None:
+        await disk.put("a", b"content", overwrite=True, content_type=None, if_match=None)
+        assert await disk.get("a") == b"content"
+
+    async def test_a_disk_can_be_checked(self, disk: Disk) -> None:
+        await disk.check()
+
+    @needs("listing")
+    async def test_a_check_leaves_nothing_behind(self, disk: Disk) -> None:
+        await disk.put("a", b"content")
+        await disk.check()
+        assert await disk.all_files() == ["a"]
+
+    async def test_a_scope_is_a_disk_of_its_own(self, disk: Disk) -> None:
+        scope = disk.scoped("tenants/one")
+        assert await scope.put("a", b"content") == "a"
+        assert await scope.get("a") == b"content"
+        assert await disk.get("tenants/one/a") == b"content"
+
+    @needs("listing")
+    async def test_a_scope_lists_its_own_files_by_its_own_paths(self, disk: Disk) -> None:
+        await disk.put("tenants/one/d/a", b"1")
+        await disk.put("tenants/oneness/b", b"2")
+        scope = disk.scoped("tenants/one")
+        assert await scope.all_files() == ["d/a"]
+        assert await scope.directories() == ["d"]
+
+    async def test_a_read_only_view_reads_and_refuses_to_write(self, disk: Disk) -> None:
+        await disk.put("a", b"content")
+        view = disk.read_only()
+        assert await view.get("a") == b"content"
+        with pytest.raises(UnsupportedOperationException):
+            await view.put("a", b"changed")
+        with pytest.raises(UnsupportedOperationException):
+            await view.delete("a")
+        assert await disk.get("a") == b"content"
+
+    async def test_a_drivers_repr_can_be_logged(self, driver: StorageDriver) -> None:
+        assert repr(driver).isprintable()
+
+    @needs("close")
+    async def test_closing_twice_is_fine(self, driver: SupportsClose) -> None:
+        await driver.aclose()
+        await driver.aclose()
+
+    @needs("close")
+    async def test_a_driver_that_was_closed_opens_afresh(self, disk: Disk, driver: Any) -> None:
+        await disk.put("a", b"content")
+        await driver.aclose()
+        assert await disk.get("a") == b"content"

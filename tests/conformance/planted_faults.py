@@ -1,0 +1,727 @@
+"""Drivers with one fault each, under the conformance kit. Run by test_kit_catches_planted_faults.
+
+Each driver is the memory driver but for its fault, and its suite has but the test that must catch
+it. The last suite has all those tests and no fault.
+"""
+
+# The faults have the signatures of the driver that they are planted in.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import unicodedata
+from typing import Any
+
+from jtc.storage.driver_support.content import driver_content
+from jtc.storage.driver import ReadStream
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    PreconditionFailedException,
+    StorageException,
+)
+from jtc.storage.models import DirectoryInfo, Visibility
+from jtc.storage.testing import DriverConformance
+
+SUITES: dict[str, type[DriverConformance]] = {}
+CAUGHT_BY: set[str] = set()
+
+
+class Unreachable(MemoryDriver):
+    """What the memory driver is when its memory cannot be reached."""
+
+    @property
+    def _files(self) -> Any:
+        raise ConnectionError("refused")
+
+    @_files.setter
+    def _files(self, files: Any) -> None:
+        pass
+
+
+class _SuiteOfFaults(DriverConformance):
+    faulty: type[MemoryDriver] = MemoryDriver
+    failing: type[MemoryDriver] = Unreachable
+
+    def make_driver(self) -> MemoryDriver:
+        return self.faulty()
+
+    def make_failing_driver(self) -> MemoryDriver:
+        return self.failing()
+
+
+def without_all_but(tests: set[str]) -> dict[str, None]:
+    """Return the attributes that take all other tests out of a suite."""
+    names = {name for name in dir(DriverConformance) if name.startswith("test_")}
+    assert tests <= names
+    return dict.fromkeys(names - tests)
+
+
+def caught_by(test: str, *, when_failing: bool = False) -> Any:
+    """Make a suite for a faulty driver, of the one test that must fail."""
+
+    def plant(driver: type[MemoryDriver]) -> type[MemoryDriver]:
+        name = f"Test{driver.__name__}"
+        which = "failing" if when_failing else "faulty"
+        SUITES[name] = type(name, (_SuiteOfFaults,), {which: driver, **without_all_but({test})})
+        globals()[name] = SUITES[name]
+        CAUGHT_BY.add(test)
+        return driver
+
+    return plant
+
+
+def replaced(driver: MemoryDriver, path: str, **facts: Any) -> None:
+    """Change what is kept of a file."""
+    driver._files[path] = driver._files[path]._replace(**facts)
+
+
+# Whole files
+
+
+@caught_by("test_put_returns_the_path")
+class PutReturnsAnotherPath(MemoryDriver):
+    async def put(self, path, content, /):
+        return "/" + await super().put(path, content)
+
+    async def write_file(self, path, content, options, /):
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_delete_returns_false_for_a_missing_file")
+class DeleteAlwaysReturnsTrue(MemoryDriver):
+    async def delete(self, path, /):
+        await super().delete(path)
+        return True
+
+
+@caught_by("test_the_second_delete_returns_false")
+class DeleteAnswersForWhatWasThereOnce(MemoryDriver):
+    async def delete(self, path, /):
+        deleted = self.__dict__.setdefault("deleted", set())
+        found = await super().delete(path)
+        answer = found or path in deleted
+        deleted.add(path)
+        return answer
+
+
+@caught_by("test_a_failing_backend_is_never_a_missing_file", when_failing=True)
+class ExistsSwallowsErrors(Unreachable):
+    async def exists(self, path, /):
+        try:
+            return await super().exists(path)
+        except StorageException:
+            return False
+
+
+@caught_by("test_a_failing_backend_is_never_a_missing_file", when_failing=True)
+class GetTakesEveryErrorForAMissingFile(Unreachable):
+    async def get(self, path, /):
+        try:
+            return await super().get(path)
+        except StorageException as error:
+            raise FileNotFoundException("File not found") from error
+
+
+@caught_by("test_a_get_after_a_put_sees_no_older_content")
+class GetRemembers(MemoryDriver):
+    async def get(self, path, /):
+        cache = self.__dict__.setdefault("cache", {})
+        if path not in cache:
+            cache[path] = await super().get(path)
+        return cache[path]
+
+
+@caught_by("test_an_empty_file_exists")
+class AnEmptyFileIsMissing(MemoryDriver):
+    async def exists(self, path, /):
+        return await super().exists(path) and await self.size(path) > 0
+
+
+@caught_by("test_names_differ_by_their_unicode_form")
+class NormalisesNames(MemoryDriver):
+    async def put(self, path, content, /):
+        return await super().put(unicodedata.normalize("NFC", path), content)
+
+    async def get(self, path, /):
+        return await super().get(unicodedata.normalize("NFC", path))
+
+
+@caught_by("test_names_differ_by_case")
+class IgnoresCase(MemoryDriver):
+    async def put(self, path, content, /):
+        await super().put(path.lower(), content)
+        return path
+
+    async def get(self, path, /):
+        return await super().get(path.lower())
+
+
+@caught_by("test_a_directory_does_not_exist_as_a_file")
+class ADirectoryExistsAsAFile(MemoryDriver):
+    async def exists(self, path, /):
+        below = f"{path}/"
+        return await super().exists(path) or any(key.startswith(below) for key in self._files)
+
+
+# Facts
+
+
+@caught_by("test_a_directory_has_no_facts")
+class StatTellsOfADirectory(MemoryDriver):
+    async def stat(self, path, /):
+        for key in list(self._files):
+            if key.startswith(f"{path}/"):
+                info = await super().stat(key)
+                info.path = path
+                return info
+        return await super().stat(path)
+
+
+@caught_by("test_the_size_is_in_bytes")
+class SizeIsInCharacters(MemoryDriver):
+    async def size(self, path, /):
+        return len((await self.get(path)).decode(errors="replace"))
+
+
+@caught_by("test_last_modified_is_in_seconds_since_1970")
+class LastModifiedIsInMilliseconds(MemoryDriver):
+    async def last_modified(self, path, /):
+        return await super().last_modified(path) * 1000
+
+
+@caught_by("test_another_content_of_the_same_size_has_another_etag")
+class TheEtagIsTheSize(MemoryDriver):
+    async def stat(self, path, /):
+        info = await super().stat(path)
+        info.etag = str(info.size)
+        return info
+
+
+@caught_by("test_checksums_that_are_told_are_right")
+class TellsTheEtagAsAChecksum(MemoryDriver):
+    async def stat(self, path, /):
+        info = await super().stat(path)
+        info.checksums = {"md5": str(info.etag)}
+        return info
+
+
+# Streams and ranges
+
+
+@caught_by("test_a_range_has_its_bytes")
+class TheEndOfARangeIsIncluded(MemoryDriver):
+    async def open_read(self, path, /, *, start=0, end=None, **options):
+        end = None if end is None else end + 1
+        return await super().open_read(path, start=start, end=end, **options)
+
+
+@caught_by("test_a_stream_of_a_range_has_its_bytes")
+class ANegativeStartIsTheBeginning(MemoryDriver):
+    async def open_read(self, path, /, *, start=0, **options):
+        return await super().open_read(path, start=max(0, start), **options)
+
+
+@caught_by("test_a_stream_of_a_range_tells_the_size_of_the_whole")
+class AStreamTellsTheSizeOfItsRange(MemoryDriver):
+    async def open_read(self, path, /, *, start=0, end=None, **options):
+        stream = await super().open_read(path, start=start, end=end, **options)
+        stream.info.size = (end or stream.info.size) - start
+        return stream
+
+
+@caught_by("test_the_facts_are_those_of_the_very_bytes")
+class AStreamTellsOfAnotherVersion(MemoryDriver):
+    async def open_read(self, path, /, **options):
+        stream = await super().open_read(path, **options)
+        stream.info = self.__dict__.setdefault("infos", {}).setdefault(path, stream.info)
+        return stream
+
+
+@caught_by("test_a_missing_file_fails_when_the_stream_is_opened")
+class AStreamFailsAtItsFirstChunk(MemoryDriver):
+    async def open_read(self, path, /, **options):
+        try:
+            return await super().open_read(path, **options)
+        except FileNotFoundException as error:
+            await self.put("nothing", b"")
+            info = await self.stat("nothing")
+            raised = error
+
+            async def fail():
+                raise raised
+                yield b""
+
+            return ReadStream(info, fail())
+
+
+@caught_by("test_an_open_stream_never_mixes_two_versions")
+class AStreamReadsWhatIsThereNow(MemoryDriver):
+    async def open_read(self, path, /, *, start=0, end=None, if_match=None, chunk_size=262144):
+        stream = await super().open_read(path, start=start, end=end, if_match=if_match)
+
+        async def chunks():
+            at = max(0, start)
+            while piece := (await self.get(path))[at : at + chunk_size]:
+                yield piece
+                at += chunk_size
+
+        return ReadStream(stream.info, chunks())
+
+
+@caught_by("test_a_stream_does_not_open_for_an_older_etag")
+class AStreamIgnoresIfMatch(MemoryDriver):
+    async def open_read(self, path, /, **options):
+        return await super().open_read(path, **options | {"if_match": None})
+
+
+@caught_by("test_no_chunk_is_empty_or_longer_than_asked_for")
+class AStreamIsOneChunk(MemoryDriver):
+    async def open_read(self, path, /, **options):
+        return await super().open_read(path, **options | {"chunk_size": 2**30})
+
+
+# Listing
+
+
+@caught_by("test_the_beginning_of_a_name_lists_nothing")
+class ListsByTheBeginningOfNames(MemoryDriver):
+    async def list_entries(self, prefix, /, **options):
+        async for entry in super().list_entries("", **options | {"recursive": True}):
+            if entry.path.startswith(prefix):
+                yield entry
+
+
+@caught_by("test_each_entry_is_listed_once")
+class ListsADirectoryForEachOfItsFiles(MemoryDriver):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        async for entry in super().list_entries(
+            prefix, recursive=recursive, start_after=start_after
+        ):
+            yield entry
+            if isinstance(entry, DirectoryInfo):
+                yield entry
+
+
+@caught_by("test_a_recursive_listing_has_no_directories")
+class ListsDirectoriesRecursively(MemoryDriver):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        async for entry in super().list_entries(
+            prefix, recursive=recursive, start_after=start_after
+        ):
+            if recursive and "/" in entry.path:
+                yield DirectoryInfo(path=entry.path.rpartition("/")[0])
+            yield entry
+
+
+@caught_by("test_a_listing_goes_on_after_any_entry")
+class ListsTheEntryToStartAfterAgain(MemoryDriver):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        async for entry in super().list_entries(prefix, recursive=recursive):
+            key = f"{entry.path}/" if isinstance(entry, DirectoryInfo) else entry.path
+            if start_after is None or key >= start_after:
+                yield entry
+
+
+@caught_by("test_the_order_is_that_of_utf8")
+class ListsUnsorted(MemoryDriver):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        entries = super().list_entries(prefix, recursive=recursive, start_after=start_after)
+        for entry in reversed([entry async for entry in entries]):
+            yield entry
+
+
+@caught_by("test_a_flat_listing_is_in_the_order_of_keys")
+class ListsADirectoryInTheOrderOfItsName(MemoryDriver):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        entries = super().list_entries(prefix, recursive=recursive, start_after=start_after)
+        for entry in sorted([entry async for entry in entries], key=lambda entry: entry.path):
+            yield entry
+
+
+@caught_by("test_a_listing_has_no_limit_of_a_thousand")
+class ListsAThousandAtMost(MemoryDriver):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        number = 0
+        async for entry in super().list_entries(
+            prefix, recursive=recursive, start_after=start_after
+        ):
+            number += 1
+            if number > 1000:
+                return
+            yield entry
+
+
+@caught_by("test_a_failing_backend_is_never_an_empty_listing", when_failing=True)
+class AFailureIsAnEmptyListing(Unreachable):
+    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+        try:
+            entries = super().list_entries(prefix, recursive=recursive, start_after=start_after)
+            async for entry in entries:
+                yield entry
+        except (StorageException, ConnectionError):
+            return
+
+
+# Directories
+
+
+@caught_by("test_deleting_a_directory_leaves_names_that_begin_alike")
+class DeletesDirectoriesByTheBeginningOfNames(MemoryDriver):
+    async def delete_directory(self, path, /):
+        await super().delete_directory(path)
+        for key in [key for key in self._files if key.startswith(path)]:
+            del self._files[key]
+
+
+@caught_by("test_neither_the_root_nor_what_is_above_can_be_deleted")
+class DeletesTheRoot(MemoryDriver):
+    async def delete_directory(self, path, /):
+        if path:
+            await super().delete_directory(path)
+        else:
+            self.flush()
+
+
+@caught_by("test_a_directory_that_was_made_exists")
+class ForgetsMadeDirectories(MemoryDriver):
+    async def make_directory(self, _, /):
+        pass
+
+
+# Copies
+
+
+@caught_by("test_the_metadata_travels")
+class ACopyDropsMetadata(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        etag = await super().copy_file(src, dst, options)
+        replaced(self, dst, metadata=None)
+        return etag
+
+
+@caught_by("test_onto_itself_changes_nothing")
+class AMoveOntoItselfDestroys(MemoryDriver):
+    async def move_file(self, src, dst, options, /):
+        await self.copy_file(src, dst, options)
+        await self.delete(src)
+
+
+@caught_by("test_a_target_that_exists_can_be_refused")
+class ACopyOverwritesWhatItShouldNot(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        options.overwrite = True
+        return await super().copy_file(src, dst, options)
+
+
+@caught_by("test_a_move_takes_the_source_away")
+class AMoveIsACopy(MemoryDriver):
+    async def move_file(self, src, dst, options, /):
+        return await self.copy_file(src, dst, options)
+
+
+@caught_by("test_a_source_that_changed_can_be_refused")
+class ACopyIgnoresIfSourceMatch(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        options.if_source_match = None
+        return await super().copy_file(src, dst, options)
+
+
+# Conditions
+
+
+@caught_by("test_create_only_refuses_a_file_that_is_there")
+class OverwriteFalseOverwrites(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        options.overwrite = True
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_an_etag_refuses_a_write_where_the_file_is_gone")
+class IfMatchIsIgnoredWhereTheFileIsGone(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        if not await self.exists(path):
+            options.if_match = None
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_of_many_creators_one_wins")
+class ChecksThenCreates(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        if not options.overwrite and not await self.exists(path):
+            options.overwrite = True
+            await asyncio.sleep(0)
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_no_update_is_lost_where_each_names_the_version_it_read")
+class ChecksThenReplaces(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        if options.if_match is not None and (await self.stat(path)).etag != options.if_match:
+            raise PreconditionFailedException("Another version")
+        options.if_match = None
+        await asyncio.sleep(0)
+        return await super().write_file(path, content, options)
+
+
+# Metadata and visibility
+
+
+@caught_by("test_a_metadata_value_is_kept_as_it_is")
+class LowersMetadata(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        if options.metadata:
+            options.metadata = {name: value.lower() for name, value in options.metadata.items()}
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_a_put_without_metadata_forgets_the_old")
+class KeepsTheMetadataOfTheOldFile(MemoryDriver):
+    async def put(self, path, content, /):
+        old = self._files.get(path)
+        await super().put(path, content)
+        if old:
+            replaced(self, path, metadata=old.metadata)
+        return path
+
+
+@caught_by("test_a_declared_content_type_beats_name_and_content")
+class SniffsOverWhatWasDeclared(MemoryDriver):
+    async def stat(self, path, /):
+        replaced(self, path, content_type=None)
+        return await super().stat(path)
+
+
+@caught_by("test_a_visibility_that_was_set_is_told")
+class ClaimsVisibilityWithoutKeepingIt(MemoryDriver):
+    async def visibility(self, path, /):
+        self._file(path)
+        return Visibility.PRIVATE
+
+
+@caught_by("test_a_missing_file_gets_no_visibility")
+class SetsTheVisibilityOfNothing(MemoryDriver):
+    async def set_visibility(self, path, visibility, /):
+        if await self.exists(path):
+            await super().set_visibility(path, visibility)
+
+
+# Paths and addresses
+
+
+@caught_by("test_a_path_that_could_mean_another_is_refused_by_every_method")
+class TakesDots(MemoryDriver):
+    async def put(self, path, content, /):
+        if ".." in path:
+            return path
+        return await super().put(path, content)
+
+
+@caught_by("test_a_path_that_could_mean_another_is_refused_by_every_method")
+class ResolvesDots(MemoryDriver):
+    async def get(self, path, /):
+        return await super().get(path.replace("../", "").replace("./", "") or "x")
+
+
+@caught_by("test_one_leading_slash_is_dropped")
+class KeepsTheLeadingSlash(MemoryDriver):
+    async def exists(self, path, /):
+        return path in self._files
+
+
+@caught_by("test_a_url_is_percent_encoded")
+class TheUrlIsNotEncoded(MemoryDriver):
+    def url(self, path, /):
+        return self.path(path)
+
+
+@caught_by("test_each_path_has_its_own_url")
+class TheUrlIsEncodedAsAForm(MemoryDriver):
+    def url(self, path, /):
+        return super().url(path).replace("%20", "+").replace("%2B", "+")
+
+
+# Contents
+
+
+@caught_by("test_a_source_that_raises_leaves_the_old_file")
+class APutIsNotAtomic(MemoryDriver):
+    async def put(self, path, content, /):
+        source = driver_content(content)
+        if isinstance(source, bytes):
+            return await super().put(path, source)
+        await super().put(path, b"")
+        try:
+            return await super().put(path, content)
+        except Exception:
+            await super().put(path, b"half")
+            raise
+
+
+@caught_by("test_what_a_source_raises_comes_unchanged")
+class TakesTheSourcesErrorsForItsOwn(MemoryDriver):
+    async def put(self, path, content, /):
+        try:
+            return await super().put(path, content)
+        except OSError as error:
+            raise StorageException("The storage failed") from error
+
+
+@caught_by("test_the_callers_file_stays_open")
+class ClosesTheCallersFile(MemoryDriver):
+    async def put(self, path, content, /):
+        stored = await super().put(path, content)
+        if hasattr(content, "close"):
+            content.close()
+        return stored
+
+
+@caught_by("test_a_str_is_stored_as_utf8")
+class TextIsNotUtf8(MemoryDriver):
+    async def put(self, path, content, /):
+        if isinstance(content, str):
+            content = content.encode("utf-16")
+        return await super().put(path, content)
+
+
+@caught_by("test_a_file_is_read_from_where_it_stands")
+class RewindsTheCallersFile(MemoryDriver):
+    async def put(self, path, content, /):
+        if hasattr(content, "seek"):
+            content.seek(0)
+        return await super().put(path, content)
+
+
+@caught_by("test_a_bytearray_that_changes_later_changes_nothing")
+class KeepsTheCallersBytearray(MemoryDriver):
+    async def put(self, path, content, /):
+        stored = await super().put(path, content)
+        if isinstance(content, bytearray):
+            replaced(self, stored, content=content)
+        return stored
+
+    async def get(self, path, /):
+        return bytes(await super().get(path))
+
+
+@caught_by("test_every_kind_of_content_is_stored")
+class ReadsFilesOnce(MemoryDriver):
+    async def put(self, path, content, /):
+        if hasattr(content, "readinto"):
+            content = content.read(1024)
+        return await super().put(path, content)
+
+
+# Many deletes
+
+
+@caught_by("test_each_answer_is_its_own")
+class DeleteManyAlwaysReturnsTrue(MemoryDriver):
+    async def delete_many(self, paths, /):
+        await super().delete_many(paths)
+        return dict.fromkeys(paths, True)
+
+
+@caught_by("test_a_path_that_is_refused_stops_no_other")
+class DeleteManyStopsAtTheFirstError(MemoryDriver):
+    async def delete_many(self, paths, /):
+        return {path: await self.delete(path) for path in paths}
+
+
+@caught_by("test_more_than_a_thousand_are_answered")
+class DeletesAThousandAtMost(MemoryDriver):
+    async def delete_many(self, paths, /):
+        return await super().delete_many(paths[:1000])
+
+
+# Concurrency and cancellation
+
+
+@caught_by("test_a_reader_never_sees_half_a_file")
+class WritesInTwoSteps(MemoryDriver):
+    async def put(self, path, content, /):
+        if isinstance(content, bytes):
+            await super().put(path, content[: len(content) // 3])
+            await asyncio.sleep(0)
+        return await super().put(path, content)
+
+
+@caught_by("test_a_file_exists_all_the_time_while_it_is_replaced")
+class DeletesBeforeItWrites(MemoryDriver):
+    async def put(self, path, content, /):
+        await self.delete(path)
+        await asyncio.sleep(0)
+        return await super().put(path, content)
+
+
+@caught_by("test_of_many_deleters_one_is_told_true")
+class ChecksThenDeletes(MemoryDriver):
+    async def delete(self, path, /):
+        found = await self.exists(path)
+        await asyncio.sleep(0)
+        await super().delete(path)
+        return found
+
+
+@caught_by("test_event_loops_one_after_another_can_use_it")
+class IsBoundToItsFirstLoop(MemoryDriver):
+    async def put(self, path, content, /):
+        loop = self.__dict__.setdefault("loop", asyncio.get_running_loop())
+        if loop is not asyncio.get_running_loop():
+            raise RuntimeError("Another event loop")
+        return await super().put(path, content)
+
+
+@caught_by("test_nothing_changes_after_a_put_was_cancelled")
+class GoesOnAfterACancellation(MemoryDriver):
+    async def put(self, path, content, /):
+        await asyncio.sleep(0)
+        return await asyncio.shield(asyncio.create_task(self._later(path, content)))
+
+    async def _later(self, path, content):
+        await asyncio.sleep(0.003)
+        return await super().put(path, content)
+
+
+@caught_by("test_a_put_cancelled_while_its_source_waits_changes_nothing")
+class SwallowsACancellation(MemoryDriver):
+    async def put(self, path, content, /):
+        try:
+            return await super().put(path, content)
+        except asyncio.CancelledError:
+            return path
+
+
+# Capabilities
+
+
+@caught_by("test_honoured_options_are_options_there_are")
+class HonoursWhatDoesNotExist(MemoryDriver):
+    @property
+    def honours(self):
+        return {"write_file": frozenset({"colour"})}
+
+
+@caught_by("test_every_kind_of_content_may_have_options")
+class ClaimsAnOptionWithoutKeepingIt(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        options.metadata = None
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_the_target_has_the_content")
+class ClaimsAMoveWithoutDoingIt(MemoryDriver):
+    async def move_file(self, *_):
+        raise NotImplementedError
+
+
+@caught_by("test_last_modified_does_not_go_back_at_an_overwrite")
+class TheClockGoesBack(MemoryDriver):
+    async def last_modified(self, path, /):
+        looks = self.__dict__.setdefault("looks", itertools.count())
+        return await super().last_modified(path) - next(looks)
+
+
+TestWithoutAFault = type("TestWithoutAFault", (_SuiteOfFaults,), without_all_but(CAUGHT_BY))

@@ -1,0 +1,154 @@
+"""The conformance kit on every layer of the core, around memory and around a local disk.
+
+A layer is a driver, and keeps what a driver promises. `Scoped` has a file of its own beside this.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage import Layer
+from jtc.storage._capabilities import methods_of
+from jtc.storage.driver import ABILITIES, StorageDriver
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.layer import METHODS
+from jtc.storage.layers.limit import Limit
+from jtc.storage.layers.otel_layer import OpenTelemetry
+from jtc.storage.layers.read_only import ReadOnly
+from jtc.storage.layers.retry import Retry
+from jtc.storage.layers.scoped import Scoped
+from jtc.storage.layers.timeout import Timeout
+from jtc.storage.layers.validate import Validate
+from jtc.storage.testing import DriverConformance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+# Coverage doubles the time, and would measure no line that other tests do not measure.
+pytestmark = pytest.mark.no_cover
+
+
+def test_each_official_layer_is_here_or_has_a_file_of_its_own_beside_this() -> None:
+    here = {Limit, ReadOnly, Retry, Timeout, Validate}
+    installed = {
+        entry.name: entry.load()
+        for entry in entry_points(group="jtc.storage.layers")
+        if entry.value.startswith("jtc.storage.layers.")
+    }
+    beside = {installed.pop("scoped"), installed.pop("otel")}
+    assert beside == {Scoped, OpenTelemetry}
+    assert set(installed.values()) == here
+
+
+class OnMemory(DriverConformance):
+    stands_alone = False  # all of them together do, below
+
+    def around(self, driver: Any) -> Any:
+        raise NotImplementedError
+
+    def make_driver(self) -> Any:
+        return self.around(MemoryDriver())
+
+
+class OnLocal(OnMemory):
+    files_may_shadow_directories = False
+
+    @pytest.fixture
+    def driver(self, tmp_path: Path) -> Any:
+        return self.around(LocalDriver(tmp_path / "root"))
+
+
+class AroundWithRetry:
+    def around(self, driver: Any) -> Any:
+        return Retry(driver)
+
+
+class AroundWithTimeout:
+    def around(self, driver: Any) -> Any:
+        return Timeout(driver, total=60)
+
+
+class AroundWithLimit:
+    def around(self, driver: Any) -> Any:
+        return Limit(driver, operations=3, bytes_per_second=1_000_000_000)
+
+
+class AroundWithValidate:
+    def around(self, driver: Any) -> Any:
+        return Validate(driver, max_size=1_000_000_000, predicate=lambda _path, _head: None)
+
+
+class AroundWithAll:
+    """As an application may have them: the way through all of them is the driver's still."""
+
+    def around(self, driver: Any) -> Any:
+        for layer in (AroundWithTimeout, AroundWithRetry, AroundWithLimit, AroundWithValidate):
+            driver = layer().around(driver)
+        return driver
+
+
+class WrittenBeneath(Layer):
+    """What reads goes through a read-only layer, what writes goes to the driver beneath it.
+
+    So the kit can arrange its files, and sees them as a reader does.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        super().__init__(driver)
+        reader = ReadOnly(driver)
+        for protocol in (StorageDriver, *ABILITIES.values()):
+            for name in methods_of(protocol):
+                if "write" not in METHODS[name].effects and hasattr(reader, name):
+                    setattr(self, name, getattr(reader, name))
+        assert not any(
+            hasattr(reader, name)
+            for name in ("write_file", "copy_file", "move_file", "delete_many", "make_directory")
+        )
+
+
+class AroundWithReadOnly:
+    def around(self, driver: Any) -> Any:
+        return WrittenBeneath(driver)
+
+
+class TestRetryOnMemory(AroundWithRetry, OnMemory): ...
+
+
+class TestRetryOnLocal(AroundWithRetry, OnLocal): ...
+
+
+class TestTimeoutOnMemory(AroundWithTimeout, OnMemory): ...
+
+
+class TestTimeoutOnLocal(AroundWithTimeout, OnLocal): ...
+
+
+class TestLimitOnMemory(AroundWithLimit, OnMemory): ...
+
+
+class TestLimitOnLocal(AroundWithLimit, OnLocal): ...
+
+
+class TestValidateOnMemory(AroundWithValidate, OnMemory): ...
+
+
+class TestValidateOnLocal(AroundWithValidate, OnLocal): ...
+
+
+class TestReadOnlyOnMemory(AroundWithReadOnly, OnMemory): ...
+
+
+class TestReadOnlyOnLocal(AroundWithReadOnly, OnLocal): ...
+
+
+class TestAllOnMemory(AroundWithAll, OnMemory):
+    stands_alone = True
+
+
+class TestAllOnLocal(AroundWithAll, OnLocal):
+    stands_alone = True

@@ -1,0 +1,21 @@
+"""The conformance kit on the memory driver."""
+
+from __future__ import annotations
+
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.testing import DriverConformance
+from jtc.storage.testing._groups.urls import Addresses
+from jtc.storage.testing._groups.capabilities import Capabilities
+from jtc.storage.testing._groups.visibility import VisibilityOfFiles
+
+
+class TestMemoryDriver(DriverConformance):
+    def make_driver(self) -> MemoryDriver:
+        return MemoryDriver()
+
+
+class TestMemoryDriverWithASecret(Addresses, Capabilities, VisibilityOfFiles):
+    """What a secret changes."""
+
+    def make_driver(self) -> MemoryDriver:
+        return MemoryDriver(base_url="https://files.test/storage", secret="s" * 32)

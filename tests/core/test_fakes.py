@@ -1,0 +1,309 @@
+"""Fakes and the guard, as the tests of an application use them."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jtc.storage import (
+    Disk,
+    Storage,
+    StorageException,
+    StorageManager,
+    UnsupportedOperationException,
+)
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage._fakes import guarded
+from  import pytest_jtc_storage as fixtures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ["pytester"]
+
+
+class EightMethods:
+    """A driver that can do nothing more than it must."""
+
+    async def put(self, path: str, _content: object, /) -> str:
+        return path
+
+    async def get(self, path: str, /) -> bytes:
+        raise FileNotFoundError(path)
+
+    async def exists(self, _path: str, /) -> bool:
+        return False
+
+    async def delete(self, _path: str, /) -> bool:
+        return False
+
+    async def size(self, path: str, /) -> int:
+        raise FileNotFoundError(path)
+
+    async def last_modified(self, path: str, /) -> float:
+        raise FileNotFoundError(path)
+
+    def url(self, path: str, /) -> str:
+        return path
+
+    def path(self, path: str, /) -> str:
+        return path
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> StorageManager:
+    for name in ("FILESYSTEM_DISK", "FILESYSTEM_CONFIG", "AWS_BUCKET"):
+        monkeypatch.delenv(name, raising=False)
+    return StorageManager.isolated()
+
+
+async def test_a_fake_needs_no_configuration_and_no_credentials(manager: StorageManager) -> None:
+    with manager.fake("s3"):
+        await manager.disk("s3").put("a.txt", b"1")
+        assert await manager.disk("s3").get("a.txt") == b"1"
+
+
+async def test_a_disk_kept_from_before_is_faked_too_and_has_its_driver_back_afterwards(
+    manager: StorageManager,
+) -> None:
+    real = MemoryDriver()
+    manager.set_driver(real, "media")
+    kept = manager.disk("media")
+    view = kept.scoped("a")
+    with manager.fake("media") as fake:
+        await kept.put("a.txt", b"1")
+        await view.put("b.txt", b"2")
+        fake.assert_exists("a.txt")
+        fake.assert_exists("a/b.txt", b"2")
+    assert real.count() == 0
+    assert kept.driver is real
+    fake.restore()
+    assert kept.driver is real
+
+
+async def test_without_a_name_the_default_disk_is_faked(
+    manager: StorageManager, tmp_path: Path
+) -> None:
+    manager.configure(
+        {"default": "media", "disks": {"media": {"driver": "local", "root": str(tmp_path)}}}
+    )
+    with manager.fake() as fake:
+        await manager.put("a.txt", "text")
+        await manager.disk("media").put("b.txt", "text")
+        fake.assert_count(2)
+    assert not list(tmp_path.iterdir())
+    await manager.put("a.txt", "text")
+    assert (tmp_path / "a.txt").exists()
+
+
+async def test_a_default_disk_set_by_hand_is_faked_under_its_alias(manager: StorageManager) -> None:
+    real = MemoryDriver()
+    manager.set_driver(real)
+    for names in ((), ("default",)):
+        with manager.fake(*names) as fake:
+            await manager.put("a.txt", b"1")
+            fake.assert_exists("a.txt")
+    assert real.count() == 0
+    assert manager.driver is real
+
+
+async def test_a_star_fakes_all_disks_there_are_and_will_be(
+    manager: StorageManager, tmp_path: Path
+) -> None:
+    manager.configure({"default": "a", "disks": {"a": {"driver": "local", "root": str(tmp_path)}}})
+    plain = EightMethods()
+    manager.set_driver(plain, "plain")
+    with manager.fake("*") as fake:
+        await manager.put("a.txt", b"1")
+        await manager.disk("invented").put("b.txt", b"2")
+        fake.assert_exists("a.txt")
+        fake.disk("invented").assert_exists("b.txt")
+        assert not manager.disk("plain").capabilities.abilities
+    assert not list(tmp_path.iterdir())
+    assert manager.disk("plain").driver is plain
+    with pytest.raises(StorageException, match="No disk 'invented' is configured"):
+        await manager.disk("invented").get("b.txt")
+
+
+async def test_several_disks_are_faked_together_and_kept_apart(manager: StorageManager) -> None:
+    with manager.fake("a", "b") as fake:
+        await manager.disk("a").put("x.txt", b"1")
+        fake.assert_exists("x.txt")
+        fake.disk("b").assert_missing("x.txt")
+        fake.disk("b").assert_empty()
+
+
+async def test_fakes_within_fakes_come_off_one_by_one(manager: StorageManager) -> None:
+    disk = manager.disk("a")
+    with manager.fake("a"):
+        await disk.put("outer.txt", b"")
+        with manager.fake("a") as inner:
+            inner.assert_empty()
+        assert await disk.exists("outer.txt")
+
+
+@pytest.mark.parametrize("driver", [S3Driver, LocalDriver, MemoryDriver], ids=lambda c: c.__name__)
+def test_a_fake_has_the_abilities_of_what_it_stands_for(
+    manager: StorageManager, driver: type, tmp_path: Path
+) -> None:
+    real = {
+        S3Driver: lambda: S3Driver("bucket"),
+        LocalDriver: lambda: LocalDriver(tmp_path),
+        MemoryDriver: MemoryDriver,
+    }[driver]()
+    manager.set_driver(real, "real")
+    name = driver.__name__.removesuffix("Driver").lower()
+    with manager.fake(name) as fake:
+        assert fake.capabilities == manager.disk("real").capabilities
+
+
+async def test_what_the_real_driver_cannot_do_fails_on_the_fake_too(
+    manager: StorageManager,
+) -> None:
+    manager.set_driver(EightMethods(), "plain")
+    with manager.fake("plain") as fake:
+        await fake.put("a.txt", b"1")
+        with pytest.raises(UnsupportedOperationException):
+            await fake.files()
+        with pytest.raises(UnsupportedOperationException):
+            await fake.put("a.txt", b"1", overwrite=False)
+
+
+async def test_what_a_configuration_disables_stays_disabled(manager: StorageManager) -> None:
+    manager.configure({"disks": {"m": {"driver": "s3", "bucket": "b", "disable": ["visibility"]}}})
+    with manager.fake("m") as fake:
+        assert "visibility" not in fake.capabilities
+        assert "listing" in fake.capabilities
+
+
+async def test_a_fake_signs_addresses_that_lead_nowhere(manager: StorageManager) -> None:
+    with manager.fake("s3") as fake:
+        assert (await fake.temporary_url("a.txt", 60)).startswith("memory://a.txt?expires=")
+        request = await fake.temporary_upload_url("a.txt", 60, content_type="text/plain", size=3)
+        assert request.method == "PUT"
+        assert request.headers == {"content-type": "text/plain", "content-length": "3"}
+        form = await fake.temporary_upload_form("a.txt", 60, max_size=3, content_type="text/plain")
+        assert form.fields == {"key": "a.txt", "max-size": "3", "content-type": "text/plain"}
+    await manager.aclose()
+
+
+def test_other_threads_and_their_loops_see_the_fake(manager: StorageManager) -> None:
+    with manager.fake("a") as fake:
+        thread = threading.Thread(target=lambda: asyncio.run(manager.disk("a").put("t.txt", b"1")))
+        thread.start()
+        thread.join()
+        fake.assert_exists("t.txt", b"1")
+
+
+async def test_assertions_say_what_there_is(manager: StorageManager) -> None:
+    with manager.fake("a") as fake:
+        await fake.put("img/a.txt", "text")
+        fake.assert_exists("img/a.txt", "text")
+        fake.assert_count(1, "img")
+        fake.assert_empty("im")
+        with pytest.raises(AssertionError, match=r"no file 'b.txt' .* there are: \['img/a.txt'\]"):
+            fake.assert_exists("b.txt")
+        with pytest.raises(AssertionError, match="holds b'text', not b'other'"):
+            fake.assert_exists("img/a.txt", b"other")
+        with pytest.raises(AssertionError, match=r"There is a file 'img/a\.txt'"):
+            fake.assert_missing("img/a.txt")
+        with pytest.raises(AssertionError, match="There are 1 files, not 2"):
+            fake.assert_count(2)
+        with pytest.raises(AssertionError, match="There are 1 files, not 0"):
+            fake.assert_empty()
+
+
+def test_a_fake_is_a_disk(manager: StorageManager) -> None:
+    with manager.fake("a") as fake:
+        assert isinstance(fake, Disk)
+        assert fake.driver_as(MemoryDriver).count() == 0
+
+
+async def test_the_guard_refuses_real_disks_and_lets_memory_and_those_set_by_hand_pass(
+    manager: StorageManager, tmp_path: Path
+) -> None:
+    manager.set_driver(LocalDriver(tmp_path), "by hand")
+    await manager.disk("memory").put("before.txt", b"")
+    with guarded(manager) as touched:
+        await manager.disk("memory").put("a.txt", b"")
+        await manager.disk("by hand").put("a.txt", b"")
+        with manager.fake("s3"):
+            await manager.disk("s3").put("a.txt", b"")
+        with pytest.raises(StorageException, match=r"fake it with Storage.fake\('local'\)"):
+            await manager.put("a.txt", b"")
+    assert touched == ["local"]
+    assert await manager.disk("memory").exists("before.txt")
+
+
+async def test_the_guard_also_refuses_a_disk_that_was_used_before(
+    manager: StorageManager, tmp_path: Path
+) -> None:
+    manager.configure({"disks": {"d": {"driver": "local", "root": str(tmp_path)}}})
+    await manager.disk("d").put("a.txt", b"")
+    with guarded(manager) as touched, pytest.raises(StorageException):
+        await manager.disk("d").get("a.txt")
+    assert touched == ["d"]
+    assert await manager.disk("d").exists("a.txt")
+
+
+def test_the_fixtures_work_in_a_test_run_of_their_own(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("from pytest_jtc_storage import fake_storage, storage_guard")
+    pytester.makepyfile(
+        """
+        import asyncio
+        import pytest
+        from jtc.storage import Storage, StorageException
+
+        def test_fakes(fake_storage):
+            asyncio.run(Storage.disk("s3").put("a.txt", b"1"))
+            fake_storage.disk("s3").assert_exists("a.txt")
+
+        def test_fakes_begin_empty(fake_storage):
+            fake_storage.disk("s3").assert_empty()
+
+        @pytest.mark.usefixtures("storage_guard")
+        def test_swallows_the_error():
+            try:
+                asyncio.run(Storage.disk("local").get("a.txt"))
+            except StorageException:
+                pass
+
+        @pytest.mark.usefixtures("storage_guard", "fake_storage")
+        def test_guarded_and_faked():
+            asyncio.run(Storage.put("a.txt", b"1"))
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines(["*touched the real disks 'local'*"])
+
+
+def test_the_guard_watches_every_test_of_a_run_as_its_page_says(
+    pytester: pytest.Pytester,
+) -> None:
+    _, conftest, settings = textwrap.dedent(fixtures.__doc__ or "").split("::\n")
+    pytester.makeconftest(conftest.partition("\nFor every test")[0])
+    pytester.makepyprojecttoml(settings)
+    pytester.makepyfile(
+        """
+        import asyncio
+        from jtc.storage import Storage
+
+        def test_touches_a_real_disk():
+            asyncio.run(Storage.disk("local").exists("a.txt"))
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1, errors=1)
+
+
+def test_the_processs_own_storage_can_be_faked() -> None:
+    with Storage.fake("memory") as fake:
+        asyncio.run(Storage.disk("memory").put("a.txt", b"1"))
+        fake.assert_count(1)

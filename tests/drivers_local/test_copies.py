@@ -1,0 +1,196 @@
+"""Copies and moves."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage.drivers.local_driver import LocalDriver, _renaming as renaming
+from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from jtc.storage.models import Visibility
+from jtc.storage.options import WriteOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+DECLARED = WriteOptions(
+    content_type="text/x-odd", metadata={"k": "ü"}, visibility=Visibility.PRIVATE
+)
+
+
+@pytest.mark.parametrize("size", [0, 10, 3_000_001])
+async def test_a_copy_has_content_and_declared_facts(driver: LocalDriver, size: int) -> None:
+    content = os.urandom(size)
+    await driver.write_file("a", content, DECLARED)
+    etag = await driver.copy_file("a", "new/b", WriteOptions())
+    assert await driver.get("a") == await driver.get("new/b") == content
+    info = await driver.stat("new/b")
+    assert info.etag == etag != (await driver.stat("a")).etag
+    assert info.content_type == "text/x-odd"
+    assert info.metadata == {"k": "ü"}
+    assert await driver.visibility("new/b") is Visibility.PRIVATE
+
+
+async def test_a_move_keeps_everything_but_the_name(driver: LocalDriver) -> None:
+    etag = await driver.write_file("a", b"content", DECLARED)
+    await driver.put("new/b", b"old")
+    assert await driver.move_file("a", "new/b", WriteOptions()) == etag
+    assert await driver.exists("a") is False
+    info = await driver.stat("new/b")
+    assert info.etag == etag
+    assert info.metadata == {"k": "ü"}
+    assert await driver.get("new/b") == b"content"
+
+
+@pytest.mark.parametrize("method", ["copy_file", "move_file"])
+async def test_the_new_file_may_be_declared_anew(driver: LocalDriver, method: str) -> None:
+    await driver.write_file("a", b"content", DECLARED)
+    options = WriteOptions(content_type="text/html", visibility=Visibility.PUBLIC)
+    etag = await getattr(driver, method)("a", "b", options)
+    info = await driver.stat("b")
+    assert info.etag == etag
+    assert info.content_type == "text/html"
+    assert info.metadata == {"k": "ü"}
+    assert await driver.visibility("b") is Visibility.PUBLIC
+    assert await driver.exists("a") is (method == "copy_file")
+
+
+@pytest.mark.parametrize("method", ["copy_file", "move_file"])
+@pytest.mark.parametrize(
+    "options", [WriteOptions(), WriteOptions(overwrite=False), WriteOptions(content_type="a/b")]
+)
+async def test_onto_itself_changes_nothing(
+    driver: LocalDriver, method: str, options: WriteOptions
+) -> None:
+    etag = await driver.write_file("a", b"content", DECLARED)
+    assert await getattr(driver, method)("a", "/a", options) == etag
+    assert await driver.get("a") == b"content"
+    assert (await driver.stat("a")).content_type == "text/x-odd"
+    with pytest.raises(FileNotFoundException):
+        await getattr(driver, method)("missing", "missing", options)
+
+
+@pytest.mark.parametrize("method", ["copy_file", "move_file"])
+async def test_the_source_must_be_the_version_that_is_named(
+    driver: LocalDriver, root: Path, method: str
+) -> None:
+    old = await driver.write_file("a", b"old", WriteOptions())
+    new = await driver.write_file("a", b"new", WriteOptions())
+    carry = getattr(driver, method)
+    with pytest.raises(PreconditionFailedException):
+        await carry("a", "to/b", WriteOptions(if_source_match=old))
+    for missing in ("missing", "no/directory/a"):
+        with pytest.raises(FileNotFoundException):
+            await carry(missing, "to/b", WriteOptions(if_source_match=old))
+    assert [path.name for path in root.iterdir()] == ["a"]
+    await carry("a", "to/b", WriteOptions(if_source_match=new))
+    assert await driver.get("to/b") == b"new"
+
+
+@pytest.mark.parametrize("method", ["copy_file", "move_file"])
+async def test_a_missing_source_is_named_and_makes_no_directory(
+    driver: LocalDriver, root: Path, method: str
+) -> None:
+    await driver.make_directory("")
+    with pytest.raises(FileNotFoundException) as caught:
+        await getattr(driver, method)("a/missing", "new/b", WriteOptions())
+    assert caught.value.path == "a/missing"
+    assert [path.name for path in root.iterdir()] == []
+
+
+async def test_moves_in_both_directions_never_wait_for_each_other(driver: LocalDriver) -> None:
+    await driver.put("one/a", b"a")
+    await driver.put("two/b", b"b")
+
+    async def shuttle(src: str, dst: str) -> None:
+        for _ in range(40):
+            etag = (await driver.stat(src)).etag
+            await driver.move_file(src, dst, WriteOptions(if_source_match=etag, overwrite=False))
+            src, dst = dst, src
+
+    await asyncio.gather(shuttle("one/a", "two/a"), shuttle("two/b", "one/b"))
+    assert await driver.get("one/a") == b"a"
+    assert await driver.get("two/b") == b"b"
+
+
+async def test_two_names_of_one_file_become_one(driver: LocalDriver, root: Path) -> None:
+    await driver.put("a", b"content")
+    os.link(root / "a", root / "b")
+    await driver.move_file("a", "b", WriteOptions())
+    assert [path.name for path in root.iterdir()] == ["b"]
+
+
+async def test_a_move_to_another_file_system_copies_and_deletes(
+    driver: LocalDriver, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await driver.write_file("a", b"content", DECLARED)
+    rename = os.rename
+
+    def elsewhere(src: str, *args: Any, **kwargs: Any) -> None:
+        if src == "a":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(src, *args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", elsewhere)
+    await driver.move_file("a", "mount/b", WriteOptions())
+    assert await driver.get("mount/b") == b"content"
+    assert (await driver.stat("mount/b")).metadata == {"k": "ü"}
+    assert [path.name for path in root.iterdir()] == ["mount"]
+
+
+async def test_without_copies_in_the_kernel_the_bytes_are_carried(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> int:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "copy_file_range", none)
+    content = os.urandom(2_500_000)
+    await driver.put("a", content)
+    await driver.copy_file("a", "b", WriteOptions())
+    assert await driver.get("b") == content
+
+
+async def test_without_renameat2_a_link_decides(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renaming, "_renameat2", lambda: None)
+    await driver.put("a", b"a")
+    results = await asyncio.gather(
+        *(driver.move_file("a", f"to{who}", WriteOptions(overwrite=False)) for who in range(8)),
+        *(driver.write_file("new", b"x", WriteOptions(overwrite=False)) for _ in range(8)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, str) for result in results[:8]) == 1
+    assert sum(isinstance(result, str) for result in results[8:]) == 1
+
+
+async def test_the_permissions_of_a_copy_are_those_of_its_source(
+    driver: LocalDriver, root: Path
+) -> None:
+    await driver.put("a", b"")
+    (root / "a").chmod(0o640)
+    await driver.copy_file("a", "b", WriteOptions())
+    assert stat.S_IMODE((root / "b").stat().st_mode) == 0o640
+
+
+async def test_a_cancelled_move_is_done_or_not(
+    driver: LocalDriver, root: Path, workers_idle: Callable[[], Awaitable[None]]
+) -> None:
+    await driver.put("0", b"content")
+    for number in range(40):
+        (current,) = [path.name for path in root.iterdir()]
+        task = asyncio.create_task(driver.move_file(current, f"n{number}", WriteOptions()))
+        await asyncio.sleep(0.000_02 * number)
+        task.cancel()
+        await asyncio.wait([task])
+        names = [path.name for path in root.iterdir()]
+        assert names in ([current], [f"n{number}"])
+    await workers_idle()
+    assert [path.name for path in root.iterdir()] == names

@@ -1,0 +1,169 @@
+"""Listings: their order, their pages, and what they leave out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jtc.storage.drivers.local_driver import LocalDriver, _listing as listing
+from jtc.storage.exceptions import InvalidPathException
+from jtc.storage.models import DirectoryInfo, FileInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FILES = [
+    "a",
+    "a!x",
+    "a-b",
+    "a.txt",
+    "b/1",
+    "b/c/2",
+    "b/c-d/3",
+    "b-c",
+    "é/ü",
+    "z",
+    "\U0001f600",
+    "\uffe0",
+]
+
+
+async def keys(driver: LocalDriver, prefix: str = "", **options: object) -> list[str]:
+    listed = driver.list_entries(prefix, **options)  # type: ignore[arg-type]
+    return [
+        entry.path + "/" if isinstance(entry, DirectoryInfo) else entry.path
+        async for entry in listed
+    ]
+
+
+def in_bytes(paths: set[str]) -> list[str]:
+    return sorted(paths, key=str.encode)
+
+
+@pytest.fixture(params=[1, 2, 1000], ids=lambda size: f"pages of {size}")
+async def filled(
+    request: pytest.FixtureRequest, driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> LocalDriver:
+    monkeypatch.setattr(listing, "_PAGE", request.param)
+    monkeypatch.setattr(listing, "_RUN", 3)
+    for path in FILES:
+        await driver.put(path, path.encode())
+    return driver
+
+
+async def test_a_directory_is_listed_in_the_order_of_utf8(filled: LocalDriver) -> None:
+    top = {path.partition("/")[0] + "/" * ("/" in path) for path in FILES}
+    assert await keys(filled) == in_bytes(top)
+    assert await keys(filled, "b") == ["b/1", "b/c-d/", "b/c/"]
+
+
+async def test_a_tree_is_listed_in_the_order_of_utf8(filled: LocalDriver) -> None:
+    assert await keys(filled, recursive=True) == in_bytes(set(FILES))
+    assert await keys(filled, "b", recursive=True) == ["b/1", "b/c-d/3", "b/c/2"]
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+async def test_a_listing_resumes_after_every_key(filled: LocalDriver, recursive: bool) -> None:
+    whole = await keys(filled, recursive=recursive)
+    others = ["", "a/", "b", "b/", "b/c", "b/c/", "b/c/2", "b/zz", "b0", "\U0010ffff"]
+    for after in [*whole, *FILES, *others]:
+        expected = [key for key in whole if key.encode() > after.encode()]
+        assert await keys(filled, recursive=recursive, start_after=after) == expected
+
+
+async def test_a_prefix_is_of_whole_parts(filled: LocalDriver) -> None:
+    assert await keys(filled, "b/c", recursive=True) == ["b/c/2"]
+    for nothing in ("b/",):
+        with pytest.raises(InvalidPathException):
+            filled.list_entries(nothing)
+    for nothing in ("missing", "a", "a/b", "b/c/2", "no/such"):
+        assert await keys(filled, nothing) == []
+        assert await keys(filled, nothing, recursive=True) == []
+
+
+async def test_an_entry_tells_size_time_and_version(driver: LocalDriver) -> None:
+    await driver.put("d/a.txt", b"content")
+    (entry,) = [entry async for entry in driver.list_entries("d")]
+    assert entry == await driver.stat("d/a.txt")
+    assert isinstance(entry, FileInfo)
+
+
+async def test_a_deep_tree_is_listed(driver: LocalDriver) -> None:
+    await driver.put("d/" * 500 + "file", b"")
+    assert await keys(driver, recursive=True) == ["d/" * 500 + "file"]
+
+
+async def test_empty_directories_hold_nothing(driver: LocalDriver) -> None:
+    await driver.make_directory("a/b")
+    await driver.make_directory("c")
+    assert await keys(driver) == ["a/", "c/"]
+    assert await keys(driver, recursive=True) == []
+
+
+async def test_what_goes_meanwhile_is_left_out(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_PAGE", 1)
+    for path in ("a/1", "b/1", "c", "d/1", "e"):
+        await driver.put(path, b"")
+    listed = driver.list_entries("", recursive=True)
+    assert (await anext(listed)).path == "a/1"
+    await driver.delete("c")
+    await driver.delete_directory("b")
+    await driver.delete_directory("d")
+    await driver.put("d", b"")
+    assert [entry.path async for entry in listed] == ["e"]
+
+
+async def test_a_listing_left_early_holds_no_descriptor(
+    driver: LocalDriver, descriptors: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_PAGE", 1)
+    for path in ("a/b/1", "a/b/2"):
+        await driver.put(path, b"")
+    listed = driver.list_entries("", recursive=True)
+    await anext(listed)
+    assert descriptors() == []
+
+
+async def test_names_that_break_the_policy_are_left_out_and_counted(
+    driver: LocalDriver, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await driver.put("d/fine", b"")
+    await driver.put(".hidden", b"")
+    for name in (b"back\\slash", b"line\nfeed", b"no utf-8: \xff", "\u202e".encode()):
+        with open(os.fsencode(root / "d") + b"/" + name, "wb"):  # noqa: PTH123
+            pass
+    (root / "bad\x01").mkdir()
+    (root / "bad\x01/file").write_bytes(b"")
+    (root / ".jtc-tmp-0").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "jtc.storage"):
+        assert await keys(driver, recursive=True) == [".hidden", "d/fine"]
+    assert [record.name for record in caplog.records] == ["jtc.storage"]
+    assert "5 names" in caplog.text
+
+
+@pytest.mark.parametrize(("length", "listed"), [(1024, 1), (1025, 0)])
+async def test_a_path_that_is_too_long_is_left_out(root: Path, length: int, listed: int) -> None:
+    below = root.joinpath(*["x" * 200] * 5)
+    below.mkdir(parents=True)
+    (below / ("y" * (length - 5 * 201))).write_bytes(b"")
+    assert len(await keys(LocalDriver(root), recursive=True)) == listed
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(name=st.text(min_size=1, max_size=12))
+def test_what_the_listing_takes_for_harmless_is(name: str) -> None:
+    from jtc.storage.paths import check_path
+
+    if listing._HARMLESS(name):
+        assert check_path(name) == name
+        assert check_path(f"a/{name}") == f"a/{name}"

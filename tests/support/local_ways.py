@@ -1,0 +1,76 @@
+"""The two ways of the local driver, with what only Linux has and without, here and elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver._safe_open import Root
+from jtc.storage.paths import TEMPORARY_PREFIX
+
+WAYS = ("linux", "portable")
+
+
+def local_driver(root: Path, way: str, *, durable: bool = False) -> LocalDriver:
+    """Make a driver: "linux" with openat2, O_TMPFILE and the rest, "portable" without."""
+    driver = LocalDriver(root, durable=durable)
+    driver._root = Root(str(root), durable=durable, portable=way == "portable")
+    return driver
+
+
+def make_readable_at_once(path: Path) -> None:
+    """Give a file, or a link, an access time that no read sets: then no worker is needed for it."""
+    facts = path.lstat()
+    times = facts.st_ctime_ns + 60 * 10**9, facts.st_mtime_ns - 10**9
+    os.utime(path, ns=times, follow_symlinks=False)
+
+
+def temporaries_below(root: Path) -> list[str]:
+    """Name the temporary files there are."""
+    return [
+        name for _, _, names in os.walk(root) for name in names if name.startswith(TEMPORARY_PREFIX)
+    ]
+
+
+def descriptors_below(folder: Path, process: int | str = "self") -> list[str]:
+    """Name what a process has open below a directory."""
+    found = []
+    for number in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            target = str(number.readlink())
+        except FileNotFoundError:
+            continue
+        if target.startswith(str(folder)):
+            found.append(target)
+    return found
+
+
+_PREPARE = f"""
+import asyncio, io, os, resource, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from jtc.storage.exceptions import StorageException
+from jtc.storage.models import Visibility
+from jtc.storage.options import WriteOptions
+from local_ways import local_driver
+root = Path(sys.argv[1])
+driver = local_driver(root, sys.argv[2], durable="durable" in sys.argv[3:])
+"""
+
+
+def python(code: str, root: Path, way: str, *further: object) -> list[str]:
+    """Return the command that runs code in another process, where `driver` is one like ours."""
+    program = _PREPARE + textwrap.dedent(code)
+    return [sys.executable, "-c", program, str(root), way, *map(str, further)]
+
+
+def run_python(code: str, root: Path, way: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    """Run code in another process to its end."""
+    return subprocess.run(
+        python(code, root, way), capture_output=True, text=True, check=False, timeout=120, **kwargs
+    )

@@ -1,0 +1,145 @@
+"""What an answer says of a file, so that no name and no declared fact can say anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from jtc.storage.driver_support.mime_types import ACTIVE_TYPES, OCTET_STREAM, guess_type
+from jtc.storage.paths import FORBIDDEN
+
+if TYPE_CHECKING:
+    from jtc.storage.models import FileInfo
+
+__all__ = ["attachment", "file_headers", "http_etag"]
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# Parameters in quotes are left out: a comma in them begins another type for some browsers
+# (https://fetch.spec.whatwg.org/#concept-header-extract-mime-type).
+_TYPE = re.compile(rf"\s*({_WORD}/{_WORD})((?:\s*;\s*{_WORD}={_WORD})*)\s*(?:;.*)?")
+_ETAG = re.compile(r'(W/)?"?([\x21\x23-\x7e]+)"?')
+# Where no token stands before the ";", browsers see no type, and show the file.
+_SAVED = re.compile(r"\s*attachment\s*(;.*)?", re.IGNORECASE)
+_FILE_NAME = re.compile(r'filename="([^"]*)"', re.IGNORECASE)
+_NOT_IN_QUOTES = re.compile(r"[^ !#-$&-\[\]-~]")
+_LATEST = 253_402_300_799
+"""The last second of the year 9999, behind which an HTTP date cannot say it."""
+_ATTR_CHARS = "!#$&+-.^_`|~"
+"""RFC 8187, section 3.2.1: what else than letters and digits stands in an extended value."""
+
+# Beyond ACTIVE_TYPES: the other names of scripts (https://mimesniff.spec.whatwg.org/
+# #javascript-mime-type), and what holds pages within.
+_SCRIPT = re.compile(r"(application|text)/(x-)?(java|ecma|j|live)script[0-9.]*")
+_CONTAINERS = frozenset({"application/pkcs7-mime", "message/rfc822", "text/xsl"})
+_SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+def file_headers(
+    info: FileInfo,
+    *,
+    content_type: str | None = None,
+    content_disposition: str | None = None,
+    cache_control: str | None = None,
+    active: bool = False,
+) -> dict[str, str]:
+    """Return the headers that every answer about a file has, less its length.
+
+    Args:
+        info: The file's facts.
+        content_type: In place of the file's own.
+        content_disposition: In place of the file's own.
+        cache_control: Where the file has none of its own.
+        active: Let a browser run what it can run.
+    """
+    essence, parameters = _type_of(content_type or info.content_type or guess_type(info.path))
+    disposition = content_disposition or info.content_disposition
+    name = info.path.rpartition("/")[2]
+    headers = {
+        "content-type": essence + parameters,
+        "last-modified": formatdate(min(max(0, int(info.last_modified)), _LATEST), usegmt=True),
+        "accept-ranges": "bytes",
+        "x-content-type-options": "nosniff",
+    }
+    if disposition is not None:
+        disposition = _carried(disposition, name)
+    if not active and _is_active(essence):
+        headers["content-security-policy"] = _SANDBOX
+        if disposition is None or not _SAVED.fullmatch(disposition):
+            disposition = attachment(name)
+    if disposition is not None:
+        headers["content-disposition"] = disposition
+    if (etag := http_etag(info)) is not None:
+        headers["etag"] = etag
+    caching = info.cache_control or cache_control
+    if caching is not None and _is_plain(caching):
+        headers["cache-control"] = caching
+    return headers
+
+
+def attachment(name: str, kind: str = "attachment") -> str:
+    """Return a Content-Disposition for a name in any script (RFC 6266, RFC 8187).
+
+    Old clients read ``filename``, where ``_`` stands for what they cannot; all others read
+    ``filename*``. Separators, control characters and what turns text around become ``_`` in both.
+
+    Args:
+        name: The name to save the file under.
+        kind: ``"attachment"`` or ``"inline"``.
+
+    Raises:
+        ValueError: It is another kind.
+    """
+    if kind not in ("attachment", "inline"):
+        raise ValueError(f"A disposition is 'attachment' or 'inline', not {kind!r}")
+    name = FORBIDDEN.sub("_", name.replace("/", "_"))
+    plain = _NOT_IN_QUOTES.sub("_", name)
+    disposition = f'{kind}; filename="{plain}"'
+    if plain == name:
+        return disposition
+    return f"{disposition}; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
+
+
+def http_etag(info: FileInfo) -> str | None:
+    """Return a file's etag as HTTP writes it: in quotes, and of letters that may stand there."""
+    if info.etag is None:
+        return None
+    if (match := _ETAG.fullmatch(info.etag)) is not None:
+        return f'{match[1] or ""}"{match[2]}"'
+    return f'"{hashlib.sha256(info.etag.encode("utf-8", "surrogatepass")).hexdigest()}"'
+
+
+def _type_of(declared: str) -> tuple[str, str]:
+    """Return a type and its parameters; octets for what is none."""
+    match = _TYPE.fullmatch(declared) if _is_plain(declared) else None
+    if match is None:
+        return OCTET_STREAM, ""
+    essence, parameters = match[1].lower(), match[2]
+    if essence.startswith("text/") and "charset" not in parameters.lower():
+        parameters += "; charset=utf-8"
+    return essence, parameters
+
+
+def _is_active(essence: str) -> bool:
+    return (
+        essence in ACTIVE_TYPES
+        or essence in _CONTAINERS
+        or essence.endswith("+xml")
+        or essence.startswith("multipart/")
+        or _SCRIPT.fullmatch(essence) is not None
+    )
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
+def _carried(disposition: str, name: str) -> str:
+    """Return a declared disposition as a header can carry it."""
+    if _is_plain(disposition):
+        return disposition
+    kind = "inline" if disposition.strip().lower().startswith("inline") else "attachment"
+    match = _FILE_NAME.search(disposition)
+    return attachment(match[1] if match else name, kind)
