@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-DISTS  := core drivers-local drivers-memory drivers-s3 layers-otel integrations-django
-BENCHED := core drivers-local drivers-memory drivers-s3
+DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-otel web testing integrations-django
+BENCHED := core drivers-local drivers-memory drivers-s3 web
 META   := pyproject.toml constraints.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 

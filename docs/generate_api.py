@@ -35,14 +35,28 @@ MODULES = (
     "jtc.storage.layers.validate",
     "jtc.storage.layers.around",
     "jtc.storage.hookspecs",
-    "jtc.storage._hooks",
     "jtc.storage.asgi",
     "jtc.storage.sync",
     "jtc.storage.django",
     "jtc.storage.driver",
     "jtc.storage.layer",
+    "jtc.storage.exceptions",
+    "jtc.storage.models",
+    "jtc.storage.options",
     "jtc.storage.paths",
-    "jtc.storage._fakes",
+    "jtc.storage.drivers",
+    "jtc.storage.driver_support",
+    "jtc.storage.driver_support.checksums",
+    "jtc.storage.driver_support.content",
+    "jtc.storage.driver_support.content_checks",
+    "jtc.storage.driver_support.derived",
+    "jtc.storage.driver_support.error_translation",
+    "jtc.storage.driver_support.fork_safety",
+    "jtc.storage.driver_support.loop_budget",
+    "jtc.storage.driver_support.mime_types",
+    "jtc.storage.driver_support.ranges",
+    "jtc.storage.driver_support.traceback_scrubbing",
+    "jtc.storage.driver_support.url_signing",
     "jtc.storage.testing",
     "pytest_jtc_storage",
 )
@@ -64,7 +78,7 @@ def generate() -> str:
         module = importlib.import_module(name)
         lines.append(f"## `{name}`\n")
         lines.append(f"{_first_paragraph(module.__doc__)}\n")
-        for public in module.__all__:
+        for public in getattr(module, "__all__", ()):
             lines.extend(_member(public, getattr(module, public), seen))
     return "\n".join(lines).rstrip() + "\n"
 
@@ -76,6 +90,8 @@ def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
         yield f"### `{name}`\n"
         if isinstance(value, Mapping):
             yield f"Its keys: {', '.join(f'`{key}`' for key in value)}.\n"
+        elif isinstance(value, (set, frozenset)):
+            yield f"A set: {', '.join(f'`{each}`' for each in sorted(value))}.\n"
         else:
             yield f"An instance of `{type(value).__name__}`.\n" if home else f"`{value!r}`\n"
         return

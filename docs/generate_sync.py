@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT / "core/src/jtc/storage/sync/generated.py"
+FILE = ROOT / "core/src/jtc/storage/sync/_generated.py"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,6 +50,7 @@ BY_HAND = {
     "build",
     "disk",
     "fake",
+    "guarded",
     "isolated",
     "list",
     "open",

@@ -19,10 +19,9 @@ from typing import Any
 
 from bare import BareLocal
 from measuring import Row, at_once, in_turns, print_rows
+from memory import Dictionary
 from peers import Ours
 from sizes import Sizes
-
-from memory import Dictionary
 
 CONTENT = bytes(4096)
 HERE = 64

@@ -14,8 +14,8 @@ import itertools
 import unicodedata
 from typing import Any
 
-from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver import ReadStream
+from jtc.storage.driver_support.content import driver_content
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import (
     FileNotFoundException,

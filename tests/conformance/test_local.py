@@ -8,8 +8,8 @@ import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.urls import Addresses
 from jtc.storage.testing._groups.capabilities import Capabilities
+from jtc.storage.testing._groups.urls import Addresses
 from jtc.storage.testing._groups.visibility import VisibilityOfFiles
 from local_ways import local_driver
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.urls import Addresses
 from jtc.storage.testing._groups.capabilities import Capabilities
+from jtc.storage.testing._groups.urls import Addresses
 from jtc.storage.testing._groups.visibility import VisibilityOfFiles
 
 

@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 
 from jtc.storage import Disk, StorageException, StorageManager, StorageTimeoutException
-from jtc.storage.driver_support.content import SourceFile, SourceIterator, Spool, driver_content, peek, raised_by_source
+from jtc.storage.driver_support.content import (
+    SourceFile,
+    SourceIterator,
+    Spool,
+    driver_content,
+    peek,
+    raised_by_source,
+)
 from small_drivers import EightMethods, Writing
 
 if TYPE_CHECKING:

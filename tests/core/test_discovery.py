@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage import StorageConfigException, StorageManager, discovery
+from jtc.storage import StorageConfigException, StorageManager
+from jtc.storage import _discovery as discovery
 from jtc.storage._discovery import LAYERS, PLUGINS
 from jtc.storage.drivers.memory_driver import MemoryDriver
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import pytest_jtc_storage as fixtures
 from jtc.storage import (
     Disk,
     Storage,
@@ -19,8 +20,6 @@ from jtc.storage import (
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage._fakes import guarded
-from  import pytest_jtc_storage as fixtures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,7 +229,7 @@ async def test_the_guard_refuses_real_disks_and_lets_memory_and_those_set_by_han
 ) -> None:
     manager.set_driver(LocalDriver(tmp_path), "by hand")
     await manager.disk("memory").put("before.txt", b"")
-    with guarded(manager) as touched:
+    with manager.guarded() as touched:
         await manager.disk("memory").put("a.txt", b"")
         await manager.disk("by hand").put("a.txt", b"")
         with manager.fake("s3"):
@@ -246,7 +245,7 @@ async def test_the_guard_also_refuses_a_disk_that_was_used_before(
 ) -> None:
     manager.configure({"disks": {"d": {"driver": "local", "root": str(tmp_path)}}})
     await manager.disk("d").put("a.txt", b"")
-    with guarded(manager) as touched, pytest.raises(StorageException):
+    with manager.guarded() as touched, pytest.raises(StorageException):
         await manager.disk("d").get("a.txt")
     assert touched == ["d"]
     assert await manager.disk("d").exists("a.txt")

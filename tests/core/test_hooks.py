@@ -21,8 +21,8 @@ from jtc.storage import (
     StoragePermissionException,
     StorageUnavailableException,
 )
-from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage._hooks import Hooks
+from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.hookspecs import (
     AfterPut,
     BeforePut,

@@ -17,9 +17,10 @@ from jtc.storage import (
     UnsupportedOperationException,
 )
 from jtc.storage._capabilities import methods_of, resolve
+from jtc.storage._layering import beneath_layers
 from jtc.storage.driver import ABILITIES, StorageDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.layer import EFFECTS, METHODS, beneath_layers
+from jtc.storage.layer import EFFECTS, METHODS
 from jtc.storage.layers.read_only import ReadOnly
 from jtc.storage.layers.scoped import Scoped
 from small_drivers import EightMethods
@@ -323,7 +324,7 @@ def test_what_is_no_list_of_layers_is_refused_when_it_is_read(layers: Any, told:
 async def test_a_layer_that_cannot_be_made_is_told_with_its_disk(
     layer: Any, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jtc.storage import discovery
+    from jtc.storage import _discovery as discovery
 
     found = {**discovery._scan()}
     layers = {name: claims for name, claims in found[discovery.LAYERS].items() if name != "otel"}

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, guess_type, infer_type, is_text, judge_type, safe_extension, sniff_type
+from jtc.storage.driver_support.mime_types import (
+    OCTET_STREAM,
+    SNIFF_BYTES,
+    guess_type,
+    infer_type,
+    is_text,
+    judge_type,
+    safe_extension,
+    sniff_type,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(20)

@@ -24,8 +24,8 @@ from jtc.storage import (
     StorageManager,
     StorageUnavailableException,
 )
-from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage._open_files import WritableFile
+from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods, Streaming, Writing
 
 if TYPE_CHECKING:

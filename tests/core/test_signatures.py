@@ -19,9 +19,9 @@ from jtc.storage import (
     StoragePermissionException,
     UnsupportedOperationException,
 )
+from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, Signer, make_signer
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, Signer, make_signer
 
 if TYPE_CHECKING:
     from pathlib import Path

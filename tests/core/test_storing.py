@@ -18,8 +18,8 @@ from jtc.storage import (
     StorageManager,
     UnsupportedOperationException,
 )
-from jtc.storage.driver_support.content import driver_content
 from jtc.storage._disk.write_pipeline import carried_options
+from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver_support.content_checks import watched
 from small_drivers import EightMethods, Writing
 

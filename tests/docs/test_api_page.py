@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,6 @@ MODULES = [
     "jtc.storage.asgi",
     "jtc.storage.sync",
     "jtc.storage.django",
-    "jtc.storage._fakes",
 ]
 
 # These can fail at nothing: they only make, hand out or let go of something.
@@ -36,6 +36,8 @@ RAISES_NOTHING = {
     "FakeDriver.temporary_upload_form",
     "FakeDriver.temporary_upload_url",
     "FakeDriver.temporary_url",
+    "Hooks.operation",
+    "Hooks.plugins",
     "Layer.inner_path",
     "Layer.wrap",
     "LocalDriver.withheld_by",
@@ -85,6 +87,23 @@ def test_every_public_method_says_what_it_raises(name: str, function: Any) -> No
     assert text, f"{name} has no docstring"
     says = "Raises:" in text or "raises" in text
     assert says or name in RAISES_NOTHING, f"{name} does not say what it raises"
+
+
+def test_api_page_has_every_module_without_an_underscore_and_no_other() -> None:
+    sources = [source for folder in ROOT.glob("*/src") for source in folder.rglob("*.py")]
+    dotted = {
+        ".".join(source.relative_to(source.parents[i]).with_suffix("").parts)
+        for source in sources
+        for i, parent in enumerate(source.parents)
+        if parent.name == "src"
+    }
+    public = {
+        name.removesuffix(".__init__")
+        for name in dotted
+        if not any(part.startswith("_") for part in name.removesuffix(".__init__").split("."))
+    }
+    headings = set(re.findall(r"^## `([\w.]+)`$", (ROOT / "docs/api.md").read_text(), re.MULTILINE))
+    assert headings == public
 
 
 def test_the_page_is_what_the_code_says() -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.drivers.local_driver import LocalDriver, _worker_calls as threads
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import _worker_calls as threads
 from jtc.storage.exceptions import FileNotFoundException, StorageException
 from jtc.storage.options import WriteOptions
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.drivers.local_driver import LocalDriver, _staged_file as writing
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import _staged_file as writing
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.drivers.local_driver import LocalDriver, _renaming as renaming
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import _renaming as renaming
 from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jtc.storage.drivers.local_driver import LocalDriver, _listing as listing
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import _listing as listing
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import DirectoryInfo, FileInfo
 

@@ -1,4 +1,4 @@
-"""`opening.py` is the one place of the driver that opens a local path.
+"""`_safe_open.py` is the one place of the driver that opens a local path.
 
 Everywhere else a name is looked at, renamed or deleted in a directory that was opened there, and
 what is read or written is a descriptor. This reads the sources, so that it sees every way.
@@ -115,14 +115,14 @@ def test_no_other_module_of_the_driver_opens_a_path() -> None:
     found = {
         path.name: said
         for path in SOURCES
-        if path.name != "opening.py" and (said := violations(path.read_text(encoding="utf-8")))
+        if path.name != "_safe_open.py" and (said := violations(path.read_text(encoding="utf-8")))
     }
     assert len(SOURCES) > 8
     assert found == {}
 
 
 def test_the_one_place_opens_beneath_the_root_or_in_a_directory() -> None:
-    (opening,) = (path for path in SOURCES if path.name == "opening.py")
+    (opening,) = (path for path in SOURCES if path.name == "_safe_open.py")
     opened = [
         text
         for text in violations(opening.read_text(encoding="utf-8"))

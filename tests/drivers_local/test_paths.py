@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import jtc.storage.paths
+import jtc.storage.testing
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.options import WriteOptions
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver import LocalDriver
 
 CASES = json.loads(
-    (Path(jtc.storage.paths.__file__).parent / "testing/paths.json").read_text(encoding="utf-8")
+    Path(jtc.storage.testing.__file__).with_name("paths.json").read_text(encoding="utf-8")
 )
 ACCEPTED = [case["path"] for case in CASES if case["expect"] == "accept"]
 REFUSED = [case["path"] for case in CASES if case["expect"] == "reject"]

@@ -14,7 +14,8 @@ import pytest
 from jtc.storage import StorageManager
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver import ABILITIES
-from jtc.storage.drivers.local_driver import LocalDriver, _safe_open as opening
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import _safe_open as opening
 from jtc.storage.exceptions import (
     FileNotFoundException,
     InvalidPathException,

@@ -7,7 +7,14 @@ import botocore.exceptions as sdk
 import pytest
 from botocore.parsers import ResponseParserError
 
-from jtc.storage.drivers.s3_driver._errors import ConflictException, NoBucketException, RangeException, mapped, raise_mapped, refusal
+from jtc.storage.drivers.s3_driver._errors import (
+    ConflictException,
+    NoBucketException,
+    RangeException,
+    mapped,
+    raise_mapped,
+    refusal,
+)
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.drivers.local_driver._page_cache import read_at_once
-from jtc.storage.drivers.local_driver._safe_open import Root
-from jtc.storage.drivers.local_driver._reading import read_file
-from jtc.storage.drivers.local_driver._worker_calls import Turn
-from jtc.storage.drivers.local_driver._staged_file import write_file
-from jtc.storage.exceptions import StorageException, StoragePermissionException
 from jtc.storage.driver_support.error_translation import translate
+from jtc.storage.drivers.local_driver._page_cache import read_at_once
+from jtc.storage.drivers.local_driver._reading import read_file
+from jtc.storage.drivers.local_driver._safe_open import Root
+from jtc.storage.drivers.local_driver._staged_file import write_file
+from jtc.storage.drivers.local_driver._worker_calls import Turn
+from jtc.storage.exceptions import StorageException, StoragePermissionException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 from local_ways import WAYS, local_driver, make_readable_at_once

@@ -122,7 +122,7 @@ bucket = getattr(driver, "_bucket", None)
 clients = [getattr(bucket, name, None) for name in ("_clients", "_direct")]
 locks = [each._lock for each in (storage, driver, *clients) if hasattr(each, "_lock")]
 if "local" in sys.argv[1]:
-    from jtc.storage.drivers.local_driver import threads
+    from jtc.storage.drivers.local_driver import _worker_calls as threads
     locks += [threads._movers] * os.cpu_count()
 while_locked(locks)
 results.append(in_child(asyncio.run, "after-a-loop"))

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from conftest import Telemetry
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from conftest import Telemetry
     from jtc.storage import Disk
 
 SECRET_PATH = "contracts/merger-with-initech.pdf"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Telemetry
+
     from jtc.storage import Disk
 
 BASE = {"storage.disk.name": "d", "storage.driver.name": "MemoryDriver"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from conftest import Telemetry
+
     from jtc.storage import Disk
 
 

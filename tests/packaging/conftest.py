@@ -28,10 +28,13 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "jtc-storage": ROOT / "core",
     "jtc-storage-django": ROOT / "integrations-django",
+    "jtc-storage-layers": ROOT / "layers",
     "jtc-storage-local": ROOT / "drivers-local",
     "jtc-storage-memory": ROOT / "drivers-memory",
     "jtc-storage-otel": ROOT / "layers-otel",
     "jtc-storage-s3": ROOT / "drivers-s3",
+    "jtc-storage-testing": ROOT / "testing",
+    "jtc-storage-web": ROOT / "web",
     "jtc-storage-acme": ROOT / "tests/plugins/acme",
     "jtc-storage-acme-audit": ROOT / "tests/plugins/acme_audit",
 }

@@ -243,7 +243,7 @@ def test_importing_it_imports_no_driver_and_no_third_party(
 
 
 THE_WAY_OUT = """
-import asyncio
+import asyncio, importlib
 from jtc.storage import Storage, StorageConfigException
 
 assert Storage.drivers() == []
@@ -267,11 +267,18 @@ except StorageConfigException as error:
 else:
     raise AssertionError("no error")
 try:
-    import jtc.storage.asgi
-except ModuleNotFoundError as error:
-    assert "pip install 'jtc-storage[web]'" in str(error), error
+    Storage.disk("memory").with_layer("retry")
+except StorageConfigException as error:
+    assert "pip install 'jtc-storage[layers]'" in str(error), error
 else:
     raise AssertionError("no error")
+for name, extra in {"LocalDriver": "local", "MemoryDriver": "memory", "S3Driver": "s3"}.items():
+    try:
+        getattr(importlib.import_module("jtc.storage.drivers"), name)
+    except ImportError as error:
+        assert f"pip install 'jtc-storage[{extra}]'" in str(error), error
+    else:
+        raise AssertionError("no error")
 """
 
 
@@ -284,8 +291,7 @@ def test_the_core_alone_says_how_to_install_a_driver(
 TWO_DISKS = """
 import asyncio, pathlib
 from jtc.storage import Storage
-from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers import LocalDriver, MemoryDriver
 
 assert {"local", "memory"} <= set(Storage.drivers())
 root = pathlib.Path("files")

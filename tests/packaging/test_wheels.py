@@ -16,15 +16,27 @@ if TYPE_CHECKING:
     from conftest import Wheel
 
 
+# The folders that a wheel installs; the first has the package's `py.typed`.
 PACKAGES = {
-    "jtc-storage": "jtc/storage",
-    "jtc-storage-django": "jtc/storage/django",
-    "jtc-storage-local": "jtc/storage/drivers/local_driver",
-    "jtc-storage-memory": "jtc/storage/drivers/memory_driver",
-    "jtc-storage-otel": "jtc/storage/layers/otel_layer",
-    "jtc-storage-s3": "jtc/storage/drivers/s3_driver",
+    "jtc-storage": ("jtc/storage",),
+    "jtc-storage-django": ("jtc/storage/django",),
+    "jtc-storage-layers": ("jtc/storage/layers",),
+    "jtc-storage-local": ("jtc/storage/drivers/local_driver",),
+    "jtc-storage-memory": ("jtc/storage/drivers/memory_driver",),
+    "jtc-storage-otel": ("jtc/storage/layers/otel_layer",),
+    "jtc-storage-s3": ("jtc/storage/drivers/s3_driver",),
+    "jtc-storage-testing": ("jtc/storage/testing", "pytest_jtc_storage"),
+    "jtc-storage-web": ("jtc/storage/asgi",),
 }
+# Modules in a package that others share, which the core marks as typed.
+MODULES_OF_A_NAMESPACE = "jtc-storage-layers"
 ENTRY_POINTS = {
+    "jtc-storage-layers": {
+        "layers": {
+            name: f"jtc.storage.layers.{name}:{name.title()}"
+            for name in ("limit", "retry", "timeout", "validate")
+        }
+    },
     "jtc-storage-local": {"drivers": {"local": "jtc.storage.drivers.local_driver:LocalDriver"}},
     "jtc-storage-memory": {"drivers": {"memory": "jtc.storage.drivers.memory_driver:MemoryDriver"}},
     "jtc-storage-otel": {"layers": {"otel": "jtc.storage.layers.otel_layer:OpenTelemetry"}},
@@ -34,7 +46,9 @@ ENTRY_POINTS = {
 IMPORTED_AS = {"opentelemetry-api": "opentelemetry"}
 # aioboto3 pins one aiobotocore and one botocore: naming them as well could only contradict it.
 BROUGHT = {"aioboto3": {"aiobotocore", "botocore"}, "aiohttp": {"yarl"}}
-EXTRAS = {name.removeprefix("jtc-storage-"): name for name in ENTRY_POINTS}
+EXTRAS = {name.removeprefix("jtc-storage-"): name for name in PACKAGES if name != "jtc-storage"}
+# Who wants all drivers and layers, and files over HTTP, tests nothing and may have no Django.
+NOT_IN_ALL = {"django", "testing"}
 
 each_distribution = pytest.mark.parametrize("name", PACKAGES)
 each_extension = pytest.mark.parametrize("name", ENTRY_POINTS)
@@ -44,15 +58,40 @@ each_extension = pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_a_wheel_holds_its_own_package_and_nothing_beside_it(
     wheels: dict[str, Wheel], name: str
 ) -> None:
-    package = PACKAGES[name]
-    assert f"{package}/__init__.py" in wheels[name].modules
-    assert [file for file in wheels[name].modules if not file.startswith(f"{package}/")] == []
+    packages = PACKAGES[name]
+    if name != MODULES_OF_A_NAMESPACE:
+        assert {f"{package}/__init__.py" for package in packages} <= wheels[name].modules.keys()
+    inside = tuple(f"{package}/" for package in packages)
+    assert [file for file in wheels[name].modules if not file.startswith(inside)] == []
 
 
 @each_distribution
 def test_no_wheel_closes_a_namespace_that_others_share(wheels: dict[str, Wheel], name: str) -> None:
-    shared = {f"jtc/{folder}__init__.py" for folder in ("", "storage/drivers/", "storage/layers/")}
+    shared = {"jtc/__init__.py", "jtc/storage/layers/__init__.py"}
+    if name != "jtc-storage":
+        shared.add("jtc/storage/drivers/__init__.py")
     assert not shared & wheels[name].contents.keys()
+
+
+def test_private_modules_are_imported_by_their_own_distribution_only(
+    wheels: dict[str, Wheel],
+) -> None:
+    owners = {
+        file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name
+        for name, wheel in wheels.items()
+        for file in wheel.modules
+        if file.endswith(".py")
+    }
+    wrong = []
+    for name, wheel in wheels.items():
+        for file, source in wheel.modules.items():
+            if not file.endswith(".py"):
+                continue
+            for module in _imported_modules(source):
+                private = any(part.startswith("_") for part in module.split("."))
+                if private and owners.get(module, name) != name:
+                    wrong.append(f"{file} imports {module}")
+    assert wrong == []
 
 
 def test_no_file_is_shipped_by_two_wheels(wheels: dict[str, Wheel]) -> None:
@@ -65,7 +104,7 @@ def test_a_wheel_holds_every_source_file(wheels: dict[str, Wheel], name: str) ->
     source = wheels[name].folder / "src"
     files = {
         path.relative_to(source).as_posix()
-        for path in (source / "jtc").rglob("*")
+        for path in source.rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
     assert wheels[name].modules.keys() == files
@@ -81,7 +120,9 @@ def test_a_wheel_holds_no_tests_of_ours(wheels: dict[str, Wheel], name: str) -> 
 
 @each_distribution
 def test_a_package_says_that_it_is_typed(wheels: dict[str, Wheel], name: str) -> None:
-    assert f"{PACKAGES[name]}/py.typed" in wheels[name].modules
+    marked = "jtc-storage" if name == MODULES_OF_A_NAMESPACE else name
+    for package in PACKAGES[name]:
+        assert f"{package}/py.typed" in wheels[marked].modules
     assert "Typing :: Typed" in wheels[name].metadata.get_all("Classifier", [])
 
 
@@ -118,7 +159,7 @@ def test_a_driver_or_a_layer_is_found_by_its_entry_point(
 def test_the_core_brings_layers_of_its_own_and_no_driver(wheels: dict[str, Wheel]) -> None:
     ((group, entries),) = _entry_points(wheels["jtc-storage"]).items()
     assert group == "jtc.storage.layers"
-    assert {"scoped", "read_only"} <= entries.keys()
+    assert {"scoped", "read_only"} == entries.keys()
     for name, value in entries.items():
         module = value.partition(":")[0]
         assert module == f"jtc.storage.layers.{name}"
@@ -149,9 +190,8 @@ def test_an_extra_brings_what_it_names_in_this_very_version(wheels: dict[str, Wh
         for extra, wanted in brought.items()
     }
     expected = {extra: {f"{name}=={version}"} for extra, name in EXTRAS.items()}
-    # Who wants all drivers and layers has not asked for a web framework.
-    others = {"web": set(), "django": {f"jtc-storage-django=={version}"}}
-    assert ours == {**expected, "all": set().union(*expected.values()), **others}
+    all_of_them = set().union(*(expected[extra] for extra in EXTRAS.keys() - NOT_IN_ALL))
+    assert ours == {**expected, "all": all_of_them}
 
 
 def test_the_core_alone_installs_nothing_else_of_ours(wheels: dict[str, Wheel]) -> None:
@@ -175,12 +215,11 @@ def test_a_driver_or_a_layer_takes_any_core_of_its_contract(
 def test_what_is_imported_is_required_and_what_is_required_is_imported(
     wheels: dict[str, Wheel], name: str
 ) -> None:
-    # The conformance kit runs inside its user's pytest, so nobody else has to install that.
     imported = set().union(
         *(
             _imported(source)
             for file, source in wheels[name].modules.items()
-            if file.endswith(".py") and not file.startswith("jtc/storage/testing/")
+            if file.endswith(".py")
         )
     )
     third_party = imported - set(sys.stdlib_module_names) - {"jtc"}
@@ -194,6 +233,10 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported(
 
 
 def _imported(source: bytes) -> set[str]:
+    return {name.partition(".")[0] for name in _imported_modules(source)}
+
+
+def _imported_modules(source: bytes) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -201,7 +244,9 @@ def _imported(source: bytes) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports here are absolute"
             names.add(node.module or "")
-    return {name.partition(".")[0] for name in names}
+            # A module may be imported as a name of its package.
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def test_the_plugin_imports_nothing_of_ours(wheels: dict[str, Wheel]) -> None:

@@ -5,9 +5,9 @@ In a test, ask for the fixture `seaweedfs`. Anywhere else::
     with SeaweedFS(bucket="demo") as store:
         driver = S3Driver(store.bucket, **store.options)
 
-From a shell, ``python tests/support/seaweedfs.py`` serves one until it is interrupted, and prints the
-variables by which the S3 driver finds it; ``python tests/support/seaweedfs.py BUCKET COMMAND...`` serves
-one to a command, which has those variables.
+From a shell, ``python tests/support/seaweedfs.py`` serves one until it is interrupted, and prints
+the variables by which the S3 driver finds it; ``python tests/support/seaweedfs.py BUCKET COMMAND``
+serves one to a command, which has those variables.
 """
 
 from __future__ import annotations

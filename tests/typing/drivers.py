@@ -8,7 +8,22 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, assert_type
 
 from jtc.storage import FileInfo, Layer, ReadStream, Storage, StorageDriver, WriteOptions
-from jtc.storage.driver import DriverContent, SupportsBulkDelete, SupportsClose, SupportsCopy, SupportsDirectories, SupportsListing, SupportsMove, SupportsReading, SupportsStat, SupportsTemporaryUploads, SupportsTemporaryUrls, SupportsUploadForms, SupportsVisibility, SupportsWriting
+from jtc.storage.driver import (
+    DriverContent,
+    SupportsBulkDelete,
+    SupportsClose,
+    SupportsCopy,
+    SupportsDirectories,
+    SupportsListing,
+    SupportsMove,
+    SupportsReading,
+    SupportsStat,
+    SupportsTemporaryUploads,
+    SupportsTemporaryUrls,
+    SupportsUploadForms,
+    SupportsVisibility,
+    SupportsWriting,
+)
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver

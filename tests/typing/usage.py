@@ -27,6 +27,7 @@ from jtc.storage import (
     Visibility,
     sync,
 )
+from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.django import DiskStorage
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -35,7 +36,6 @@ from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.validate import Validate
-from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncStorage, SyncStream
 
 

@@ -18,6 +18,7 @@ from web_disks import disk_of
 
 if TYPE_CHECKING:
     from conftest import Client
+
     from jtc.storage import Disk
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes: several chunks

@@ -18,6 +18,7 @@ from jtc.storage.driver_support.mime_types import ACTIVE_TYPES
 
 if TYPE_CHECKING:
     from conftest import Client
+
     from jtc.storage import Disk
 
 ACTIVE = [

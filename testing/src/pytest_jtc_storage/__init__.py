@@ -1,13 +1,13 @@
-"""Fixtures for the tests of applications, for those who ask: they are registered nowhere.
+"""Pytest plugin of jtc-storage: fixtures for the tests of applications.
 
-In a ``conftest.py``::
-
-    from pytest_jtc_storage import fake_storage, storage_guard  # noqa: F401
-
-For every test, in the ``pyproject.toml`` (a ``pytestmark`` in a ``conftest.py`` does nothing)::
+Installed with ``jtc-storage[testing]``, it is there without an import. For every test of a project,
+in the ``pyproject.toml`` (a ``pytestmark`` in a ``conftest.py`` does nothing)::
 
     [tool.pytest.ini_options]
     usefixtures = ["storage_guard"]
+
+Nothing of ``jtc`` is imported before a test asks for a fixture: pytest loads plugins before
+coverage measures, and every run would pay for the import.
 """
 
 from __future__ import annotations
@@ -16,13 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage import Storage
-from jtc.storage._fakes import guarded
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jtc.storage._fakes import FakeDisk
+    from jtc.storage import FakeDisk
 
 __all__ = ["fake_storage", "storage_guard"]
 
@@ -30,6 +27,8 @@ __all__ = ["fake_storage", "storage_guard"]
 @pytest.fixture
 def fake_storage() -> Iterator[FakeDisk]:
     """Put memory behind every disk for one test; gives the default one, `disk(name)` the others."""
+    from jtc.storage import Storage  # noqa: PLC0415 - see above
+
     with Storage.fake("*") as disk:
         yield disk
 
@@ -40,8 +39,10 @@ def storage_guard() -> Iterator[None]:
 
     The test fails also when the application swallows the error.
     """
-    with guarded(Storage) as touched:
+    from jtc.storage import Storage  # noqa: PLC0415
+
+    with Storage.guarded() as refused:
         yield
-    if touched:
-        names = ", ".join(repr(name) for name in dict.fromkeys(touched))
+    if refused:
+        names = ", ".join(repr(name) for name in dict.fromkeys(refused))
         pytest.fail(f"The test touched the real disks {names}: use Storage.fake()", pytrace=False)

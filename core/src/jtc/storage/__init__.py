@@ -10,9 +10,13 @@
 
 import logging
 
+from jtc.storage._byte_stream import ByteStream
 from jtc.storage._capabilities import Capabilities
+from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
+from jtc.storage._fakes import FakeDisk
+from jtc.storage._hooks import Hooks
+from jtc.storage._manager import Storage, StorageManager
 from jtc.storage.driver import ReadStream, StorageDriver
-from jtc.storage._disk import BuiltDisk, Disk
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -30,11 +34,9 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
-from jtc.storage.models import DirectoryInfo, Entry, FileInfo, SignedForm, SignedRequest, Visibility
 from jtc.storage.layer import Layer
-from jtc.storage._manager import Storage, StorageManager
+from jtc.storage.models import DirectoryInfo, Entry, FileInfo, SignedForm, SignedRequest, Visibility
 from jtc.storage.options import CopyOptions, PutOptions, WriteOptions
-from jtc.storage._byte_stream import ByteStream
 
 __all__ = [
     "BuiltDisk",
@@ -43,10 +45,13 @@ __all__ = [
     "CopyOptions",
     "DirectoryInfo",
     "Disk",
+    "DiskOperations",
     "Entry",
+    "FakeDisk",
     "FileExistsException",
     "FileInfo",
     "FileNotFoundException",
+    "Hooks",
     "IntegrityException",
     "InvalidPathException",
     "Layer",

@@ -21,7 +21,21 @@ from jtc.storage.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from jtc.storage.driver import SupportsBulkDelete, SupportsClose, SupportsCopy, SupportsDirectories, SupportsListing, SupportsMove, SupportsReading, SupportsStat, SupportsTemporaryUploads, SupportsTemporaryUrls, SupportsUploadForms, SupportsVisibility, SupportsWriting
+    from jtc.storage.driver import (
+        SupportsBulkDelete,
+        SupportsClose,
+        SupportsCopy,
+        SupportsDirectories,
+        SupportsListing,
+        SupportsMove,
+        SupportsReading,
+        SupportsStat,
+        SupportsTemporaryUploads,
+        SupportsTemporaryUrls,
+        SupportsUploadForms,
+        SupportsVisibility,
+        SupportsWriting,
+    )
 
 __all__ = ["Capabilities", "ResolvedDriver", "resolve"]
 

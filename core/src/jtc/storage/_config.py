@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jtc.storage.exceptions import StorageConfigException
 from jtc.storage._did_you_mean import closest
+from jtc.storage.exceptions import StorageConfigException
 
 __all__ = ["DEFAULT", "DiskConfig", "LayerConfig", "StorageConfig", "read_config"]
 

@@ -15,8 +15,8 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jtc.storage.exceptions import StorageConfigException
 from jtc.storage._did_you_mean import closest
+from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,8 +44,17 @@ LAYERS = "jtc.storage.layers"
 PLUGINS = "jtc.storage.plugins"
 """An entry-point group: the value is an object, a module or a class with hooks."""
 
-OFFICIAL = {DRIVERS: ("local", "memory", "s3"), LAYERS: ("otel",)}
-"""What an extra of jtc-storage brings."""
+OFFICIAL: Mapping[str, Mapping[str, str]] = {
+    DRIVERS: {"local": "local", "memory": "memory", "s3": "s3"},
+    LAYERS: {
+        "limit": "layers",
+        "otel": "otel",
+        "retry": "layers",
+        "timeout": "layers",
+        "validate": "layers",
+    },
+}
+"""The names that official distributions claim, and the extra of jtc-storage that installs each."""
 
 _KINDS = {DRIVERS: "driver", LAYERS: "layer", PLUGINS: "plugin"}
 
@@ -196,7 +205,8 @@ def missing(group: str, name: str) -> str:
     kind = _KINDS[group]
     text = f"No {kind} named {name!r} is installed."
     if name in OFFICIAL[group]:
-        return f"{text} Install it with: pip install 'jtc-storage[{name}]'"
+        extra = OFFICIAL[group][name]
+        return f"{text} Install it with: pip install 'jtc-storage[{extra}]'"
     installed = sorted(_entry_points(group))
     if not installed:
         return f"{text} No {kind} is: install one, such as: pip install 'jtc-storage[local]'"

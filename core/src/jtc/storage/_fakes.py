@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 from jtc.storage._capabilities import resolve
-from jtc.storage.driver import ABILITIES
 from jtc.storage._disk import Disk
-from jtc.storage.exceptions import StorageException
+from jtc.storage._layering import beneath_layers
+from jtc.storage.driver import ABILITIES
 from jtc.storage.models import SignedForm, SignedRequest
-from jtc.storage.layer import beneath_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._manager import StorageManager
@@ -213,27 +211,6 @@ def abilities_of(
         return resolve(driver)
     except Exception:
         return None  # a property may need what the constructor sets
-
-
-@contextlib.contextmanager
-def guarded(manager: StorageManager) -> Iterator[list[str]]:
-    """Refuse to make any driver but memory's, and remember who asked.
-
-    Yields:
-        A list of the names of the disks that were asked for.
-    """
-    touched: list[str] = []
-
-    def refuse(disk: str, driver: str) -> None:
-        if driver != "memory":
-            touched.append(disk)
-            raise StorageException(
-                f"A test touches a real disk of the driver {driver!r}: "
-                f"fake it with Storage.fake({disk!r}), or give it a driver with set_driver()"
-            )
-
-    with manager._guarded_by(refuse):  # noqa: SLF001
-        yield touched
 
 
 def _without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:

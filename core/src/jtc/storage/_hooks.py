@@ -14,10 +14,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from jtc.storage.driver import ReadStream
 from jtc.storage._discovery import load_plugins
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping

@@ -10,21 +10,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
 from jtc.storage._config import DEFAULT, DiskConfig, StorageConfig, call, read_config
-from jtc.storage._discovery import DRIVERS, OFFICIAL, installed_drivers, load_driver, load_layer, missing
+from jtc.storage._did_you_mean import closest
+from jtc.storage._discovery import (
+    DRIVERS,
+    OFFICIAL,
+    installed_drivers,
+    load_driver,
+    load_layer,
+    missing,
+)
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
-from jtc.storage.exceptions import StorageConfigException
-from jtc.storage.driver_support.fork_safety import at_fork
 from jtc.storage._hooks import Hooks
 from jtc.storage._layering import layered
+from jtc.storage.driver_support.fork_safety import at_fork
 from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
-from jtc.storage._did_you_mean import closest
+from jtc.storage.exceptions import StorageConfigException, StorageException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from jtc.storage._config import LayerConfig
-    from jtc.storage.driver import StorageDriver
     from jtc.storage._fakes import FakeDisk
+    from jtc.storage.driver import StorageDriver
     from jtc.storage.sync import SyncStorage
 
 __all__ = ["Storage", "StorageManager"]
@@ -263,6 +270,38 @@ class StorageManager(DiskOperations):
                 restore = self._replace([first, *rest])
         return FakeDisk(first, self, restore)
 
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[list[str]]:
+        """Refuse to make any driver but memory's within the block, for tests.
+
+        Drivers that were made before are set aside; those set by hand stay.
+
+        Yields:
+            The names of the disks that were refused, in a list that grows.
+
+        Raises:
+            StorageException: From an operation on a disk whose driver was refused.
+        """
+        refused: list[str] = []
+
+        def guard(disk: str, driver: str) -> None:
+            if driver != "memory":
+                refused.append(disk)
+                raise StorageException(
+                    f"A test touches a real disk of the driver {driver!r}: "
+                    f"fake it with Storage.fake({disk!r}), or give it a driver with set_driver()"
+                )
+
+        with self._lock:
+            restore = self._set_aside(keep=self._by_hand, faked=self._faked)
+            before, self._guard = self._guard, guard
+        try:
+            yield refused
+        finally:
+            with self._lock:
+                self._guard = before
+                restore()
+
     def disks(self) -> list[str]:
         """Return the names of the disks that are configured, set by hand or in use.
 
@@ -445,19 +484,6 @@ class StorageManager(DiskOperations):
                     self._resolved_drivers, self._by_hand, self._faked = before.pop()
 
         return restore
-
-    @contextlib.contextmanager
-    def _guarded_by(self, guard: Callable[[str, str], None]) -> Iterator[None]:
-        """Ask before any driver is made; those that were made already are set aside."""
-        with self._lock:
-            restore = self._set_aside(keep=self._by_hand, faked=self._faked)
-            before, self._guard = self._guard, guard
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._guard = before
-                restore()
 
     def _retire(self, name: str) -> None:
         resolved = self._resolved_drivers.pop(name, None)

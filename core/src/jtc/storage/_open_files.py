@@ -13,8 +13,8 @@ from jtc.storage.exceptions import StorageException
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
-    from jtc.storage.models import FileInfo
     from jtc.storage._byte_stream import ByteStream
+    from jtc.storage.models import FileInfo
 
 __all__ = ["OpenFile", "ReadableFile", "WritableFile"]
 

@@ -15,17 +15,30 @@ ability that is newer than the layer can neither be forgotten nor slip past it.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, NamedTuple, Protocol, cast
 
 from jtc.storage._capabilities import methods_of, resolve
-from jtc.storage.driver import ABILITIES, StorageDriver, SupportsBulkDelete, SupportsClose, SupportsCopy, SupportsDirectories, SupportsListing, SupportsMove, SupportsReading, SupportsStat, SupportsTemporaryUploads, SupportsTemporaryUrls, SupportsUploadForms, SupportsVisibility, SupportsWriting
-from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.driver import (
+    ABILITIES,
+    StorageDriver,
+    SupportsBulkDelete,
+    SupportsClose,
+    SupportsCopy,
+    SupportsDirectories,
+    SupportsListing,
+    SupportsMove,
+    SupportsReading,
+    SupportsStat,
+    SupportsTemporaryUploads,
+    SupportsTemporaryUrls,
+    SupportsUploadForms,
+    SupportsVisibility,
+    SupportsWriting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from jtc.storage._capabilities import ResolvedDriver
 
 __all__ = ["EFFECTS", "METHODS", "FullDriver", "Layer", "Method"]
 
@@ -223,99 +236,6 @@ class Layer:
         async def last_modified(self, path: str, /) -> float: ...
         def url(self, path: str, /) -> str: ...
         def path(self, path: str, /) -> str: ...
-
-
-def beneath_layers(driver: StorageDriver, path: str) -> tuple[StorageDriver, str]:
-    """Return the driver beneath all layers, and the path under which it knows a file."""
-    while isinstance(driver, Layer):
-        path = driver.inner_path(path)
-        driver = driver.inner
-    return driver, path
-
-
-def layered(
-    resolved: ResolvedDriver, make: Callable[[StorageDriver], StorageDriver], disk: str
-) -> ResolvedDriver:
-    """Put a layer around a disk's driver.
-
-    Args:
-        resolved: The driver.
-        make: Makes the layer around a driver.
-        disk: The disk's name.
-
-    Raises:
-        StorageConfigException: The layer is no driver.
-    """
-    driver = resolved.driver
-    if resolved.disabled:
-        within = Layer(driver)
-        within.withheld |= resolved.disabled
-        driver = within
-    layer = make(driver)
-    if isinstance(layer, Layer):
-        layer.disk, layer.driver_name = disk, resolved.name
-    return resolve(layer, name=resolved.name)
-
-
-def why_lacking(resolved: ResolvedDriver, ability: str) -> str:
-    """Say why a disk lacks an ability: by its configuration, by a layer, or by the driver itself.
-
-    Args:
-        resolved: The disk's driver, which lacks it.
-        ability: The ability's name.
-    """
-    from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES  # noqa: PLC0415 - imports hmac and json
-
-    text = f"The driver {resolved.name!r} does not have the ability {ability!r}"
-    disabled = f"{text}: the disk's configuration disables it"
-    if ability in resolved.disabled:
-        return disabled
-    driver: object = resolved.driver
-    while isinstance(driver, Layer):
-        if ability in resolve(driver.inner).capabilities:
-            if type(driver) is Layer:  # from layered()
-                return disabled
-            return f"{text}: the layer {type(driver).__name__} around it withholds it"
-        driver = driver.inner
-    # Its own: a fake hands on memory's, whatever it stands for.
-    if ability in SIGNED_ABILITIES and getattr(driver, "__dict__", {}).get("signer", ...) is None:
-        return f"{text}: to sign addresses it needs the option 'secret'"
-    return text
-
-
-class LayerResolver:
-    """Finds a layered disk's driver: made once for each driver that the disk has in turn."""
-
-    __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make")
-
-    def __init__(
-        self,
-        find: Callable[[], ResolvedDriver],
-        make: Callable[[StorageDriver], StorageDriver],
-        disk: str,
-    ) -> None:
-        self._find = find
-        self._make = make
-        self._disk = disk
-        self._lock = threading.Lock()
-        self._last: tuple[ResolvedDriver | None, ResolvedDriver | None] = (None, None)
-        at_fork(self)
-
-    def _after_fork(self) -> None:
-        self._lock = threading.Lock()
-
-    def __call__(self) -> ResolvedDriver:
-        """Return the layer around the driver of this moment."""
-        inner = self._find()
-        seen, outer = self._last
-        if outer is None or seen is not inner:
-            # One layer for all threads: with two limits, twice as much would be let through.
-            with self._lock:
-                seen, outer = self._last
-                if outer is None or seen is not inner:
-                    outer = layered(inner, self._make, self._disk)
-                    self._last = (inner, outer)  # one assignment: it is read without the lock
-        return outer
 
 
 def _checked(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict
 
+from jtc.storage._did_you_mean import closest
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
-from jtc.storage._did_you_mean import closest
 
 __all__ = ["CopyOptions", "Progress", "PutOptions", "WriteOptions"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from jtc.storage._config import LayerConfig
 from jtc.storage._discovery import load_layer
-from jtc.storage._disk.urls import Access
-from jtc.storage._disk.health_check import Checking
 from jtc.storage._disk.copying import Copying
-from jtc.storage._disk.metadata import Facts
-from jtc.storage._disk.listing import Listing
-from jtc.storage._disk.streaming import Reading
 from jtc.storage._disk.generated_names import Uploads
+from jtc.storage._disk.health_check import Checking
+from jtc.storage._disk.listing import Listing
+from jtc.storage._disk.metadata import Facts
+from jtc.storage._disk.streaming import Reading
+from jtc.storage._disk.urls import Access
 from jtc.storage._layering import LayerResolver
 from jtc.storage.layers.read_only import ReadOnly
 from jtc.storage.layers.scoped import Scoped
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jtc.storage._capabilities import Capabilities, ResolvedDriver
-    from jtc.storage.driver import StorageDriver
     from jtc.storage._manager import StorageManager
+    from jtc.storage.driver import StorageDriver
     from jtc.storage.sync import SyncBuiltDisk, SyncDisk
 
 __all__ = ["BuiltDisk", "Disk", "DiskOperations"]

@@ -7,17 +7,17 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jtc.storage._config import DEFAULT
+from jtc.storage._layering import beneath_layers
 from jtc.storage.driver_support.content import raised_by_source
-from jtc.storage.exceptions import StorageException
 from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.layer import beneath_layers
+from jtc.storage.exceptions import StorageException
 from jtc.storage.paths import no_path
 
 if TYPE_CHECKING:
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage.driver import DriverContent
     from jtc.storage._hooks import Hooks, Operation
     from jtc.storage._manager import StorageManager
+    from jtc.storage.driver import DriverContent
 
 __all__ = ["DiskBase"]
 

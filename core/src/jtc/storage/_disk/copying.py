@@ -6,23 +6,23 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jtc.storage.driver_support.content import driver_content, raised_by_source
 from jtc.storage._disk.base import DiskBase
-from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
-from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.layer import beneath_layers
-from jtc.storage.options import copy_options
-from jtc.storage.paths import check_path
 from jtc.storage._disk.write_pipeline import carried_options, store
+from jtc.storage._layering import beneath_layers
+from jtc.storage.driver_support.content import driver_content, raised_by_source
 from jtc.storage.driver_support.content_checks import watched
 from jtc.storage.driver_support.derived import derived_stat, open_read
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
+from jtc.storage.options import copy_options
+from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage.driver import StorageDriver
     from jtc.storage._disk import Disk
+    from jtc.storage.driver import StorageDriver
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyOptions
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jtc.storage.driver_support.content import driver_content, peek
 from jtc.storage._disk.read_write import WholeFiles
-from jtc.storage.exceptions import InvalidPathException
+from jtc.storage.driver_support.content import driver_content, peek
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, safe_extension
+from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.paths import check_directory, check_path
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from jtc.storage.driver_support.checksums import new_digest
 from jtc.storage._disk.base import DiskBase
+from jtc.storage.driver_support.checksums import new_digest
+from jtc.storage.driver_support.derived import derived_stat, open_read, read_all
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
 from jtc.storage.paths import check_path
-from jtc.storage.driver_support.derived import derived_stat, open_read, read_all
 
 if TYPE_CHECKING:
     from jtc.storage.models import FileInfo

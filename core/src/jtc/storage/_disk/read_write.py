@@ -6,27 +6,27 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jtc.storage.driver_support.content import SourceFile, driver_content, raised_by_source
 from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.write_pipeline import carried_options, store
+from jtc.storage._hooks import end_all
+from jtc.storage.driver_support.content import SourceFile, driver_content, raised_by_source
+from jtc.storage.driver_support.content_checks import announced_size, counted, watched
+from jtc.storage.driver_support.derived import derived_stat
 from jtc.storage.exceptions import (
     PreconditionFailedException,
     StorageException,
     UnsupportedOperationException,
 )
-from jtc.storage._hooks import end_all
 from jtc.storage.paths import check_path
-from jtc.storage.driver_support.content_checks import announced_size, counted, watched
-from jtc.storage._disk.write_pipeline import carried_options, store
-from jtc.storage.driver_support.derived import derived_stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage.driver_support.content import Content
-    from jtc.storage.driver import DriverContent
-    from jtc.storage.models import Visibility
     from jtc.storage._hooks import Hooks, Operation
+    from jtc.storage.driver import DriverContent
+    from jtc.storage.driver_support.content import Content
+    from jtc.storage.models import Visibility
     from jtc.storage.options import PutOptions
 
 __all__ = ["WholeFiles"]

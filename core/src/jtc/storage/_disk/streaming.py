@@ -5,20 +5,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal, overload
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage._byte_stream import ByteStream
 from jtc.storage._disk.read_write import WholeFiles
 from jtc.storage._open_files import OpenFile, ReadableFile, WritableFile
-from jtc.storage.paths import check_path
-from jtc.storage.driver_support.ranges import check_range
-from jtc.storage._byte_stream import ByteStream
+from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage.driver_support.derived import open_read, read_all
+from jtc.storage.driver_support.ranges import check_range
+from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Unpack
 
-    from jtc.storage.driver import ReadStream
     from jtc.storage._hooks import Operation
+    from jtc.storage.driver import ReadStream
     from jtc.storage.options import PutOptions
 
 __all__ = ["Reading"]

@@ -22,14 +22,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from jtc.storage.driver_support.mime_types import guess_type
+from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
 from jtc.storage.exceptions import (
     StorageConfigException,
     StoragePermissionException,
     UnsupportedOperationException,
 )
 from jtc.storage.models import SignedForm, SignedRequest
-from jtc.storage.driver_support.mime_types import guess_type
-from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

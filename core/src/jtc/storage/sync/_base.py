@@ -10,8 +10,8 @@ from jtc.storage.sync._files import SyncStream
 from jtc.storage.sync._portal import CallersChunks
 
 if TYPE_CHECKING:
-    from jtc.storage.driver_support.content import Content
     from jtc.storage._disk import Disk
+    from jtc.storage.driver_support.content import Content
 
 __all__ = ["Face", "content_behind", "disk_behind"]
 

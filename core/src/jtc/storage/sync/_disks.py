@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage._manager import StorageManager
+from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage.sync._files import ReadableFile, SyncListing, SyncStream, WritableFile
 from jtc.storage.sync._generated import Assertions, Management, Operations
 from jtc.storage.sync._portal import portal
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
-    from jtc.storage.driver import StorageDriver
     from jtc.storage._fakes import FakeDisk
-    from jtc.storage.models import Entry
     from jtc.storage._hooks import Hooks
+    from jtc.storage.driver import StorageDriver
+    from jtc.storage.models import Entry
     from jtc.storage.options import PutOptions
 
 __all__ = ["SyncBuiltDisk", "SyncDisk", "SyncFakeDisk", "SyncOperations", "SyncStorage"]

@@ -15,9 +15,9 @@ from jtc.storage.sync._portal import portal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from jtc.storage import open_files
-    from jtc.storage.models import FileInfo
+    from jtc.storage import _open_files as open_files
     from jtc.storage._byte_stream import ByteStream
+    from jtc.storage.models import FileInfo
 
 __all__ = ["ReadableFile", "SyncListing", "SyncStream", "WritableFile"]
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from jtc.storage._capabilities import Capabilities
-    from jtc.storage.driver_support.content import Content
-    from jtc.storage.driver import StorageDriver
     from jtc.storage._disk import Disk
-    from jtc.storage.exceptions import StorageException
     from jtc.storage._fakes import FakeDisk
+    from jtc.storage.driver import StorageDriver
+    from jtc.storage.driver_support.content import Content
+    from jtc.storage.exceptions import StorageException
     from jtc.storage.models import FileInfo, SignedForm, SignedRequest, Visibility
     from jtc.storage.options import CopyOptions, PutOptions
 

@@ -8,8 +8,8 @@ from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver import ReadStream
+from jtc.storage.driver_support.content import driver_content
 from jtc.storage.layer import METHODS, Layer
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from jtc.storage.driver_support.content import SourceFile, driver_content
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.driver_support.content import SourceFile, driver_content
 from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.layers.around import Around
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from tenacity.stop import stop_base
 
-from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
-from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver_support.error_translation import translate
-from jtc.storage.models import DirectoryInfo
-from jtc.storage.layer import Layer
 from jtc.storage.driver_support.ranges import resolve_range
+from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.layer import Layer
+from jtc.storage.models import DirectoryInfo
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent, StorageDriver

@@ -9,15 +9,14 @@ import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from jtc.storage._capabilities import resolve
 from jtc.storage.driver_support.content import driver_content, watch_content
+from jtc.storage.driver_support.content_checks import check_type, limits
+from jtc.storage.driver_support.derived import open_read, read_all, resolve
+from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, guess_type, judge_type
 from jtc.storage.exceptions import RejectedException, StorageConfigException
 from jtc.storage.layer import Layer
-from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, guess_type, judge_type
 from jtc.storage.options import WriteOptions
 from jtc.storage.paths import check_path
-from jtc.storage.driver_support.content_checks import check_type, limits
-from jtc.storage.driver_support.derived import open_read, read_all
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent, StorageDriver

@@ -19,9 +19,9 @@ from __future__ import annotations
 import pytest
 
 # Before the tests' modules are imported, or their assertions would fail without a word.
-pytest.register_assert_rewrite(f"{__name__}.groups", f"{__name__}.suite")
+pytest.register_assert_rewrite(f"{__name__}._groups", f"{__name__}._suite")
 
-from jtc.storage.testing._path_cases import ACCEPTED_PATHS, REJECTED_PATHS, PathCase  # noqa: E402
 from jtc.storage.testing._conformance import DriverConformance  # noqa: E402
+from jtc.storage.testing._path_cases import ACCEPTED_PATHS, REJECTED_PATHS, PathCase  # noqa: E402
 
 __all__ = ["ACCEPTED_PATHS", "REJECTED_PATHS", "DriverConformance", "PathCase"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jtc.storage.testing._groups.urls import Addresses
 from jtc.storage.testing._groups.bulk import BulkDeletes
 from jtc.storage.testing._groups.cancellation import Cancellation
 from jtc.storage.testing._groups.capabilities import Capabilities
@@ -12,11 +11,12 @@ from jtc.storage.testing._groups.contents import Contents
 from jtc.storage.testing._groups.copies import Copies
 from jtc.storage.testing._groups.directories import Directories
 from jtc.storage.testing._groups.errors import Errors
-from jtc.storage.testing._groups.metadata_of_files import Facts
 from jtc.storage.testing._groups.listing import Listing
 from jtc.storage.testing._groups.metadata import Metadata
+from jtc.storage.testing._groups.metadata_of_files import Facts
 from jtc.storage.testing._groups.paths import Paths
 from jtc.storage.testing._groups.streams import Streams
+from jtc.storage.testing._groups.urls import Addresses
 from jtc.storage.testing._groups.visibility import VisibilityOfFiles
 from jtc.storage.testing._groups.whole_files import WholeFiles
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack
 
 import pytest
 
-from jtc.storage._capabilities import resolve
-from jtc.storage.driver_support.content import driver_content
+from jtc.storage import ByteStream
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage.driver_support.content import driver_content
+from jtc.storage.driver_support.derived import resolve
 from jtc.storage.models import DirectoryInfo
 from jtc.storage.options import WriteOptions
-from jtc.storage._byte_stream import ByteStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
-    from jtc.storage.driver_support.content import Content
     from jtc.storage.driver import ReadStream, StorageDriver
+    from jtc.storage.driver_support.content import Content
     from jtc.storage.models import Entry, FileInfo, Visibility
     from jtc.storage.options import CopyOptions, PutOptions
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pytest
 import pytest_asyncio
 
-from jtc.storage import StorageManager
-from jtc.storage._capabilities import Capabilities, resolve
+from jtc.storage import Capabilities, StorageManager
+from jtc.storage.driver_support.derived import resolve
 from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing._driver_as_disk import DriverAlone
 

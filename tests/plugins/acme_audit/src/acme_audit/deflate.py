@@ -21,8 +21,8 @@ from jtc.storage import (
     UnsupportedOperationException,
 )
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.layer import Layer
 from jtc.storage.driver_support.ranges import check_range, resolve_range
+from jtc.storage.layer import Layer
 
 if TYPE_CHECKING:
     from jtc.storage import Entry

@@ -6,20 +6,13 @@ and `put_request_file` store a request's body, `disk` is a dependency, `closing_
 `attachment` writes a Content-Disposition.
 """
 
-try:
-    from jtc.storage.asgi._application import ServedDisk, serve
-    from jtc.storage.asgi._dependencies import closing_disks, disk
-    from jtc.storage.asgi._errors import status_of
-    from jtc.storage.asgi._headers import attachment
-    from jtc.storage.asgi._problems import storage_problem
-    from jtc.storage.asgi._requests import put_request, put_request_file
-    from jtc.storage.asgi._responses import DiskResponse
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] == "jtc":
-        raise
-    raise ModuleNotFoundError(
-        f"jtc.storage.asgi needs {error.name}: pip install 'jtc-storage[web]'", name=error.name
-    ) from error
+from jtc.storage.asgi._application import ServedDisk, serve
+from jtc.storage.asgi._dependencies import closing_disks, disk
+from jtc.storage.asgi._errors import status_of
+from jtc.storage.asgi._headers import attachment
+from jtc.storage.asgi._problems import storage_problem
+from jtc.storage.asgi._requests import put_request, put_request_file
+from jtc.storage.asgi._responses import DiskResponse
 
 __all__ = [
     "DiskResponse",

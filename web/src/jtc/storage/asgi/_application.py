@@ -12,14 +12,14 @@ from jtc.storage.asgi._errors import answer_error, answer_nobody, send_head, sen
 from jtc.storage.asgi._forms import FormError
 from jtc.storage.asgi._responses import DiskResponse
 from jtc.storage.asgi._uploads import RefusedError, receive_form, receive_put
+from jtc.storage.driver_support.url_signing import Signer, needed
 from jtc.storage.exceptions import FileNotFoundException, StorageException
 from jtc.storage.paths import check_path
-from jtc.storage.driver_support.url_signing import Signer, needed
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from jtc.storage._disk import DiskOperations
+    from jtc.storage import DiskOperations
 
 __all__ = ["ServedDisk", "serve"]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage._disk import Disk  # noqa: TC001 - frameworks look the result's type up
-from jtc.storage._manager import Storage, StorageManager
+from jtc.storage import (
+    Disk,
+    Storage,
+    StorageManager,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

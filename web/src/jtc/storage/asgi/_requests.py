@@ -20,7 +20,7 @@ from jtc.storage.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from jtc.storage._disk import DiskOperations
+    from jtc.storage import DiskOperations
     from jtc.storage.options import PutOptions
 
 __all__ = ["announced_length", "check_whole", "put_conditions", "put_request", "put_request_file"]

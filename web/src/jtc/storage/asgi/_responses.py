@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from jtc.storage.asgi._conditions import CONDITIONS, UnsatisfiableRangeError, failed_condition, wanted_range
+from jtc.storage.asgi._conditions import (
+    CONDITIONS,
+    UnsatisfiableRangeError,
+    failed_condition,
+    wanted_range,
+)
 from jtc.storage.asgi._errors import answer_error, answer_nobody, send_plain
 from jtc.storage.asgi._headers import attachment, file_headers, http_etag
 from jtc.storage.exceptions import (
@@ -27,9 +32,8 @@ if TYPE_CHECKING:
     from starlette.background import BackgroundTask
     from starlette.types import Message, Receive, Scope, Send
 
-    from jtc.storage._disk import DiskOperations
+    from jtc.storage import ByteStream, DiskOperations
     from jtc.storage.models import FileInfo
-    from jtc.storage._byte_stream import ByteStream
 
 __all__ = ["DiskResponse"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage.asgi._forms import FormReader, boundary_of
 from jtc.storage.asgi._requests import announced_length, check_whole, put_conditions
-from jtc.storage.models import Visibility
 from jtc.storage.driver_support.mime_types import guess_type
+from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
 
-    from jtc.storage._disk import DiskOperations
+    from jtc.storage import DiskOperations
     from jtc.storage.driver_support.url_signing import Grant, Signer
 
 __all__ = ["RefusedError", "receive_form", "receive_put"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver._locking import locked
 from jtc.storage.drivers.local_driver._metadata import declared_by, etag_of, read_declared
-from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, look
 from jtc.storage.drivers.local_driver._renaming import NoExclusiveRename, rename_exclusively
+from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, look
 from jtc.storage.drivers.local_driver._staged_file import Draft, check_place
 from jtc.storage.exceptions import (
     FileNotFoundException,

@@ -8,10 +8,10 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.drivers.local_driver._locking import locked
 from jtc.storage.drivers.local_driver._safe_open import Root, look
 from jtc.storage.exceptions import StorageException
-from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:

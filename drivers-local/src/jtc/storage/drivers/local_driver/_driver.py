@@ -8,35 +8,40 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from jtc.storage.driver_support.content import SourceFile, SourceIterator, driver_content, raised_by_source
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.drivers.local_driver._page_cache import facts_at_once, info_at_once, read_at_once
+from jtc.storage.driver_support.content import (
+    SourceFile,
+    SourceIterator,
+    driver_content,
+    raised_by_source,
+)
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.driver_support.loop_budget import crowded, next_turn
+from jtc.storage.driver_support.ranges import check_range
+from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, make_signer, needed
 from jtc.storage.drivers.local_driver._copying import copy_file, move_file
 from jtc.storage.drivers.local_driver._deleting import delete_directory, delete_file, delete_files
 from jtc.storage.drivers.local_driver._listing import list_entries
 from jtc.storage.drivers.local_driver._metadata import mode_of, set_mode, visibility_of
-from jtc.storage.drivers.local_driver._safe_open import Root
+from jtc.storage.drivers.local_driver._page_cache import facts_at_once, info_at_once, read_at_once
 from jtc.storage.drivers.local_driver._reading import open_stream, read_file, stat_file
+from jtc.storage.drivers.local_driver._safe_open import Root
+from jtc.storage.drivers.local_driver._staged_file import write_file
 from jtc.storage.drivers.local_driver._stream_writer import write_stream
 from jtc.storage.drivers.local_driver._worker_calls import run
-from jtc.storage.drivers.local_driver._staged_file import write_file
 from jtc.storage.exceptions import InvalidPathException, StorageConfigException
-from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
-from jtc.storage.driver_support.loop_budget import crowded, next_turn
 from jtc.storage.paths import check_directory, check_path
-from jtc.storage.driver_support.ranges import check_range
-from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, make_signer, needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jtc.storage.driver_support.content import Content
     from jtc.storage.driver import DriverContent, ReadStream
+    from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.url_signing import Secrets, Signer
     from jtc.storage.drivers.local_driver._worker_calls import Turn
     from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest
-    from jtc.storage.driver_support.url_signing import Secrets, Signer
 
 __all__ = ["LocalDriver"]
 

@@ -16,11 +16,11 @@ import stat
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver._metadata import etag_of
-from jtc.storage.drivers.local_driver._worker_calls import run
-from jtc.storage.drivers.local_driver._staged_file import sweep
-from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.drivers.local_driver._metadata import etag_of
+from jtc.storage.drivers.local_driver._staged_file import sweep
+from jtc.storage.drivers.local_driver._worker_calls import run
+from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import DirectoryInfo, listed_file
 from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path
 

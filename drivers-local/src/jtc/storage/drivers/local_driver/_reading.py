@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from aiofiles.threadpool import wrap
 
 from jtc.storage.driver import ReadStream
-from jtc.storage.drivers.local_driver._page_cache import read_cached, remember
-from jtc.storage.drivers.local_driver._metadata import etag_of, file_info, read_declared
-from jtc.storage.drivers.local_driver._worker_calls import moving, run
-from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
 from jtc.storage.driver_support.loop_budget import crowded, next_turn
 from jtc.storage.driver_support.ranges import resolve_range
+from jtc.storage.drivers.local_driver._metadata import etag_of, file_info, read_declared
+from jtc.storage.drivers.local_driver._page_cache import read_cached, remember
+from jtc.storage.drivers.local_driver._worker_calls import moving, run
+from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncFileIO

@@ -21,9 +21,22 @@ from typing import TYPE_CHECKING, Self
 
 from jtc.storage.driver_support.content import SourceFile
 from jtc.storage.drivers.local_driver._locking import locked
-from jtc.storage.drivers.local_driver._metadata import declared_by, etag_of, mode_of, set_mode, write_declared
-from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, look, make_file, make_unnamed, open_name
+from jtc.storage.drivers.local_driver._metadata import (
+    declared_by,
+    etag_of,
+    mode_of,
+    set_mode,
+    write_declared,
+)
 from jtc.storage.drivers.local_driver._renaming import NoExclusiveRename, rename_exclusively
+from jtc.storage.drivers.local_driver._safe_open import (
+    ATTEMPTS,
+    Root,
+    look,
+    make_file,
+    make_unnamed,
+    open_name,
+)
 from jtc.storage.drivers.local_driver._worker_calls import moving
 from jtc.storage.exceptions import (
     FileExistsException,

@@ -13,8 +13,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver._worker_calls import Call, run
 from jtc.storage.drivers.local_driver._staged_file import Draft, write_file
+from jtc.storage.drivers.local_driver._worker_calls import Call, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,28 +9,28 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage.driver_support.content import driver_content
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, make_signer, needed
 from jtc.storage.drivers.memory_driver._copying import checked_source, copy_of, moved
 from jtc.storage.drivers.memory_driver._listing import directory_keys, entries_below, key_prefix
 from jtc.storage.drivers.memory_driver._metadata import StoredFile, file_info, new_file
 from jtc.storage.drivers.memory_driver._reading import open_stream
 from jtc.storage.drivers.memory_driver._writing import check_conditions, read_whole
 from jtc.storage.exceptions import FileNotFoundException, StorageConfigException
-from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.driver_support.fork_safety import at_fork
 from jtc.storage.paths import check_directory, check_path
-from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, make_signer, needed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from typing import Self
 
-    from jtc.storage.driver_support.content import Content
     from jtc.storage.driver import DriverContent, ReadStream
+    from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.url_signing import Secrets, Signer
     from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
     from jtc.storage.options import WriteOptions
-    from jtc.storage.driver_support.url_signing import Secrets, Signer
 
 __all__ = ["MemoryDriver"]
 

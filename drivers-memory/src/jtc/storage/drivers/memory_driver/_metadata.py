@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from jtc.storage.models import FileInfo, Visibility
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+from jtc.storage.models import FileInfo, Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

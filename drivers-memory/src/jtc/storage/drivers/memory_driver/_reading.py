@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver import ReadStream
+from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.memory_driver._metadata import file_info
 from jtc.storage.exceptions import PreconditionFailedException
-from jtc.storage.driver_support.ranges import resolve_range
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -7,8 +7,8 @@ import threading
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from jtc.storage.driver_support.content import SourceFile
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage.driver_support.content import SourceFile
 from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
 
 if TYPE_CHECKING:

@@ -7,9 +7,15 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.driver_support.loop_budget import crowded, next_turn
 from jtc.storage.drivers.s3_driver._answers import Answer, answer_of
 from jtc.storage.drivers.s3_driver._client import LoopClients
-from jtc.storage.drivers.s3_driver._direct import DirectClient, DirectContext, ElsewhereError, discard_direct
+from jtc.storage.drivers.s3_driver._direct import (
+    DirectClient,
+    DirectContext,
+    ElsewhereError,
+    discard_direct,
+)
 from jtc.storage.drivers.s3_driver._documents import parsed_page
 from jtc.storage.drivers.s3_driver._errors import NoBucketException, raise_mapped, refusal
 from jtc.storage.drivers.s3_driver._redaction import forgotten_requests
@@ -22,7 +28,6 @@ from jtc.storage.exceptions import (
     StorageException,
     StorageTimeoutException,
 )
-from jtc.storage.driver_support.loop_budget import crowded, next_turn
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

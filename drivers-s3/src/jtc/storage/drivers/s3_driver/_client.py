@@ -9,8 +9,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from jtc.storage.exceptions import StorageTimeoutException
 from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.exceptions import StorageTimeoutException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -7,9 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.drivers.s3_driver._deleting import delete_version
-from jtc.storage.drivers.s3_driver._metadata import driver_parameters, header_parameters, kept_parameters, quoted_etag, size_of
+from jtc.storage.drivers.s3_driver._metadata import (
+    driver_parameters,
+    header_parameters,
+    kept_parameters,
+    quoted_etag,
+    size_of,
+)
 from jtc.storage.drivers.s3_driver._settings import GIB, MIN_PART_SIZE
-from jtc.storage.drivers.s3_driver._writing import Upload, condition_parameters, despite_conflicts, in_group, part_size, refused, unless_landed
+from jtc.storage.drivers.s3_driver._writing import (
+    Upload,
+    condition_parameters,
+    despite_conflicts,
+    in_group,
+    part_size,
+    refused,
+    unless_landed,
+)
 from jtc.storage.exceptions import (
     FileExistsException,
     PreconditionFailedException,

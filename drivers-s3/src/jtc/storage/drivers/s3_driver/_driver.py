@@ -7,8 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, urlsplit
 
-from jtc.storage.driver_support.content import driver_content, raised_by_source
 from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage.driver_support.content import driver_content, raised_by_source
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
 from jtc.storage.drivers.s3_driver._addresses import base_url
 from jtc.storage.drivers.s3_driver._bucket import Bucket
 from jtc.storage.drivers.s3_driver._copying import copy_file, move_file
@@ -19,19 +21,26 @@ from jtc.storage.drivers.s3_driver._reading import open_stream, read_all
 from jtc.storage.drivers.s3_driver._settings import GIB, MIB, Settings
 from jtc.storage.drivers.s3_driver._signing import download_url, upload_form, upload_request
 from jtc.storage.drivers.s3_driver._stale import abort_stale_uploads
-from jtc.storage.drivers.s3_driver._visibility import ensure_visibility, set_visibility, visibility_of
+from jtc.storage.drivers.s3_driver._visibility import (
+    ensure_visibility,
+    set_visibility,
+    visibility_of,
+)
 from jtc.storage.drivers.s3_driver._writing import write_file
-from jtc.storage.exceptions import FileNotFoundException, InvalidPathException, StorageConfigException, StorageException
-from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    InvalidPathException,
+    StorageConfigException,
+    StorageException,
+)
 from jtc.storage.options import WriteOptions
 from jtc.storage.paths import check_directory, check_path
-from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from jtc.storage.driver_support.content import Content
     from jtc.storage.driver import DriverContent, ReadStream
+    from jtc.storage.driver_support.content import Content
     from jtc.storage.drivers.s3_driver._settings import AddressingStyle, CredentialsSource
     from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
 

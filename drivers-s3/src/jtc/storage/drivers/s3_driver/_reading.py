@@ -8,8 +8,9 @@ import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.driver_support.checksums import new_digest
 from jtc.storage.driver import ReadStream
+from jtc.storage.driver_support.checksums import new_digest
+from jtc.storage.driver_support.ranges import check_range, resolve_range
 from jtc.storage.drivers.s3_driver._bucket import SLOWEST_BYTES_PER_SECOND
 from jtc.storage.drivers.s3_driver._errors import RangeException, raise_mapped
 from jtc.storage.drivers.s3_driver._metadata import checksums_of, file_info
@@ -22,7 +23,6 @@ from jtc.storage.exceptions import (
     StorageTimeoutException,
     StorageUnavailableException,
 )
-from jtc.storage.driver_support.ranges import check_range, resolve_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.drivers.s3_driver._metadata import ascii_header
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import SignedForm, SignedRequest
-from jtc.storage.driver_support.mime_types import guess_type
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._bucket import Bucket

@@ -8,8 +8,14 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Self
 
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
 from jtc.storage.drivers.s3_driver._errors import ConflictException, sent_again
-from jtc.storage.drivers.s3_driver._metadata import driver_parameters, file_info, header_parameters, quoted_etag
+from jtc.storage.drivers.s3_driver._metadata import (
+    driver_parameters,
+    file_info,
+    header_parameters,
+    quoted_etag,
+)
 from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._sources import Parts
 from jtc.storage.exceptions import (
@@ -20,7 +26,6 @@ from jtc.storage.exceptions import (
     StorageException,
     StorageUnavailableException,
 )
-from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage._capabilities import resolve
 from jtc.storage.driver import ABILITIES
+from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
@@ -17,8 +17,8 @@ from jtc.storage.testing._suite import Suite, needs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jtc.storage import Capabilities as Claims
     from jtc.storage import Disk
-    from jtc.storage._capabilities import Capabilities as Claims
     from jtc.storage.driver import StorageDriver, SupportsClose
 
 __all__ = ["Capabilities"]

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from jtc.storage import StorageManager
-from jtc.storage._capabilities import resolve
+from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import FileNotFoundException, InvalidPathException, StorageException
 from jtc.storage.testing._suite import DISK_NAME, Suite, awaited, needs
 

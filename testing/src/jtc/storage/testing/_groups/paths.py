@@ -15,8 +15,7 @@ from jtc.storage.testing._suite import Suite, awaited, needs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jtc.storage import Disk
-    from jtc.storage._capabilities import Capabilities
+    from jtc.storage import Capabilities, Disk
 
 __all__ = ["Paths"]
 

@@ -1,0 +1,112 @@
+"""Translation of system errors, and of the builtins that drivers raise, into `StorageException`."""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import NoReturn
+
+from jtc.storage.exceptions import (
+    FileExistsException,
+    FileNotFoundException,
+    InvalidPathException,
+    PathConflictException,
+    StorageException,
+    StorageFullException,
+    StoragePermissionException,
+    StorageTimeoutException,
+    StorageUnavailableException,
+    UnsupportedOperationException,
+)
+
+__all__ = ["reraise", "translate"]
+
+
+_BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
+    _errno.ENOENT: (FileNotFoundException, "File not found"),
+    _errno.EEXIST: (FileExistsException, "The file exists already"),
+    _errno.ENOTDIR: (PathConflictException, "A file stands where a directory should be"),
+    _errno.EISDIR: (PathConflictException, "A directory stands where a file should be"),
+    _errno.ENOTEMPTY: (PathConflictException, "The directory is not empty"),
+    _errno.ENAMETOOLONG: (InvalidPathException, "The path is too long for this file system"),
+    _errno.EILSEQ: (InvalidPathException, "This file system refuses such a name"),
+    _errno.EACCES: (StoragePermissionException, "Permission denied"),
+    _errno.EPERM: (StoragePermissionException, "Operation not permitted"),
+    _errno.EROFS: (StoragePermissionException, "The file system is read-only"),
+    _errno.ELOOP: (StoragePermissionException, "Symbolic links are refused"),
+    _errno.EXDEV: (StoragePermissionException, "The path leads out of the root"),
+    _errno.ENOSPC: (StorageFullException, "No space left on the device"),
+    _errno.EDQUOT: (StorageFullException, "The disk quota is used up"),
+    _errno.EFBIG: (StorageFullException, "The file is larger than the system permits"),
+    _errno.EIO: (StorageUnavailableException, "The device reports an I/O error"),
+    _errno.EMFILE: (StorageUnavailableException, "This process has too many open files"),
+    _errno.ENFILE: (StorageUnavailableException, "The system has too many open files"),
+    _errno.ESTALE: (StorageUnavailableException, "The file handle is stale"),
+    _errno.EOPNOTSUPP: (UnsupportedOperationException, "The file system cannot do this"),
+}
+
+
+# For builtins that a driver raised itself, without a number. The most derived comes first.
+_BY_CLASS: tuple[tuple[type[OSError], type[StorageException], str], ...] = (
+    (FileNotFoundError, FileNotFoundException, "File not found"),
+    (FileExistsError, FileExistsException, "The file exists already"),
+    (IsADirectoryError, PathConflictException, "A directory stands where a file should be"),
+    (NotADirectoryError, PathConflictException, "A file stands where a directory should be"),
+    (PermissionError, StoragePermissionException, "Permission denied"),
+    (TimeoutError, StorageTimeoutException, "The storage did not answer in time"),
+    (ConnectionError, StorageUnavailableException, "The connection to the storage failed"),
+)
+
+
+def translate(error: OSError) -> StorageException:
+    """Say a system error, or a builtin that a driver raised, in the terms of this tree.
+
+    Args:
+        error: Any OSError; its `errno` decides, then its class.
+
+    Returns:
+        A new exception with the same errno, to be raised ``from error``.
+    """
+    number = error.errno
+    if number is not None and number in _BY_ERRNO:
+        cls, message = _BY_ERRNO[number]
+        return cls(message, errno=number)
+    for builtin, cls, message in _BY_CLASS:
+        if isinstance(error, builtin):
+            return cls(message, errno=number)
+    # A type, not the text: what a client library writes into its errors may hold an address.
+    return StorageException(f"The storage failed ({type(error).__name__})", errno=number)
+
+
+def reraise(
+    error: BaseException, *, operation: str, path: str | None = None, disk: str | None = None
+) -> NoReturn:
+    """Raise the error again as a `StorageException` that knows where it happened.
+
+    What the error says already is kept: the innermost path wins, since it is the one that failed.
+    An error that is neither ours nor an OSError is a fault in a program, and is raised unchanged.
+
+    Args:
+        error: What was caught.
+        operation: The method that failed.
+        path: The path that was given to it.
+        disk: The disk's name; a driver does not know it.
+
+    Raises:
+        StorageException: For one, or for an OSError, which is then its cause.
+        BaseException: Any other error, as it came.
+    """
+    if isinstance(error, StorageException):
+        mapped = error
+    elif isinstance(error, OSError):
+        mapped = translate(error)
+    else:
+        raise error
+    if mapped.path is None:
+        mapped.path = path
+    if mapped.disk is None:
+        mapped.disk = disk
+    if mapped.operation is None:
+        mapped.operation = operation
+    if mapped is error:
+        raise mapped
+    raise mapped from error
