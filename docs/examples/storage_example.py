@@ -118,7 +118,7 @@ async def tour(disk: Disk) -> None:
             print(f"    {type(error).__name__}: {error}")
 
     example(15, "What this disk's driver can do")
-    print(f"    {', '.join(sorted(disk.capabilities.abilities))}")
+    print(f"    {', '.join(sorted(disk.capabilities.names))}")
 
 
 async def chunks() -> AsyncIterator[bytes]:

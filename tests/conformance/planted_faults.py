@@ -697,10 +697,10 @@ class SwallowsACancellation(MemoryDriver):
 # Capabilities
 
 
-@caught_by("test_honoured_options_are_options_there_are")
+@caught_by("test_supported_options_are_options_there_are")
 class HonoursWhatDoesNotExist(MemoryDriver):
     @property
-    def honours(self):
+    def supported_options(self):
         return {"write_file": frozenset({"colour"})}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from jtc.storage import Layer
 from jtc.storage._capabilities import methods_of
-from jtc.storage.driver import ABILITIES, StorageDriver
+from jtc.storage.driver import CAPABILITIES, StorageDriver
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layer import METHODS
@@ -101,7 +101,7 @@ class WrittenBeneath(Layer):
     def __init__(self, driver: Any) -> None:
         super().__init__(driver)
         reader = ReadOnly(driver)
-        for protocol in (StorageDriver, *ABILITIES.values()):
+        for protocol in (StorageDriver, *CAPABILITIES.values()):
             for name in methods_of(protocol):
                 if "write" not in METHODS[name].effects and hasattr(reader, name):
                     setattr(self, name, getattr(reader, name))

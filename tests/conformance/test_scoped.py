@@ -1,4 +1,4 @@
-"""The conformance kit on a scoped view of each driver: a view has the abilities of its disk."""
+"""The conformance kit on a scoped view of each driver: a view has the capabilities of its disk."""
 
 from __future__ import annotations
 

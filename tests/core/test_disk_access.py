@@ -10,8 +10,8 @@ import pytest
 from jtc.storage import (
     Disk,
     InvalidPathException,
-    SignedForm,
-    SignedRequest,
+    PresignedForm,
+    PresignedRequest,
     StorageManager,
     StoragePermissionException,
     Visibility,
@@ -40,15 +40,15 @@ class Signing(EightMethods):
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         url = repr((path, expires_in, content_type, size))
-        return SignedRequest(method="PUT", url=url, headers={}, expires_at=0.0)
+        return PresignedRequest(method="PUT", url=url, headers={}, expires_at=0.0)
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         url = repr((path, expires_in, content_type, max_size))
-        return SignedForm(url=url, fields={"signature": "hush"}, expires_at=0.0)
+        return PresignedForm(url=url, fields={"signature": "hush"}, expires_at=0.0)
 
 
 def disk_of(driver: Any) -> Disk:
@@ -94,8 +94,8 @@ async def test_a_time_of_another_type_is_told_the_right_ones(expires_in: Any) ->
 
 
 def test_signatures_are_not_in_a_repr() -> None:
-    request = SignedRequest(method="PUT", url="https://hush", headers={}, expires_at=0.0)
-    form = SignedForm(url="https://x", fields={"signature": "hush"}, expires_at=0.0)
+    request = PresignedRequest(method="PUT", url="https://hush", headers={}, expires_at=0.0)
+    form = PresignedForm(url="https://x", fields={"signature": "hush"}, expires_at=0.0)
     assert "hush" not in repr(request) + repr(form)
 
 

@@ -141,9 +141,9 @@ async def test_the_driver_does_what_it_can() -> None:
     assert (await disk.stat("c")).content_type == "text/x-odd"
 
 
-async def test_what_the_driver_does_not_honour_is_done_by_reading_and_writing() -> None:
+async def test_what_the_driver_does_not_support_is_done_by_reading_and_writing() -> None:
     driver: Any = Tracking()
-    driver.honours = {
+    driver.supported_options = {
         "write_file": frozenset({"content_type", "metadata"}),
         "copy_file": frozenset({"metadata"}),
         "move_file": frozenset(),

@@ -112,7 +112,7 @@ async def test_deleting_a_directory_leaves_its_neighbours(disk: Disk) -> None:
 
 async def test_a_driver_that_only_lists_deletes_directories_by_their_files() -> None:
     driver: Any = MemoryDriver()
-    driver.withheld = frozenset({"directories"})
+    driver.unsupported = frozenset({"directories"})
     disk = disk_of(driver)
     for path in TREE:
         await disk.put(path, b"")

@@ -335,7 +335,7 @@ async def test_no_operation_takes_a_bad_path(operation: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "ability"),
+    ("call", "capability"),
     [
         (lambda d: d.files(), "listing"),
         (lambda d: d.all_files(), "listing"),
@@ -351,11 +351,11 @@ async def test_no_operation_takes_a_bad_path(operation: str, path: str) -> None:
         (lambda d: d.temporary_upload_form("a", 5, max_size=1), "upload_forms"),
     ],
 )
-async def test_what_cannot_be_derived_is_unsupported_and_names_driver_and_ability(
-    call: Callable[[Disk], Any], ability: str
+async def test_what_cannot_be_derived_is_unsupported_and_names_driver_and_capability(
+    call: Callable[[Disk], Any], capability: str
 ) -> None:
     with pytest.raises(
-        UnsupportedOperationException, match=f"'EightMethods'.*'{ability}'"
+        UnsupportedOperationException, match=f"'EightMethods'.*'{capability}'"
     ) as raised:
         await call(disk_of(EightMethods()))
     assert raised.value.disk == "d"
@@ -373,7 +373,7 @@ async def test_an_option_beyond_the_eight_is_unsupported_by_name(name: str) -> N
     assert await disk.missing("a")
 
 
-async def test_conditions_reach_a_driver_that_honours_them() -> None:
+async def test_conditions_reach_a_driver_that_supports_them() -> None:
     disk = disk_of(MemoryDriver())
     await disk.put("a", b"1", overwrite=False)
     with pytest.raises(FileExistsException) as raised:

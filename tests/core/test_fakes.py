@@ -123,7 +123,7 @@ async def test_a_star_fakes_all_disks_there_are_and_will_be(
         await manager.disk("invented").put("b.txt", b"2")
         fake.assert_exists("a.txt")
         fake.disk("invented").assert_exists("b.txt")
-        assert not manager.disk("plain").capabilities.abilities
+        assert not manager.disk("plain").capabilities.names
     assert not list(tmp_path.iterdir())
     assert manager.disk("plain").driver is plain
     with pytest.raises(StorageException, match="No disk 'invented' is configured"):
@@ -148,7 +148,7 @@ async def test_fakes_within_fakes_come_off_one_by_one(manager: StorageManager) -
 
 
 @pytest.mark.parametrize("driver", [S3Driver, LocalDriver, MemoryDriver], ids=lambda c: c.__name__)
-def test_a_fake_has_the_abilities_of_what_it_stands_for(
+def test_a_fake_has_the_capabilities_of_what_it_stands_for(
     manager: StorageManager, driver: type, tmp_path: Path
 ) -> None:
     real = {
@@ -286,9 +286,8 @@ def test_the_fixtures_work_in_a_test_run_of_their_own(pytester: pytest.Pytester)
 def test_the_guard_watches_every_test_of_a_run_as_its_page_says(
     pytester: pytest.Pytester,
 ) -> None:
-    _, conftest, settings = textwrap.dedent(fixtures.__doc__ or "").split("::\n")
-    pytester.makeconftest(conftest.partition("\nFor every test")[0])
-    pytester.makepyprojecttoml(settings)
+    settings = textwrap.dedent(fixtures.__doc__ or "").split("::\n")[1]
+    pytester.makepyprojecttoml(settings.partition("\nNothing of")[0])
     pytester.makepyfile(
         """
         import asyncio

@@ -17,8 +17,8 @@ from jtc.storage import (
     UnsupportedOperationException,
 )
 from jtc.storage._capabilities import methods_of, resolve
-from jtc.storage._layering import beneath_layers
-from jtc.storage.driver import ABILITIES, StorageDriver
+from jtc.storage._layering import unwrap_path
+from jtc.storage.driver import CAPABILITIES, StorageDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layer import EFFECTS, METHODS
 from jtc.storage.layers.read_only import ReadOnly
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from jtc.storage import Disk
 
 CONTRACT = {
-    method for protocol in (StorageDriver, *ABILITIES.values()) for method in methods_of(protocol)
+    method
+    for protocol in (StorageDriver, *CAPABILITIES.values())
+    for method in methods_of(protocol)
 }
 
 
@@ -116,7 +118,7 @@ def test_a_layer_has_no_method_with_an_effect_that_it_guards(effect: str) -> Non
         assert hasattr(layer, name) == (effect not in METHODS[name].effects), name
 
 
-async def test_what_is_withheld_is_derived_through_the_layer() -> None:
+async def test_what_is_unsupported_is_derived_through_the_layer() -> None:
     driver = MemoryDriver()
     disk = disk_with(driver).with_layer(Rot13)
     await disk.put("a.txt", [b"he", b"llo"])
@@ -127,7 +129,7 @@ async def test_what_is_withheld_is_derived_through_the_layer() -> None:
     assert (await disk.stat("a.txt")).checksums == {}
     await disk.copy("a.txt", "b.txt")
     assert await disk.get("b.txt") == b"hello"
-    assert not disk.capabilities.abilities & {"reading", "writing", "listing", "temporary_urls"}
+    assert not disk.capabilities.names & {"reading", "writing", "listing", "temporary_urls"}
     with pytest.raises(UnsupportedOperationException, match="'listing'"):
         await disk.files()
     with pytest.raises(UnsupportedOperationException, match="'content_type'"):
@@ -151,14 +153,14 @@ async def test_a_layer_around_every_call_is_around_all_of_them() -> None:
     assert layer.calls == 5
 
 
-def test_what_a_layer_defines_is_an_ability_only_where_the_inner_driver_has_it() -> None:
-    assert resolve(Scoped(EightMethods(), "s")).capabilities.abilities == frozenset()
+def test_what_a_layer_defines_is_a_capability_only_where_the_inner_driver_has_it() -> None:
+    assert resolve(Scoped(EightMethods(), "s")).capabilities.names == frozenset()
     assert resolve(Scoped(MemoryDriver(), "s")).capabilities == (
         resolve(MemoryDriver()).capabilities
     )
 
 
-def test_a_layer_can_add_an_ability() -> None:
+def test_a_layer_can_add_a_capability() -> None:
     class Signing(Layer, adds={"temporary_urls"}):
         async def temporary_url(
             self,
@@ -177,7 +179,7 @@ def test_a_layer_can_add_an_ability() -> None:
 
 def test_what_a_driver_withholds_its_layers_have_not_either() -> None:
     driver = MemoryDriver()
-    driver.withheld = frozenset({"listing"})  # type: ignore[attr-defined]
+    driver.unsupported = frozenset({"listing"})  # type: ignore[attr-defined]
     for layer in (Layer(driver), Scoped(driver, "s"), Counting(driver)):
         assert "listing" not in resolve(layer).capabilities
 
@@ -264,7 +266,7 @@ async def test_layers_stand_around_a_driver_in_their_order_the_first_outermost()
     assert disk.driver_as(MemoryDriver).all_paths() == ["b/a/x"]
     outermost: Any = disk.driver
     assert (outermost.directory, outermost.inner.directory) == ("a", "b")
-    assert beneath_layers(disk.driver, "x")[1] == "b/a/x"
+    assert unwrap_path(disk.driver, "x")[1] == "b/a/x"
     assert await disk.all_files() == ["x"]
     assert (outermost.disk, outermost.driver_name) == ("d", "memory")
 
@@ -335,7 +337,7 @@ async def test_a_layer_that_cannot_be_made_is_told_with_its_disk(
     assert raised.value.disk == "d"
 
 
-async def test_an_ability_that_is_disabled_stays_so_beneath_layers() -> None:
+async def test_a_capability_that_is_disabled_stays_so_beneath_layers() -> None:
     manager = StorageManager.isolated(
         {
             "disks": {
@@ -348,7 +350,7 @@ async def test_an_ability_that_is_disabled_stays_so_beneath_layers() -> None:
             }
         }
     )
-    assert not manager.disk("d").capabilities.abilities & {"listing", "reading"}
+    assert not manager.disk("d").capabilities.names & {"listing", "reading"}
     await manager.disk("d").put("a", b"12345")
     assert await manager.disk("d").get_range("a", 1, 3) == b"23"
     view = manager.disk("bare").scoped("s")
@@ -375,26 +377,26 @@ SIGNED = {"base_url": "http://127.0.0.1/files", "secret": "s" * 32}
         ),
     ],
 )
-async def test_what_stands_between_a_disk_and_an_ability_is_named(
+async def test_what_stands_between_a_disk_and_a_capability_is_named(
     table: dict[str, Any], told: str
 ) -> None:
     disk = StorageManager.isolated({"disks": {"d": {"driver": "memory"} | table}}).disk("d")
     with pytest.raises(UnsupportedOperationException) as raised:
         await disk.temporary_upload_url("a.txt", 60)
     assert raised.value.message == (
-        f"The driver 'memory' does not have the ability 'temporary_uploads': {told}"
+        f"The driver 'memory' does not have the capability 'temporary_uploads': {told}"
     )
 
 
 async def test_no_secret_is_asked_for_where_none_would_help() -> None:
     with pytest.raises(UnsupportedOperationException) as raised:
         await disk_with(EightMethods()).temporary_url("a.txt", 60)
-    assert raised.value.message.endswith("does not have the ability 'temporary_urls'")
+    assert raised.value.message.endswith("does not have the capability 'temporary_urls'")
     manager = StorageManager.isolated({"disks": {"d": {"driver": "theirs"}}})
     manager.extend("theirs", EightMethods)
     with manager.fake("d") as fake, pytest.raises(UnsupportedOperationException) as raised:
         await fake.temporary_url("a.txt", 60)
-    assert raised.value.message.endswith("does not have the ability 'temporary_urls'")
+    assert raised.value.message.endswith("does not have the capability 'temporary_urls'")
 
 
 def test_a_wrong_layer_is_told_where_it_is_named() -> None:
@@ -465,7 +467,7 @@ def test_what_any_parent_guards_is_guarded() -> None:
     assert Both.guards == {"content", "write"}
     assert Both.passes == {"get", "put", "size", "url", "delete", "copy_file"}
     capabilities = resolve(Both(MemoryDriver())).capabilities
-    assert capabilities.abilities == {"copy"}
+    assert capabilities.names == {"copy"}
 
 
 def test_threads_that_meet_at_the_first_use_share_one_layer() -> None:

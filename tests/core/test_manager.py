@@ -385,7 +385,7 @@ async def test_a_mistake_in_one_disk_is_said_with_its_name(manager: StorageManag
             "disks": {
                 "option": {"driver": "made", "lable": "x"},
                 "driver": {"driver": "nowhere"},
-                "ability": {"driver": "made", "disable": ["listings"]},
+                "capability": {"driver": "made", "disable": ["listings"]},
                 "good": {"driver": "made", "disable": ["close"]},
             }
         }
@@ -393,7 +393,7 @@ async def test_a_mistake_in_one_disk_is_said_with_its_name(manager: StorageManag
     for name, message in {
         "option": "Did you mean 'label'",
         "driver": "No driver named 'nowhere'",
-        "ability": "'disable' is a list of abilities",
+        "capability": "'disable' is a list of capabilities",
     }.items():
         with pytest.raises(StorageConfigException, match=message) as raised:
             await manager.disk(name).get("a")

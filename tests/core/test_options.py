@@ -1,4 +1,4 @@
-"""Options: checked by name and kind, refused by name where a driver does not honour them."""
+"""Options: checked by name and kind, refused by name where a driver does not support them."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ VALUES: dict[str, Any] = {
 }
 
 
-def put(given: dict[str, Any], honoured: frozenset[str] = ALL) -> WriteOptions:
-    return put_options(given, honoured, driver="mine")
+def put(given: dict[str, Any], supported: frozenset[str] = ALL) -> WriteOptions:
+    return put_options(given, supported, driver="mine")
 
 
 @given(st.sets(st.sampled_from(sorted(VALUES))), st.sets(st.sampled_from(sorted(VALUES))))
-def test_a_put_is_refused_exactly_where_an_option_is_not_honoured(
-    asked: set[str], honoured: set[str]
+def test_a_put_is_refused_exactly_where_an_option_is_not_supported(
+    asked: set[str], supported: set[str]
 ) -> None:
     assume(not asked >= {"overwrite", "if_match"})  # they contradict each other
     given_options = {name: VALUES[name] for name in asked}
-    if asked <= honoured:
-        options = put(given_options, frozenset(honoured))
+    if asked <= supported:
+        options = put(given_options, frozenset(supported))
         for name, value in VALUES.items():
             expected = value if name in asked else getattr(WriteOptions(), name)
             assert getattr(options, name) == expected
     else:
         with pytest.raises(UnsupportedOperationException, match="'mine'") as raised:
-            put(given_options, frozenset(honoured))
-        assert any(repr(name) in str(raised.value) for name in asked - honoured)
+            put(given_options, frozenset(supported))
+        assert any(repr(name) in str(raised.value) for name in asked - supported)
 
 
 @pytest.mark.parametrize("name", sorted(set(PutOptions.__annotations__) - {"overwrite"}))

@@ -19,7 +19,7 @@ from jtc.storage import (
     StoragePermissionException,
     UnsupportedOperationException,
 )
-from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, Signer, make_signer
+from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, Signer, make_signer
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 
@@ -290,7 +290,7 @@ def drivers(tmp_path: Path, **options: Any) -> list[Any]:
 
 async def test_without_a_secret_the_drivers_sign_nothing(tmp_path: Path) -> None:
     for driver in drivers(tmp_path):
-        assert driver.withheld == SIGNED_ABILITIES
+        assert driver.unsupported == SIGNING_CAPABILITIES
         for call in (
             driver.temporary_url("a", 60),
             driver.temporary_upload_url("a", 60),
@@ -354,8 +354,8 @@ def test_a_fake_signs_where_the_configured_disk_would(tmp_path: Path) -> None:
         }
     )
     with manager.fake("signing", "plain") as fake:
-        assert fake.capabilities.abilities >= SIGNED_ABILITIES
-        assert not SIGNED_ABILITIES & fake.disk("plain").capabilities.abilities
+        assert fake.capabilities.names >= SIGNING_CAPABILITIES
+        assert not SIGNING_CAPABILITIES & fake.disk("plain").capabilities.names
 
 
 def test_a_configured_secret_that_is_too_short_says_so_and_is_not_shown() -> None:

@@ -231,7 +231,7 @@ async def test_a_driver_is_told_the_size_where_it_is_known() -> None:
     assert driver.options.size is None
 
 
-async def test_an_option_that_the_driver_does_not_honour_is_refused_by_name() -> None:
+async def test_an_option_that_the_driver_does_not_support_is_refused_by_name() -> None:
     manager = StorageManager.isolated({})
     driver = EightMethods()
     manager.set_driver(driver, "d")
@@ -242,13 +242,13 @@ async def test_an_option_that_the_driver_does_not_honour_is_refused_by_name() ->
 
 def test_what_a_file_had_is_carried_along_but_not_what_its_name_says() -> None:
     info = FileInfo(path="a.png", size=1, last_modified=0.0, content_type="image/png")
-    honoured = frozenset({"content_type", "metadata", "cache_control", "content_disposition"})
-    assert carried_options(honoured, info, info.path) == {}
+    supported = frozenset({"content_type", "metadata", "cache_control", "content_disposition"})
+    assert carried_options(supported, info, info.path) == {}
     info.content_type = "image/x-odd"
     info.metadata = {"a": "b"}
     info.cache_control = "no-store"
     info.content_disposition = "inline"
-    assert carried_options(honoured, info, info.path) == {
+    assert carried_options(supported, info, info.path) == {
         "content_type": "image/x-odd",
         "metadata": {"a": "b"},
         "cache_control": "no-store",

@@ -13,9 +13,9 @@ from jtc.storage import (
     FileInfo,
     FileNotFoundException,
     InvalidPathException,
+    PresignedForm,
+    PresignedRequest,
     ReadOnlyException,
-    SignedForm,
-    SignedRequest,
     StorageException,
     StorageManager,
     StorageUnavailableException,
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class Everything(MemoryDriver):
-    """The memory driver, and the abilities that it lacks; says what it was asked."""
+    """The memory driver, and the capabilities that it lacks; says what it was asked."""
 
-    withheld = frozenset()
+    unsupported = frozenset()
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,15 +57,15 @@ class Everything(MemoryDriver):
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         url = f"put:{path}:{content_type}:{size}"
-        return SignedRequest(method="PUT", url=url, headers={}, expires_at=expires_in)
+        return PresignedRequest(method="PUT", url=url, headers={}, expires_at=expires_in)
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         url = f"form:{path}:{content_type}:{max_size}"
-        return SignedForm(url=url, fields={}, expires_at=expires_in)
+        return PresignedForm(url=url, fields={}, expires_at=expires_in)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         self.asked.append(list(paths))
@@ -240,7 +240,7 @@ async def test_what_a_driver_without_our_errors_raises_is_relative_too() -> None
     await scope.put("a", b"0123456789")
     assert await scope.get_range("a", 3, 6) == b"345"
     assert (await scope.stat("a")).path == "a"
-    assert scope.capabilities.abilities == frozenset()
+    assert scope.capabilities.names == frozenset()
     with pytest.raises(UnsupportedOperationException, match=r"'EightMethods'.*'listing'"):
         await scope.files()
 
@@ -340,7 +340,7 @@ async def test_a_view_follows_its_disk_to_another_driver(
     await scope.put("a", b"new")
     assert other.all_paths() == ["s/a"]
     manager.set_driver(EightMethods(), "d")
-    assert scope.capabilities.abilities == frozenset()
+    assert scope.capabilities.names == frozenset()
     assert disk.capabilities == scope.capabilities
 
 
@@ -368,7 +368,7 @@ def test_a_scope_can_what_its_disk_can(scope: Disk, disk: Disk) -> None:
 
 
 async def test_closing_a_view_closes_what_is_within(scope: Disk, driver: Everything) -> None:
-    assert scope.capabilities.abilities >= {"close"}
+    assert scope.capabilities.names >= {"close"}
     view: Any = scope.driver
     await view.aclose()
     assert driver.asked == ["aclose"]
@@ -512,7 +512,7 @@ async def test_a_read_only_view_reads_everything(disk: Disk) -> None:
 
 def test_its_capabilities_are_the_disks_less_the_writing(disk: Disk) -> None:
     capabilities = disk.read_only().capabilities
-    assert capabilities.abilities == {
+    assert capabilities.names == {
         "stat",
         "reading",
         "listing",
@@ -527,7 +527,7 @@ async def test_what_the_driver_cannot_read_is_unsupported_and_not_read_only() ->
     manager = StorageManager.isolated({})
     manager.set_driver(EightMethods())
     view = manager.read_only()
-    assert view.capabilities.abilities == frozenset()
+    assert view.capabilities.names == frozenset()
     for use in (view.visibility("a"), view.files(), view.temporary_url("a", 5)):
         with pytest.raises(UnsupportedOperationException) as raised:
             await use

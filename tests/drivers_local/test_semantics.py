@@ -13,7 +13,7 @@ import pytest
 
 from jtc.storage import StorageManager
 from jtc.storage._capabilities import resolve
-from jtc.storage.driver import ABILITIES
+from jtc.storage.driver import CAPABILITIES
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver import _safe_open as opening
 from jtc.storage.exceptions import (
@@ -47,9 +47,9 @@ class AsyncFile:
         return self._file.read(size)
 
 
-def test_it_claims_every_ability_but_signed_addresses_and_closing() -> None:
+def test_it_claims_every_capability_but_signed_addresses_and_closing() -> None:
     lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "close"}
-    assert resolve(LocalDriver()).capabilities.abilities == set(ABILITIES) - lacking
+    assert resolve(LocalDriver()).capabilities.names == set(CAPABILITIES) - lacking
 
 
 def test_it_is_made_from_the_environment(tmp_path: Path) -> None:

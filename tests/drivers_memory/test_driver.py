@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage._capabilities import resolve
-from jtc.storage.driver import ABILITIES
+from jtc.storage.driver import CAPABILITIES
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import InvalidPathException, PreconditionFailedException
 from jtc.storage.options import WriteOptions
@@ -29,9 +29,9 @@ async def entries(listing: AsyncIterator[Entry]) -> list[Entry]:
     return [entry async for entry in listing]
 
 
-def test_it_claims_every_ability_but_signed_addresses_and_closing(driver: MemoryDriver) -> None:
+def test_it_claims_every_capability_but_signed_addresses_and_closing(driver: MemoryDriver) -> None:
     lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "close"}
-    assert resolve(driver).capabilities.abilities == set(ABILITIES) - lacking
+    assert resolve(driver).capabilities.names == set(CAPABILITIES) - lacking
 
 
 def test_it_is_made_from_any_environment() -> None:

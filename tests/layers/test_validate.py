@@ -240,7 +240,7 @@ async def test_a_copy_from_another_disk_is_judged() -> None:
     assert await manager.disk("free").copy("a", "b", to="images") == "b"
 
 
-async def test_uploads_that_nobody_here_would_see_are_withheld() -> None:
+async def test_uploads_that_nobody_here_would_see_are_unsupported() -> None:
     manager = StorageManager.isolated({})
     signing = MemoryDriver(secret="s" * 32, base_url="https://files.example.test")
     manager.set_driver(signing, "d")

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from jtc.storage import ReadStream, StorageConfigException, StorageManager
 from jtc.storage._capabilities import methods_of, resolve
-from jtc.storage.driver import ABILITIES, StorageDriver
+from jtc.storage.driver import CAPABILITIES, StorageDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layers.otel_layer import OpenTelemetry
 
@@ -123,8 +123,8 @@ def test_every_method_of_the_driver_that_works_was_called_above() -> None:
     driver = MemoryDriver()
     claimed = {
         method
-        for ability in resolve(driver).capabilities.abilities
-        for method in methods_of(ABILITIES[ability])
+        for capability in resolve(driver).capabilities.names
+        for method in methods_of(CAPABILITIES[capability])
     }
     eight = set(methods_of(StorageDriver)) - {"url", "path"}
     assert set(CALLS) == claimed | eight

@@ -109,7 +109,9 @@ class Streaming(EightMethods):
 class Writing(EightMethods):
     """Takes options, and keeps those it was given last. Writes whole or not at all."""
 
-    honours: ClassVar = {"write_file": frozenset({"content_type", "overwrite", "if_match"})}
+    supported_options: ClassVar = {
+        "write_file": frozenset({"content_type", "overwrite", "if_match"})
+    }
 
     def __init__(self) -> None:
         super().__init__()

@@ -64,10 +64,10 @@ class EightMethods:
 
 
 class WithAbilities(EightMethods):
-    """Some abilities, written as the contract's documentation has them."""
+    """Some capabilities, written as the contract's documentation has them."""
 
-    honours: Mapping[str, frozenset[str]] = {"write_file": frozenset({"content_type"})}
-    withheld = frozenset({"copy"})
+    supported_options: Mapping[str, frozenset[str]] = {"write_file": frozenset({"content_type"})}
+    unsupported = frozenset({"copy"})
 
     async def stat(self, path: str, /) -> FileInfo:
         return FileInfo(path=path, size=0, last_modified=0.0)
@@ -111,7 +111,7 @@ def a_class_with_the_methods_is_a_driver() -> None:
     assert_type(Storage.driver_as(EightMethods), EightMethods)
 
 
-def an_authors_abilities_fit(driver: WithAbilities) -> None:
+def an_authors_capabilities_fit(driver: WithAbilities) -> None:
     _all: StorageDriver = driver
     _stat: SupportsStat = driver
     _reading: SupportsReading = driver

@@ -16,9 +16,9 @@ from jtc.storage import (
     Disk,
     Entry,
     FileInfo,
+    PresignedForm,
+    PresignedRequest,
     PutOptions,
-    SignedForm,
-    SignedRequest,
     Storage,
     StorageConfigException,
     StorageDriver,
@@ -196,10 +196,10 @@ async def access(disk: Disk) -> None:
     assert_type(await disk.temporary_url("a", 60), str)
     assert_type(await disk.temporary_url("a", timedelta(hours=1), content_type="a/b"), str)
     request = await disk.temporary_upload_url("a", 60, content_type="image/png", size=10)
-    assert_type(request, SignedRequest)
+    assert_type(request, PresignedRequest)
     assert_type(request.headers["content-type"], str)
     form = await disk.temporary_upload_form("a", 60, max_size=10)
-    assert_type(form, SignedForm)
+    assert_type(form, PresignedForm)
     assert_type(form.fields["key"], str)
 
 

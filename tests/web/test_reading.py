@@ -276,7 +276,7 @@ async def test_where_nobody_knows_a_visibility_nothing_is_public(
     signing: Disk, client: Client
 ) -> None:
     driver: Any = signing.driver
-    driver.withheld = frozenset({"visibility"})
+    driver.unsupported = frozenset({"visibility"})
     manager = signing._manager()
     manager.set_driver(driver, "media")
     await signing.put("a.txt", b"1")

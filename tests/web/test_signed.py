@@ -97,14 +97,14 @@ async def test_a_disk_that_signs_nothing_takes_no_signature(client: Client) -> N
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_a_disabled_ability_is_not_served(tmp_path: Path, client: Client) -> None:
+async def test_a_disabled_capability_is_not_served(tmp_path: Path, client: Client) -> None:
     driver = LocalDriver(tmp_path, BASE, secret=SECRET)
     disk = disk_of(driver)
     await disk.put("a.txt", b"1")
     url, put = await disk.temporary_url("a.txt", 60), await disk.temporary_upload_url("a.txt", 60)
     http = client(mounted(disk))
     assert (await http.get(url)).status_code == 200
-    driver.withheld = frozenset({"temporary_urls", "temporary_uploads"})
+    driver.unsupported = frozenset({"temporary_urls", "temporary_uploads"})
     disk._manager().set_driver(driver, "media")
     assert (await http.get(url)).status_code == 403
     answer = await http.put(put.url, content=b"2")

@@ -356,7 +356,7 @@ ERRORS = [
     (RejectedException("No inner/secret.txt"), 400),
     (RejectedException(), 400),
     (IntegrityException("The content has not the 5 bytes"), 400),
-    (UnsupportedOperationException("The driver 'x' does not honour it"), 501),
+    (UnsupportedOperationException("The driver 'x' does not support it"), 501),
     (StorageUnavailableException("http://10.0.0.1:9 refused"), 503),
     (StorageTimeoutException("bucket-17 did not answer"), 503),
     (StorageFullException("No space left on /dev/sda1"), 507),

@@ -35,7 +35,14 @@ from jtc.storage.exceptions import (
     UnsupportedOperationException,
 )
 from jtc.storage.layer import Layer
-from jtc.storage.models import DirectoryInfo, Entry, FileInfo, SignedForm, SignedRequest, Visibility
+from jtc.storage.models import (
+    DirectoryInfo,
+    Entry,
+    FileInfo,
+    PresignedForm,
+    PresignedRequest,
+    Visibility,
+)
 from jtc.storage.options import CopyOptions, PutOptions, WriteOptions
 
 __all__ = [
@@ -57,12 +64,12 @@ __all__ = [
     "Layer",
     "PathConflictException",
     "PreconditionFailedException",
+    "PresignedForm",
+    "PresignedRequest",
     "PutOptions",
     "ReadOnlyException",
     "ReadStream",
     "RejectedException",
-    "SignedForm",
-    "SignedRequest",
     "Storage",
     "StorageConfigException",
     "StorageDriver",

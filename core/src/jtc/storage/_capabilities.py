@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jtc.storage.driver import ABILITIES, StorageDriver
+from jtc.storage.driver import CAPABILITIES, StorageDriver
 from jtc.storage.exceptions import (
     ReadOnlyException,
     StorageConfigException,
@@ -41,7 +41,7 @@ __all__ = ["Capabilities", "ResolvedDriver", "resolve"]
 
 T = TypeVar("T")
 
-_WRITING_ABILITIES = frozenset(
+_WRITING_CAPABILITIES = frozenset(
     {"directories", "move", "temporary_uploads", "upload_forms", "writing"}
 )
 _NO_OPTIONS: Mapping[str, frozenset[str]] = {}
@@ -55,30 +55,31 @@ class Capabilities:
     is not here: it is an `UnsupportedOperationException` at the call.
 
     Attributes:
-        abilities: Names of `jtc.storage.driver.ABILITIES`, such as ``"listing"``.
-        put_options: The options of a put that are honoured, such as ``"overwrite"``.
+        names: Names of `jtc.storage.driver.CAPABILITIES`, such as ``"listing"``.
+        put_options: The options of a put that are supported, such as ``"overwrite"``.
         copy_options: Those of a copy within the disk.
         move_options: Those of a move within the disk.
     """
 
-    abilities: frozenset[str]
+    names: frozenset[str]
     put_options: frozenset[str]
     copy_options: frozenset[str]
     move_options: frozenset[str]
 
-    def __contains__(self, ability: object) -> bool:
-        return ability in self.abilities
+    def __contains__(self, capability: object) -> bool:
+        return capability in self.names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedDriver:
-    """A driver, and for each ability the driver again, or None where it lacks the ability.
+    """A driver, and for each capability the driver again, or None where it lacks the capability.
 
     Attributes:
         driver: The driver.
         name: What messages call it.
         capabilities: The same, for users.
-        disabled: Abilities that an operator switched off, on top of the driver's ``withheld``.
+        disabled: Capabilities that an operator switched off, on top of the driver's
+        ``unsupported``.
     """
 
     driver: StorageDriver
@@ -99,20 +100,20 @@ class ResolvedDriver:
     bulk_delete: SupportsBulkDelete | None = None
     close: SupportsClose | None = None
 
-    def need(self, ability: T | None, name: str) -> T:
-        """Return an ability, such as ``resolved.listing``, that a method cannot do without.
+    def need(self, capability: T | None, name: str) -> T:
+        """Return a capability, such as ``resolved.listing``, that a method cannot do without.
 
         Raises:
             UnsupportedOperationException: The driver lacks it, or a layer or the configuration
                 withholds it.
         """
-        if ability is None:
-            if name in _WRITING_ABILITIES:
+        if capability is None:
+            if name in _WRITING_CAPABILITIES:
                 self.check_writable()
             from jtc.storage._layering import why_lacking  # noqa: PLC0415 - it imports this module
 
             raise UnsupportedOperationException(why_lacking(self, name))
-        return ability
+        return capability
 
     def check_writable(self) -> None:
         """Refuse a write to a read-only view, whatever else would be wrong with it.
@@ -132,11 +133,11 @@ def resolve(
     Args:
         driver: Any object with the eight methods.
         name: What messages call it; its class's name unless told.
-        disabled: Abilities to do without, on top of the driver's own ``withheld``.
+        disabled: Capabilities to do without, on top of the driver's own ``unsupported``.
 
     Raises:
         StorageConfigException: It is a class, lacks one of the eight methods, or there is no
-            ability of such a name to disable.
+            capability of such a name to disable.
     """
     if isinstance(driver, type):
         raise StorageConfigException(
@@ -149,19 +150,19 @@ def resolve(
             f"{name!r} is no storage driver: it lacks {', '.join(f'{m}()' for m in lacking)}"
         )
     switched_off = _known(disabled)
-    withheld = frozenset(getattr(driver, "withheld", ())) | switched_off
+    unsupported = frozenset(getattr(driver, "unsupported", ())) | switched_off
     claimed = {
-        ability: driver
-        for ability, protocol in ABILITIES.items()
-        if ability not in withheld and _claims(driver, protocol)
+        capability: driver
+        for capability, protocol in CAPABILITIES.items()
+        if capability not in unsupported and _claims(driver, protocol)
     }
-    honours = driver.honours if "writing" in claimed else _NO_OPTIONS  # type: ignore[attr-defined]
+    supported_options = driver.supported_options if "writing" in claimed else _NO_OPTIONS  # type: ignore[attr-defined]
     nothing: frozenset[str] = frozenset()
     capabilities = Capabilities(
-        abilities=frozenset(claimed),
-        put_options=frozenset(honours.get("write_file", nothing)),
-        copy_options=frozenset(honours.get("copy_file", nothing)),
-        move_options=frozenset(honours.get("move_file", nothing)),
+        names=frozenset(claimed),
+        put_options=frozenset(supported_options.get("write_file", nothing)),
+        copy_options=frozenset(supported_options.get("copy_file", nothing)),
+        move_options=frozenset(supported_options.get("move_file", nothing)),
     )
     return ResolvedDriver(
         driver=driver,  # type: ignore[arg-type] # it has the eight methods, as was just seen
@@ -172,16 +173,18 @@ def resolve(
     )
 
 
-def _known(abilities: Collection[str]) -> frozenset[str]:
-    if isinstance(abilities, str) or not all(name in ABILITIES for name in abilities):
+def _known(capabilities: Collection[str]) -> frozenset[str]:
+    if isinstance(capabilities, str) or not all(name in CAPABILITIES for name in capabilities):
         raise StorageConfigException(
-            f"'disable' is a list of abilities: {', '.join(ABILITIES)}; not {abilities!r}"
+            f"'disable' is a list of capabilities: {', '.join(CAPABILITIES)}; not {capabilities!r}"
         )
-    return frozenset(abilities)
+    return frozenset(capabilities)
 
 
 def _claims(driver: object, protocol: type) -> bool:
-    if "honours" in vars(protocol) and not isinstance(getattr(driver, "honours", None), Mapping):
+    if "supported_options" in vars(protocol) and not isinstance(
+        getattr(driver, "supported_options", None), Mapping
+    ):
         return False
     return all(
         _has(driver, name) and _fits(getattr(driver, name), protocol, name)

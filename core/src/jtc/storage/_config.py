@@ -96,7 +96,7 @@ class DiskConfig:
     Attributes:
         driver: The driver's name.
         options: What the driver is called with.
-        disable: Abilities to do without.
+        disable: Capabilities to do without.
         layers: What stands around the driver, the first outermost.
     """
 
@@ -120,7 +120,7 @@ class DiskConfig:
             raise _error('A disk\'s configuration names its driver: driver = "local"', disk)
         disable = options.pop("disable", ())
         if not isinstance(disable, (list, tuple)) or not all(isinstance(a, str) for a in disable):
-            raise _error("'disable' is a list of abilities", disk)
+            raise _error("'disable' is a list of capabilities", disk)
         layers = options.pop("layers", ())
         if not isinstance(layers, (list, tuple)):
             layers = (None,)  # no layer is this

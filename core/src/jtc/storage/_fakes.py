@@ -1,4 +1,4 @@
-"""Disks for tests: memory behind, the abilities of the real driver in front."""
+"""Disks for tests: memory behind, the capabilities of the real driver in front."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jtc.storage._capabilities import resolve
 from jtc.storage._disk import Disk
-from jtc.storage._layering import beneath_layers
-from jtc.storage.driver import ABILITIES
-from jtc.storage.models import SignedForm, SignedRequest
+from jtc.storage._layering import unwrap_path
+from jtc.storage.driver import CAPABILITIES
+from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jtc.storage._manager import StorageManager
     from jtc.storage.sync import SyncFakeDisk
 
-__all__ = ["FakeDisk", "FakeDriver", "abilities_of"]
+__all__ = ["FakeDisk", "FakeDriver", "capabilities_of"]
 
 
 class FakeDisk(Disk):
@@ -107,27 +107,27 @@ class FakeDisk(Disk):
         self.assert_count(0, directory)
 
     def _kept_as(self, path: str) -> str:
-        return beneath_layers(self.driver, path)[1]
+        return unwrap_path(self.driver, path)[1]
 
     def _memory(self) -> Any:
         return self.driver_as(FakeDriver).inner
 
 
 class FakeDriver:
-    """A memory driver that has the abilities of another, and honours its options.
+    """A memory driver that has the capabilities of another, and supports its options.
 
     Args:
         memory: A `MemoryDriver`.
-        like: The driver that it stands for; None has all abilities.
+        like: The driver that it stands for; None has all capabilities.
     """
 
     def __init__(self, memory: Any, like: ResolvedDriver | None) -> None:
         self.inner = memory
-        self.honours: Mapping[str, frozenset[str]] = memory.honours
-        self.withheld: frozenset[str] = frozenset()
+        self.supported_options: Mapping[str, frozenset[str]] = memory.supported_options
+        self.unsupported: frozenset[str] = frozenset()
         if like is not None:
-            self.withheld = frozenset(ABILITIES) - like.capabilities.abilities
-            self.honours = {
+            self.unsupported = frozenset(CAPABILITIES) - like.capabilities.names
+            self.supported_options = {
                 "write_file": like.capabilities.put_options,
                 "copy_file": like.capabilities.copy_options,
                 "move_file": like.capabilities.move_options,
@@ -156,14 +156,14 @@ class FakeDriver:
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a request that leads nowhere."""
         headers = {}
         if content_type is not None:
             headers["content-type"] = content_type
         if size is not None:
             headers["content-length"] = str(size)
-        return SignedRequest(
+        return PresignedRequest(
             method="PUT",
             url=self._address(path, expires_in),
             headers=headers,
@@ -172,12 +172,12 @@ class FakeDriver:
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form that leads nowhere."""
         fields = {"key": path, "max-size": str(max_size)}
         if content_type is not None:
             fields["content-type"] = content_type
-        return SignedForm(
+        return PresignedForm(
             url=self.inner.url(path), fields=fields, expires_at=time.time() + expires_in
         )
 
@@ -188,26 +188,27 @@ class FakeDriver:
         return f"{self.inner.url(path)}?expires={time.time() + expires_in:.0f}"
 
 
-def abilities_of(
+def capabilities_of(
     factory: Callable[..., Any], options: Mapping[str, Any] | None = None
 ) -> ResolvedDriver | None:
     """Resolve a driver's class without making a driver: tests have no credentials for one.
 
     Args:
-        factory: The class. Its ``withheld_by(options)``, if it has one, says what a driver with
+        factory: The class. Its ``unsupported_with(options)``, if it has one, says what a driver
+        with
             such options withholds.
         options: What the driver would be called with, variables not yet looked up.
 
     Returns:
-        Its abilities; None where they are only known of an instance.
+        Its capabilities; None where they are only known of an instance.
     """
     if not inspect.isclass(factory):
         return None
     try:
         driver: Any = object.__new__(factory)
-        withheld_by = getattr(factory, "withheld_by", None)
-        if options is not None and withheld_by is not None:
-            driver.withheld = withheld_by(options)
+        unsupported_with = getattr(factory, "unsupported_with", None)
+        if options is not None and unsupported_with is not None:
+            driver.unsupported = unsupported_with(options)
         return resolve(driver)
     except Exception:
         return None  # a property may need what the constructor sets

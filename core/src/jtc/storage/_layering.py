@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage.driver import StorageDriver
 
-__all__ = ["LayerResolver", "beneath_layers", "layered", "why_lacking"]
+__all__ = ["LayerResolver", "layered", "unwrap_path", "why_lacking"]
 
 
-def beneath_layers(driver: StorageDriver, path: str) -> tuple[StorageDriver, str]:
+def unwrap_path(driver: StorageDriver, path: str) -> tuple[StorageDriver, str]:
     """Return the driver beneath all layers, and the path under which it knows a file."""
     while isinstance(driver, Layer):
         path = driver.inner_path(path)
@@ -42,7 +42,7 @@ def layered(
     driver = resolved.driver
     if resolved.disabled:
         within = Layer(driver)
-        within.withheld |= resolved.disabled
+        within.unsupported |= resolved.disabled
         driver = within
     layer = make(driver)
     if isinstance(layer, Layer):
@@ -50,28 +50,31 @@ def layered(
     return resolve(layer, name=resolved.name)
 
 
-def why_lacking(resolved: ResolvedDriver, ability: str) -> str:
-    """Say why a disk lacks an ability: by its configuration, by a layer, or by the driver itself.
+def why_lacking(resolved: ResolvedDriver, capability: str) -> str:
+    """Say why a disk lacks a capability: by its configuration, by a layer, or by the driver itself.
 
     Args:
         resolved: The disk's driver, which lacks it.
-        ability: The ability's name.
+        capability: The capability's name.
     """
-    from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES  # noqa: PLC0415 - imports hmac and json
+    from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES  # noqa: PLC0415 - imports hmac and json
 
-    text = f"The driver {resolved.name!r} does not have the ability {ability!r}"
+    text = f"The driver {resolved.name!r} does not have the capability {capability!r}"
     disabled = f"{text}: the disk's configuration disables it"
-    if ability in resolved.disabled:
+    if capability in resolved.disabled:
         return disabled
     driver: object = resolved.driver
     while isinstance(driver, Layer):
-        if ability in resolve(driver.inner).capabilities:
+        if capability in resolve(driver.inner).capabilities:
             if type(driver) is Layer:  # from layered()
                 return disabled
             return f"{text}: the layer {type(driver).__name__} around it withholds it"
         driver = driver.inner
     # Its own: a fake hands on memory's, whatever it stands for.
-    if ability in SIGNED_ABILITIES and getattr(driver, "__dict__", {}).get("signer", ...) is None:
+    if (
+        capability in SIGNING_CAPABILITIES
+        and getattr(driver, "__dict__", {}).get("signer", ...) is None
+    ):
         return f"{text}: to sign addresses it needs the option 'secret'"
     return text
 

@@ -246,7 +246,7 @@ class StorageManager(DiskOperations):
     def fake(self, *names: str) -> FakeDisk:
         """Put memory behind disks, for tests: no configuration or credentials are needed.
 
-        A fake has the abilities of the driver it stands for, so that what the real one cannot do
+        A fake has the capabilities of the driver it stands for, so that what the real one cannot do
         fails in tests too. All tasks and threads see it.
 
         Args:
@@ -435,7 +435,7 @@ class StorageManager(DiskOperations):
         return os.environ.get("FILESYSTEM_DISK") or _DEFAULT_DRIVER
 
     def _fake_driver(self, name: str) -> ResolvedDriver:
-        from jtc.storage._fakes import FakeDriver, abilities_of  # noqa: PLC0415 - for tests only
+        from jtc.storage._fakes import FakeDriver, capabilities_of  # noqa: PLC0415 - for tests only
 
         like = (self._faked or self._resolved_drivers).get(name)
         config = self._current_config()
@@ -444,7 +444,7 @@ class StorageManager(DiskOperations):
             disk = config.disks.get(name, disk)
         if like is None:
             try:
-                like = abilities_of(self._factory(disk.driver), disk.options)
+                like = capabilities_of(self._factory(disk.driver), disk.options)
             except StorageConfigException:
                 like = None  # a disk that only the tests know
         memory = self._factory("memory")()

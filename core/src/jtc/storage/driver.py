@@ -1,14 +1,14 @@
-"""The contract between `Disk` and a driver: eight methods, and the abilities a driver may add.
+"""The contract between `Disk` and a driver: eight methods, and the capabilities a driver may add.
 
 A class with the eight methods of `StorageDriver` is a driver; nothing is inherited or imported.
-Each further ability is one small Protocol. A driver claims it by having its methods with a fitting
-signature, less the names in the instance's ``withheld: frozenset[str]`` (the names are those of
-`ABILITIES`). What a driver has no ability for, `Disk` derives where it can.
+Each further capability is one small Protocol. A driver claims it by having its methods with a
+fitting signature, less the names in the instance's ``unsupported: frozenset[str]`` (the names are
+those of `CAPABILITIES`). What a driver has no capability for, `Disk` derives where it can.
 
 A driver may have a property ``location: str``: two drivers of one class whose locations are equal
 keep the same files, so that a move between them must not copy a file onto itself and delete it. A
-property ``retries_itself: bool`` says that failed requests are tried again by the driver.
-Its class may have a static method ``withheld_by(options)``: what a driver with such options
+property ``has_own_retries: bool`` says that failed requests are tried again by the driver.
+Its class may have a static method ``unsupported_with(options)``: what a driver with such options
 withholds, for the fakes of tests, which make no driver.
 
 What the types cannot say, and the conformance kit checks:
@@ -33,11 +33,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
+    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
     from jtc.storage.options import WriteOptions
 
 __all__ = [
-    "ABILITIES",
+    "CAPABILITIES",
     "DEFAULT_CHUNK_SIZE",
     "DriverContent",
     "ReadStream",
@@ -133,7 +133,7 @@ class ReadStream:
 
 
 class SupportsStat(Protocol):
-    """Ability ``stat``."""
+    """Capability ``stat``."""
 
     async def stat(self, path: str, /) -> FileInfo:
         """Return a file's facts; FileNotFoundError where there is none."""
@@ -141,7 +141,7 @@ class SupportsStat(Protocol):
 
 
 class SupportsReading(Protocol):
-    """Ability ``reading``: streams and ranges."""
+    """Capability ``reading``: streams and ranges."""
 
     async def open_read(
         self,
@@ -166,11 +166,11 @@ class SupportsReading(Protocol):
 
 
 class SupportsWriting(Protocol):
-    """Ability ``writing``: streams and options."""
+    """Capability ``writing``: streams and options."""
 
     @property
-    def honours(self) -> Mapping[str, frozenset[str]]:
-        """The `WriteOptions` that are honoured, by method name (``"write_file"``, …)."""
+    def supported_options(self) -> Mapping[str, frozenset[str]]:
+        """The `WriteOptions` that are supported, by method name (``"write_file"``, …)."""
         ...
 
     async def write_file(
@@ -181,7 +181,7 @@ class SupportsWriting(Protocol):
 
 
 class SupportsListing(Protocol):
-    """Ability ``listing``."""
+    """Capability ``listing``."""
 
     def list_entries(
         self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
@@ -200,7 +200,7 @@ class SupportsListing(Protocol):
 
 
 class SupportsDirectories(Protocol):
-    """Ability ``directories``."""
+    """Capability ``directories``."""
 
     async def make_directory(self, path: str, /) -> None:
         """Make a directory and those above it; one that is there already is fine."""
@@ -212,7 +212,7 @@ class SupportsDirectories(Protocol):
 
 
 class SupportsCopy(Protocol):
-    """Ability ``copy``."""
+    """Capability ``copy``."""
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file with its content type and metadata; return the new file's etag."""
@@ -220,7 +220,7 @@ class SupportsCopy(Protocol):
 
 
 class SupportsMove(Protocol):
-    """Ability ``move``."""
+    """Capability ``move``."""
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file with its content type and metadata; return the new file's etag."""
@@ -228,7 +228,7 @@ class SupportsMove(Protocol):
 
 
 class SupportsVisibility(Protocol):
-    """Ability ``visibility``."""
+    """Capability ``visibility``."""
 
     async def visibility(self, path: str, /) -> Visibility:
         """Tell who may read a file by its address."""
@@ -240,7 +240,7 @@ class SupportsVisibility(Protocol):
 
 
 class SupportsTemporaryUrls(Protocol):
-    """Ability ``temporary_urls``."""
+    """Capability ``temporary_urls``."""
 
     async def temporary_url(
         self,
@@ -256,7 +256,7 @@ class SupportsTemporaryUrls(Protocol):
 
 
 class SupportsTemporaryUploads(Protocol):
-    """Ability ``temporary_uploads``."""
+    """Capability ``temporary_uploads``."""
 
     async def temporary_upload_url(
         self,
@@ -266,23 +266,23 @@ class SupportsTemporaryUploads(Protocol):
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT request that stores a file within so many seconds."""
         ...
 
 
 class SupportsUploadForms(Protocol):
-    """Ability ``upload_forms``."""
+    """Capability ``upload_forms``."""
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form that uploads a file of `max_size` bytes at most."""
         ...
 
 
 class SupportsBulkDelete(Protocol):
-    """Ability ``bulk_delete``."""
+    """Capability ``bulk_delete``."""
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files; for each path whether it was there, or what went wrong with it."""
@@ -290,14 +290,14 @@ class SupportsBulkDelete(Protocol):
 
 
 class SupportsClose(Protocol):
-    """Ability ``close``."""
+    """Capability ``close``."""
 
     async def aclose(self) -> None:
         """Let go of connections and the like; a use afterwards opens them afresh."""
         ...
 
 
-ABILITIES: Mapping[str, type] = {
+CAPABILITIES: Mapping[str, type] = {
     "stat": SupportsStat,
     "reading": SupportsReading,
     "writing": SupportsWriting,
@@ -312,4 +312,5 @@ ABILITIES: Mapping[str, type] = {
     "bulk_delete": SupportsBulkDelete,
     "close": SupportsClose,
 }
-"""Every ability by its name, as `withheld`, a disk's ``disable`` and its `capabilities` say it."""
+"""Every capability by its name, as `unsupported`, a disk's ``disable`` and its `capabilities` say
+it."""

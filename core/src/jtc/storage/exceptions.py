@@ -129,7 +129,7 @@ class StorageConfigException(StorageException):
 
 
 class UnsupportedOperationException(StorageException):
-    """The driver, or its backend, does not have this ability or does not honour this option."""
+    """The driver, or its backend, does not have this capability or does not support this option."""
 
 
 class ReadOnlyException(UnsupportedOperationException):

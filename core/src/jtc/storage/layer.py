@@ -2,8 +2,8 @@
 
 A layer is a driver. It binds the methods of the driver within on itself, so that what it does not
 change costs nothing, and it says what it guards. A method with a guarded effect that the layer does
-not define is withheld: the disk then derives it through the layer, or says that it cannot. So an
-ability that is newer than the layer can neither be forgotten nor slip past it.
+not define is unsupported: the disk then derives it through the layer, or says that it cannot. So an
+capability that is newer than the layer can neither be forgotten nor slip past it.
 
 ::
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, NamedTuple, 
 
 from jtc.storage._capabilities import methods_of, resolve
 from jtc.storage.driver import (
-    ABILITIES,
+    CAPABILITIES,
     StorageDriver,
     SupportsBulkDelete,
     SupportsClose,
@@ -122,20 +122,22 @@ class Layer:
 
     Keywords of the class statement, each a collection of names; a subclass adds to its parents':
 
-    * ``guards``: names of `EFFECTS`. Methods with such an effect are the layer's own, or withheld.
+    * ``guards``: names of `EFFECTS`. Methods with such an effect are the layer's own, or
+    unsupported.
       Of the eight methods of `StorageDriver`, each must be defined or be in ``passes``.
     * ``passes``: methods that are the inner driver's own on purpose, in spite of a guarded effect.
-    * ``adds``: abilities that the layer has also where the inner driver has not. A method of any
-      other ability is called only where the inner driver has that ability.
+    * ``adds``: capabilities that the layer has also where the inner driver has not. A method of any
+      other capability is called only where the inner driver has that capability.
 
     Args:
         inner: The driver within. What it withholds, this layer has not either.
 
     Attributes:
         inner: The driver within.
-        withheld: The abilities that this instance does without.
-        honours: The inner driver's `SupportsWriting.honours`. A layer that writes by itself and
-            honours more, or less, sets its own.
+        unsupported: The capabilities that this instance does without.
+        supported_options: The inner driver's `SupportsWriting.supported_options`. A layer that
+        writes by itself and
+            supports more, or less, sets its own.
         disk: The disk's name, once the layer is on a disk.
         driver_name: The name of the driver beneath all layers, once the layer is on a disk.
 
@@ -172,7 +174,7 @@ class Layer:
         cls.guards |= _checked(cls, "guards", guards, EFFECTS)
         cls.passes = inherited | _checked(cls, "passes", passes, METHODS)
         cls.adds = nothing.union(*(parent.adds for parent in parents))
-        cls.adds |= _checked(cls, "adds", adds, ABILITIES)
+        cls.adds |= _checked(cls, "adds", adds, CAPABILITIES)
         missing = [name for name in methods_of(StorageDriver) if not cls._treats(name)]
         if "path" in cls.guards and cls.inner_path is Layer.inner_path:
             missing.append("inner_path")
@@ -185,14 +187,14 @@ class Layer:
     def __init__(self, inner: StorageDriver) -> None:
         capabilities = resolve(inner).capabilities
         self.inner = cast("FullDriver", inner)
-        self.withheld: frozenset[str] = frozenset(ABILITIES) - capabilities.abilities - self.adds
-        self.honours: Mapping[str, frozenset[str]] = {
+        self.unsupported: frozenset[str] = frozenset(CAPABILITIES) - capabilities.names - self.adds
+        self.supported_options: Mapping[str, frozenset[str]] = {
             "write_file": capabilities.put_options,
             "copy_file": capabilities.copy_options,
             "move_file": capabilities.move_options,
         }
         self.read_only: bool = getattr(inner, "read_only", False)
-        for protocol in (StorageDriver, *(ABILITIES[name] for name in capabilities.abilities)):
+        for protocol in (StorageDriver, *(CAPABILITIES[name] for name in capabilities.names)):
             for name in methods_of(protocol):
                 if not hasattr(type(self), name) and self._treats(name):
                     setattr(self, name, self.wrap(name, getattr(inner, name)))

@@ -13,8 +13,8 @@ __all__ = [
     "DirectoryInfo",
     "Entry",
     "FileInfo",
-    "SignedForm",
-    "SignedRequest",
+    "PresignedForm",
+    "PresignedRequest",
     "Visibility",
     "listed_file",
 ]
@@ -92,7 +92,7 @@ Entry: TypeAlias = FileInfo | DirectoryInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
+class PresignedRequest:
     """A request that anybody may send, once, until it expires.
 
     Attributes:
@@ -109,7 +109,7 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedForm:
+class PresignedForm:
     """An HTML form (``multipart/form-data``) that uploads one file straight to the backend.
 
     Attributes:

@@ -72,9 +72,9 @@ class CopyOptions(_NewFileOptions, total=False):
 class WriteOptions:
     """What a driver's `write_file`, `copy_file` and `move_file` get.
 
-    Only what the user asked for is set, and only what the driver's `honours` lists; anything
-    inferred, such as a MIME type by the name, is the driver's own affair. `size` is a hint: the
-    length in bytes where it is known beforehand.
+    Only what the user asked for is set, and only what the driver's `supported_options` lists;
+    anything inferred, such as a MIME type by the name, is the driver's own affair. `size` is a
+    hint: the length in bytes where it is known beforehand.
     """
 
     content_type: str | None = None
@@ -99,41 +99,41 @@ _METADATA_NAME = re.compile(r"[a-z0-9-]+")
 
 
 def put_options(
-    given: Mapping[str, Any], honoured: frozenset[str], *, driver: str, method: str = "put"
+    given: Mapping[str, Any], supported: frozenset[str], *, driver: str, method: str = "put"
 ) -> WriteOptions:
     """Check the keywords of a put against the contract and the driver.
 
     Args:
         given: The keywords as the user passed them.
-        honoured: The options that the driver honours for `write_file`.
+        supported: The options that the driver supports for `write_file`.
         driver: The driver's name, for messages.
         method: The method that the user called, for messages.
 
     Raises:
         TypeError: A name is unknown, or a value has the wrong type.
         ValueError: A value cannot be.
-        UnsupportedOperationException: The driver does not honour an option.
+        UnsupportedOperationException: The driver does not support an option.
     """
-    return _write_options(given, _PUT_OPTIONS, honoured | DISK_OPTIONS, driver, method)
+    return _write_options(given, _PUT_OPTIONS, supported | DISK_OPTIONS, driver, method)
 
 
 def copy_options(
-    given: Mapping[str, Any], honoured: frozenset[str], *, driver: str, method: str = "copy"
+    given: Mapping[str, Any], supported: frozenset[str], *, driver: str, method: str = "copy"
 ) -> WriteOptions:
     """Check the keywords of a copy or a move, as `put_options` does those of a put.
 
     Raises:
         TypeError: A name is unknown, or a value has the wrong type.
         ValueError: A value cannot be.
-        UnsupportedOperationException: The driver does not honour an option.
+        UnsupportedOperationException: The driver does not support an option.
     """
-    return _write_options(given, _COPY_OPTIONS, honoured, driver, method)
+    return _write_options(given, _COPY_OPTIONS, supported, driver, method)
 
 
 def _write_options(
     given: Mapping[str, Any],
     known: frozenset[str],
-    honoured: frozenset[str],
+    supported: frozenset[str],
     driver: str,
     method: str,
 ) -> WriteOptions:
@@ -143,9 +143,9 @@ def _write_options(
             raise TypeError(_unknown(name, known, method))
         if value is None or (name == "overwrite" and value is True):
             continue
-        if name not in honoured:
+        if name not in supported:
             raise UnsupportedOperationException(
-                f"The driver {driver!r} does not honour the option {name!r}"
+                f"The driver {driver!r} does not support the option {name!r}"
             )
         if name in DISK_OPTIONS - {"size"}:
             continue

@@ -7,7 +7,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jtc.storage._config import DEFAULT
-from jtc.storage._layering import beneath_layers
+from jtc.storage._layering import unwrap_path
 from jtc.storage.driver_support.content import raised_by_source
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import StorageException
@@ -69,7 +69,7 @@ class DiskBase(ABC):
             driver=resolved.name,
             operation=operation,
             path=path,
-            key=beneath_layers(resolved.driver, path)[1],
+            key=unwrap_path(resolved.driver, path)[1],
             explain=explain,
             **told,
         )

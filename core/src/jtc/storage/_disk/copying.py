@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import carried_options, store
-from jtc.storage._layering import beneath_layers
+from jtc.storage._layering import unwrap_path
 from jtc.storage.driver_support.content import driver_content, raised_by_source
 from jtc.storage.driver_support.content_checks import watched
 from jtc.storage.driver_support.derived import derived_stat, open_read
@@ -60,7 +60,7 @@ class Copying(DiskBase):
             InvalidPathException: A path breaks the path policy.
             FileExistsException: `overwrite=False`, and there is a file `dst`.
             PreconditionFailedException: `if_source_match` names another version.
-            UnsupportedOperationException: The driver does not honour an option.
+            UnsupportedOperationException: The driver does not support an option.
             TypeError: An option is unknown, or has a value of a wrong kind.
             StorageException: The storage failed.
         """
@@ -121,7 +121,7 @@ class Copying(DiskBase):
                 to={
                     "to_disk": target_disk._told_name(),  # noqa: SLF001
                     "to_path": target_path,
-                    "to_key": beneath_layers(target.driver, target_path)[1],
+                    "to_key": unwrap_path(target.driver, target_path)[1],
                 },
                 options=dict(given),
             ):
@@ -155,8 +155,8 @@ async def _transfer(
 
 async def _is_same(source: ResolvedDriver, src: str, target: ResolvedDriver, dst: str) -> bool:
     """Tell whether both are one file, also where two views or two drivers show it."""
-    source_driver, source_path = beneath_layers(source.driver, src)
-    target_driver, target_path = beneath_layers(target.driver, dst)
+    source_driver, source_path = unwrap_path(source.driver, src)
+    target_driver, target_path = unwrap_path(target.driver, dst)
     if source_driver is target_driver:
         return source_path == target_path
     if type(source_driver) is not type(target_driver):
@@ -178,9 +178,9 @@ async def _stay(
 ) -> None:
     """Do nothing, but fail as the real thing would."""
     capabilities = resolved.capabilities
-    honoured = capabilities.put_options | capabilities.copy_options | capabilities.move_options
+    supported = capabilities.put_options | capabilities.copy_options | capabilities.move_options
     options = copy_options(
-        given, honoured | {"if_source_match"}, driver=resolved.name, method=operation
+        given, supported | {"if_source_match"}, driver=resolved.name, method=operation
     )
     if options.if_source_match is not None:
         info = await derived_stat(resolved, path)
@@ -193,9 +193,9 @@ async def _stay(
 async def _move(
     resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any], disk: str
 ) -> None:
-    honoured = resolved.capabilities.move_options
-    if resolved.move is not None and _asked(given) <= honoured:
-        options = copy_options(given, honoured, driver=resolved.name, method="move")
+    supported = resolved.capabilities.move_options
+    if resolved.move is not None and _asked(given) <= supported:
+        options = copy_options(given, supported, driver=resolved.name, method="move")
         await resolved.move.move_file(src, dst, options)
         return
     before = await derived_stat(resolved, src)
@@ -227,9 +227,9 @@ async def _copy(
     given: Mapping[str, Any],
     disk: str,
 ) -> None:
-    honoured = resolved.capabilities.copy_options
-    if resolved.copy is not None and _asked(given) <= honoured:
-        options = copy_options(given, honoured, driver=resolved.name, method=operation)
+    supported = resolved.capabilities.copy_options
+    if resolved.copy is not None and _asked(given) <= supported:
+        options = copy_options(given, supported, driver=resolved.name, method=operation)
         await resolved.copy.copy_file(src, dst, options)
         return
     await _stream(operation, resolved, src, resolved, dst, given, disk)
@@ -245,14 +245,14 @@ async def _stream(
     target_disk: str,
 ) -> None:
     """Copy by reading and writing. What fails at the target says the target's path and disk."""
-    honoured = target.capabilities.put_options
+    supported = target.capabilities.put_options
     # Only a source with streams can promise to read the very version it was asked for.
     versions = frozenset({"if_source_match"} if source.reading is not None else ())
-    checked = copy_options(given, honoured | versions, driver=target.name, method=operation)
+    checked = copy_options(given, supported | versions, driver=target.name, method=operation)
     stream = await open_read(source, src, chunk_size=_CHUNK, if_match=checked.if_source_match)
     try:
         asked = {k: v for k, v in given.items() if v is not None and k != "if_source_match"}
-        options = carried_options(honoured, stream.info, dst) | asked
+        options = carried_options(supported, stream.info, dst) | asked
         # A short body must not become a whole file.
         options["size"] = stream.info.size
         content = driver_content(stream)

@@ -17,7 +17,7 @@ __all__ = ["Listing"]
 
 
 class Listing(DiskBase):
-    """What is where. All of it needs the ability ``listing``."""
+    """What is where. All of it needs the capability ``listing``."""
 
     __slots__ = ()
 

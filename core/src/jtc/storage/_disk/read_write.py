@@ -59,7 +59,7 @@ class WholeFiles(DiskBase):
             PreconditionFailedException: `if_match` names another version.
             RejectedException: `max_size` or `allowed_types` refuse the content.
             IntegrityException: The content has not the length `size`.
-            UnsupportedOperationException: The driver does not honour an option.
+            UnsupportedOperationException: The driver does not support an option.
             TypeError: The content or an option is of a wrong kind.
             StorageException: The storage failed. What the content itself raises comes unchanged.
         """
@@ -135,7 +135,7 @@ class WholeFiles(DiskBase):
         """Add to the end of a file, or make one; return the path.
 
         The file is rewritten whole: it keeps its content type, headers, metadata and visibility,
-        where the driver keeps any. On a driver that honours `if_match` and `overwrite`, appends
+        where the driver keeps any. On a driver that supports `if_match` and `overwrite`, appends
         that run at the same time are all kept.
 
         Raises:
@@ -322,17 +322,17 @@ async def _rewrite_until_kept(
 
 
 async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> int:
-    honoured = resolved.capabilities.put_options
+    supported = resolved.capabilities.put_options
     options: dict[str, Any]
     try:
         info = await derived_stat(resolved, path)
         old = await resolved.driver.get(path)
     except FileNotFoundError:
-        options = {"overwrite": False} if "overwrite" in honoured else {}
+        options = {"overwrite": False} if "overwrite" in supported else {}
         await store(resolved, path, added, options)
         return len(added)
-    options = carried_options(honoured, info, path)
-    if "if_match" in honoured:
+    options = carried_options(supported, info, path)
+    if "if_match" in supported:
         options["if_match"] = info.etag
     content = added + old if operation == "prepend" else old + added
     visibility = await _visibility(resolved, path)

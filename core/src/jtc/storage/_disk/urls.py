@@ -12,7 +12,7 @@ from jtc.storage.paths import check_path
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from jtc.storage.models import SignedForm, SignedRequest
+    from jtc.storage.models import PresignedForm, PresignedRequest
 
 __all__ = ["Access"]
 
@@ -122,7 +122,7 @@ class Access(DiskBase):
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT request by which anybody can store one file, for a while.
 
         Args:
@@ -154,7 +154,7 @@ class Access(DiskBase):
         *,
         max_size: int,
         content_type: str | None = None,
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form by which anybody can upload one file from a browser, for a while.
 
         Args:

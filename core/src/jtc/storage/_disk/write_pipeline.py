@@ -1,4 +1,4 @@
-"""How content gets to a driver: watched, limited, and with the options that the driver honours."""
+"""The write pipeline: from checked content and options to the driver."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ async def store(
 
     Raises:
         ReadOnlyException: The disk is a read-only view.
-        UnsupportedOperationException: The driver does not honour an option.
+        UnsupportedOperationException: The driver does not support an option.
         TypeError: An option is unknown, or has a value of a wrong kind.
     """
     resolved.check_writable()
-    honoured = resolved.capabilities.put_options
-    options = put_options(given, honoured, driver=resolved.name)
+    supported = resolved.capabilities.put_options
+    options = put_options(given, supported, driver=resolved.name)
     if options.size is None and isinstance(content, bytes):
         options.size = len(content)
     if resolved.writing is not None:
@@ -40,13 +40,13 @@ async def store(
         await resolved.driver.put(path, whole)
 
 
-def carried_options(honoured: frozenset[str], info: FileInfo, path: str) -> dict[str, Any]:
+def carried_options(supported: frozenset[str], info: FileInfo, path: str) -> dict[str, Any]:
     """Return the options by which a rewritten or copied file keeps what the old one had.
 
     A content type that the new name says anyway is left out: it will be inferred again.
 
     Args:
-        honoured: The options of a put that the new file's driver honours.
+        supported: The options of a put that the new file's driver supported_options.
         info: The old file's facts.
         path: The new file's path.
     """
@@ -56,4 +56,4 @@ def carried_options(honoured: frozenset[str], info: FileInfo, path: str) -> dict
         "content_disposition": info.content_disposition,
         "metadata": info.metadata or None,
     }
-    return {name: fact for name, fact in facts.items() if fact is not None and name in honoured}
+    return {name: fact for name, fact in facts.items() if fact is not None and name in supported}

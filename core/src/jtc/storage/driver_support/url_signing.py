@@ -29,17 +29,17 @@ from jtc.storage.exceptions import (
     StoragePermissionException,
     UnsupportedOperationException,
 )
-from jtc.storage.models import SignedForm, SignedRequest
+from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SIGNED_ABILITIES", "Grant", "Secrets", "Signer", "make_signer", "needed"]
+__all__ = ["SIGNING_CAPABILITIES", "Grant", "Secrets", "Signer", "make_signer", "needed"]
 
 Secrets: TypeAlias = "str | bytes | Sequence[str | bytes]"
 """A secret, or several: the first one signs, all verify. Each has 32 bytes or more."""
 
-SIGNED_ABILITIES = frozenset({"temporary_urls", "temporary_uploads", "upload_forms"})
+SIGNING_CAPABILITIES = frozenset({"temporary_urls", "temporary_uploads", "upload_forms"})
 """What a driver withholds that was given no secret."""
 
 _VERSION = "1"
@@ -125,7 +125,7 @@ class Signer:
 
     def upload_request(
         self, path: str, expires_in: float, *, content_type: str | None, size: int | None
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT; path and arguments are those of `SupportsTemporaryUploads`.
 
         Raises:
@@ -143,13 +143,13 @@ class Signer:
             headers["Content-Type"] = grant.content_type
         if grant.length is not None:
             headers["Content-Length"] = str(grant.length)
-        return SignedRequest(
+        return PresignedRequest(
             method="PUT", url=self._url(grant), headers=headers, expires_at=float(grant.expires)
         )
 
     def upload_form(
         self, path: str, expires_in: float, *, max_size: int, content_type: str | None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form; path and arguments are those of `SupportsUploadForms`.
 
         Without a content type it has the one by the file's name: left open, it would be the
@@ -165,7 +165,7 @@ class Signer:
             content_type=_header("content_type", content_type) or guess_type(path),
             length=_length("max_size", max_size),
         )
-        return SignedForm(
+        return PresignedForm(
             url=self._address(path),
             fields={**grant.parameters, "signature": self._signature(self.keys[0], grant)},
             expires_at=float(grant.expires),

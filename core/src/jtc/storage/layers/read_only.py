@@ -36,7 +36,7 @@ class ReadOnly(Layer, guards={"write"}):
         """Refuse."""
         self._refuse()
 
-    # Without it the ability would be withheld, and nobody could ask for a visibility.
+    # Without it the capability would be unsupported, and nobody could ask for a visibility.
     async def set_visibility(self, _path: str, _visibility: Visibility, /) -> None:
         """Refuse."""
         self._refuse()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
     from jtc.storage.driver import DriverContent, StorageDriver
-    from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
+    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
     from jtc.storage.options import WriteOptions
 
 __all__ = ["Scoped"]
@@ -211,7 +211,7 @@ class Scoped(Layer, guards={"path"}):
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a request that stores a file."""
         with self._relative:
             return await self.inner.temporary_upload_url(
@@ -220,7 +220,7 @@ class Scoped(Layer, guards={"path"}):
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form that uploads a file."""
         with self._relative:
             return await self.inner.temporary_upload_form(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import StorageDriver
     from jtc.storage.driver_support.content import Content
     from jtc.storage.exceptions import StorageException
-    from jtc.storage.models import FileInfo, SignedForm, SignedRequest, Visibility
+    from jtc.storage.models import FileInfo, PresignedForm, PresignedRequest, Visibility
     from jtc.storage.options import CopyOptions, PutOptions
 
 __all__ = ["Assertions", "Management", "Operations"]
@@ -228,7 +228,7 @@ class Operations(Face[D_co]):
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT request by which anybody can store one file, for a while.
 
         It takes, returns and raises what `Disk.temporary_upload_url` does.
@@ -246,7 +246,7 @@ class Operations(Face[D_co]):
         *,
         max_size: int,
         content_type: str | None = None,
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form by which anybody can upload one file from a browser, for a while.
 
         It takes, returns and raises what `Disk.temporary_upload_form` does.

@@ -81,7 +81,7 @@ class Retry(Layer):
         StorageConfigException: An option cannot be so.
     """
 
-    retries_itself = True
+    has_own_retries = True
 
     def __init__(
         self,
@@ -353,7 +353,7 @@ def _has_conditions(options: WriteOptions) -> bool:
 
 def _warn_of_others(driver: Any) -> None:
     while driver is not None:
-        if getattr(driver, "retries_itself", False):
+        if getattr(driver, "has_own_retries", False):
             warnings.warn(
                 f"{type(driver).__name__} tries again by itself: with the layer 'retry' around it "
                 "the attempts multiply. Leave one of them out",

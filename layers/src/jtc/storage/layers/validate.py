@@ -35,8 +35,8 @@ class Validate(
     """Refuse files by size, type, name, or a rule of your own; a refused one leaves nothing behind.
 
     The size is counted as the content comes, the type is judged by the content's beginning, and a
-    copy or a move is judged under its new name. Signed addresses for uploads are withheld: what a
-    client sends to the storage directly, nobody here sees.
+    copy or a move is judged under its new name. Signed addresses for uploads are unsupported: what
+    a client sends to the storage directly, nobody here sees.
 
     Args:
         inner: The driver within.
@@ -152,7 +152,7 @@ class Validate(
             # It travels to the copy, as if it had been declared.
             self._check_declared(WriteOptions(content_type=stream.info.content_type))
         self._check_content(dst, stream.info.size, head)
-        if stream.info.etag is None or "if_source_match" not in self.honours[method]:
+        if stream.info.etag is None or "if_source_match" not in self.supported_options[method]:
             return options
         return dataclasses.replace(options, if_source_match=stream.info.etag)
 

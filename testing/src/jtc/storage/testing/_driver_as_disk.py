@@ -92,8 +92,8 @@ class DriverAlone:
         return await self._have(self._resolved.visibility, "visibility").visibility(path)
 
     async def set_visibility(self, path: str, visibility: Visibility) -> None:
-        ability = self._have(self._resolved.visibility, "visibility")
-        await ability.set_visibility(path, visibility)
+        capability = self._have(self._resolved.visibility, "visibility")
+        await capability.set_visibility(path, visibility)
 
     async def make_directory(self, path: str) -> None:
         await self._have(self._resolved.directories, "directories").make_directory(path)
@@ -102,8 +102,8 @@ class DriverAlone:
         await self._have(self._resolved.directories, "directories").delete_directory(path)
 
     async def delete_many(self, paths: Iterable[str]) -> Mapping[str, bool | Exception]:
-        ability = self._have(self._resolved.bulk_delete, "bulk_delete")
-        return await ability.delete_many(list(paths))
+        capability = self._have(self._resolved.bulk_delete, "bulk_delete")
+        return await capability.delete_many(list(paths))
 
     def list(
         self,
@@ -120,10 +120,10 @@ class DriverAlone:
         listing = self._have(self._resolved.listing, "listing")
         return listing.list_entries(prefix, recursive=recursive, start_after=key)
 
-    def _have(self, ability: T | None, name: str) -> T:
-        if ability is None:
-            pytest.skip(f"the driver does not claim the ability {name!r}, which Disk derives")
-        return ability
+    def _have(self, capability: T | None, name: str) -> T:
+        if capability is None:
+            pytest.skip(f"the driver does not claim the capability {name!r}, which Disk derives")
+        return capability
 
 
 def _unchanged(error: Exception) -> NoReturn:

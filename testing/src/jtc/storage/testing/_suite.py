@@ -28,19 +28,17 @@ _ALONE = "alone"
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-def needs(
-    *abilities: str, put: Collection[str] = (), copy: Collection[str] = ()
-) -> Callable[[T], T]:
+def needs(*needed: str, put: Collection[str] = (), copy: Collection[str] = ()) -> Callable[[T], T]:
     """Run a test only for drivers that claim something.
 
     Args:
-        *abilities: Names of `jtc.storage.driver.ABILITIES`.
-        put: Options of a put that the driver must honour.
-        copy: Options of a copy and of a move that the driver must honour.
+        *needed: Names of `jtc.storage.driver.CAPABILITIES`.
+        put: Options of a put that the driver must support.
+        copy: Options of a copy and of a move that the driver must support.
     """
 
     def mark(test: T) -> T:
-        test.kit_needs = (abilities, put, copy)  # type: ignore[attr-defined]
+        test.kit_needs = (needed, put, copy)  # type: ignore[attr-defined]
         return test
 
     return mark
@@ -98,16 +96,16 @@ class Suite:
     @pytest.fixture(autouse=True)
     def _chosen(self, request: pytest.FixtureRequest, capabilities: Capabilities) -> None:
         """Skip what the driver does not claim."""
-        abilities, put, copy = getattr(request.function, "kit_needs", ((), (), ()))
-        for ability in abilities:
-            if ability not in capabilities:
-                pytest.skip(f"the driver does not claim the ability {ability!r}")
+        needed, put, copy = getattr(request.function, "kit_needs", ((), (), ()))
+        for capability in needed:
+            if capability not in capabilities:
+                pytest.skip(f"the driver does not claim the capability {capability!r}")
         for option in put:
             if option not in capabilities.put_options:
-                pytest.skip(f"the driver does not honour the option {option!r} of a put")
+                pytest.skip(f"the driver does not support the option {option!r} of a put")
         for option in copy:
             if not option_of_copies(option, capabilities):
-                pytest.skip(f"the driver does not honour the option {option!r} of a copy")
+                pytest.skip(f"the driver does not support the option {option!r} of a copy")
 
     @pytest_asyncio.fixture
     async def manager(self, driver: StorageDriver) -> AsyncIterator[StorageManager]:
@@ -140,7 +138,7 @@ class Suite:
 
 
 def option_of_copies(option: str, capabilities: Capabilities) -> bool:
-    """Tell whether both copies and moves within the disk honour an option."""
+    """Tell whether both copies and moves within the disk support an option."""
     return option in capabilities.copy_options and option in capabilities.move_options
 
 

@@ -63,7 +63,7 @@ class Deflate(Layer, guards={"content"}):
 
     async def size(self, path: str, /) -> int:
         """Return a file's length, not that of what is stored."""
-        if "reading" in self.withheld:
+        if "reading" in self.unsupported:
             return _length(await self.inner.get(path))
         return (await self._facts(path)).size
 
@@ -75,7 +75,7 @@ class Deflate(Layer, guards={"content"}):
 
     async def stat(self, path: str, /) -> FileInfo:
         """Return a file's facts; it has no checksums, since those are of what is stored."""
-        if "reading" not in self.withheld:
+        if "reading" not in self.unsupported:
             return await self._facts(path)
         info = await self.inner.stat(path)
         return _as_written(info, _length(await self.inner.get(path)))

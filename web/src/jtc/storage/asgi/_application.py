@@ -120,8 +120,8 @@ class ServedDisk:
         response.cache_control = "private, no-cache"
         return response
 
-    def _may(self, ability: str) -> bool:
-        return _signer_of(self._disk) is not None and ability in self._disk.capabilities
+    def _may(self, capability: str) -> bool:
+        return _signer_of(self._disk) is not None and capability in self._disk.capabilities
 
     def _signer(self) -> Signer:
         return needed(_signer_of(self._disk))

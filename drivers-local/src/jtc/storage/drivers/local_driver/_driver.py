@@ -18,7 +18,7 @@ from jtc.storage.driver_support.content import (
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.driver_support.loop_budget import crowded, next_turn
 from jtc.storage.driver_support.ranges import check_range
-from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, make_signer, needed
+from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, needed
 from jtc.storage.drivers.local_driver._copying import copy_file, move_file
 from jtc.storage.drivers.local_driver._deleting import delete_directory, delete_file, delete_files
 from jtc.storage.drivers.local_driver._listing import list_entries
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
     from jtc.storage.driver_support.url_signing import Secrets, Signer
     from jtc.storage.drivers.local_driver._worker_calls import Turn
-    from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest
+    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest
 
 __all__ = ["LocalDriver"]
 
@@ -58,7 +58,7 @@ _NEW_FILE = frozenset(
         "overwrite",
     }
 )
-_HONOURS = {
+_SUPPORTED_OPTIONS = {
     "write_file": _NEW_FILE | {"if_match"},
     "copy_file": _NEW_FILE | {"if_source_match"},
     "move_file": _NEW_FILE | {"if_source_match"},
@@ -86,7 +86,7 @@ class LocalDriver:
         StorageConfigException: The root is empty, `durable` is no bool, or the secret is too short.
     """
 
-    withheld: frozenset[str] = SIGNED_ABILITIES
+    unsupported: frozenset[str] = SIGNING_CAPABILITIES
 
     def __init__(
         self,
@@ -108,12 +108,12 @@ class LocalDriver:
         finally:
             del secret  # a traceback holds this function's variables
         if self.signer is not None:
-            self.withheld = frozenset()
+            self.unsupported = frozenset()
 
     @staticmethod
-    def withheld_by(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the abilities that a driver with such options withholds; raises nothing."""
-        return SIGNED_ABILITIES if options.get("secret") is None else frozenset()
+    def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
+        """Return the capabilities that a driver with such options withholds; raises nothing."""
+        return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -309,9 +309,9 @@ class LocalDriver:
             reraise(error, operation="stream", path=path)
 
     @property
-    def honours(self) -> Mapping[str, frozenset[str]]:
-        """The options that are honoured, by method."""
-        return _HONOURS
+    def supported_options(self) -> Mapping[str, frozenset[str]]:
+        """The options that are supported, by method."""
+        return _SUPPORTED_OPTIONS
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
@@ -465,7 +465,7 @@ class LocalDriver:
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT request that stores a file within so many seconds.
 
         Raises:
@@ -482,7 +482,7 @@ class LocalDriver:
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form that uploads a file of `max_size` bytes at most.
 
         Raises:

@@ -13,7 +13,7 @@ from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.driver_support.fork_safety import at_fork
-from jtc.storage.driver_support.url_signing import SIGNED_ABILITIES, make_signer, needed
+from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, needed
 from jtc.storage.drivers.memory_driver._copying import checked_source, copy_of, moved
 from jtc.storage.drivers.memory_driver._listing import directory_keys, entries_below, key_prefix
 from jtc.storage.drivers.memory_driver._metadata import StoredFile, file_info, new_file
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
     from jtc.storage.driver_support.url_signing import Secrets, Signer
-    from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
+    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
     from jtc.storage.options import WriteOptions
 
 __all__ = ["MemoryDriver"]
@@ -64,9 +64,9 @@ class MemoryDriver:
         StorageConfigException: The secret is too short, or there is no `base_url` to sign for.
     """
 
-    withheld: frozenset[str] = SIGNED_ABILITIES
+    unsupported: frozenset[str] = SIGNING_CAPABILITIES
 
-    honours: Mapping[str, frozenset[str]] = {
+    supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
@@ -84,7 +84,7 @@ class MemoryDriver:
         finally:
             del secret  # a traceback holds this function's variables
         if self.signer is not None:
-            self.withheld = frozenset()
+            self.unsupported = frozenset()
         self._directories: set[str] = set()
         # From the clock: an etag of ours may be kept by a browser for longer than a process lives.
         self._versions = itertools.count(time.time_ns())
@@ -94,9 +94,9 @@ class MemoryDriver:
         at_fork(self)
 
     @staticmethod
-    def withheld_by(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the abilities that a driver with such options withholds; raises nothing."""
-        return SIGNED_ABILITIES if options.get("secret") is None else frozenset()
+    def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
+        """Return the capabilities that a driver with such options withholds; raises nothing."""
+        return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - nothing to configure
@@ -227,7 +227,7 @@ class MemoryDriver:
         except Exception as error:
             reraise(error, operation="path", path=path)
 
-    # The abilities
+    # The capabilities
 
     async def stat(self, path: str, /) -> FileInfo:
         """Return a file's facts; the content type is inferred where none was declared.
@@ -288,7 +288,7 @@ class MemoryDriver:
         Args:
             path: Where to.
             content: Read to its end before anything changes; a blocking file in a worker thread.
-            options: See `honours`.
+            options: See `supported_options`.
 
         Raises:
             FileExistsException: `overwrite` is False, and there is a file.
@@ -375,7 +375,7 @@ class MemoryDriver:
         Args:
             src: The file.
             dst: Where to; the same path changes nothing.
-            options: What is to be different, and conditions; see `honours`.
+            options: What is to be different, and conditions; see `supported_options`.
 
         Raises:
             FileNotFoundException: There is no source.
@@ -394,7 +394,7 @@ class MemoryDriver:
         Args:
             src: The file.
             dst: Where to; the same path changes nothing.
-            options: What is to be different, and conditions; see `honours`.
+            options: What is to be different, and conditions; see `supported_options`.
 
         Raises:
             FileNotFoundException: There is no source.
@@ -468,7 +468,7 @@ class MemoryDriver:
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT request that stores a file within so many seconds.
 
         Raises:
@@ -485,7 +485,7 @@ class MemoryDriver:
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form that uploads a file of `max_size` bytes at most.
 
         Raises:

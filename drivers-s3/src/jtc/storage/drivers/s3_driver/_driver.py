@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
     from jtc.storage.drivers.s3_driver._settings import AddressingStyle, CredentialsSource
-    from jtc.storage.models import Entry, FileInfo, SignedForm, SignedRequest, Visibility
+    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
 
 __all__ = ["S3Driver"]
 
@@ -104,7 +104,7 @@ class S3Driver:
         StorageConfigException: An option cannot be so; nothing is asked over the network.
     """
 
-    honours: Mapping[str, frozenset[str]] = {
+    supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
@@ -216,7 +216,7 @@ class S3Driver:
         return f"{type(self).__name__}({settings.bucket!r}, region={settings.region!r}{endpoint})"
 
     @property
-    def retries_itself(self) -> bool:
+    def has_own_retries(self) -> bool:
         """Whether a request is tried again here, so that a layer around need not do so."""
         return self._settings.max_attempts > 1
 
@@ -334,7 +334,7 @@ class S3Driver:
         except Exception as error:
             reraise(error, operation="path", path=path)
 
-    # The abilities
+    # The capabilities
 
     async def stat(self, path: str, /) -> FileInfo:
         """Return a file's facts.
@@ -393,7 +393,7 @@ class S3Driver:
         Args:
             path: Where to.
             content: Read while it is sent; a blocking file in a worker thread.
-            options: See `honours`.
+            options: See `supported_options`.
 
         Raises:
             FileExistsException: `overwrite` is False, and there is a file.
@@ -482,7 +482,7 @@ class S3Driver:
         Args:
             src: From where.
             dst: Where to. The same as `src` changes nothing.
-            options: See `honours`. New metadata replaces the old as a whole.
+            options: See `supported_options`. New metadata replaces the old as a whole.
 
         Raises:
             FileNotFoundException: There is no file `src`.
@@ -579,7 +579,7 @@ class S3Driver:
         *,
         content_type: str | None = None,
         size: int | None = None,
-    ) -> SignedRequest:
+    ) -> PresignedRequest:
         """Return a PUT request that stores a file.
 
         Args:
@@ -600,7 +600,7 @@ class S3Driver:
 
     async def temporary_upload_form(
         self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> SignedForm:
+    ) -> PresignedForm:
         """Return a form that uploads a file (a POST policy).
 
         Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.drivers.s3_driver._metadata import ascii_header
 from jtc.storage.exceptions import InvalidPathException
-from jtc.storage.models import SignedForm, SignedRequest
+from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._bucket import Bucket
@@ -40,7 +40,7 @@ async def download_url(
 
 async def upload_request(
     bucket: Bucket, key: str, expires_in: float, *, content_type: str | None, size: int | None
-) -> SignedRequest:
+) -> PresignedRequest:
     """Return a PUT; the arguments are those of `SupportsTemporaryUploads`."""
     seconds = _seconds(expires_in)
     parameters: dict[str, Any] = {"Key": key}
@@ -55,12 +55,12 @@ async def upload_request(
         headers["Content-Length"] = str(size)
     begins = time.time()
     url = await bucket.sign("put_object", parameters, seconds)
-    return SignedRequest(method="PUT", url=url, headers=headers, expires_at=begins + seconds)
+    return PresignedRequest(method="PUT", url=url, headers=headers, expires_at=begins + seconds)
 
 
 async def upload_form(
     bucket: Bucket, key: str, expires_in: float, *, max_size: int, content_type: str | None
-) -> SignedForm:
+) -> PresignedForm:
     """Return a form; the arguments are those of `SupportsUploadForms`.
 
     Without a content type, the one by the file's name: left open, it would be the uploader's to
@@ -80,7 +80,7 @@ async def upload_form(
         [{"Content-Type": declared}, ["content-length-range", 0, max_size]],
         seconds,
     )
-    return SignedForm(url=form["url"], fields=form["fields"], expires_at=begins + seconds)
+    return PresignedForm(url=form["url"], fields=form["fields"], expires_at=begins + seconds)
 
 
 def _seconds(expires_in: float) -> int:

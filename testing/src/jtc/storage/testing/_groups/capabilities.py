@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.driver import ABILITIES
+from jtc.storage.driver import CAPABILITIES
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
@@ -58,11 +58,11 @@ _OPTIONS: dict[str, Any] = {
 class Capabilities(Suite):
     """A claim is kept, and what is not claimed is refused before anything happens."""
 
-    async def test_the_claims_are_of_known_abilities(self, capabilities: Claims) -> None:
-        assert capabilities.abilities <= set(ABILITIES)
+    async def test_the_claims_are_of_known_capabilities(self, capabilities: Claims) -> None:
+        assert capabilities.names <= set(CAPABILITIES)
 
-    async def test_the_withheld_abilities_are_known(self, driver: StorageDriver) -> None:
-        assert set(getattr(driver, "withheld", ())) <= set(ABILITIES)
+    async def test_the_unsupported_capabilities_are_known(self, driver: StorageDriver) -> None:
+        assert set(getattr(driver, "unsupported", ())) <= set(CAPABILITIES)
 
     async def test_the_claims_do_not_change(self, driver: StorageDriver) -> None:
         before = resolve(driver).capabilities
@@ -74,33 +74,33 @@ class Capabilities(Suite):
     ) -> None:
         assert disk.capabilities == capabilities
 
-    async def test_honoured_options_are_options_there_are(self, capabilities: Claims) -> None:
+    async def test_supported_options_are_options_there_are(self, capabilities: Claims) -> None:
         known = {field.name for field in dataclasses.fields(WriteOptions)}
         assert capabilities.put_options <= known - {"if_source_match"}
         assert capabilities.copy_options <= known - {"if_match"}
         assert capabilities.move_options <= known - {"if_match"}
 
     @needs("writing")
-    async def test_honoured_options_are_of_methods_there_are(self, driver: Any) -> None:
-        assert set(driver.honours) <= {"write_file", "copy_file", "move_file"}
+    async def test_supported_options_are_of_methods_there_are(self, driver: Any) -> None:
+        assert set(driver.supported_options) <= {"write_file", "copy_file", "move_file"}
 
     @pytest.mark.parametrize("method", _NOT_DERIVED)
     async def test_what_is_not_claimed_is_refused(
         self, disk: Disk, capabilities: Claims, method: str
     ) -> None:
-        ability, call = _NOT_DERIVED[method]
-        if ability in capabilities:
-            pytest.skip(f"the driver claims the ability {ability!r}")
+        capability, call = _NOT_DERIVED[method]
+        if capability in capabilities:
+            pytest.skip(f"the driver claims the capability {capability!r}")
         await disk.put("a", b"content")
-        with pytest.raises(UnsupportedOperationException, match=ability):
+        with pytest.raises(UnsupportedOperationException, match=capability):
             await call(disk)
 
     @pytest.mark.parametrize("option", _OPTIONS)
-    async def test_an_option_that_is_not_honoured_is_refused_by_name(
+    async def test_an_option_that_is_not_supported_is_refused_by_name(
         self, disk: Disk, capabilities: Claims, option: str
     ) -> None:
         if option in capabilities.put_options:
-            pytest.skip(f"the driver honours {option!r}")
+            pytest.skip(f"the driver supports {option!r}")
         options: Any = {option: _OPTIONS[option]}
         with pytest.raises(UnsupportedOperationException, match=option):
             await disk.put("a", b"content", **options)

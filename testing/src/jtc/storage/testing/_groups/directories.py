@@ -17,7 +17,7 @@ __all__ = ["Directories"]
 
 
 class Directories(Suite):
-    """Making needs the ability ``directories``; deleting is derived where there is ``listing``."""
+    """Directories: making them needs ``directories``, deleting is derived from ``listing``."""
 
     @needs("listing", "directories")
     async def test_a_directory_that_was_made_exists(self, disk: Disk) -> None:

@@ -24,7 +24,7 @@ _AT_ONCE = 32
 
 
 class Listing(Suite):
-    """Needs the ability ``listing``."""
+    """Needs the capability ``listing``."""
 
     @needs("listing")
     async def test_an_empty_storage_lists_nothing(self, storage: Disk) -> None:

@@ -21,7 +21,7 @@ _BOTH = pytest.mark.parametrize("visibility", list(Visibility))
 
 
 class VisibilityOfFiles(Suite):
-    """Needs the ability ``visibility``; a backend may still say at the call that it has none."""
+    """Needs the capability ``visibility``; a backend may still say at the call that it has none."""
 
     @needs("visibility")
     async def test_a_file_has_a_visibility(self, storage: Disk) -> None:

@@ -1,4 +1,4 @@
-"""Abilities: claimed by methods that fit, less what is withheld; resolved once."""
+"""Capabilities: claimed by methods that fit, less what is unsupported; resolved once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jtc.storage import (
     UnsupportedOperationException,
 )
 from jtc.storage._capabilities import methods_of, resolve
-from jtc.storage.driver import ABILITIES
+from jtc.storage.driver import CAPABILITIES
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import Closable, EightMethods, Streaming, Writing
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from jtc.storage import Entry, FileInfo
 
 
-def abilities(driver: object, **options: Any) -> frozenset[str]:
-    return resolve(driver, **options).capabilities.abilities
+def capability_names(driver: object, **options: Any) -> frozenset[str]:
+    return resolve(driver, **options).capabilities.names
 
 
 class Listing(EightMethods):
@@ -36,13 +36,13 @@ class Listing(EightMethods):
         yield prefix, recursive, start_after
 
 
-def test_eight_methods_are_a_driver_without_abilities() -> None:
+def test_eight_methods_are_a_driver_without_capabilities() -> None:
     resolved = resolve(EightMethods())
     assert resolved.name == "EightMethods"
-    assert resolved.capabilities.abilities == frozenset()
+    assert resolved.capabilities.names == frozenset()
     assert resolved.capabilities.put_options == frozenset()
     assert "listing" not in resolved.capabilities
-    assert all(getattr(resolved, ability) is None for ability in ABILITIES)
+    assert all(getattr(resolved, capability) is None for capability in CAPABILITIES)
 
 
 @pytest.mark.parametrize("method", methods_of(StorageDriver))
@@ -64,10 +64,10 @@ def test_a_class_in_place_of_an_instance_is_told_so() -> None:
 
 
 def test_methods_that_fit_are_the_claim() -> None:
-    assert abilities(Streaming()) == {"reading"}
-    assert abilities(Writing()) == {"writing"}
-    assert abilities(Closable()) == {"close"}
-    assert abilities(Listing()) == {"listing"}
+    assert capability_names(Streaming()) == {"reading"}
+    assert capability_names(Writing()) == {"writing"}
+    assert capability_names(Closable()) == {"close"}
+    assert capability_names(Listing()) == {"listing"}
     resolved = resolve(Streaming())
     assert resolved.reading is resolved.driver
 
@@ -83,7 +83,7 @@ def test_an_unrelated_method_of_the_same_name_claims_nothing() -> None:
 
         async def open_read(self, path: str, /, *, start: int = 0) -> None: ...
 
-    assert abilities(Unrelated()) == frozenset()
+    assert capability_names(Unrelated()) == frozenset()
 
 
 def test_more_parameters_than_needed_fit_where_they_have_defaults() -> None:
@@ -93,8 +93,8 @@ def test_more_parameters_than_needed_fit_where_they_have_defaults() -> None:
     class TooMany(EightMethods):
         async def stat(self, path: str, depth: int, /) -> Any: ...
 
-    assert abilities(More()) == {"stat"}
-    assert abilities(TooMany()) == frozenset()
+    assert capability_names(More()) == {"stat"}
+    assert capability_names(TooMany()) == frozenset()
 
 
 def test_a_subclass_of_dict_claims_nothing_by_its_inheritance() -> None:
@@ -102,7 +102,7 @@ def test_a_subclass_of_dict_claims_nothing_by_its_inheritance() -> None:
         copy_file = dict.copy
         stat = dict.fromkeys
 
-    assert "copy" not in abilities(DictDriver())
+    assert "copy" not in capability_names(DictDriver())
 
 
 def test_a_builtin_without_a_signature_claims_nothing() -> None:
@@ -114,8 +114,8 @@ def test_a_builtin_without_a_signature_claims_nothing() -> None:
         def aclose() -> None: ...
 
     Broken.aclose.__signature__ = 5  # type: ignore[attr-defined]
-    assert abilities(Odd()) == frozenset()
-    assert abilities(Broken()) == frozenset()
+    assert capability_names(Odd()) == frozenset()
+    assert capability_names(Broken()) == frozenset()
 
 
 def test_a_wrapper_that_takes_anything_claims_what_it_has() -> None:
@@ -125,7 +125,7 @@ def test_a_wrapper_that_takes_anything_claims_what_it_has() -> None:
 
         def list_entries(self, *args: Any, **kwargs: Any) -> Any: ...
 
-    assert abilities(Logged()) == {"stat", "listing"}
+    assert capability_names(Logged()) == {"stat", "listing"}
 
 
 def test_a_wrapper_that_forwards_all_claims_what_is_within() -> None:
@@ -145,61 +145,64 @@ def test_a_method_kept_on_the_instance_counts() -> None:
 
     driver: Any = EightMethods()
     driver.stat = stat
-    assert abilities(driver) == {"stat"}
+    assert capability_names(driver) == {"stat"}
 
 
-def test_an_ability_needs_all_its_methods() -> None:
+def test_a_capability_needs_all_its_methods() -> None:
     class Half(EightMethods):
         async def visibility(self, path: str, /) -> Any: ...
 
-    assert abilities(Half()) == frozenset()
+    assert capability_names(Half()) == frozenset()
 
 
 def test_writing_needs_its_mapping_of_options() -> None:
-    for honours in (None, frozenset({"overwrite"})):
-        assert abilities(type("Vague", (Writing,), {"honours": honours})()) == frozenset()
+    for supports in (None, frozenset({"overwrite"})):
+        assert (
+            capability_names(type("Vague", (Writing,), {"supported_options": supports})())
+            == frozenset()
+        )
 
 
-def test_a_method_set_to_none_is_an_ability_given_up() -> None:
+def test_a_method_set_to_none_is_a_capability_given_up() -> None:
     driver: Any = Streaming()
     driver.open_read = None
-    assert abilities(driver) == frozenset()
+    assert capability_names(driver) == frozenset()
 
 
-def test_what_is_withheld_or_disabled_is_not_there() -> None:
+def test_what_is_unsupported_or_disabled_is_not_there() -> None:
     driver: Any = MemoryDriver()
-    driver.withheld = frozenset()
-    everything = abilities(driver)
-    driver.withheld = frozenset({"visibility"})
-    assert abilities(driver) == everything - {"visibility"}
-    assert abilities(driver, disabled=["listing"]) == everything - {"visibility", "listing"}
+    driver.unsupported = frozenset()
+    everything = capability_names(driver)
+    driver.unsupported = frozenset({"visibility"})
+    assert capability_names(driver) == everything - {"visibility"}
+    assert capability_names(driver, disabled=["listing"]) == everything - {"visibility", "listing"}
     resolved = resolve(driver, disabled=("writing",))
     assert resolved.writing is None
     assert resolved.capabilities.put_options == frozenset()
 
 
 @pytest.mark.parametrize("disabled", [["listings"], "listing", ["listing", "get"], [1]])
-def test_what_is_no_ability_cannot_be_disabled(disabled: Any) -> None:
+def test_what_is_no_capability_cannot_be_disabled(disabled: Any) -> None:
     with pytest.raises(
-        StorageConfigException, match="'disable' is a list of abilities: stat, reading"
+        StorageConfigException, match="'disable' is a list of capabilities: stat, reading"
     ):
         resolve(EightMethods(), disabled=disabled)
 
 
-def test_a_mock_of_the_protocol_has_eight_methods_and_no_abilities() -> None:
-    assert abilities(AsyncMock(spec=StorageDriver)) == frozenset()
+def test_a_mock_of_the_protocol_has_eight_methods_and_no_capabilities() -> None:
+    assert capability_names(AsyncMock(spec=StorageDriver)) == frozenset()
 
 
-def test_a_lacking_ability_is_named_with_its_driver() -> None:
+def test_a_lacking_capability_is_named_with_its_driver() -> None:
     resolved = resolve(EightMethods(), name="mine")
     with pytest.raises(
-        UnsupportedOperationException, match="'mine' does not have the ability 'listing'"
+        UnsupportedOperationException, match="'mine' does not have the capability 'listing'"
     ) as raised:
         resolved.need(resolved.listing, "listing")
     assert not isinstance(raised.value, ReadOnlyException)
 
 
-def test_an_ability_that_is_there_is_returned() -> None:
+def test_a_capability_that_is_there_is_returned() -> None:
     resolved = resolve(Listing())
     assert resolved.need(resolved.listing, "listing") is resolved.driver
 
@@ -212,12 +215,12 @@ def test_the_options_of_each_method_are_told() -> None:
     assert "bulk_delete" in capabilities
 
 
-def test_every_ability_is_one_that_a_driver_can_lack_and_have() -> None:
-    assert set(ABILITIES) == set(resolve(EightMethods()).__dataclass_fields__) - {
+def test_every_capability_is_one_that_a_driver_can_lack_and_have() -> None:
+    assert set(CAPABILITIES) == set(resolve(EightMethods()).__dataclass_fields__) - {
         "driver",
         "name",
         "capabilities",
         "disabled",
     }
-    for protocol in ABILITIES.values():
+    for protocol in CAPABILITIES.values():
         assert methods_of(protocol)
