@@ -10,8 +10,9 @@
 
 It needs pytest and pytest-asyncio, in either of its modes. The tests are chosen by the capabilities
 that the driver claims: what is claimed must work, and what is not is skipped with that reason,
-while `Disk` has to refuse it. Each test runs through `Disk` and on the driver alone. What
-backends may do differently is said by the attributes of `DriverConformance`.
+while `Disk` has to refuse it. Each test runs through `Disk`, and where `Disk` stands in for the
+driver, on the driver alone too. What backends may do differently is said by the attributes of
+`DriverConformance`.
 """
 
 from __future__ import annotations

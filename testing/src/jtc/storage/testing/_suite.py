@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.driver import StorageDriver
 
-__all__ = ["DISK_NAME", "Suite", "assert_same", "needs"]
+__all__ = ["DISK_NAME", "Suite", "also_alone", "assert_same", "needs"]
 
 DISK_NAME = "kit"
 
@@ -44,6 +44,25 @@ def needs(*needed: str, put: Collection[str] = (), copy: Collection[str] = ()) -
     return mark
 
 
+def also_alone(tests: T) -> T:
+    """Run a test, or each test of a group, on a driver alone too.
+
+    Only where `Disk` stands in for the driver: it checks paths, converts content and ends calls
+    early. What it only passes on, a second run would test again.
+
+    Args:
+        tests: A test of a storage, or a class of tests.
+
+    Returns:
+        The same test or class.
+    """
+    group: Any = tests
+    for test in vars(group).values() if inspect.isclass(group) else (group,):
+        if inspect.isfunction(test):
+            test.conformance_alone = True  # type: ignore[attr-defined]
+    return tests
+
+
 # The mark is inherited; in pytest-asyncio's auto mode it says nothing new.
 @pytest.mark.asyncio
 class Suite:
@@ -51,7 +70,8 @@ class Suite:
 
     Attributes:
         stands_alone: The driver promises to be as safe without `Disk`: it checks paths itself,
-            and its `put` takes every kind of content. False runs all tests through `Disk` only.
+            and its `put` takes every kind of content. The tests of these, of errors and of reading
+            in pieces then run on the driver itself too. False runs all tests through `Disk` only.
         lists_in_key_order: A listing is in the UTF-8 order of keys, where a directory's key is
             its path and ``/``. False: in an order of the backend's own, the same each time.
         files_may_shadow_directories: There may be files ``a`` and ``a/b`` at once. False: the
@@ -124,9 +144,10 @@ class Suite:
         return manager.disk(DISK_NAME)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test of a storage through `Disk`, and on a driver that stands alone."""
+        """Run each test of a storage through `Disk`, and some on a driver that stands alone."""
         if "storage" in metafunc.fixturenames:
-            ways = [_THROUGH_DISK, _ALONE] if self.stands_alone else [_THROUGH_DISK]
+            alone = self.stands_alone and hasattr(metafunc.function, "conformance_alone")
+            ways = [_THROUGH_DISK, _ALONE] if alone else [_THROUGH_DISK]
             metafunc.parametrize("storage", ways, indirect=True)
 
     @pytest.fixture

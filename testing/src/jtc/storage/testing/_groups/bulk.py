@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.exceptions import InvalidPathException
-from jtc.storage.testing._suite import Suite
+from jtc.storage.testing._suite import Suite, also_alone
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -43,6 +43,7 @@ class BulkDeletes(Suite):
         assert await storage.exists("d/ab") is True
         assert await storage.exists("da") is True
 
+    @also_alone
     async def test_a_path_that_is_refused_stops_no_other(self, storage: Disk) -> None:
         await storage.put("a", b"1")
         outcome = await storage.delete_many(["../b", "a", "c//d"])

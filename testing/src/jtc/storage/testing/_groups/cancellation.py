@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.testing._suite import Suite, also_alone, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -23,6 +23,7 @@ _SIZE = 300_000
 class Cancellation(Suite):
     """Always CancelledError; the old file or the new one; a storage that goes on working."""
 
+    @also_alone
     async def test_a_put_cancelled_while_its_source_waits_changes_nothing(
         self, storage: Disk
     ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import pytest
 
 from jtc.storage.exceptions import IntegrityException, RejectedException
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.testing._suite import Suite, also_alone, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -157,6 +157,7 @@ _ERRORS = pytest.mark.parametrize(
 )
 
 
+@also_alone
 class Contents(Suite):
     """What can be put. A driver alone takes the same kinds as `Disk`."""
 

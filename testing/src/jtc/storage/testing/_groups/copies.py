@@ -12,7 +12,7 @@ from jtc.storage.exceptions import (
     PreconditionFailedException,
 )
 from jtc.storage.testing._minimal_driver import PlainDriver
-from jtc.storage.testing._suite import Suite, assert_same, needs
+from jtc.storage.testing._suite import Suite, also_alone, assert_same, needs
 
 if TYPE_CHECKING:
     from jtc.storage import Disk, StorageManager
@@ -99,6 +99,7 @@ class Copies(Suite):
             await getattr(storage, method)("d", "e")
         assert await storage.get("d/1") == b"1"
 
+    @also_alone
     @_BOTH
     async def test_onto_itself_changes_nothing(self, storage: Disk, method: str) -> None:
         await storage.put("a.txt", b"content")

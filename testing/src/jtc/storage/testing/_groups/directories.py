@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.exceptions import InvalidPathException, PathConflictException
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.testing._suite import Suite, also_alone, needs
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -126,6 +126,7 @@ class Directories(Suite):
         await storage.delete_directory("no/such")
         assert await storage.exists("a") is True
 
+    @also_alone
     @needs("listing")
     @pytest.mark.parametrize("path", ["", "/", ".", "..", "d/..", "d/"])
     async def test_neither_the_root_nor_what_is_above_can_be_deleted(

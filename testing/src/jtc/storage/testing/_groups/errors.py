@@ -11,7 +11,7 @@ import pytest_asyncio
 from jtc.storage import StorageManager
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import FileNotFoundException, InvalidPathException, StorageException
-from jtc.storage.testing._suite import DISK_NAME, Suite, awaited, needs
+from jtc.storage.testing._suite import DISK_NAME, Suite, also_alone, awaited, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -43,6 +43,7 @@ _ON_A_BACKEND: dict[str, Callable[[Disk], Any]] = {
 }
 
 
+@also_alone
 class Errors(Suite):
     """What goes wrong, said in the same words on every driver."""
 

@@ -10,7 +10,7 @@ from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import Visibility
 from jtc.storage.testing._driver_as_disk import DriverAlone
 from jtc.storage.testing._path_cases import ACCEPTED_PATHS, REJECTED_PATHS, PathCase
-from jtc.storage.testing._suite import Suite, awaited, needs
+from jtc.storage.testing._suite import Suite, also_alone, awaited, needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ _ACCEPTED = pytest.mark.parametrize("case", ACCEPTED_PATHS, ids=lambda case: cas
 _REJECTED = pytest.mark.parametrize("case", REJECTED_PATHS, ids=lambda case: case.why)
 
 
+@also_alone
 class Paths(Suite):
     """The same on every driver, whatever its backend would take."""
 

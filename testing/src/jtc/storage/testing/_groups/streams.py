@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.exceptions import PreconditionFailedException, StorageException
-from jtc.storage.testing._suite import Suite, assert_same, needs
+from jtc.storage.testing._suite import Suite, also_alone, assert_same, needs
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -40,6 +40,7 @@ _RANGES = [
 ]
 
 
+@also_alone
 class Streams(Suite):
     """Reading piece by piece. A driver without ``reading`` is read whole by `Disk`."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.testing._suite import Suite, assert_same
+from jtc.storage.testing._suite import Suite, also_alone, assert_same
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -21,6 +21,7 @@ class WholeFiles(Suite):
         await storage.put("a.txt", b"content")
         assert await storage.get("a.txt") == b"content"
 
+    @also_alone
     async def test_put_returns_the_path(self, storage: Disk) -> None:
         assert await storage.put("some/where/a.txt", b"1") == "some/where/a.txt"
 
