@@ -1,19 +1,19 @@
-"""The conformance kit on every layer of the core, around memory and around a local disk.
+"""The conformance kit on every layer of the core, around memory.
 
-A layer is a driver, and keeps what a driver promises. `Scoped` has a file of its own beside this.
+A layer is a driver, and keeps what a driver promises. It never asks which driver is below it, so
+that another one would show the same. `Scoped` has a file of its own beside this.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from jtc.storage import Layer
 from jtc.storage._capabilities import methods_of
 from jtc.storage.driver import CAPABILITIES, StorageDriver
-from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layer import METHODS
 from jtc.storage.layers.limit import Limit
@@ -24,10 +24,6 @@ from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.timeout import Timeout
 from jtc.storage.layers.validate import Validate
 from jtc.storage.testing import DriverConformance
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 # Coverage doubles the time, and would measure no line that other tests do not measure.
 pytestmark = pytest.mark.no_cover
@@ -53,14 +49,6 @@ class OnMemory(DriverConformance):
 
     def make_driver(self) -> Any:
         return self.around(MemoryDriver())
-
-
-class OnLocal(OnMemory):
-    files_may_shadow_directories = False
-
-    @pytest.fixture
-    def driver(self, tmp_path: Path) -> Any:
-        return self.around(LocalDriver(tmp_path / "root"))
 
 
 class AroundWithRetry:
@@ -119,36 +107,17 @@ class AroundWithReadOnly:
 class TestRetryOnMemory(AroundWithRetry, OnMemory): ...
 
 
-class TestRetryOnLocal(AroundWithRetry, OnLocal): ...
-
-
 class TestTimeoutOnMemory(AroundWithTimeout, OnMemory): ...
-
-
-class TestTimeoutOnLocal(AroundWithTimeout, OnLocal): ...
 
 
 class TestLimitOnMemory(AroundWithLimit, OnMemory): ...
 
 
-class TestLimitOnLocal(AroundWithLimit, OnLocal): ...
-
-
 class TestValidateOnMemory(AroundWithValidate, OnMemory): ...
-
-
-class TestValidateOnLocal(AroundWithValidate, OnLocal): ...
 
 
 class TestReadOnlyOnMemory(AroundWithReadOnly, OnMemory): ...
 
 
-class TestReadOnlyOnLocal(AroundWithReadOnly, OnLocal): ...
-
-
 class TestAllOnMemory(AroundWithAll, OnMemory):
-    stands_alone = True
-
-
-class TestAllOnLocal(AroundWithAll, OnLocal):
     stands_alone = True

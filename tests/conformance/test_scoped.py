@@ -1,4 +1,4 @@
-"""The conformance kit on a scoped view of each driver: a view has the capabilities of its disk."""
+"""The conformance kit on scoped views: a view has the capabilities of its disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing import DriverConformance
-from s3_conformance import S3Conformance, opened
+from jtc.storage.testing._groups.capabilities import Capabilities
+from jtc.storage.testing._groups.listing import Listing
+from jtc.storage.testing._groups.urls import Addresses
+from s3_conformance import OnS3, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,20 +43,22 @@ class TestScopedMemory(DriverConformance):
         return scoped(MemoryDriver())
 
 
-class TestScopedLocal(DriverConformance):
-    stands_alone = False  # a view is made by Disk
+class WhatAViewRewrites(Addresses, Capabilities, Listing):
+    """URLs, and the paths and the order of a listing: each driver makes its own."""
+
+    stands_alone = False
     max_path_bytes = ROOM
+
+
+class TestScopedLocal(WhatAViewRewrites):
     files_may_shadow_directories = False
 
     @pytest.fixture
     def driver(self, tmp_path: Path) -> Any:
-        return scoped(LocalDriver(tmp_path))
+        return scoped(LocalDriver(tmp_path, "https://files.test/storage", secret="s" * 32))
 
 
-class TestScopedS3(S3Conformance):
-    stands_alone = False  # a view is made by Disk
-    max_path_bytes = ROOM
-
+class TestScopedS3(OnS3, WhatAViewRewrites):
     @pytest.fixture
     def driver(self, opened: S3Driver) -> Any:
         return scoped(opened)

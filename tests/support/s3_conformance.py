@@ -11,13 +11,13 @@ import pytest_asyncio
 from jtc.storage import StorageManager
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._suite import DISK_NAME
+from jtc.storage.testing._suite import DISK_NAME, Suite
 from s3_ways import send
 
 if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
 
-__all__ = ["S3Conformance", "opened"]
+__all__ = ["OnS3", "S3Conformance", "opened"]
 
 
 @pytest_asyncio.fixture(loop_scope="class", scope="class")
@@ -30,7 +30,7 @@ async def opened(request: pytest.FixtureRequest, seaweedfs: SeaweedFS) -> AsyncI
 
 # Tracing the SDK doubles the time of these tests; tests/drivers_s3 measures the same lines.
 @pytest.mark.no_cover
-class S3Conformance(DriverConformance):
+class OnS3(Suite):
     one_loop = True  # for tests/conformance/conftest.py
     way = "direct"
 
@@ -46,3 +46,6 @@ class S3Conformance(DriverConformance):
         manager.set_driver(driver, DISK_NAME)
         yield manager
         await manager.aclose()
+
+
+class S3Conformance(OnS3, DriverConformance): ...
