@@ -278,7 +278,7 @@ def test_the_fixtures_work_in_a_test_run_of_their_own(pytester: pytest.Pytester)
             asyncio.run(Storage.put("a.txt", b"1"))
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=4, errors=1)
     result.stdout.fnmatch_lines(["*touched the real disks 'local'*"])
 
@@ -297,7 +297,7 @@ def test_the_guard_watches_every_test_of_a_run_as_its_page_says(
             asyncio.run(Storage.disk("local").exists("a.txt"))
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(failed=1, errors=1)
 
 
