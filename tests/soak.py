@@ -254,7 +254,7 @@ async def pieces(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 65_536]
 
 
-async def _soak(seconds: float, store: SeaweedFS, root: str, *, tell: bool) -> Report:
+async def _soak(seconds: float, store: SeaweedFS, root: str, *, samples: int, tell: bool) -> Report:
     report = Report()
     async with FaultyProxy(store.endpoint_url) as proxy:
         options: dict[str, Any] = {**store.options, "endpoint_url": proxy.endpoint_url}
@@ -275,8 +275,8 @@ async def _soak(seconds: float, store: SeaweedFS, root: str, *, tell: bool) -> R
         )
         disks = {name: storage.disk(name) for name in storage.disks()}
         load = Soak(disks, proxy, report)
-        for number in range(SAMPLES):
-            await load.run(seconds / SAMPLES)
+        for number in range(samples):
+            await load.run(seconds / samples)
             for disk in disks.values():
                 for path in await disk.all_files():
                     await disk.delete(path)
@@ -287,16 +287,16 @@ async def _soak(seconds: float, store: SeaweedFS, root: str, *, tell: bool) -> R
             report.samples.append(Sample.now())
             if tell:
                 sys.stdout.write(
-                    f"{(number + 1) * seconds / SAMPLES:4.0f} s {report.samples[-1]}\n"
+                    f"{(number + 1) * seconds / samples:4.0f} s {report.samples[-1]}\n"
                 )
                 sys.stdout.flush()
     return report
 
 
-def soak(seconds: float, store: SeaweedFS, *, tell: bool = False) -> Report:
-    """Load three disks for so many seconds, and return what came of it."""
+def soak(seconds: float, store: SeaweedFS, *, samples: int = SAMPLES, tell: bool = False) -> Report:
+    """Load three disks for so many seconds with so many pauses, and return what came of it."""
     with tempfile.TemporaryDirectory() as root:
-        return asyncio.run(_soak(seconds, store, root, tell=tell))
+        return asyncio.run(_soak(seconds, store, root, samples=samples, tell=tell))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from seaweedfs import SeaweedFS
 
-SECONDS = 20
 MIB_AT_MOST = 24
 BLOCKS_AT_MOST = 20
 """In thousands. Each operation that left one object behind would show in `make soak`."""
@@ -20,9 +19,9 @@ BLOCKS_AT_MOST = 20
 
 @pytest.mark.row("soak, 20 seconds of it")
 def test_a_short_soak_finds_nothing_wrong_and_nothing_left_open(
-    seaweedfs: SeaweedFS, report: Callable[[str], None]
+    seaweedfs: SeaweedFS, rounds: Callable[..., int], report: Callable[[str], None]
 ) -> None:
-    found = soak(SECONDS, seaweedfs)
+    found = soak(rounds(20, brief=2), seaweedfs, samples=rounds(20, brief=8))
     report(str(found))
     assert found.wrong == []
     assert found.done.total() > 100
