@@ -34,7 +34,7 @@ def report(**figures):
 """
 
 _PUT_AND_STREAM = """
-SIZE = 1024 * 1024 * 1024
+SIZE = 256 * 1024 * 1024
 
 async def chunks(digest):
     block = os.urandom(1024 * 1024)
@@ -90,17 +90,18 @@ def s3(store: SeaweedFS) -> dict[str, Any]:
     return {"driver": "s3", "bucket": store.bucket, **store.options}
 
 
-@pytest.mark.parametrize("driver", ["local", "s3"])
-def test_a_file_of_1_gib_is_put_from_an_iterator_and_streamed_back_in_150_mib(
-    driver: str, tmp_path: Path, request: pytest.FixtureRequest
+# On S3 several parts are held at once, beside the SDK.
+@pytest.mark.parametrize(("driver", "peak_mib"), [("local", 60), ("s3", 150)])
+def test_put_and_stream_of_256_mib_take_little_memory(
+    driver: str, peak_mib: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     config = {"driver": "local", "root": str(tmp_path)}
     if driver == "s3":
         config = s3(request.getfixturevalue("seaweedfs"))
     figures = run(_PUT_AND_STREAM, config)
     assert figures["same"]
-    assert figures["size"] == 1024 * MIB
-    assert figures["peak_mib"] < 150
+    assert figures["size"] == 256 * MIB
+    assert figures["peak_mib"] < peak_mib
 
 
 def test_100_000_local_files_are_listed_in_order_in_little_memory(tmp_path: Path) -> None:
