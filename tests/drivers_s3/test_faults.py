@@ -11,6 +11,7 @@ import zlib
 import pytest
 
 from faulty_proxy import Fault
+from jtc.storage.drivers.s3_driver import _direct
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -26,6 +27,12 @@ from s3_ways import WAYS
 
 MIB = 1024 * 1024
 CONTENT = random.Random(1).randbytes(300_000)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    """Repeat a request at once: tests/faults/s3 waits for the real pauses."""
+    monkeypatch.setattr(_direct, "_LONGEST_PAUSE", 0)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ _PATHS = st.text(min_size=1, max_size=60).filter(
 _PLAIN = st.text(string.ascii_letters + string.digits + "+/=", min_size=1, max_size=40)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     method=st.sampled_from(["GET", "PUT", "HEAD", "DELETE", "POST"]),
     key=_PATHS,

@@ -116,7 +116,7 @@ def test_a_random_path_is_refused_or_stays_within_the_root(
     seen = {"refused": 0, "taken": 0}
     named: list[bool] = []
 
-    @fuzzed(rounds(20_000, brief=500))
+    @fuzzed(rounds(20_000, brief=200))
     @given(odd_paths)
     def fuzz(path: str) -> None:
         try:
@@ -249,18 +249,18 @@ def test_a_random_configuration_is_read_or_refused_as_one(
     def use(source: Any) -> None:
         seen["read" if is_read(source) else "refused"] += 1
 
-    @fuzzed(rounds(6000, brief=150))
+    @fuzzed(rounds(6000, brief=60))
     @given(tomls())
     def fuzz_toml(content: bytes) -> None:
         file.write_bytes(content)
         use(file)
 
-    @fuzzed(rounds(6000, brief=150))
+    @fuzzed(rounds(6000, brief=60))
     @given(st.dictionaries(st.sampled_from(("default", "disks", "x")), values))
     def fuzz_mapping(source: dict[str, Any]) -> None:
         use(source)
 
-    @fuzzed(rounds(6000, brief=150))
+    @fuzzed(rounds(6000, brief=60))
     @given(st.text(alphabet="${}:-AB_a1 \n\\é", max_size=30), st.text(max_size=5))
     def fuzz_variables(text: str, value: str) -> None:
         try:

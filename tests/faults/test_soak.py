@@ -21,7 +21,7 @@ BLOCKS_AT_MOST = 20
 def test_a_short_soak_finds_nothing_wrong_and_nothing_left_open(
     seaweedfs: SeaweedFS, rounds: Callable[..., int], report: Callable[[str], None]
 ) -> None:
-    found = soak(rounds(20, brief=2), seaweedfs, samples=rounds(20, brief=8))
+    found = soak(rounds(20, brief=2), seaweedfs, samples=rounds(20, brief=4))
     report(str(found))
     assert found.wrong == []
     assert found.done.total() > 100

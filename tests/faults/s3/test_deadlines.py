@@ -99,7 +99,7 @@ async def test_two_503s_are_made_good_and_a_third_is_unavailable(
     report: Callable[[str], None],
 ) -> None:
     patient = make_driver(endpoint_url=proxy.endpoint_url)
-    tried = some(calls(patient, path), rounds(8, brief=2))
+    tried = some(calls(patient, path), rounds(8, brief=1))
     for name, call in tried.items():
         await driver.put(path, CONTENT)
         method = name.partition(" ")[0]
@@ -167,7 +167,7 @@ async def test_a_store_that_stops_answering_is_a_timeout(
     if name != "hang":
         # An answer without a body is complete at its head.
         tried = {key: call for key, call in tried.items() if key.startswith(("GET", "POST"))}
-    for key, call in some(tried, rounds(8, brief=2)).items():
+    for key, call in some(tried, rounds(8, brief=1)).items():
         proxy.faults = [Fault(key.partition(" ")[0], **fault) for _ in range(10)]
         began = time.perf_counter()
         with pytest.raises(StorageTimeoutException):
