@@ -10,14 +10,13 @@ import pytest_asyncio
 
 from jtc.storage import StorageManager
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage.testing import DriverConformance
 from jtc.storage.testing._suite import DISK_NAME, Suite
 from s3_ways import send
 
 if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
 
-__all__ = ["OnS3", "S3Conformance", "opened"]
+__all__ = ["OnS3", "opened"]
 
 
 @pytest_asyncio.fixture(loop_scope="class", scope="class")
@@ -46,6 +45,3 @@ class OnS3(Suite):
         manager.set_driver(driver, DISK_NAME)
         yield manager
         await manager.aclose()
-
-
-class S3Conformance(OnS3, DriverConformance): ...
