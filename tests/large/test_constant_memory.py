@@ -104,14 +104,16 @@ def test_put_and_stream_of_256_mib_take_little_memory(
     assert figures["peak_mib"] < peak_mib
 
 
-def test_100_000_local_files_are_listed_in_order_in_little_memory(tmp_path: Path) -> None:
+def test_list_of_20_000_local_files_takes_little_memory(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     (tmp_path / "few").mkdir()
-    for number in range(100_000):
-        os.close(os.open(folder / f"file-{number:06}", os.O_CREAT | os.O_WRONLY, 0o644))
+    for number in range(20_000):
+        os.close(os.open(folder / f"file-{number:05}", os.O_CREAT | os.O_WRONLY, 0o644))
     figures = run(_LIST, {"driver": "local", "root": str(tmp_path)})
-    assert figures["count"] == 100_000
+    assert figures["count"] == 20_000
     assert figures["ordered"]
     # About 100 bytes a name of the directory, and nothing for what was yielded already.
-    assert figures["peak_mib"] < 100
+    assert figures["peak_mib"] < 60
+    # What is kept of each entry would be 7 MiB.
+    assert figures["peak_mib"] - figures["peak_at_first"] < 4
