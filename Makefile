@@ -137,13 +137,14 @@ endef
 
 others: $(OTHERS:%=others-%)
 
-# Not again what is the same on each Python: the kit over other disks, wheels, and the API's page.
+# What differs between Pythons: loops, threads, files, imports and types. Not documents, wheels and web
+# frameworks, nor S3 but for its connections. SeaweedFS is that of $(VENV).
 others-%: environment-%
 	@if [ -e $(VENV)-$*/installed ]; then \
 	echo "==> Running the tests on Python $*"; \
-	$(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
-		--ignore=tests/docs/test_drivers_guide.py --ignore=tests/docs/test_api_page.py \
-		tests/core tests/layers tests/drivers_memory tests/drivers_local tests/drivers_s3 tests/layers_otel tests/sync_api tests/integrations_django tests/docs \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
+		tests/core tests/layers tests/drivers_memory tests/drivers_local tests/layers_otel tests/sync_api \
+		tests/integrations_django tests/drivers_s3/test_loops.py tests/drivers_s3/test_streams.py \
 		tests/conformance/test_memory.py tests/faults/test_cancelled_puts.py; fi
 
 environment-%: $(VENV)/installed
@@ -154,7 +155,7 @@ environment-%: $(VENV)/installed
 $(VENV)-%/installed: $(META) | $(VENV)/installed
 	@echo "==> Installing the distributions for Python $*"
 	@$(OTHER) -m venv --without-pip $(VENV)-$*
-	@$(INSTALL) $(VENV)-$* install $(FLAGS) --group test
+	@$(INSTALL) $(VENV)-$* install $(FLAGS) --group others
 	@$(INSTALL) $(VENV)-$* install $(FLAGS) --no-build-isolation $(DISTS:%=-e %)
 	@touch $@
 
