@@ -32,7 +32,7 @@ INSTALL := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --python
 FLAGS   := --quiet -c constraints.txt
 
 .PHONY: help demo web test faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
-	format api sync clean
+	simplicity format api sync clean
 
 help:
 	@echo "make demo    a tour of the API on real files, and on S3 where AWS_BUCKET is set"
@@ -45,6 +45,7 @@ help:
 	@echo "make tools   as root on Debian: install what some tests need, and Chromium"
 	@echo "make check   the tests and every quality gate: lint, types, other Pythons"
 	@echo "make downloads  10,000 downloads of each disk, a tenth broken off: what stays behind"
+	@echo "make simplicity  count calls, code lines, long functions, import circles: LIST=1 names all"
 	@echo "make format  format the code"
 	@echo "make api     write docs/api.md from the docstrings"
 	@echo "make sync    write the sync face's methods from the async ones"
@@ -177,6 +178,11 @@ build/types/installed: $(META) $(SOURCES) | $(VENV)/installed
 	@echo "$(CURDIR)/$(VENV)" | xargs -I{} sh -c 'ls -d {}/lib/python*/site-packages' \
 		> $$(ls -d build/types/lib/python*/site-packages)/tools.pth
 	@touch $@
+
+# On Python 3.12 where that is installed, so that figures of different days compare.
+simplicity: environment-3.12
+	@python=$(VENV)-3.12/bin/python; test -x $$python || python=$(BIN)/python; \
+	$$python tests/support/seaweedfs.py simplicity $$python tests/simplicity.py $(if $(LIST),--list)
 
 downloads: $(VENV)/installed
 	@DOWNLOADS=10000 $(BIN)/python -m pytest -q -s tests/large/test_downloads.py
