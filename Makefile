@@ -1,11 +1,12 @@
 # Two commands do all the set-up: `make demo` and `make test`. `make check` adds the quality gates.
-# They need Python 3.11 or later, pip and make; the rest is installed into .venv.
+# They need Python 3.11 or later, pip and make; the rest is installed into build/demo and .venv.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-otel web testing integrations-django
 BENCHED := core drivers-local drivers-memory drivers-s3 web
+DEMONSTRATED := core drivers-local drivers-memory
 META   := pyproject.toml constraints.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 
@@ -30,6 +31,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # The build backend is installed beside the tools, so that no build makes an environment for it.
 INSTALL := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --python
 FLAGS   := --quiet -c constraints.txt
+DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
+NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
 .PHONY: help demo web test faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
@@ -51,9 +54,23 @@ help:
 	@echo "make sync    write the sync face's methods from the async ones"
 	@echo "make clean   remove everything that was installed or made here"
 
-demo: $(VENV)/installed
+# In an environment of its own: the tour needs neither the tests' packages nor, on files, an SDK.
+demo: build/demo/installed $(if $(AWS_BUCKET),build/demo/with-s3)
 	@echo "==> Running docs/examples/storage_example.py"
-	@$(BIN)/python docs/examples/storage_example.py
+	@build/demo/bin/python docs/examples/storage_example.py
+
+build/demo/installed: $(DEMONSTRATED:%=%/pyproject.toml) constraints.txt
+	@echo "==> Installing $(DEMONSTRATED) into build/demo, a few seconds"
+	@$(NEW_ENOUGH)
+	@$(PYTHON) -m venv build/demo
+	@$(DEMO_INSTALL) uv-build
+	@$(DEMO_INSTALL) --no-build-isolation $(DEMONSTRATED:%=-e %)
+	@touch $@
+
+build/demo/with-s3: drivers-s3/pyproject.toml | build/demo/installed
+	@echo "==> Installing drivers-s3 into build/demo"
+	@$(DEMO_INSTALL) --no-build-isolation -e drivers-s3
+	@touch $@
 
 # On S3 without a bucket's name, a SeaweedFS runs for as long as the gallery does.
 FILESYSTEM_DISK ?= local
@@ -161,7 +178,7 @@ $(VENV)-%/installed: $(META) | $(VENV)/installed
 	@touch $@
 
 $(VENV)/installed: $(META)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@$(NEW_ENOUGH)
 	@echo "==> Installing the distributions and the development tools into $(VENV), about a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
