@@ -1,10 +1,12 @@
-"""MIME types: by content where a library is sure of it, else by name, the same on every machine."""
+"""MIME types: by content where a signature proves it, else by name, the same on every machine."""
 
 from __future__ import annotations
 
 import mimetypes
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jtc.storage.driver_support._signatures import FILE_TYPES, FileType, find_type
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,48 +42,22 @@ SNIFF_BYTES = 8192
 """How much of a file's beginning `sniff_type` wants to see."""
 
 # The standard library's table, without the machine's /etc/mime.types, and with what the web has
-# that the table of Python 3.11 has not (https://www.iana.org/assignments/media-types).
+# that the table of Python 3.11 has not (https://www.iana.org/assignments/media-types). What has a
+# signature is named after it, so that the name and the content of a file say the same.
 _ADDITIONS = {
-    ".7z": "application/x-7z-compressed",
-    ".avif": "image/avif",
-    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ".epub": "application/epub+zip",
-    ".flac": "audio/flac",
-    ".gz": "application/gzip",
-    ".heic": "image/heic",
-    ".heif": "image/heif",
-    ".ico": "image/vnd.microsoft.icon",
     ".jsonl": "application/jsonl",
-    ".jxl": "image/jxl",
-    ".m4a": "audio/mp4",
-    ".m4v": "video/mp4",
     ".md": "text/markdown",
-    ".mkv": "video/matroska",
-    ".odt": "application/vnd.oasis.opendocument.text",
-    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
-    ".ogg": "audio/ogg",
-    ".ogv": "video/ogg",
-    ".parquet": "application/vnd.apache.parquet",
-    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ".rtf": "application/rtf",
     ".shtml": "text/html",
     ".toml": "application/toml",
-    ".wasm": "application/wasm",
-    ".webm": "video/webm",
-    ".webp": "image/webp",
-    ".woff": "font/woff",
-    ".woff2": "font/woff2",
     ".xht": "application/xhtml+xml",
     ".xhtml": "application/xhtml+xml",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
-    ".zst": "application/zstd",
 }
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 _PLAIN_DATA = frozenset({"csv", "json", "jsonl", "log", "md", "toml", "tsv", "txt", "yaml", "yml"})
-# PDF, PostScript and RTF: formats whose files may be all text.
-_TEXT_SIGNATURES = (b"%PDF", b"%!", b"{\\rtf")
+# Formats with a signature whose files may be all text.
+_TEXT_FORMATS = frozenset({"application/pdf", "application/postscript", "application/rtf"})
 _TEXTS = frozenset(
     {
         "application/javascript",
@@ -102,6 +78,8 @@ def _table() -> mimetypes.MimeTypes:
     table = mimetypes.MimeTypes()
     for extension, content_type in _ADDITIONS.items():
         table.add_type(content_type, extension)
+    for kind in FILE_TYPES:
+        table.add_type(kind.content_type, f".{kind.extension}")
     return table
 
 
@@ -121,7 +99,7 @@ def sniff_type(head: bytes) -> str | None:
     Text proves nothing, whatever letters it begins with ("BMW" is no bitmap).
     """
     kind = _sniff(head)
-    return None if kind is None else str(kind.mime)
+    return None if kind is None else kind.content_type
 
 
 def safe_extension(name: str, head: bytes) -> str:
@@ -144,13 +122,12 @@ def safe_extension(name: str, head: bytes) -> str:
     return f".{extension}" if extension in _PLAIN_DATA else ".txt"
 
 
-def _sniff(head: bytes) -> Any:
+def _sniff(head: bytes) -> FileType | None:
     head = head[:SNIFF_BYTES]
-    if not head or (is_text(head) and not head.startswith(_TEXT_SIGNATURES)):
+    kind = find_type(head)
+    if kind is None or (is_text(head) and kind.content_type not in _TEXT_FORMATS):
         return None
-    import filetype  # type: ignore[import-untyped]  # noqa: PLC0415 - 30 ms, at first use
-
-    return filetype.guess(head)
+    return kind
 
 
 def infer_type(path: str, head: bytes) -> str:
