@@ -41,18 +41,18 @@ help:
 	@echo "make demo    a tour of the API on real files, and on S3 where AWS_BUCKET is set"
 	@echo "make web     a gallery of pictures and videos: FILESYSTEM_DISK=s3 for SeaweedFS, PORT=8000"
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
-	@echo "make faults  break things in earnest, and write what held to docs/reliability.md"
-	@echo "make fuzz    more of the fault tests' random paths, configurations and answers: FUZZ_TIMES=5"
+	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
+	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
-	@echo "make bench   time everything beside the peers, and write docs/benchmarks.md"
+	@echo "make bench   compare the speed with other libraries, and write docs/benchmarks.md"
 	@echo "make tools   as root on Debian: install what some tests need, and Chromium"
 	@echo "make check   the tests and every quality gate: lint, types, other Pythons"
-	@echo "make downloads  10,000 downloads of each disk, a tenth broken off: what stays behind"
+	@echo "make downloads  10,000 downloads of each disk, a tenth aborted: what is left open"
 	@echo "make simplicity  count calls, code lines, long functions, import circles: LIST=1 names all"
 	@echo "make format  format the code"
 	@echo "make api     write docs/api.md from the docstrings"
-	@echo "make sync    write the sync face's methods from the async ones"
-	@echo "make clean   remove everything that was installed or made here"
+	@echo "make sync    write the methods of the sync API from the async ones"
+	@echo "make clean   remove everything that make installed or built"
 
 # In an environment of its own: the tour needs neither the tests' packages nor, on files, an SDK.
 demo: build/demo/installed $(if $(AWS_BUCKET),build/demo/with-s3)
@@ -110,16 +110,16 @@ SOAK_SECONDS ?= 600
 soak: $(VENV)/installed
 	@$(BIN)/python tests/soak.py $(SOAK_SECONDS)
 
-# In an environment of its own, for it has the peers.
+# In an environment of its own, with the libraries to compare with.
 bench: build/bench/installed
 	@build/bench/bin/python tests/benchmarks
 
 bench-smoke: build/bench/installed
-	@echo "==> Running the benchmarks on little"
+	@echo "==> Running the benchmarks with small sizes"
 	@build/bench/bin/python tests/benchmarks --smoke
 
 build/bench/installed: $(META) | $(VENV)/installed
-	@echo "==> Installing the peers to compare with"
+	@echo "==> Installing the libraries to compare with"
 	@$(VENV)/bin/python -m venv --without-pip build/bench
 	@$(INSTALL) build/bench install $(FLAGS) --group bench
 	@$(INSTALL) build/bench install $(FLAGS) --no-build-isolation $(BENCHED:%=-e %)
@@ -146,7 +146,7 @@ types: $(VENV)/installed build/types/installed
 	@$(BIN)/pyright --pythonpath build/types/bin/python build/types/lib/python*/site-packages/jtc
 	@$(BIN)/pyright --pythonpath build/types/bin/python -p tests/typing
 
-# Where the interpreter of another Python is, or nothing.
+# The path of the interpreter of another Python, or nothing.
 define find_python
 python=$$(command -v python$* || true); \
 if [ -z "$$python" ] || ! $$python -c '' 2>/dev/null; then \

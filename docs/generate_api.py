@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the docstrings: `make api`. A test holds the page to the code."""
+"""Generator of docs/api.md from the docstrings: `make api`. A test compares page and code."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ MODULES = (
     "jtc.storage.driver_support.loop_budget",
     "jtc.storage.driver_support.mime_types",
     "jtc.storage.driver_support.ranges",
+    "jtc.storage.driver_support.standalone",
     "jtc.storage.driver_support.traceback_scrubbing",
     "jtc.storage.driver_support.url_signing",
     "jtc.storage.testing",
@@ -121,7 +122,7 @@ def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
 
 def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
     """Yield a class's own and inherited public methods, where they are ours."""
-    # What the contract says of a layer's methods is not said again for each layer.
+    # The contract describes the methods of a layer; they are not repeated for each layer.
     done = set(METHODS) if issubclass(cls, Layer) else set()
     if issubclass(cls, Layer) and cls is not Layer:
         done |= vars(Layer).keys()
@@ -132,9 +133,9 @@ def _public_methods(cls: type) -> Iterator[tuple[str, type]]:
             callable_ = inspect.isfunction(member) or isinstance(
                 member, (classmethod, staticmethod, property)
             )
-            # The manager and the other disks have Disk's methods: those stand there once.
+            # The manager and the other disks have Disk's methods: the page has them once.
             repeated = owner is not cls and cls.__name__ in {"StorageManager", "BuiltDisk"}
-            # So do the sync faces, one for one.
+            # So do the methods of the sync API, one for one.
             repeated |= owner.__module__ == "jtc.storage.sync._generated"
             # A decorator may add a method of its library's.
             foreign = inspect.isfunction(member) and member.__module__ != owner.__module__

@@ -1,4 +1,4 @@
-"""Writes docs/reliability.md from what `make faults` measured; see tests/faults/conftest.py."""
+"""Generator of docs/reliability.md from what `make faults` measured: tests/faults/conftest.py."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _rows(results: list[Path]) -> dict[str, list[str]]:
                 said[each.attrib["name"]].append(each.attrib["value"])
             _, _, suite = case.attrib["classname"].rpartition(".")
             for row in said["row"]:
-                if suite.startswith("Test"):  # a whole suite, such as the kit: counted
+                if suite.startswith("Test"):  # a whole suite, such as the conformance tests
                     suites[row, suite][_outcome(case)] += 1
                 else:
                     rows[row].extend(_said(case, said["figures"]))

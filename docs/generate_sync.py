@@ -1,4 +1,4 @@
-"""Writes the sync face's methods from the async ones: `make sync`. A test holds them together."""
+"""Generator of the sync API's methods from the async ones: `make sync`. A test compares them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILE = ROOT / "core/src/jtc/storage/sync/_generated.py"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-HEAD = '''"""The sync face's methods, one for each async one. Written by `make sync`."""
+HEAD = '''"""The sync API's methods, one for each async one. Written by `make sync`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from jtc.storage._disk import DiskOperations
 from jtc.storage._manager import StorageManager
-from jtc.storage.sync._base import Face, content_behind, disk_behind
+from jtc.storage.sync._base import SyncApi, content_behind, disk_behind
+from jtc.storage.sync._files import SyncListing, SyncStream
 from jtc.storage.sync._portal import portal
 {defaults}
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jtc.storage._fakes import FakeDisk
 {imports}
 
@@ -44,7 +47,7 @@ D = TypeVar("D")
 D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
 '''
 
-# What returns something else than the async method does is written by hand, in disks.py.
+# Methods that return a sync disk or file are written by hand, in _disks.py.
 BY_HAND = {
     "aclose",
     "build",
@@ -52,21 +55,29 @@ BY_HAND = {
     "fake",
     "guarded",
     "isolated",
-    "list",
     "open",
     "read_only",
     "scoped",
-    "stream",
     "sync",
     "with_layer",
 }
-# Parameters that a sync disk or stream may be given for.
+# Parameters that may be a sync disk or stream.
 UNWRAPPED = {"Content": "content_behind", "Disk | str | None": "disk_behind"}
+# Results that are iterated: the annotation of the sync method, and its class.
+ITERATED = {
+    "ByteStream": ("SyncStream", "SyncStream"),
+    "AsyncIterator[Entry]": ("Iterator[Entry]", "SyncListing"),
+}
 
 CLASSES = {
-    "Operations": (DiskOperations, "Face[D_co]", "Disk", "What a disk does."),
-    "Management": (StorageManager, "Face[StorageManager]", "StorageManager", "Which disks are."),
-    "Assertions": (FakeDisk, "", "FakeDisk", "What tests say of a faked disk."),
+    "Operations": (DiskOperations, "SyncApi[D_co]", "Disk", "Methods of a disk."),
+    "Management": (
+        StorageManager,
+        "SyncApi[StorageManager]",
+        "StorageManager",
+        "Methods of the manager.",
+    ),
+    "Assertions": (FakeDisk, "", "FakeDisk", "Assertions of a faked disk."),
 }
 
 
@@ -81,12 +92,16 @@ def generate() -> str:
         body.append(f'class {name}{parents}:\n    """{about}"""\n\n    __slots__ = ()\n')
         if not base:
             body.append(f"    {inside}: {behind}\n")
+        methods = {}
         for owner in _owners(cls, name):
             tree = ast.parse(inspect.getsource(sys.modules[owner.__module__]))
             origins |= _origins(tree, owner.__module__)
             for function in _functions(tree, owner.__name__):
                 used |= _annotated(function)
-                body.append(_method(function, behind).replace("self._behind.", f"self.{inside}."))
+                method = _method(function, behind).replace("self._behind.", f"self.{inside}.")
+                methods[function.name] = method
+        # After `list`, the name means the method in every annotation of the class.
+        body += sorted(methods.values(), key=lambda method: method == methods.get("list"))
     lines = [_import(name, origins[name]) for name in sorted(used & origins.keys())]
     # Names in capitals are the constants that parameters have for defaults.
     defaults = [line for line in lines if line.split()[-1].isupper()]
@@ -123,8 +138,11 @@ def _method(function: Function, owner: str) -> str:
     source = next((p.arg for p in function.args.args if _unwrapper(p) == "content_behind"), None)
     if isinstance(function, ast.AsyncFunctionDef):
         call = f"portal.run({call}, {source})" if source else f"portal.run({call})"
-    signature = ast.unparse(function.args).replace("to: Disk |", "to: Face[Disk] | Disk |")
+    signature = ast.unparse(function.args).replace("to: Disk |", "to: SyncApi[Disk] | Disk |")
     returns = ast.unparse(function.returns or ast.Constant(None))
+    if returns in ITERATED:
+        returns, iterator = ITERATED[returns]
+        call = f"{iterator}({call})"
     lines = [
         *(["@property"] if is_property else []),
         f"def {function.name}({signature}) -> {returns}:",
@@ -177,7 +195,7 @@ def _annotated(function: Function) -> set[str]:
 
 
 def _origins(tree: ast.Module, module: str) -> dict[str, str]:
-    """Tell where each imported name of a module comes from, and its own classes."""
+    """Return the module of each imported name of a module, and of its own classes."""
     found = {n.name: module for n in tree.body if isinstance(n, ast.ClassDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -206,5 +224,5 @@ def _formatted(source: str) -> str:
 if __name__ == "__main__":
     text = generate()
     if "--check" in sys.argv:
-        sys.exit(FILE.read_text() != text and f"{FILE} is not what the async face says: make sync")
+        sys.exit(FILE.read_text() != text and f"{FILE} is out of date: make sync")
     FILE.write_text(text)

@@ -41,11 +41,12 @@ def seaweedfs() -> Iterator[SeaweedFS]:
 
 
 class Scheduling(LoadScopeScheduling):
-    """Gives whole groups to one worker where making what they share is dear.
+    """Give whole groups to one worker where what they share is expensive to make.
 
-    Such are the wheels of tests/packaging, and the loop and client of a class of tests/kit. All
-    other tests go one by one to whoever is free, after the groups. (The mark ``xdist_group`` would
-    say it better, but has no effect with pytest 9.2, which knows no other node ids than its own.)
+    These are the wheels of tests/packaging, and the loop and client of a class of
+    tests/conformance. All other tests go one by one to a free worker, after the groups. (The mark
+    ``xdist_group`` would say it better, but has no effect with pytest 9.2, which has no other node
+    ids than its own.)
     """
 
     def _split_scope(self, nodeid: str) -> str:

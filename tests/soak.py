@@ -1,6 +1,6 @@
-"""Mixed load on three disks with faults injected: what is wrong, and what grows.
+"""Mixed load on three disks with injected faults, to find wrong results and growth.
 
-``python tests/soak.py 600`` does it for ten minutes and prints the figures.
+``python tests/soak.py 600`` runs for ten minutes and prints the figures.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Soak:
         self._report = report
 
     async def run(self, seconds: float) -> None:
-        """Load all disks for so long."""
+        """Load all disks for `seconds`."""
         until = time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:
             for name, disk in self._disks.items():
@@ -294,7 +294,7 @@ async def _soak(seconds: float, store: SeaweedFS, root: str, *, samples: int, te
 
 
 def soak(seconds: float, store: SeaweedFS, *, samples: int = SAMPLES, tell: bool = False) -> Report:
-    """Load three disks for so many seconds with so many pauses, and return what came of it."""
+    """Load three disks for `seconds` with `samples` pauses, and return the report."""
     with tempfile.TemporaryDirectory() as root:
         return asyncio.run(_soak(seconds, store, root, samples=samples, tell=tell))
 

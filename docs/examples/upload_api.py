@@ -1,4 +1,4 @@
-"""File upload in an API: FastAPI's `UploadFile` goes straight into `put`.
+"""An API for user uploads: FastAPI's `UploadFile` goes straight into `put`.
 
 Run it with `uvicorn upload_api:app` in this folder, where `jtc-storage[local,web]`, `fastapi` and
 `uvicorn` are installed.
@@ -17,14 +17,14 @@ app.add_exception_handler(StorageException, storage_problem)
 
 @app.post("/upload")
 async def upload_file(file: UploadFile) -> dict[str, Any]:
-    """Store an upload under its own name: read in pieces, whole or not at all."""
+    """Store a user upload under the client's name for it: whole or not at all."""
     path = await Storage.put(f"uploads/{file.filename}", file, max_size=10_000_000)
     return {"message": "File uploaded", "path": path, "url": Storage.url(path)}
 
 
 @app.post("/avatars")
 async def upload_avatar(file: UploadFile) -> dict[str, Any]:
-    """Store a picture under a name of our own; what is no picture is refused."""
+    """Store a picture under a generated name; other content is refused."""
     path = await Storage.put_file(
         "avatars", file, max_size=1_000_000, allowed_types=["image/png", "image/jpeg"]
     )
@@ -33,11 +33,11 @@ async def upload_avatar(file: UploadFile) -> dict[str, Any]:
 
 @app.put("/raw/{name}")
 async def upload_raw(name: str, request: Request) -> dict[str, Any]:
-    """Store a request's body as it comes; of a client that leaves half-way nothing stays."""
+    """Store the body of a request in constant memory: whole or not at all."""
     return {"path": await put_request(Storage, f"raw/{name}", request, max_size=1_000_000_000)}
 
 
 @app.get("/files/{path:path}", response_model=None)
 async def download(path: str) -> DiskResponse:
-    """Send a file, or the part of it that a download or a player asks for."""
+    """Send a file, or the range of it that a download or a player requests."""
     return DiskResponse(Storage, path)

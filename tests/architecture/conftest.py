@@ -1,4 +1,4 @@
-"""Where the tests of this folder find `tests/simplicity.py`."""
+"""The import path of `tests/simplicity.py`, for the tests of this folder."""
 
 from __future__ import annotations
 

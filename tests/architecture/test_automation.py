@@ -1,4 +1,4 @@
-"""The workflow and the pre-commit hooks run what developers run, and nothing else."""
+"""Commands of the workflow and of the pre-commit hooks: those that developers run."""
 
 from __future__ import annotations
 

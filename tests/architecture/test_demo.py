@@ -1,4 +1,4 @@
-"""What `make demo` installs, by what make says that it would do."""
+"""Packages that `make demo` installs, from a dry run of make."""
 
 from __future__ import annotations
 

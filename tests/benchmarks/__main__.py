@@ -1,8 +1,8 @@
-"""Time everything beside the peers and write docs/benchmarks.md: see ``make bench``.
+"""Comparison of the speed with other libraries; writes docs/benchmarks.md: see ``make bench``.
 
 python tests/benchmarks            all of it, under ten minutes on two processors
 python tests/benchmarks local s3   only these suites; nothing is written
-python tests/benchmarks --smoke    as little as shows that it runs; nothing is written
+python tests/benchmarks --smoke    small sizes, to see that it runs; nothing is written
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
         rows |= found
         print("\n".join(table_of(found)), "\n")
     if given.smoke:
-        print("These are a smoke run's figures: they show that it runs, and nothing else.")
+        print("These are the figures of a smoke run: they only show that it runs.")
         return
     print("\n".join(goal_lines(GOALS, rows)))
     print(f"\n{time.perf_counter() - begun:.0f} s")

@@ -1,4 +1,4 @@
-"""The limits: what the bare calls take that any way of doing the work must make.
+"""The limits: the bare calls that every library has to make for the same work.
 
 They promise nothing: they follow links, block the loop, retry nothing and check nothing.
 """
@@ -24,7 +24,7 @@ HOP = "bare calls, one thread hop"
 
 
 class BareLocal:
-    """System calls, as `os` has them."""
+    """System calls of `os`."""
 
     name = BARE
 
@@ -49,14 +49,14 @@ class BareLocal:
     exists = size
 
     async def stat(self, path: str) -> tuple[os.stat_result, bytes]:
-        """Return the facts, and the attribute in which a content type and the like are kept."""
+        """Return the stat result, and the attribute that stores a content type and the like."""
         descriptor = os.open(self.root + path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            facts = os.fstat(descriptor)
+            found = os.fstat(descriptor)
             try:
-                return facts, os.getxattr(descriptor, "user.jtc.storage")
+                return found, os.getxattr(descriptor, "user.jtc.storage")
             except OSError:
-                return facts, b""
+                return found, b""
         finally:
             os.close(descriptor)
 
@@ -134,7 +134,7 @@ def _run(coroutine: Any) -> Any:
 
 
 class BareS3:
-    """aiohttp with a signature: nothing is parsed, checked or sent again."""
+    """aiohttp with a signature: nothing is parsed, checked or retried."""
 
     name = BARE
 

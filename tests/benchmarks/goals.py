@@ -1,4 +1,4 @@
-"""What was to be reached, and what was: each goal is a figure of one run."""
+"""Goals of the benchmarks: each is a limit for a figure of one run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Goal:
     """A figure that must not be above another.
 
     Attributes:
-        work: What is done.
-        against: What it is held to.
+        work: The work that is measured.
+        against: What it is compared with.
         at_most: The most that the figure may be.
         unit: ``"x"`` for a ratio, or what else the figure is in.
         figure: Takes it from the rows.

@@ -1,8 +1,8 @@
-"""Whether it stays as fast: with very many files in a directory, and very many operations waiting.
+"""Growth: the speed with very many files in a directory, and with very many waiting operations.
 
-Each figure is ours beside what is nearest to the bare calls, first with little and then with much;
-the two ratios are compared, not the times. What S3 has of this is in the suite ``s3``: a hundred
-thousand objects take their time, and are put there once.
+Each figure is a ratio of ours to the bare calls, first with few and then with many; the two ratios
+are compared, not the times. The rows for S3 are in the suite ``s3``: writing a hundred thousand
+objects takes long, and is done once there.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from sizes import Sizes
 
 CONTENT = bytes(4096)
 HERE = 64
-"""Files of the directory that are asked for again and again."""
+"""Files of the directory that are read or written in turn."""
 
 FEW = 5
-"""Operations that wait where few do."""
+"""Concurrent operations of the small case."""
 
 
 def now_on_a_processor() -> float:
@@ -38,7 +38,7 @@ def now_on_a_processor() -> float:
 
 
 async def longest_stall(way: Any) -> float:
-    """Return for how many ms at most nothing else could run meanwhile, had it a processor."""
+    """Return the longest stall of the loop in ms, without waits for a processor."""
     longest = 0.0
 
     async def watch() -> None:
@@ -67,12 +67,12 @@ class Listed(Dictionary):
 
 
 def directory_of(count: int) -> str:
-    """Return the directory with so many files."""
+    """Return the directory with `count` files."""
     return f"d{count}"
 
 
 async def fill(where: str, ours: Any, limit: Any, count: int, there: int = 0) -> None:
-    """Make a directory with so many files, of which some are there already."""
+    """Make a directory with `count` files, of which `there` exist already."""
     # On S3 both ask the same bucket; memory and directories are each one's own.
     for disk in (limit,) if where == "s3" else (ours, limit):
         if where == "local":
@@ -145,7 +145,7 @@ async def nothing(_: int) -> None:
 
 
 def together(work: Any, waiting: int, times: int) -> Any:
-    """Return a way that begins so many at once, and again so often."""
+    """Return a way that begins `waiting` operations at once, `times` times."""
 
     async def way() -> None:
         for _ in range(times):

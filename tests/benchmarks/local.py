@@ -130,7 +130,7 @@ async def large(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
     )
     one = root / "one"
     BareLocal(root).upload_here("one", size)
-    # One file, in the kernel's cache, for everybody.
+    # One file, in the kernel's cache, for all libraries.
     for disk in streaming:
         os.link(one, directory_of(root, disk) / "large")
     ways = {

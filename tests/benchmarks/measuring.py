@@ -1,6 +1,6 @@
-"""How something is timed here: in turns with what it is compared to, medians, and ratios.
+"""Measurement of times in turns: medians, and ratios within one run.
 
-The machine may be shared and noisy, so only ratios within one run mean something: each round times
+The machine may be shared and noisy, so only ratios within one run are comparable: each round times
 all ways one after another, and a ratio is the median of the rounds' ratios.
 """
 
@@ -31,14 +31,14 @@ Way: TypeAlias = Callable[[], Awaitable[object]]
 
 @dataclass
 class Row:
-    """What one kind of work took, by way.
+    """The time of one kind of work, by way.
 
     Attributes:
         name: The work.
         unit: Of the figures: ``"µs"``, ``"ms"``, ``"s"``.
         wall: Each way's rounds, in that unit, an operation.
         cpu: The same in this process's processor time, all threads.
-        memory: Each way's peak above the process before it, in MiB, where it was looked at.
+        memory: Each way's peak above the process before it, in MiB, where it was measured.
         notes: Other figures of ours, such as the longest stall of the loop.
     """
 
@@ -83,13 +83,13 @@ async def in_turns(
 
     Args:
         name: The row's.
-        ways: One round of the work, by who does it.
-        rounds: How many.
-        per: How many operations a round has, or a round of each.
-        unit: What the figures are in.
+        ways: One round of the work, by the name of the library.
+        rounds: The number of rounds.
+        per: The number of operations in a round, or by way.
+        unit: The unit of the figures.
         warm: Whether a first round does not count.
-        patience: Who takes so many times as long as the first way is in one round only.
-        between: What to do after each round of a way, out of the time.
+        patience: A way that takes more than this multiple of the first way's time has one round.
+        between: Called after each round of a way, outside the measured time.
     """
     row = Row(name, unit, {way: [] for way in ways}, {way: [] for way in ways})
     order = list(ways)
@@ -107,7 +107,7 @@ async def in_turns(
                 row.cpu[way].append(cpu * scale)
             if between is not None:
                 await between(way)
-        # Nobody comes always after the same other.
+        # No way always comes after the same other.
         order.append(order.pop(0))
         if number >= 0:
             longest = patience * next(iter(row.wall.values()))[0]
@@ -116,7 +116,7 @@ async def in_turns(
 
 
 def repeat(times: int, work: Callable[[int], Awaitable[object]]) -> Way:
-    """Return a way that does something so often, one after another."""
+    """Return a way that does something `times` times, one after another."""
 
     async def way() -> None:
         for number in range(times):
@@ -126,7 +126,7 @@ def repeat(times: int, work: Callable[[int], Awaitable[object]]) -> Way:
 
 
 def at_once(width: int, times: int, work: Callable[[int], Awaitable[object]]) -> Way:
-    """Return a way that does something so often, so many at once."""
+    """Return a way that does something `times` times, `width` at once."""
 
     async def way() -> None:
         numbers = iter(range(times))

@@ -1,4 +1,4 @@
-"""Files in this process: what there is to lose is all overhead."""
+"""Files in memory: all the time is overhead."""
 
 from __future__ import annotations
 

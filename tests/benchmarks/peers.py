@@ -1,8 +1,8 @@
-"""The peers, each used as its documentation says, behind the same few names.
+"""The libraries to compare with, each used as its documentation says, behind the same method names.
 
-Where one has no async way for something, it is called in a thread, as an async application must.
-What a peer cannot do is not there, and not measured. Imports are inside, so that a process that
-measures one has not paid for the others.
+A library without async calls is called in a thread, as an async application must. What a library
+cannot do has no method, and is not measured. Imports are inside the functions, so that a process
+that measures one library does not import the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CHUNK = MIB
 
 
 async def chunks_of(size: int) -> AsyncIterator[bytes]:
-    """Yield so many bytes, as an upload gives them."""
+    """Yield `size` bytes, as an upload does."""
     chunk = bytes(CHUNK)
     for _ in range(size // CHUNK):
         yield chunk

@@ -1,4 +1,4 @@
-"""How much of everything: enough for medians that repeat, or just enough to see that it runs."""
+"""Sizes of the benchmarks: large enough for stable medians, or small, to see that they run."""
 
 from __future__ import annotations
 

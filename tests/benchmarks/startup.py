@@ -1,4 +1,4 @@
-"""What a process pays before it has done anything: each figure is a new interpreter."""
+"""The time that a process takes to start: each figure is from a new interpreter."""
 
 from __future__ import annotations
 

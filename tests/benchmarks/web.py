@@ -68,7 +68,7 @@ def serving(root: Path) -> Iterator[int]:
 
 
 async def asking(port: int, path: str, headers: str, size: int, times: int) -> Way:
-    """Return a way that asks so often over one connection."""
+    """Return a way that sends `times` requests over one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=MIB)
     request = f"GET {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n".encode()
 

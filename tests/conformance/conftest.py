@@ -6,6 +6,6 @@ import pytest
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    # By the class itself it cannot be said: the kit's own mark, which it inherits, goes first.
+    # The class cannot have this mark itself: that of `Suite`, which it inherits, goes first.
     if isinstance(item, pytest.Function) and getattr(item.cls, "one_loop", False):
         item.add_marker(pytest.mark.asyncio(loop_scope="class"), append=False)

@@ -1,6 +1,6 @@
-"""Drivers with one fault each, under the conformance kit. Run by test_kit_catches_planted_faults.
+"""Drivers with one fault each, under the conformance tests. Run by test_planted_faults_are_caught.
 
-Each driver is the memory driver but for its fault, and its suite has but the test that must catch
+Each driver is the memory driver with one fault, and its suite has only the test that must catch
 it. The last suite has all those tests and no fault.
 """
 
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from jtc.storage.driver import ReadStream
@@ -19,10 +22,12 @@ from jtc.storage.driver_support.content import driver_content
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import (
     FileNotFoundException,
+    NotModifiedException,
     PreconditionFailedException,
+    RejectedException,
     StorageException,
 )
-from jtc.storage.models import DirectoryInfo, Visibility
+from jtc.storage.models import DirectoryInfo, FileInfo, Visibility
 from jtc.storage.testing import DriverConformance
 
 SUITES: dict[str, type[DriverConformance]] = {}
@@ -30,7 +35,7 @@ CAUGHT_BY: set[str] = set()
 
 
 class Unreachable(MemoryDriver):
-    """What the memory driver is when its memory cannot be reached."""
+    """The memory driver when its memory cannot be reached."""
 
     @property
     def _files(self) -> Any:
@@ -46,14 +51,14 @@ class _SuiteOfFaults(DriverConformance):
     failing: type[MemoryDriver] = Unreachable
 
     def make_driver(self) -> MemoryDriver:
-        return self.faulty()
+        return self.faulty(base_url="https://files.test/storage", secret="s" * 32)
 
     def make_failing_driver(self) -> MemoryDriver:
         return self.failing()
 
 
 def without_all_but(tests: set[str]) -> dict[str, None]:
-    """Return the attributes that take all other tests out of a suite."""
+    """Return the attributes that remove all other tests from a suite."""
     names = {name for name in dir(DriverConformance) if name.startswith("test_")}
     assert tests <= names
     return dict.fromkeys(names - tests)
@@ -73,9 +78,9 @@ def caught_by(test: str, *, when_failing: bool = False) -> Any:
     return plant
 
 
-def replaced(driver: MemoryDriver, path: str, **facts: Any) -> None:
-    """Change what is kept of a file."""
-    driver._files[path] = driver._files[path]._replace(**facts)
+def replaced(driver: MemoryDriver, path: str, **fields: Any) -> None:
+    """Change the stored record of a file."""
+    driver._files[path] = driver._files[path]._replace(**fields)
 
 
 # Whole files
@@ -166,11 +171,11 @@ class ADirectoryExistsAsAFile(MemoryDriver):
         return await super().exists(path) or any(key.startswith(below) for key in self._files)
 
 
-# Facts
+# Metadata of one file
 
 
-@caught_by("test_a_directory_has_no_facts")
-class StatTellsOfADirectory(MemoryDriver):
+@caught_by("test_stat_of_directory_fails")
+class StatReturnsADirectory(MemoryDriver):
     async def stat(self, path, /):
         for key in list(self._files):
             if key.startswith(f"{path}/"):
@@ -200,8 +205,8 @@ class TheEtagIsTheSize(MemoryDriver):
         return info
 
 
-@caught_by("test_checksums_that_are_told_are_right")
-class TellsTheEtagAsAChecksum(MemoryDriver):
+@caught_by("test_checksums_of_stat_are_right")
+class ReturnsTheEtagAsAChecksum(MemoryDriver):
     async def stat(self, path, /):
         info = await super().stat(path)
         info.checksums = {"md5": str(info.etag)}
@@ -213,38 +218,38 @@ class TellsTheEtagAsAChecksum(MemoryDriver):
 
 @caught_by("test_a_range_has_its_bytes")
 class TheEndOfARangeIsIncluded(MemoryDriver):
-    async def open_read(self, path, /, *, start=0, end=None, **options):
-        end = None if end is None else end + 1
-        return await super().open_read(path, start=start, end=end, **options)
+    async def open_read(self, path, options, /):
+        end = None if options.end is None else options.end + 1
+        return await super().open_read(path, replace(options, end=end))
 
 
 @caught_by("test_a_stream_of_a_range_has_its_bytes")
 class ANegativeStartIsTheBeginning(MemoryDriver):
-    async def open_read(self, path, /, *, start=0, **options):
-        return await super().open_read(path, start=max(0, start), **options)
+    async def open_read(self, path, options, /):
+        return await super().open_read(path, replace(options, start=max(0, options.start)))
 
 
-@caught_by("test_a_stream_of_a_range_tells_the_size_of_the_whole")
-class AStreamTellsTheSizeOfItsRange(MemoryDriver):
-    async def open_read(self, path, /, *, start=0, end=None, **options):
-        stream = await super().open_read(path, start=start, end=end, **options)
-        stream.info.size = (end or stream.info.size) - start
+@caught_by("test_a_stream_of_a_range_has_the_size_of_the_whole")
+class AStreamHasTheSizeOfItsRange(MemoryDriver):
+    async def open_read(self, path, options, /):
+        stream = await super().open_read(path, options)
+        stream.info.size = (options.end or stream.info.size) - options.start
         return stream
 
 
-@caught_by("test_the_facts_are_those_of_the_very_bytes")
-class AStreamTellsOfAnotherVersion(MemoryDriver):
-    async def open_read(self, path, /, **options):
-        stream = await super().open_read(path, **options)
+@caught_by("test_a_streams_metadata_is_that_of_its_bytes")
+class AStreamHasTheMetadataOfAnotherVersion(MemoryDriver):
+    async def open_read(self, path, options, /):
+        stream = await super().open_read(path, options)
         stream.info = self.__dict__.setdefault("infos", {}).setdefault(path, stream.info)
         return stream
 
 
 @caught_by("test_a_missing_file_fails_when_the_stream_is_opened")
 class AStreamFailsAtItsFirstChunk(MemoryDriver):
-    async def open_read(self, path, /, **options):
+    async def open_read(self, path, options, /):
         try:
-            return await super().open_read(path, **options)
+            return await super().open_read(path, options)
         except FileNotFoundException as error:
             await self.put("nothing", b"")
             info = await self.stat("nothing")
@@ -259,28 +264,149 @@ class AStreamFailsAtItsFirstChunk(MemoryDriver):
 
 @caught_by("test_an_open_stream_never_mixes_two_versions")
 class AStreamReadsWhatIsThereNow(MemoryDriver):
-    async def open_read(self, path, /, *, start=0, end=None, if_match=None, chunk_size=262144):
-        stream = await super().open_read(path, start=start, end=end, if_match=if_match)
+    async def open_read(self, path, options, /):
+        stream = await super().open_read(path, options)
 
         async def chunks():
-            at = max(0, start)
-            while piece := (await self.get(path))[at : at + chunk_size]:
+            at = max(0, options.start)
+            while piece := (await self.get(path))[at : at + options.chunk_size]:
                 yield piece
-                at += chunk_size
+                at += options.chunk_size
 
         return ReadStream(stream.info, chunks())
 
 
 @caught_by("test_a_stream_does_not_open_for_an_older_etag")
 class AStreamIgnoresIfMatch(MemoryDriver):
-    async def open_read(self, path, /, **options):
-        return await super().open_read(path, **options | {"if_match": None})
+    async def open_read(self, path, options, /):
+        return await super().open_read(path, replace(options, if_match=None))
 
 
 @caught_by("test_no_chunk_is_empty_or_longer_than_asked_for")
 class AStreamIsOneChunk(MemoryDriver):
-    async def open_read(self, path, /, **options):
-        return await super().open_read(path, **options | {"chunk_size": 2**30})
+    async def open_read(self, path, options, /):
+        return await super().open_read(path, replace(options, chunk_size=2**30))
+
+
+# Conditional reads
+
+
+@caught_by("test_read_if_match_of_the_version_there_reads")
+class IfMatchForgetsTheRange(MemoryDriver):
+    async def open_read(self, path, options, /):
+        if options.if_match is not None:
+            options = replace(options, start=0, end=None)
+        return await super().open_read(path, options)
+
+
+@caught_by("test_read_if_match_of_an_older_version_fails")
+class ARangeIgnoresIfMatch(MemoryDriver):
+    async def open_read(self, path, options, /):
+        if options.start:
+            options = replace(options, if_match=None)
+        return await super().open_read(path, options)
+
+
+@caught_by("test_read_if_none_match_of_the_version_there_is_not_modified")
+class ARangeThatIsNotModifiedIsAFailedPrecondition(MemoryDriver):
+    async def open_read(self, path, options, /):
+        try:
+            return await super().open_read(path, options)
+        except NotModifiedException as error:
+            if options.start:
+                raise PreconditionFailedException("Not modified") from error
+            raise
+
+
+@caught_by("test_read_if_none_match_of_an_older_version_reads_the_newer")
+class NothingIsEverModified(MemoryDriver):
+    async def open_read(self, path, options, /):
+        stream = await super().open_read(path, options)
+        if options.if_none_match is not None:
+            raise NotModifiedException("Not modified")
+        return stream
+
+
+@caught_by("test_conditional_read_of_missing_file_is_not_found")
+class AMissingFileIsAnotherVersion(MemoryDriver):
+    async def open_read(self, path, options, /):
+        if options.if_match is not None and path not in self._files:
+            raise PreconditionFailedException("Another version")
+        return await super().open_read(path, options)
+
+
+@caught_by("test_open_read_if_none_match_of_the_version_there_is_not_modified")
+class ClaimsIfNoneMatchWithoutComparing(MemoryDriver):
+    async def open_read(self, path, options, /):
+        return await super().open_read(path, replace(options, if_none_match=None))
+
+
+# Several ranges
+
+
+@caught_by("test_get_ranges_keeps_the_order_of_the_ranges")
+class ReadsRangesInTheOrderOfTheFile(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        return await super().read_ranges(path, sorted(ranges), options)
+
+
+@caught_by("test_get_ranges_of_overlapping_ranges_has_the_bytes_of_each")
+class ReadsEachOfTheRangesOnce(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        return await super().read_ranges(path, list(dict.fromkeys(ranges)), options)
+
+
+@caught_by("test_get_ranges_of_empty_ranges_has_no_bytes")
+class AnEmptyRangeHasOneByte(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        longer = [(start, max(start + 1, end)) for start, end in ranges]
+        return await super().read_ranges(path, longer, options)
+
+
+@caught_by("test_get_ranges_far_apart_is_exact")
+class ReadsRangesOfTheFirstPartOnly(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        head = (await self.get(path))[:262_144]
+        await super().read_ranges(path, ranges, options)
+        return [head[start:end] for start, end in ranges]
+
+
+@caught_by("test_get_ranges_of_missing_file_fails")
+class ReadingNothingNeedsNoFile(MemoryDriver):
+    async def open_read(self, path, options, /):
+        if options.end == 0 and path not in self._files:
+            await self.put("nothing", b"")
+            path = "nothing"
+        return await super().open_read(path, options)
+
+    async def read_ranges(self, path, ranges, options, /):
+        if path not in self._files:
+            return [b""] * len(ranges)
+        return await super().read_ranges(path, ranges, options)
+
+
+@caught_by("test_get_ranges_is_of_one_version")
+class ReadsEachRangeOfWhatIsThereNow(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        found = list(await super().read_ranges(path, ranges[:1], options))
+        for start, end in ranges[1:]:
+            await asyncio.sleep(0)
+            found.append((await self.get(path))[start:end])
+        return found
+
+
+@caught_by("test_read_ranges_is_cut_at_the_end")
+class RefusesRangesPastTheEnd(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        if max((end for _, end in ranges), default=0) > await self.size(path):
+            raise StorageException("Range not satisfiable")
+        return await super().read_ranges(path, ranges, options)
+
+
+@caught_by("test_read_ranges_if_match_of_an_older_version_fails")
+class RangesIgnoreIfMatch(MemoryDriver):
+    async def read_ranges(self, path, ranges, options, /):
+        return await super().read_ranges(path, ranges, replace(options, if_match=None))
 
 
 # Listing
@@ -288,18 +414,16 @@ class AStreamIsOneChunk(MemoryDriver):
 
 @caught_by("test_the_beginning_of_a_name_lists_nothing")
 class ListsByTheBeginningOfNames(MemoryDriver):
-    async def list_entries(self, prefix, /, **options):
-        async for entry in super().list_entries("", **options | {"recursive": True}):
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries("", replace(options, recursive=True)):
             if entry.path.startswith(prefix):
                 yield entry
 
 
 @caught_by("test_each_entry_is_listed_once")
 class ListsADirectoryForEachOfItsFiles(MemoryDriver):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
-        async for entry in super().list_entries(
-            prefix, recursive=recursive, start_after=start_after
-        ):
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
             yield entry
             if isinstance(entry, DirectoryInfo):
                 yield entry
@@ -307,62 +431,146 @@ class ListsADirectoryForEachOfItsFiles(MemoryDriver):
 
 @caught_by("test_a_recursive_listing_has_no_directories")
 class ListsDirectoriesRecursively(MemoryDriver):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
-        async for entry in super().list_entries(
-            prefix, recursive=recursive, start_after=start_after
-        ):
-            if recursive and "/" in entry.path:
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
+            if options.recursive and "/" in entry.path:
                 yield DirectoryInfo(path=entry.path.rpartition("/")[0])
             yield entry
 
 
 @caught_by("test_a_listing_goes_on_after_any_entry")
 class ListsTheEntryToStartAfterAgain(MemoryDriver):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
-        async for entry in super().list_entries(prefix, recursive=recursive):
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, replace(options, start_after=None)):
             key = f"{entry.path}/" if isinstance(entry, DirectoryInfo) else entry.path
-            if start_after is None or key >= start_after:
+            if options.start_after is None or key >= options.start_after:
                 yield entry
 
 
 @caught_by("test_the_order_is_that_of_utf8")
 class ListsUnsorted(MemoryDriver):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
-        entries = super().list_entries(prefix, recursive=recursive, start_after=start_after)
+    async def list_entries(self, prefix, options, /):
+        entries = super().list_entries(prefix, options)
         for entry in reversed([entry async for entry in entries]):
             yield entry
 
 
 @caught_by("test_a_flat_listing_is_in_the_order_of_keys")
 class ListsADirectoryInTheOrderOfItsName(MemoryDriver):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
-        entries = super().list_entries(prefix, recursive=recursive, start_after=start_after)
+    async def list_entries(self, prefix, options, /):
+        entries = super().list_entries(prefix, options)
         for entry in sorted([entry async for entry in entries], key=lambda entry: entry.path):
             yield entry
 
 
 @caught_by("test_a_listing_has_no_limit_of_a_thousand")
 class ListsAThousandAtMost(MemoryDriver):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+    async def list_entries(self, prefix, options, /):
         number = 0
-        async for entry in super().list_entries(
-            prefix, recursive=recursive, start_after=start_after
-        ):
+        async for entry in super().list_entries(prefix, options):
             number += 1
             if number > 1000:
                 return
             yield entry
 
 
+@caught_by("test_list_with_directories_has_each_before_its_entries")
+class ListsDirectoriesAfterTheirEntries(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        entries = [entry async for entry in super().list_entries(prefix, options)]
+        if options.directories and options.start_after is None:
+            entries.sort(key=lambda entry: isinstance(entry, DirectoryInfo))
+        for entry in entries:
+            yield entry
+
+
+@caught_by("test_list_with_directories_has_made_ones")
+class ListsDirectoriesOfFilesOnly(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
+            below = f"{entry.path}/"
+            if (
+                not options.directories
+                or not isinstance(entry, DirectoryInfo)
+                or any(key.startswith(below) for key in self._files)
+            ):
+                yield entry
+
+
+@caught_by("test_list_with_directories_goes_on_after_any_entry")
+class GoesOnAfterTheWholeDirectory(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        after = options.start_after or ""
+        async for entry in super().list_entries(prefix, options):
+            if not options.directories or not (
+                after.endswith("/") and entry.path.startswith(after)
+            ):
+                yield entry
+
+
 @caught_by("test_a_failing_backend_is_never_an_empty_listing", when_failing=True)
 class AFailureIsAnEmptyListing(Unreachable):
-    async def list_entries(self, prefix, /, *, recursive=False, start_after=None):
+    async def list_entries(self, prefix, options, /):
         try:
-            entries = super().list_entries(prefix, recursive=recursive, start_after=start_after)
+            entries = super().list_entries(prefix, options)
             async for entry in entries:
                 yield entry
         except (StorageException, ConnectionError):
             return
+
+
+# Lookups
+
+
+@caught_by("test_glob_returns_the_files_that_match")
+class ListsTypesInLowerCase(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
+            stem, dot, suffix = entry.path.rpartition(".")
+            yield replace(entry, path=f"{stem}{dot}{suffix.lower() if dot else suffix}")
+
+
+@caught_by("test_usage_counts_the_files_below_a_directory_and_their_bytes")
+class ListsSizesInBlocks(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
+            if options.recursive and not isinstance(entry, DirectoryInfo):
+                entry.size = -(-entry.size // 512) * 512
+            yield entry
+
+
+@caught_by("test_entry_of_file_is_its_metadata")
+class EachLookModifies(MemoryDriver):
+    async def stat(self, path, /):
+        info = await super().stat(path)
+        info.last_modified = time.time()
+        return info
+
+
+@caught_by("test_entry_of_directory_is_a_directory")
+class StatReturnsADirectoryInADirectory(MemoryDriver):
+    async def stat(self, path, /):
+        if "/" in path and any(key.startswith(f"{path}/") for key in self._files):
+            return FileInfo(path=path, size=0, last_modified=0.0)
+        return await super().stat(path)
+
+
+@caught_by("test_entry_of_made_directory_is_a_directory")
+class ListsNoMadeDirectories(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        made, self._directories = self._directories, set()
+        try:
+            entries = [entry async for entry in super().list_entries(prefix, options)]
+        finally:
+            self._directories = made
+        for entry in entries:
+            yield entry
+
+
+@caught_by("test_entry_is_none_where_nothing_is")
+class AFileIsItsOwnDirectory(MemoryDriver):
+    async def stat(self, path, /):
+        return await super().stat(next((key for key in self._files if f"{key}/" in path), path))
 
 
 # Directories
@@ -389,6 +597,63 @@ class DeletesTheRoot(MemoryDriver):
 class ForgetsMadeDirectories(MemoryDriver):
     async def make_directory(self, _, /):
         pass
+
+
+@caught_by("test_remove_empty_directory_removes_it_and_no_other")
+class RemovesDirectoriesByTheBeginningOfNames(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        removed = await super().remove_empty_directory(path)
+        if removed:
+            self._directories = {key for key in self._directories if not key.startswith(path)}
+        return removed
+
+
+@caught_by("test_remove_empty_directory_refuses_one_with_files")
+class RemovesADirectoryWithItsFiles(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        for key in [key for key in self._files if key.startswith(f"{path}/")]:
+            del self._files[key]
+        return await super().remove_empty_directory(path)
+
+
+@caught_by("test_remove_empty_directory_refuses_one_with_directories")
+class RemovesADirectoryWithItsDirectories(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        below = f"{path}/"
+        self._directories -= {key for key in self._directories if key.startswith(below)} - {below}
+        return await super().remove_empty_directory(path)
+
+
+@caught_by("test_remove_empty_directory_returns_false_where_nothing_is")
+class RemovesWhatIsNotThere(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        found = f"{path}/" in self.__dict__.setdefault("removed", set())
+        self.removed.add(f"{path}/")
+        return await super().remove_empty_directory(path) or not found
+
+
+@caught_by("test_remove_empty_directory_refuses_a_file")
+class AFileIsAMissingDirectory(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        if path in self._files:
+            return False
+        return await super().remove_empty_directory(path)
+
+
+@caught_by("test_remove_empty_directory_refuses_the_root")
+class TheRootIsAMissingDirectory(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        return bool(path) and await super().remove_empty_directory(path)
+
+
+@caught_by("test_remove_empty_directory_never_removes_a_file_put_meanwhile")
+class LooksThenRemoves(MemoryDriver):
+    async def remove_empty_directory(self, path, /):
+        removed = await super().remove_empty_directory(path)
+        await asyncio.sleep(0)
+        if removed:
+            await self.delete_directory(path)
+        return removed
 
 
 # Copies
@@ -494,7 +759,86 @@ class SniffsOverWhatWasDeclared(MemoryDriver):
         return await super().stat(path)
 
 
-@caught_by("test_a_visibility_that_was_set_is_told")
+@caught_by("test_set_metadata_replaces_what_is_given_and_keeps_the_rest")
+class AnUpdateForgetsWhatIsNotGiven(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        replaced(self, path, content_type=None, cache_control=None, content_disposition=None)
+        return await super().update_metadata(path, options)
+
+
+@caught_by("test_set_metadata_replaces_what_is_given_and_keeps_the_rest")
+class AnUpdateMergesMetadata(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        if options.metadata:
+            options.metadata = {**(self._file(path).metadata or {}), **options.metadata}
+        return await super().update_metadata(path, options)
+
+
+@caught_by("test_set_metadata_of_no_names_removes_all")
+class NoMetadataIsNoUpdate(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        options.metadata = options.metadata or None
+        return await super().update_metadata(path, options)
+
+
+@caught_by("test_set_metadata_keeps_the_content")
+class AnUpdateRewritesTheFirstChunkOnly(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        etag = await super().update_metadata(path, options)
+        replaced(self, path, content=(await self.get(path))[:65_536])
+        return etag
+
+
+@caught_by("test_set_metadata_keeps_the_visibility")
+class AnUpdateMakesPrivate(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        etag = await super().update_metadata(path, options)
+        replaced(self, path, visibility=Visibility.PRIVATE)
+        return etag
+
+
+@caught_by("test_set_metadata_if_match_of_the_version_there_updates")
+class AnUpdateComparesQuotedEtags(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        if options.if_match is not None:
+            options.if_match = f'"{options.if_match}"'
+        return await super().update_metadata(path, options)
+
+
+@caught_by("test_set_metadata_if_match_of_an_older_version_changes_nothing")
+class AnUpdateIgnoresIfMatch(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        options.if_match = None
+        return await super().update_metadata(path, options)
+
+
+@caught_by("test_set_metadata_of_two_at_once_under_one_etag_one_fails")
+class ChecksThenUpdates(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        if options.if_match not in {None, self._file(path).etag}:
+            raise PreconditionFailedException("Another version")
+        options.if_match = None
+        await asyncio.sleep(0)
+        return await super().update_metadata(path, options)
+
+
+@caught_by("test_set_metadata_of_missing_file_fails_and_makes_none")
+class UpdatesTheMetadataOfNothing(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        if await self.exists(path):
+            return await super().update_metadata(path, options)
+        return None
+
+
+@caught_by("test_update_metadata_returns_the_etag_of_the_file")
+class AnUpdateReturnsTheOldEtag(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        old = self._file(path).etag
+        await super().update_metadata(path, options)
+        return old
+
+
+@caught_by("test_a_visibility_that_was_set_is_returned")
 class ClaimsVisibilityWithoutKeepingIt(MemoryDriver):
     async def visibility(self, path, /):
         self._file(path)
@@ -508,7 +852,7 @@ class SetsTheVisibilityOfNothing(MemoryDriver):
             await super().set_visibility(path, visibility)
 
 
-# Paths and addresses
+# Paths and URLs
 
 
 @caught_by("test_a_path_that_could_mean_another_is_refused_by_every_method")
@@ -523,6 +867,12 @@ class TakesDots(MemoryDriver):
 class ResolvesDots(MemoryDriver):
     async def get(self, path, /):
         return await super().get(path.replace("../", "").replace("./", "") or "x")
+
+
+@caught_by("test_a_path_that_could_mean_another_is_refused_by_every_method")
+class TakesTheReservedDirectory(MemoryDriver):
+    async def exists(self, path, /):
+        return not str(path).lower().startswith(".jtc") and await super().exists(path)
 
 
 @caught_by("test_one_leading_slash_is_dropped")
@@ -541,6 +891,57 @@ class TheUrlIsNotEncoded(MemoryDriver):
 class TheUrlIsEncodedAsAForm(MemoryDriver):
     def url(self, path, /):
         return super().url(path).replace("%20", "+").replace("%2B", "+")
+
+
+@caught_by("test_temporary_url_stable_for_is_the_same_within_a_period")
+class ClaimsStableUrlsWithoutMakingThem(MemoryDriver):
+    async def temporary_url(self, path, options, /):
+        return await super().temporary_url(path, replace(options, stable_for=None))
+
+
+@caught_by("test_temporary_url_stable_for_binds_the_file_and_the_options")
+class KeepsStableUrlsByTheirFile(MemoryDriver):
+    async def temporary_url(self, path, options, /):
+        url = await super().temporary_url(path, options)
+        if options.stable_for is None:
+            return url
+        return self.__dict__.setdefault("urls", {}).setdefault(path, url)
+
+
+@caught_by("test_temporary_urls_has_one_for_each_path_as_it_was_given")
+class SignsFiveUrlsAtMost(MemoryDriver):
+    async def temporary_url(self, path, options, /):
+        if next(self.__dict__.setdefault("signed", itertools.count())) >= 5:
+            raise StorageException("Slow down")
+        return await super().temporary_url(path, options)
+
+
+@caught_by("test_an_upload_form_binds_the_smallest_size")
+class ClaimsTheSmallestSizeWithoutSigningIt(MemoryDriver):
+    async def temporary_upload_form(self, path, options, /):
+        return await super().temporary_upload_form(path, replace(options, min_size=None))
+
+
+# Errors
+
+
+@caught_by("test_an_error_of_the_driver_alone_is_that_through_disk")
+class RaisesABuiltinAlone(MemoryDriver):
+    async def get(self, path, /):
+        try:
+            return await super().get(path)
+        except FileNotFoundException:
+            raise FileNotFoundError(path) from None
+
+
+@caught_by("test_an_error_of_the_driver_alone_is_that_through_disk")
+class NamesItsOwnMethodAlone(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        try:
+            return await super().write_file(path, content, options)
+        except StorageException as error:
+            error.operation = "write_file"
+            raise
 
 
 # Contents
@@ -614,6 +1015,21 @@ class ReadsFilesOnce(MemoryDriver):
         return await super().put(path, content)
 
 
+@caught_by("test_put_min_size_refuses_content_that_is_shorter")
+class TakesARefusalAtTheEndForTheEnd(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        if not isinstance(content, AsyncIterator):
+            return await super().write_file(path, content, options)
+        read = b""
+        try:
+            async for chunk in content:
+                read += chunk
+        except RejectedException:
+            if not read:
+                raise
+        return await super().write_file(path, read, options)
+
+
 # Many deletes
 
 
@@ -656,7 +1072,7 @@ class DeletesBeforeItWrites(MemoryDriver):
         return await super().put(path, content)
 
 
-@caught_by("test_of_many_deleters_one_is_told_true")
+@caught_by("test_of_many_deleters_one_gets_true")
 class ChecksThenDeletes(MemoryDriver):
     async def delete(self, path, /):
         found = await self.exists(path)
@@ -698,7 +1114,7 @@ class SwallowsACancellation(MemoryDriver):
 
 
 @caught_by("test_supported_options_are_options_there_are")
-class HonoursWhatDoesNotExist(MemoryDriver):
+class SupportsAnOptionThatDoesNotExist(MemoryDriver):
     @property
     def supported_options(self):
         return {"write_file": frozenset({"colour"})}

@@ -1,4 +1,4 @@
-"""The conformance kit on a third party's driver: eight methods, and everything else derived."""
+"""Conformance tests of a third party's driver, which has the eight methods only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.no_cover
 
 
 class UnreachableAcmeDriver(AcmeDriver):
-    """Fails as it would where its database is on a host that is down."""
+    """Fails as if its database were on a host that is down."""
 
     def _run(self, statement: str, *values: object) -> list[Any]:
         if statement.startswith("CREATE"):

@@ -1,4 +1,4 @@
-"""The conformance kit on a third party's layer, around each kind of driver."""
+"""Conformance tests of a third party's layer, and tests of what it stores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "acme_audit" / "s
 
 from acme_audit import Deflate
 
-from jtc.storage import IntegrityException, StorageManager, UnsupportedOperationException
+from jtc.storage import (
+    IntegrityException,
+    ReadOptions,
+    StorageManager,
+    UnsupportedOperationException,
+)
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.testing import DriverConformance
 from small_drivers import EightMethods
@@ -29,7 +34,7 @@ class TestDeflateOnMemory(DriverConformance):
         return Deflate(MemoryDriver())
 
 
-async def test_what_is_stored_is_compressed_and_what_is_read_is_not() -> None:
+async def test_deflate_stores_compressed_content_and_reads_the_original() -> None:
     memory = MemoryDriver()
     manager = StorageManager.isolated({})
     for name, driver in {"eight": EightMethods(), "memory": memory}.items():
@@ -40,13 +45,18 @@ async def test_what_is_stored_is_compressed_and_what_is_read_is_not() -> None:
         assert await manager.disk(name).size("log.txt") < 5000
         assert await disk.size("log.txt") == (await disk.stat("log.txt")).size == 1_000_000
         assert await disk.get_range("log.txt", 500_000, 500_010) == b"line\nline\n"
+        ranges = [(0, 4), (500_000, 500_005)]
+        assert await disk.get_ranges("log.txt", ranges) == [b"line", b"line\n"]
         assert await disk.get("log.txt") == content
     assert [entry.size async for entry in disk.list()] == [1_000_000]  # type: ignore[union-attr]
     await disk.copy("log.txt", "copy.txt")
     assert await memory.get("copy.txt") == await memory.get("log.txt")
+    await disk.set_metadata("copy.txt", content_type="text/x-log")
+    assert (await disk.stat("copy.txt")).content_type == "text/x-log"
+    assert await disk.get("copy.txt") == content
 
 
-def test_the_layer_has_what_it_defines_and_no_address() -> None:
+def test_deflate_has_no_urls() -> None:
     layer = Deflate(MemoryDriver())
     assert not hasattr(layer, "temporary_url")
     with pytest.raises(UnsupportedOperationException):
@@ -54,7 +64,7 @@ def test_the_layer_has_what_it_defines_and_no_address() -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "head cut", "flipped", "grown", "not ours", "longer"])
-async def test_damage_is_told_and_never_read(damage: str) -> None:
+async def test_damaged_file_is_an_integrity_error(damage: str) -> None:
     memory = MemoryDriver()
     layer = Deflate(memory)
     content = bytes(range(256)) * 1000
@@ -80,6 +90,6 @@ async def test_damage_is_told_and_never_read(damage: str) -> None:
 
 
 async def read_all(layer: Deflate) -> None:
-    stream = await layer.open_read("a", chunk_size=1000)
+    stream = await layer.open_read("a", ReadOptions(chunk_size=1000))
     async for _ in stream:
         pass

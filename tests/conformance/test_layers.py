@@ -1,4 +1,4 @@
-"""The conformance kit on every layer of the core, around memory.
+"""The conformance tests on every layer of the core, around memory.
 
 A layer is a driver, and keeps what a driver promises. It never asks which driver is below it, so
 that another one would show the same. `Scoped` has a file of its own beside this.
@@ -80,10 +80,10 @@ class AroundWithAll:
         return driver
 
 
-class WrittenBeneath(Layer):
-    """What reads goes through a read-only layer, what writes goes to the driver beneath it.
+class WrittenBelow(Layer):
+    """What reads goes through a read-only layer, what writes goes to the driver below it.
 
-    So the kit can arrange its files, and sees them as a reader does.
+    So the tests can arrange their files, and sees them as a reader does.
     """
 
     def __init__(self, driver: Any) -> None:
@@ -101,7 +101,7 @@ class WrittenBeneath(Layer):
 
 class AroundWithReadOnly:
     def around(self, driver: Any) -> Any:
-        return WrittenBeneath(driver)
+        return WrittenBelow(driver)
 
 
 class TestRetryOnMemory(AroundWithRetry, OnMemory): ...

@@ -1,4 +1,4 @@
-"""The conformance kit on the local driver."""
+"""The conformance tests on the local driver."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.capabilities import Capabilities
-from jtc.storage.testing._groups.urls import Addresses
-from jtc.storage.testing._groups.visibility import VisibilityOfFiles
+from jtc.storage.testing._groups.capabilities import CapabilityTests
+from jtc.storage.testing._groups.urls import UrlTests
+from jtc.storage.testing._groups.visibility import VisibilityTests
 from local_ways import local_driver
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class TestLocalPortable(TestLocal):
     way = "portable"
 
 
-class TestLocalWithASecret(Addresses, Capabilities, VisibilityOfFiles):
+class TestLocalWithASecret(UrlTests, CapabilityTests, VisibilityTests):
     """What a secret changes."""
 
     @pytest.fixture

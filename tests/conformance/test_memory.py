@@ -1,12 +1,12 @@
-"""The conformance kit on the memory driver."""
+"""The conformance tests on the memory driver."""
 
 from __future__ import annotations
 
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.capabilities import Capabilities
-from jtc.storage.testing._groups.urls import Addresses
-from jtc.storage.testing._groups.visibility import VisibilityOfFiles
+from jtc.storage.testing._groups.capabilities import CapabilityTests
+from jtc.storage.testing._groups.urls import UrlTests
+from jtc.storage.testing._groups.visibility import VisibilityTests
 
 
 class TestMemoryDriver(DriverConformance):
@@ -14,7 +14,7 @@ class TestMemoryDriver(DriverConformance):
         return MemoryDriver()
 
 
-class TestMemoryDriverWithASecret(Addresses, Capabilities, VisibilityOfFiles):
+class TestMemoryDriverWithASecret(UrlTests, CapabilityTests, VisibilityTests):
     """What a secret changes."""
 
     def make_driver(self) -> MemoryDriver:

@@ -1,4 +1,4 @@
-"""The conformance kit over the OpenTelemetry layer, with an SDK that records everything."""
+"""The conformance tests over the OpenTelemetry layer, with an SDK that records everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance kit on the S3 driver, against a real store."""
+"""The conformance tests on the S3 driver, against a real store."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import pytest
 
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.bulk import BulkDeletes
-from jtc.storage.testing._groups.cancellation import Cancellation
-from jtc.storage.testing._groups.concurrency import Concurrency
-from jtc.storage.testing._groups.conditions import Conditions
-from jtc.storage.testing._groups.copies import Copies
-from jtc.storage.testing._groups.directories import Directories
-from jtc.storage.testing._groups.errors import Errors
-from jtc.storage.testing._groups.listing import Listing
-from jtc.storage.testing._groups.metadata import Metadata
-from jtc.storage.testing._groups.metadata_of_files import Facts
-from jtc.storage.testing._groups.paths import Paths
-from jtc.storage.testing._groups.streams import Streams
-from jtc.storage.testing._groups.visibility import VisibilityOfFiles
-from jtc.storage.testing._groups.whole_files import WholeFiles
+from jtc.storage.testing._groups.bulk_deletes import BulkDeleteTests
+from jtc.storage.testing._groups.cancellation import CancellationTests
+from jtc.storage.testing._groups.concurrency import ConcurrencyTests
+from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
+from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
+from jtc.storage.testing._groups.copies import CopyTests
+from jtc.storage.testing._groups.declared_metadata import DeclaredMetadataTests
+from jtc.storage.testing._groups.directories import DirectoryTests
+from jtc.storage.testing._groups.errors import ErrorTests
+from jtc.storage.testing._groups.file_info import FileInfoTests
+from jtc.storage.testing._groups.listing import ListingTests
+from jtc.storage.testing._groups.metadata_updates import MetadataUpdateTests
+from jtc.storage.testing._groups.paths import PathTests
+from jtc.storage.testing._groups.ranges import RangeTests
+from jtc.storage.testing._groups.streams import StreamTests
+from jtc.storage.testing._groups.visibility import VisibilityTests
+from jtc.storage.testing._groups.whole_files import WholeFileTests
 from s3_conformance import OnS3, opened
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ class OnAnEmptyBucket(OnS3):
         return opened
 
     def make_failing_driver(self) -> S3Driver:
-        # Port 9 is discard's: nobody listens there.
+        # Port 9 is discard's: nothing listens there.
         return S3Driver(
             "bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1
         )
@@ -46,7 +49,7 @@ class OnAnEmptyBucket(OnS3):
 class TestS3(OnAnEmptyBucket, DriverConformance): ...
 
 
-class LegitimatePaths(Paths):
+class LegitimatePaths(PathTests):
     """All of them together: what is refused, is refused before there is a request."""
 
     test_a_legitimate_path_is_kept_as_it_is = None  # type: ignore[assignment]
@@ -55,20 +58,23 @@ class LegitimatePaths(Paths):
 
 class TestS3BySdk(
     OnAnEmptyBucket,
-    WholeFiles,
-    Facts,
-    Streams,
-    Listing,
-    Directories,
-    Copies,
-    Conditions,
-    Metadata,
-    VisibilityOfFiles,
+    WholeFileTests,
+    FileInfoTests,
+    StreamTests,
+    RangeTests,
+    ConditionalReadTests,
+    ListingTests,
+    DirectoryTests,
+    CopyTests,
+    ConditionalWriteTests,
+    DeclaredMetadataTests,
+    MetadataUpdateTests,
+    VisibilityTests,
     LegitimatePaths,
-    Errors,
-    BulkDeletes,
-    Concurrency,
-    Cancellation,
+    ErrorTests,
+    BulkDeleteTests,
+    ConcurrencyTests,
+    CancellationTests,
 ):
     """What is asked of the store otherwise, where a setting sends all requests to the SDK.
 

@@ -1,4 +1,4 @@
-"""The conformance kit on scoped views: a view has the capabilities of its disk."""
+"""The conformance tests on scoped views: a view has the capabilities of its disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.capabilities import Capabilities
-from jtc.storage.testing._groups.listing import Listing
-from jtc.storage.testing._groups.urls import Addresses
+from jtc.storage.testing._groups.capabilities import CapabilityTests
+from jtc.storage.testing._groups.listing import ListingTests
+from jtc.storage.testing._groups.urls import UrlTests
 from s3_conformance import OnS3, opened
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ __all__ = ["opened"]
 
 
 # The engine keeps emptied directories listed, so that each test has a prefix of its own.
-ROOM = MAX_PATH_BYTES - len("kit/0123456789abcdef/")
+ROOM = MAX_PATH_BYTES - len("conformance/0123456789abcdef/")
 
 
 def scoped(driver: Any) -> Any:
     manager = StorageManager.isolated()
     manager.set_driver(driver, "whole")
-    return manager.disk("whole").scoped(f"kit/{secrets.token_hex(8)}").driver
+    return manager.disk("whole").scoped(f"conformance/{secrets.token_hex(8)}").driver
 
 
 class TestScopedMemory(DriverConformance):
@@ -43,7 +43,7 @@ class TestScopedMemory(DriverConformance):
         return scoped(MemoryDriver())
 
 
-class WhatAViewRewrites(Addresses, Capabilities, Listing):
+class WhatAViewRewrites(UrlTests, CapabilityTests, ListingTests):
     """URLs, and the paths and the order of a listing: each driver makes its own."""
 
     stands_alone = False

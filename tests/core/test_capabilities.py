@@ -1,4 +1,4 @@
-"""Capabilities: claimed by methods that fit, less what is unsupported; resolved once."""
+"""Capabilities of a driver: those whose methods fit, without the unsupported ones."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from disk_ways import disk_of
 from jtc.storage import (
+    NotModifiedException,
     ReadOnlyException,
     StorageConfigException,
     StorageDriver,
     UnsupportedOperationException,
 )
 from jtc.storage._capabilities import methods_of, resolve
-from jtc.storage.driver import CAPABILITIES
+from jtc.storage.driver import BASE_OPTIONS, CAPABILITIES
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from small_drivers import Closable, EightMethods, Streaming, Writing
+from small_drivers import Closable, EightMethods, Streaming, Versioned, Writing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from jtc.storage import Entry, FileInfo
+    from jtc.storage import Entry, FileInfo, ListOptions
 
 
 def capability_names(driver: object, **options: Any) -> frozenset[str]:
@@ -29,11 +31,9 @@ def capability_names(driver: object, **options: Any) -> frozenset[str]:
 
 
 class Listing(EightMethods):
-    async def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
         raise NotImplementedError
-        yield prefix, recursive, start_after
+        yield prefix, options
 
 
 def test_eight_methods_are_a_driver_without_capabilities() -> None:
@@ -42,7 +42,8 @@ def test_eight_methods_are_a_driver_without_capabilities() -> None:
     assert resolved.capabilities.names == frozenset()
     assert resolved.capabilities.put_options == frozenset()
     assert "listing" not in resolved.capabilities
-    assert all(getattr(resolved, capability) is None for capability in CAPABILITIES)
+    for protocol in CAPABILITIES.values():
+        assert not any(hasattr(resolved.methods, method) for method in methods_of(protocol))
 
 
 @pytest.mark.parametrize("method", methods_of(StorageDriver))
@@ -51,28 +52,79 @@ def test_each_of_the_eight_is_needed(method: str) -> None:
         resolve(type("Lacking", (EightMethods,), {method: None})())
 
 
-def test_an_object_of_another_kind_is_told_all_it_lacks() -> None:
+def test_object_of_another_kind_is_refused_with_all_it_lacks() -> None:
     with pytest.raises(
-        StorageConfigException, match=r"'dict' is no storage driver: it lacks put\(\), exists"
+        StorageConfigException, match=r"'dict' is not a storage driver: it lacks put\(\), exists"
     ):
         resolve({})
 
 
-def test_a_class_in_place_of_an_instance_is_told_so() -> None:
+def test_class_in_place_of_an_instance_is_refused() -> None:
     with pytest.raises(StorageConfigException, match=r"'EightMethods' is a class: .* an instance"):
         resolve(EightMethods)
 
 
-def test_methods_that_fit_are_the_claim() -> None:
+def test_capabilities_are_found_by_methods_that_fit() -> None:
     assert capability_names(Streaming()) == {"reading"}
     assert capability_names(Writing()) == {"writing"}
     assert capability_names(Closable()) == {"close"}
     assert capability_names(Listing()) == {"listing"}
-    resolved = resolve(Streaming())
-    assert resolved.reading is resolved.driver
+    driver = Streaming()
+    assert resolve(driver).methods.open_read == driver.open_read
 
 
-def test_an_unrelated_method_of_the_same_name_claims_nothing() -> None:
+async def test_driver_of_the_eight_methods_and_stat_needs_nothing_more() -> None:
+    """So a capability that a later version adds breaks no driver."""
+    assert capability_names(Versioned()) == {"stat"}
+    disk = disk_of(Versioned())
+    await disk.put("a", b"0123456789")
+    assert await disk.get_ranges("a", [(8, 10), (0, 1)]) == [b"89", b"0"]
+    assert (await disk.stat("a")).etag == (await disk.stream("a")).info.etag
+    with pytest.raises(NotModifiedException):
+        await disk.get("a", if_none_match=(await disk.stat("a")).etag)
+    assert (await disk.copy("a", "b"), await disk.move("b", "c")) == ("b", "c")
+    assert await disk.entry("c") == await disk.stat("c")
+    for capability in set(CAPABILITIES) - {"stat"}:
+        with pytest.raises(UnsupportedOperationException, match=f"'{capability}'"):
+            resolve(Versioned()).require(capability)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_each_capability_is_found_by_its_methods_alone(capability: str) -> None:
+    async def method(*_: Any) -> None: ...
+
+    methods: dict[str, Any] = dict.fromkeys(methods_of(CAPABILITIES[capability]), method)
+    driver = type("One", (EightMethods,), methods | {"supported_options": {}})()
+    assert capability_names(driver) == {capability}
+    assert capability_names(driver, disabled=[capability]) == frozenset()
+    assert set(resolve(driver).capabilities.options) == {*methods_of(StorageDriver), *methods}
+
+
+def test_options_are_those_of_every_driver_and_those_that_it_supports() -> None:
+    capabilities = resolve(Streaming()).capabilities
+    assert capabilities.options["open_read"] == BASE_OPTIONS["open_read"]
+    assert capabilities.supports("open_read", "if_match")
+    assert not capabilities.supports("open_read", "if_none_match")
+    assert not capabilities.supports("list_entries", "recursive")  # it cannot list
+    memory = resolve(MemoryDriver()).capabilities
+    assert memory.supports("open_read", "if_none_match")
+    assert memory.supports("list_entries", "recursive")
+    assert memory.supports("list_entries", "directories")
+
+
+def test_check_option_refuses_what_is_given_and_not_supported() -> None:
+    resolved = resolve(Streaming(), name="mine")
+    with pytest.raises(
+        UnsupportedOperationException,
+        match=r"'mine' does not support the option 'if_none_match' of stream\(\)",
+    ):
+        resolved.check_option("open_read", "if_none_match", "etag")
+    for value in (None, False):
+        resolved.check_option("open_read", "if_none_match", value)
+    resolved.check_option("open_read", "if_match", "etag")
+
+
+def test_unrelated_method_of_the_same_name_is_no_capability() -> None:
     class Unrelated(EightMethods):
         async def list_entries(self, folder: str) -> list[str]:
             return [folder]
@@ -82,6 +134,9 @@ def test_an_unrelated_method_of_the_same_name_claims_nothing() -> None:
         async def copy_file(self, src: str, dst: str, /) -> None: ...
 
         async def open_read(self, path: str, /, *, start: int = 0) -> None: ...
+
+        def temporary_url(self, path: str) -> str:
+            return path
 
     assert capability_names(Unrelated()) == frozenset()
 
@@ -97,7 +152,7 @@ def test_more_parameters_than_needed_fit_where_they_have_defaults() -> None:
     assert capability_names(TooMany()) == frozenset()
 
 
-def test_a_subclass_of_dict_claims_nothing_by_its_inheritance() -> None:
+def test_inherited_methods_of_dict_are_no_capability() -> None:
     class DictDriver(EightMethods, dict):  # type: ignore[type-arg, misc]
         copy_file = dict.copy
         stat = dict.fromkeys
@@ -105,9 +160,9 @@ def test_a_subclass_of_dict_claims_nothing_by_its_inheritance() -> None:
     assert "copy" not in capability_names(DictDriver())
 
 
-def test_a_builtin_without_a_signature_claims_nothing() -> None:
+def test_builtin_without_a_signature_is_no_capability() -> None:
     class Odd(EightMethods):
-        aclose = max  # takes anything, and says nothing about it
+        aclose = max  # takes anything, and has no signature
 
     class Broken(EightMethods):
         @staticmethod
@@ -118,7 +173,7 @@ def test_a_builtin_without_a_signature_claims_nothing() -> None:
     assert capability_names(Broken()) == frozenset()
 
 
-def test_a_wrapper_that_takes_anything_claims_what_it_has() -> None:
+def test_wrapper_that_takes_anything_has_the_capabilities_of_its_methods() -> None:
     class Logged(EightMethods):
         async def stat(self, *args: Any, **kwargs: Any) -> FileInfo:
             raise NotImplementedError
@@ -128,7 +183,7 @@ def test_a_wrapper_that_takes_anything_claims_what_it_has() -> None:
     assert capability_names(Logged()) == {"stat", "listing"}
 
 
-def test_a_wrapper_that_forwards_all_claims_what_is_within() -> None:
+def test_wrapper_that_forwards_all_has_the_inner_drivers_capabilities() -> None:
     class Forwarding:
         def __init__(self, inner: object) -> None:
             self.inner = inner
@@ -177,7 +232,7 @@ def test_what_is_unsupported_or_disabled_is_not_there() -> None:
     assert capability_names(driver) == everything - {"visibility"}
     assert capability_names(driver, disabled=["listing"]) == everything - {"visibility", "listing"}
     resolved = resolve(driver, disabled=("writing",))
-    assert resolved.writing is None
+    assert not hasattr(resolved.methods, "write_file")
     assert resolved.capabilities.put_options == frozenset()
 
 
@@ -198,16 +253,16 @@ def test_a_lacking_capability_is_named_with_its_driver() -> None:
     with pytest.raises(
         UnsupportedOperationException, match="'mine' does not have the capability 'listing'"
     ) as raised:
-        resolved.need(resolved.listing, "listing")
+        resolved.require("listing")
     assert not isinstance(raised.value, ReadOnlyException)
 
 
 def test_a_capability_that_is_there_is_returned() -> None:
     resolved = resolve(Listing())
-    assert resolved.need(resolved.listing, "listing") is resolved.driver
+    assert resolved.require("listing") is resolved.methods
 
 
-def test_the_options_of_each_method_are_told() -> None:
+def test_capabilities_have_the_options_of_each_method() -> None:
     capabilities = resolve(MemoryDriver()).capabilities
     assert "if_match" in capabilities.put_options
     assert "if_source_match" in capabilities.copy_options
@@ -216,11 +271,9 @@ def test_the_options_of_each_method_are_told() -> None:
 
 
 def test_every_capability_is_one_that_a_driver_can_lack_and_have() -> None:
-    assert set(CAPABILITIES) == set(resolve(EightMethods()).__dataclass_fields__) - {
-        "driver",
-        "name",
-        "capabilities",
-        "disabled",
-    }
+    assert resolve(EightMethods()).capabilities.names == frozenset()
+    full = MemoryDriver(base_url="/files", secret="s" * 32)
+    # Nothing is open in memory that would have to be closed.
+    assert resolve(full).capabilities.names == set(CAPABILITIES) - {"close"}
     for protocol in CAPABILITIES.values():
         assert methods_of(protocol)

@@ -1,4 +1,4 @@
-"""Configurations: checked whole before anything is made, variables looked up at first use."""
+"""Configurations: checked whole before anything is made, with variables replaced at first use."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_secrets_are_not_in_a_repr() -> None:
     [
         ({"disk": {}}, r"keys 'default' and 'disks', not \['disk'\]"),
         ({"disks": []}, "'disks' is a table"),
-        ({"disks": {"default": {"driver": "x"}}}, "'default' is no disk's own name"),
+        ({"disks": {"default": {"driver": "x"}}}, "name 'default' is reserved"),
         ({"default": "a"}, "default disk is 'a', but there are only: none"),
         ({"default": "a", "disks": {"b": {"driver": "x"}}}, "only: b"),
         ({"default": ["b"], "disks": {"b": {"driver": "x"}}}, "only: b"),
@@ -240,8 +240,8 @@ def test_a_driver_that_refuses_its_options_is_an_error_of_the_configuration() ->
 
 
 def test_the_driver_and_what_is_disabled_may_be_variables_too() -> None:
-    table = {"driver": "${DRIVER:-local}", "disable": ["${ABILITY}"]}
-    config = DiskConfig.parse("d", table).with_variables("d", {"ABILITY": "listing"})
+    table = {"driver": "${DRIVER:-local}", "disable": ["${CAPABILITY}"]}
+    config = DiskConfig.parse("d", table).with_variables("d", {"CAPABILITY": "listing"})
     assert config.driver == "local"
     assert config.disable == ("listing",)
 

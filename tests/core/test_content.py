@@ -1,4 +1,4 @@
-"""Every kind of content, brought to the three kinds that drivers know; read once, closed never."""
+"""Kinds of content, each converted to one that drivers get; read once, and never closed."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class AsyncFile:
         return self.file.read(size)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        raise AssertionError("nobody may iterate a file by lines")
+        raise AssertionError("A file must not be iterated by lines")
 
 
 class Wrapped(AsyncFile):
-    """An async file whose read() is decorated, so that nobody sees it is async but by the lines."""
+    """An async file whose `read` is decorated, so that only its iterator shows that it is async."""
 
     def read(self, size: int = -1, /) -> Any:
         return super().read(size)
@@ -75,7 +75,7 @@ class SyncFile:
         return self.file.read(size)
 
     def __iter__(self) -> Iterator[bytes]:
-        raise AssertionError("nobody may iterate a file by lines")
+        raise AssertionError("A file must not be iterated by lines")
 
 
 async def chunks(*given_chunks: Any) -> AsyncIterator[Any]:
@@ -195,7 +195,7 @@ async def test_what_yields_no_bytes_is_a_type_error_and_nothing_is_written(
     assert driver.kept == {}
 
 
-async def test_a_file_in_text_mode_is_told_the_way_out(disk: Disk, tmp_path: Path) -> None:
+async def test_file_in_text_mode_is_refused_with_what_to_do(disk: Disk, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     with (
         (tmp_path / "a").open(encoding="utf-8") as file,
@@ -204,7 +204,7 @@ async def test_a_file_in_text_mode_is_told_the_way_out(disk: Disk, tmp_path: Pat
         await disk.put("a", file)
 
 
-async def test_a_plain_read_that_returns_a_coroutine_is_told_the_way_out(disk: Disk) -> None:
+async def test_plain_read_that_returns_a_coroutine_is_refused_with_what_to_do(disk: Disk) -> None:
     class Proxy:
         def read(self, size: int = -1, /) -> Any:
             return AsyncFile(b"x").read(size)
@@ -453,7 +453,7 @@ def test_a_source_that_reads_more_than_it_was_asked_for_loses_nothing() -> None:
 def test_reading_nothing_is_not_the_end() -> None:
     seen: list[bytes] = []
     file: Any = driver_content(io.BytesIO(b"abc"))
-    file.watch = seen.append
+    file.watches.append(seen.append)
     assert file.read(0) == b""
     assert file.read() == b"abc"
     assert seen == [b"abc", b""]
@@ -518,7 +518,8 @@ def test_a_path_is_closed_by_its_reader_where_one_reads_while_it_is_given_up(
     ],
 )
 async def test_peeking_takes_nothing_away(make: Callable[[], Any], size: int) -> None:
-    head, content = await peek(driver_content(make()), size)
+    content = driver_content(make())
+    head = await peek(content, size)
     assert head == b"0123456789"[:size]
     async with Spool(content) as whole:
         assert whole == b"0123456789"
@@ -529,7 +530,8 @@ def test_an_async_source_yields_the_same_after_peeking_and_no_empty_chunk(
     pieces: list[bytes], size: int
 ) -> None:
     async def check() -> None:
-        head, content = await peek(driver_content(chunks(*pieces)), size)
+        content = driver_content(chunks(*pieces))
+        head = await peek(content, size)
         assert b"".join(pieces).startswith(head)
         seen = [chunk async for chunk in content]  # type: ignore[union-attr]
         assert all(seen)

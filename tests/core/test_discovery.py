@@ -1,4 +1,4 @@
-"""How drivers are found: real distributions, written into folders that are put on the path."""
+"""Discovery of drivers, layers and plugins, in real distributions in folders on the path."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Site:
         group: str = discovery.DRIVERS,
         entry_points: bytes | None = None,
     ) -> None:
-        """Write a distribution: what pip leaves behind, as far as anybody reads it."""
+        """Write a distribution: what pip leaves behind, as far as it is read."""
         record = self.folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
         record.mkdir()
         (record / "METADATA").write_text(
@@ -223,7 +223,7 @@ async def test_a_plugin_that_cannot_be_called_is_refused_by_name(
     assert error.message == "The driver 'acme' of acme-storage is neither a class nor a function"
 
 
-async def test_what_is_no_driver_is_told_which_methods_it_lacks(
+async def test_entry_point_of_no_driver_is_refused_with_the_methods_it_lacks(
     site: Site, manager: StorageManager
 ) -> None:
     source = """
@@ -236,7 +236,7 @@ async def test_what_is_no_driver_is_told_which_methods_it_lacks(
     assert "it lacks put(), exists(), delete(), size(), last_modified()" in error.message
 
 
-async def test_two_distributions_that_claim_one_name_are_both_named(
+async def test_two_distributions_of_one_drivers_name_are_both_named(
     site: Site, manager: StorageManager
 ) -> None:
     site.install("acme-storage", {"acme": "acme_module:Driver", "zinc": "acme_module:Driver"})
@@ -252,7 +252,7 @@ async def test_two_distributions_that_claim_one_name_are_both_named(
 
 
 @pytest.mark.parametrize("spelling", ["acme-storage", "Acme.Storage"])
-async def test_one_distribution_on_two_paths_is_one_claim(
+async def test_one_distribution_on_two_paths_is_one_driver(
     site: Site,
     manager: StorageManager,
     tmp_path: Path,
@@ -270,14 +270,14 @@ async def test_one_distribution_on_two_paths_is_one_claim(
 @pytest.mark.usefixtures("nothing_else_installed")
 class TestWhatIsNotInstalled:
     @pytest.mark.parametrize("driver", ["local", "memory", "s3"])
-    async def test_an_official_driver_is_told_with_its_extra(
+    async def test_missing_official_driver_is_named_with_its_extra(
         self, manager: StorageManager, driver: str
     ) -> None:
         error = await refusal(manager, driver)
         assert f"pip install 'jtc-storage[{driver}]'" in error.message
         assert error.disk == driver
 
-    async def test_another_one_is_told_with_those_that_are_there(
+    async def test_unknown_driver_is_refused_with_those_that_are_there(
         self, site: Site, manager: StorageManager
     ) -> None:
         site.install("acme-storage", {"acme": "a:b", "bolt": "a:b"})
@@ -381,7 +381,7 @@ async def test_a_named_driver_goes_before_an_installed_one(
 
 
 class TestOptions:
-    async def test_an_unknown_option_is_told_with_the_closest_and_all(
+    async def test_unknown_option_is_refused_with_the_closest_and_all(
         self, site: Site, manager: StorageManager
     ) -> None:
         site.install("acme-storage", {"acme": "acme_module:Driver"}, "acme_module")
@@ -401,7 +401,7 @@ class TestOptions:
             await refusal(manager, "a")
         ).message == "The driver 'acme' needs the options: secret"
 
-    async def test_what_a_driver_refuses_is_told_without_the_value(
+    async def test_refused_configuration_is_named_without_its_value(
         self, site: Site, manager: StorageManager
     ) -> None:
         source = DRIVER.replace("self.region = region", "raise ValueError('secret is too short')")
@@ -465,15 +465,15 @@ class TestDistributionsThatAreDamaged:
 PLUGIN = """
     from jtc.storage.hookspecs import hookimpl
 
-    told = []
+    events = []
 
     @hookimpl
     def storage_after_put(event):
-        told.append(event.path)
+        events.append(event.path)
 """
 
 
-async def test_an_installed_plugin_is_told_and_a_broken_one_breaks_nothing(
+async def test_installed_plugin_receives_events_and_a_broken_one_breaks_nothing(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.install("acme-audit", {"audit": "audit_plugin"}, "audit_plugin", PLUGIN, group=PLUGINS)
@@ -483,7 +483,7 @@ async def test_an_installed_plugin_is_told_and_a_broken_one_breaks_nothing(
     manager.set_driver(MemoryDriver())
     assert "audit_plugin" not in sys.modules
     await manager.put("a.txt", b"")
-    assert sys.modules["audit_plugin"].told == ["a.txt"]
+    assert sys.modules["audit_plugin"].events == ["a.txt"]
     assert manager.hooks.plugins() == ["acme-audit:audit"]
     broken = manager.hooks.broken
     assert broken.keys() == {"bad:broken", "odd:odd"}
@@ -511,10 +511,10 @@ async def test_an_installed_layer_is_named_in_a_configuration(site: Site) -> Non
     assert manager.disk("e").with_layer("loud").url("a") == "MEMORY://A"
 
 
-def test_two_distributions_that_claim_one_layer_are_both_named(site: Site) -> None:
+def test_two_distributions_of_one_layers_name_are_both_named(site: Site) -> None:
     for owner in ("one", "two"):
         site.install(owner, {"loud": "acme_loud:Shouting"}, group=LAYERS)
     with pytest.raises(
-        StorageConfigException, match=r"claim the layer .loud.: (one and two|two and one)"
+        StorageConfigException, match=r"provide the layer .loud.: (one and two|two and one)"
     ):
         discovery.load_layer("loud")

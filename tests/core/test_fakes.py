@@ -1,4 +1,4 @@
-"""Fakes and the guard, as the tests of an application use them."""
+"""Fakes and the guard, as an application's tests use them."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_what_a_configuration_disables_stays_disabled(manager: StorageMana
         assert "listing" in fake.capabilities
 
 
-async def test_a_fake_signs_addresses_that_lead_nowhere(manager: StorageManager) -> None:
+async def test_fake_presigns_urls_that_lead_nowhere(manager: StorageManager) -> None:
     with manager.fake("s3") as fake:
         assert (await fake.temporary_url("a.txt", 60)).startswith("memory://a.txt?expires=")
         request = await fake.temporary_upload_url("a.txt", 60, content_type="text/plain", size=3)
@@ -208,7 +208,7 @@ async def test_assertions_say_what_there_is(manager: StorageManager) -> None:
         fake.assert_empty("im")
         with pytest.raises(AssertionError, match=r"no file 'b.txt' .* there are: \['img/a.txt'\]"):
             fake.assert_exists("b.txt")
-        with pytest.raises(AssertionError, match="holds b'text', not b'other'"):
+        with pytest.raises(AssertionError, match="contains b'text', not b'other'"):
             fake.assert_exists("img/a.txt", b"other")
         with pytest.raises(AssertionError, match=r"There is a file 'img/a\.txt'"):
             fake.assert_missing("img/a.txt")

@@ -1,4 +1,4 @@
-"""Hooks: who is told of what, who may forbid it, and what becomes of errors in them."""
+"""Hooks: which events they receive, what they may veto, and what becomes of their errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pytest
 from jtc.storage import (
     Disk,
     FileNotFoundException,
+    NotModifiedException,
+    ReadOptions,
     ReadStream,
     RejectedException,
     StorageConfigException,
@@ -38,19 +40,19 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Remembers everything that it is told."""
+    """Remembers every event that it receives."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.events: list[Any] = []
 
     @hookimpl
     def storage_before_put(self, event: Any) -> None:
-        self.told.append(event)
+        self.events.append(event)
 
     @hookimpl
     async def storage_after_put(self, event: Any) -> None:
         await asyncio.sleep(0)
-        self.told.append(event)
+        self.events.append(event)
 
     storage_before_get = storage_before_delete = storage_before_copy = storage_before_move = (
         storage_before_put
@@ -61,7 +63,7 @@ class Listener:
     storage_failed = storage_hook_failed = storage_before_put
 
     def names(self) -> list[str]:
-        return [type(event).__name__ for event in self.told]
+        return [type(event).__name__ for event in self.events]
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ async def chunks() -> AsyncIterator[bytes]:
     yield b"45"
 
 
-# What is told
+# Events
 
 
 PUTS: dict[str, Callable[[Disk], Any]] = {
@@ -114,7 +116,7 @@ async def test_whatever_stores_content_is_a_put(
         pytest.skip("eight methods have no options")
     await PUTS[name](manager.disk(driver))
     assert listener.names() == ["BeforePut", "AfterPut"]
-    before, after = listener.told
+    before, after = listener.events
     assert (before.disk, after.disk) == (driver, driver)
     assert before.driver == after.driver == type(manager.disk(driver).driver).__name__
     operation = name.partition(" ")[0]
@@ -130,10 +132,10 @@ async def test_the_size_is_known_beforehand_where_it_can_be(disk: Disk, listener
     await disk.put("/a", b"12345", metadata={"by": "me"})
     await disk.put("a", chunks())
     await disk.put("a", chunks(), size=5)
-    sizes = [event.size for event in listener.told]
+    sizes = [event.size for event in listener.events]
     assert sizes == [5, 5, None, 5, 5, 5]
-    assert listener.told[0].options == {"metadata": {"by": "me"}}
-    assert {event.path for event in listener.told} == {"a"}
+    assert listener.events[0].options == {"metadata": {"by": "me"}}
+    assert {event.path for event in listener.events} == {"a"}
 
 
 async def whole(stream: Any) -> bytes:
@@ -153,6 +155,9 @@ GETS: dict[str, Callable[[Disk], Any]] = {
     "get_text": lambda d: d.get_text("a"),
     "get_json": lambda d: d.get_json("a"),
     "get_range": lambda d: d.get_range("a", 0, 5),
+    "get_ranges": lambda d: d.get_ranges("a", [(3, 5), (0, 3)]),
+    "get under a condition": lambda d: d.get("a", if_none_match="another"),
+    "get_range under a condition": lambda d: d.get_range("a", 0, if_none_match="another"),
     "stream": lambda d: whole(d.stream("a", chunk_size=2)),
     "open": read_back_and_forth,
 }
@@ -164,21 +169,41 @@ async def test_whatever_gives_content_is_a_get(
     manager: StorageManager, listener: Listener, name: str, driver: str
 ) -> None:
     await manager.disk(driver).put("a", b"12345")
-    listener.told.clear()
+    listener.events.clear()
     await GETS[name](manager.disk(driver))
     assert listener.names() == ["BeforeGet", "AfterGet"]
-    before, after = listener.told
-    operation = "get" if name in {"get_text", "get_json"} else name
+    before, after = listener.events
+    operation = "get" if name in {"get_text", "get_json"} else name.partition(" ")[0]
     assert before.operation == after.operation == operation
     assert (after.size, after.path, after.id) == (5, "a", before.id)
     assert after.duration > 0
 
 
-async def test_a_stream_is_told_when_it_is_opened_and_when_it_is_closed(
+@pytest.mark.parametrize("name", ["get", "get_range", "get_ranges", "stream"])
+async def test_read_that_is_not_modified_is_a_failure(
+    disk: Disk, listener: Listener, name: str
+) -> None:
+    await disk.put("a", b"12345")
+    etag = (await disk.stat("a")).etag
+    listener.events.clear()
+    reads: dict[str, Callable[[], Any]] = {
+        "get": lambda: disk.get("a", if_none_match=etag),
+        "get_range": lambda: disk.get_range("a", 0, if_none_match=etag),
+        "get_ranges": lambda: disk.get_ranges("a", [(0, 1)], if_none_match=etag),
+        "stream": lambda: whole(disk.stream("a", if_none_match=etag)),
+    }
+    with pytest.raises(NotModifiedException) as raised:
+        await reads[name]()
+    assert listener.names() == ["BeforeGet", "Failed"]
+    assert listener.events[1].error is raised.value
+    assert listener.events[1].operation == name
+
+
+async def test_stream_has_an_event_when_it_is_opened_and_when_it_is_closed(
     disk: Disk, listener: Listener
 ) -> None:
     await disk.put("a", b"12345")
-    listener.told.clear()
+    listener.events.clear()
     stream = disk.stream("a", chunk_size=2)
     assert listener.names() == []
     async with stream:
@@ -188,59 +213,61 @@ async def test_a_stream_is_told_when_it_is_opened_and_when_it_is_closed(
             break
         assert stream.info.size == 5
     assert listener.names() == ["BeforeGet", "AfterGet"]
-    assert listener.told[-1].size == 2
+    assert listener.events[-1].size == 2
     await stream.aclose()
     async for _ in disk.stream("a"):
         pass
-    assert len(listener.told) == 4
+    assert len(listener.events) == 4
 
 
-async def test_a_file_that_was_written_is_told_when_it_is_closed(
+async def test_written_file_has_its_events_when_it_is_closed(
     disk: Disk, listener: Listener
 ) -> None:
     async with disk.open("a", "wb") as file:
         await file.write(b"123")
         await file.write(b"45")
     assert listener.names() == ["BeforePut", "AfterPut"]
-    assert (listener.told[-1].operation, listener.told[-1].size) == ("open", 5)
+    assert (listener.events[-1].operation, listener.events[-1].size) == ("open", 5)
 
 
-async def test_a_deletion_tells_whether_there_was_a_file(disk: Disk, listener: Listener) -> None:
+async def test_event_of_a_deletion_says_whether_there_was_a_file(
+    disk: Disk, listener: Listener
+) -> None:
     await disk.put("a", b"")
-    listener.told.clear()
+    listener.events.clear()
     await disk.delete("a")
     await disk.delete("a")
     assert listener.names() == ["BeforeDelete", "AfterDelete"] * 2
-    assert [event.found for event in listener.told[1::2]] == [True, False]
+    assert [event.found for event in listener.events[1::2]] == [True, False]
 
 
 @pytest.mark.parametrize("driver", ["d", "e"])
-async def test_many_deletions_are_told_one_by_one(
+async def test_each_of_many_deletions_has_events_of_its_own(
     manager: StorageManager, listener: Listener, driver: str
 ) -> None:
     disk = manager.disk(driver)
     await disk.put("a", b"")
-    listener.told.clear()
+    listener.events.clear()
     outcome = await disk.delete_many(["a", "b", "../c"])
     assert (outcome["a"], outcome["b"]) == (True, False)
-    assert [(type(event).__name__, event.path) for event in listener.told] == [
+    assert [(type(event).__name__, event.path) for event in listener.events] == [
         ("BeforeDelete", "a"),
         ("BeforeDelete", "b"),
         ("AfterDelete", "a"),
         ("AfterDelete", "b"),
     ]
-    assert [event.found for event in listener.told[2:]] == [True, False]
-    assert {event.operation for event in listener.told} == {"delete_many"}
+    assert [event.found for event in listener.events[2:]] == [True, False]
+    assert {event.operation for event in listener.events} == {"delete_many"}
 
 
 async def test_a_directory_is_deleted_as_one(disk: Disk, listener: Listener) -> None:
     await disk.put("dir/a", b"")
     await disk.put("dir/b", b"")
-    listener.told.clear()
+    listener.events.clear()
     await disk.delete_directory("dir")
-    assert [(e.path, e.operation) for e in listener.told] == [("dir", "delete_directory")] * 2
+    assert [(e.path, e.operation) for e in listener.events] == [("dir", "delete_directory")] * 2
     assert listener.names() == ["BeforeDelete", "AfterDelete"]
-    assert listener.told[-1].found is None
+    assert listener.events[-1].found is None
 
 
 @pytest.mark.parametrize("operation", ["copy", "move"])
@@ -250,19 +277,17 @@ async def test_a_copy_or_a_move_is_one_operation_however_it_is_done(
     manager: StorageManager, listener: Listener, operation: str, source: str, target: str | None
 ) -> None:
     await manager.disk(source).put("a", b"1")
-    listener.told.clear()
+    listener.events.clear()
     await getattr(manager.disk(source), operation)("a", "/b", to=target)
     assert listener.names() == [f"Before{operation.title()}", f"After{operation.title()}"]
-    for event in listener.told:
+    for event in listener.events:
         assert (event.disk, event.path, event.operation) == (source, "a", operation)
         assert (event.to_disk, event.to_path) == (target or source, "b")
 
 
-async def test_facts_listings_and_addresses_are_told_to_nobody(
-    disk: Disk, listener: Listener
-) -> None:
+async def test_metadata_listings_and_urls_have_no_events(disk: Disk, listener: Listener) -> None:
     await disk.put("a", b"1")
-    listener.told.clear()
+    listener.events.clear()
     await disk.exists("a")
     await disk.stat("a")
     await disk.size("a")
@@ -270,10 +295,10 @@ async def test_facts_listings_and_addresses_are_told_to_nobody(
     await disk.mime_type("a")
     await disk.files()
     disk.url("a")
-    assert listener.told == []
+    assert listener.events == []
 
 
-async def test_the_default_disk_is_told_by_its_own_name() -> None:
+async def test_events_of_the_default_disk_have_its_own_name() -> None:
     manager = StorageManager.isolated({"default": "a", "disks": {"a": {"driver": "memory"}}})
     listener = Listener()
     manager.hooks.register(listener)
@@ -282,12 +307,12 @@ async def test_the_default_disk_is_told_by_its_own_name() -> None:
         await disk.put("x", b"1")
     for to in ("default", manager.disk()):
         await manager.disk().copy("x", "y", to=to)
-    assert {event.disk for event in listener.told} == {"a"}
-    assert {event.to_disk for event in listener.told if hasattr(event, "to_disk")} == {"a"}
+    assert {event.disk for event in listener.events} == {"a"}
+    assert {event.to_disk for event in listener.events if hasattr(event, "to_disk")} == {"a"}
 
 
 @pytest.mark.parametrize("recovered", [False, True])
-async def test_an_open_file_whose_reading_fails_is_told_as_a_failure_unless_it_is_read_again(
+async def test_open_file_whose_reading_fails_is_a_failure_unless_it_is_read_again(
     manager: StorageManager, listener: Listener, recovered: bool
 ) -> None:
     driver = Streaming()
@@ -304,12 +329,12 @@ async def test_an_open_file_whose_reading_fails_is_told_as_a_failure_unless_it_i
 
 
 @pytest.mark.parametrize("way", ["open", "stream"])
-async def test_what_cannot_be_closed_is_told_as_a_failure(
+async def test_stream_that_cannot_be_closed_is_a_failure(
     manager: StorageManager, listener: Listener, way: str
 ) -> None:
     class CannotClose(MemoryDriver):
-        async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-            stream = await super().open_read(path, **options)
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            stream = await super().open_read(path, options)
 
             async def close() -> None:
                 raise ConnectionResetError("gone")
@@ -329,12 +354,12 @@ async def test_what_cannot_be_closed_is_told_as_a_failure(
         await close()
     await close()
     assert listener.names() == ["BeforeGet", "Failed"]
-    assert isinstance(listener.told[1].error, StorageUnavailableException)
+    assert isinstance(listener.events[1].error, StorageUnavailableException)
 
 
-async def test_a_scope_tells_the_paths_that_its_user_knows(disk: Disk, listener: Listener) -> None:
+async def test_events_of_a_scope_have_the_paths_within_it(disk: Disk, listener: Listener) -> None:
     await disk.scoped("s").put("a", b"1")
-    assert [(event.disk, event.path) for event in listener.told] == [("d", "a")] * 2
+    assert [(event.disk, event.path) for event in listener.events] == [("d", "a")] * 2
 
 
 async def test_no_view_gets_round_a_rule_that_goes_by_the_key(
@@ -347,9 +372,9 @@ async def test_no_view_gets_round_a_rule_that_goes_by_the_key(
     await disk.scoped("s").copy("b", "c", to=disk.scoped("u"))
     await disk.scoped("s").delete_many(["b"])
     await disk.scoped("u").delete_directory("v")
-    assert [event.key for event in listener.told[::2]] == ["s/t/a", "s/b", "s/b", "s/b", "u/v"]
-    assert [event.key for event in listener.told[1::2]] == ["s/t/a", "s/b", "s/b", "s/b", "u/v"]
-    assert [event.to_key for event in listener.told if hasattr(event, "to_key")] == ["u/c"] * 2
+    assert [event.key for event in listener.events[::2]] == ["s/t/a", "s/b", "s/b", "s/b", "u/v"]
+    assert [event.key for event in listener.events[1::2]] == ["s/t/a", "s/b", "s/b", "s/b", "u/v"]
+    assert [event.to_key for event in listener.events if hasattr(event, "to_key")] == ["u/c"] * 2
 
 
 # Vetoes
@@ -413,7 +438,7 @@ async def test_a_veto_keeps_the_operation_from_happening(
         await VETOED[name](disk)
     assert raised.value.reason == "policy"
     assert raised.value.disk == "d"
-    failed = listener.told[-1]
+    failed = listener.events[-1]
     assert isinstance(failed, Failed)
     assert failed.error is raised.value
     manager.hooks.unregister(listener)
@@ -483,18 +508,18 @@ async def test_hooks_before_a_veto_leave_nothing_unawaited(
 # Failures
 
 
-async def test_a_failure_is_told_as_its_caller_gets_it(
+async def test_event_of_a_failure_has_the_error_that_the_caller_gets(
     manager: StorageManager, listener: Listener
 ) -> None:
     for name in ("d", "e"):
         with pytest.raises(FileNotFoundException):
             await manager.disk(name).get("missing")
-        before, failed = listener.told
+        before, failed = listener.events
         assert isinstance(failed, Failed)
         assert isinstance(failed.error, FileNotFoundException)
         assert (failed.error.disk, failed.error.path) == (name, "missing")
         assert failed.id == before.id
-        listener.told.clear()
+        listener.events.clear()
 
 
 @pytest.mark.parametrize(
@@ -512,16 +537,16 @@ async def test_a_failure_is_told_as_its_caller_gets_it(
         lambda d: d.put("a", chunks(), max_size=2),
     ],
 )
-async def test_a_failure_is_told_once(
+async def test_failure_has_one_event(
     disk: Disk, listener: Listener, fail: Callable[[Disk], Any]
 ) -> None:
     await disk.put("a", b"old")
-    listener.told.clear()
+    listener.events.clear()
     with pytest.raises(StorageException) as raised:
         await fail(disk)
-    assert len(listener.told) == 2
-    assert isinstance(listener.told[1], Failed)
-    assert listener.told[1].error is raised.value
+    assert len(listener.events) == 2
+    assert isinstance(listener.events[1], Failed)
+    assert listener.events[1].error is raised.value
 
 
 async def test_a_stream_that_fails_half_way_is_a_failure(
@@ -534,10 +559,10 @@ async def test_a_stream_that_fails_half_way_is_a_failure(
     with pytest.raises(StorageUnavailableException):
         await whole(manager.disk("s").stream("a"))
     assert listener.names() == ["BeforeGet", "Failed"]
-    assert isinstance(listener.told[1].error, StorageUnavailableException)
+    assert isinstance(listener.events[1].error, StorageUnavailableException)
 
 
-async def test_what_the_content_itself_raises_is_told_unchanged(
+async def test_event_of_a_failure_has_the_contents_own_error_unchanged(
     disk: Disk, listener: Listener
 ) -> None:
     gone = ConnectionResetError("the client left")
@@ -548,10 +573,10 @@ async def test_what_the_content_itself_raises_is_told_unchanged(
 
     with pytest.raises(ConnectionResetError):
         await disk.put("a", source())
-    assert listener.told[-1].error is gone
+    assert listener.events[-1].error is gone
 
 
-async def test_a_cancelled_operation_is_told_as_a_failure(disk: Disk, listener: Listener) -> None:
+async def test_cancelled_operation_is_a_failure(disk: Disk, listener: Listener) -> None:
     started = asyncio.Event()
 
     async def source() -> AsyncIterator[bytes]:
@@ -565,7 +590,7 @@ async def test_a_cancelled_operation_is_told_as_a_failure(disk: Disk, listener: 
     with pytest.raises(asyncio.CancelledError):
         await task
     assert listener.names() == ["BeforePut", "Failed"]
-    assert isinstance(listener.told[1].error, asyncio.CancelledError)
+    assert isinstance(listener.events[1].error, asyncio.CancelledError)
 
 
 async def test_what_fails_before_it_begins_is_no_operation(
@@ -575,7 +600,7 @@ async def test_what_fails_before_it_begins_is_no_operation(
         await disk.put("../a", b"")
     with pytest.raises(StorageConfigException):
         await manager.disk("nowhere").get("a")
-    assert listener.told == []
+    assert listener.events == []
 
 
 # Errors in hooks
@@ -599,7 +624,7 @@ async def test_an_after_hook_that_fails_undoes_nothing_and_is_reported(
         assert await disk.put("a", b"1") == "a"
     assert await disk.get("a") == b"1"
     assert listener.names()[:3] == ["BeforePut", "HookFailed", "AfterPut"]
-    failure = listener.told[1]
+    failure = listener.events[1]
     assert isinstance(failure, HookFailed)
     assert (failure.plugin, failure.hook) == ("search-index", "storage_after_put")
     assert isinstance(failure.error, LookupError)
@@ -677,7 +702,7 @@ async def test_a_cancellation_in_an_after_hook_keeps_it_from_no_other_plugin(
     assert await disk.exists("a")
 
 
-async def test_a_cancellation_while_a_failure_of_a_hook_is_told_stops_there_no_more(
+async def test_cancellation_in_a_hook_of_failed_hooks_stops_the_others_no_more(
     manager: StorageManager, disk: Disk, listener: Listener
 ) -> None:
     class Failing:
@@ -686,7 +711,7 @@ async def test_a_cancellation_while_a_failure_of_a_hook_is_told_stops_there_no_m
             raise ValueError("no")
 
     await disk.put("a", b"1")
-    listener.told.clear()
+    listener.events.clear()
     slow = Slow()
     manager.hooks.register(slow)
     manager.hooks.register(Failing())
@@ -694,12 +719,12 @@ async def test_a_cancellation_while_a_failure_of_a_hook_is_told_stops_there_no_m
     assert listener.names() == ["BeforeGet", "HookFailed", "AfterGet"]
 
 
-async def test_each_of_many_deletions_is_told_although_one_hook_was_cancelled(
+async def test_each_of_many_deletions_has_its_event_although_one_hook_was_cancelled(
     manager: StorageManager, disk: Disk, listener: Listener
 ) -> None:
     for path in ("a", "b", "c"):
         await disk.put(path, b"1")
-    listener.told.clear()
+    listener.events.clear()
     slow = Slow()
     manager.hooks.register(slow)
     await cancelled_in(slow, disk.delete_many(["a", "b", "c"]))
@@ -719,7 +744,7 @@ async def test_a_cancellation_of_what_an_after_hook_waits_for_is_that_hooks_fail
     manager.hooks.register(Waiting())
     await disk.put("a", b"1")
     assert listener.names() == ["BeforePut", "HookFailed", "AfterPut"]
-    assert isinstance(listener.told[1].error.__cause__, asyncio.CancelledError)
+    assert isinstance(listener.events[1].error.__cause__, asyncio.CancelledError)
 
 
 async def test_a_fault_in_a_before_hook_keeps_all_of_many_files(
@@ -733,7 +758,7 @@ async def test_a_fault_in_a_before_hook_keeps_all_of_many_files(
 
     for path in ("a", "b", "c"):
         await disk.put(path, b"1")
-    listener.told.clear()
+    listener.events.clear()
     manager.hooks.register(Faulty())
     with pytest.raises(ZeroDivisionError):
         await disk.delete_many(["a", "b", "c"])
@@ -786,7 +811,7 @@ def test_without_plugins_there_is_nothing_to_look_at() -> None:
     assert hooks.plugins() == []
 
 
-def test_what_is_registered_twice_or_never_is_told() -> None:
+def test_registering_twice_or_unregistering_the_unknown_is_refused() -> None:
     hooks = Hooks()
     listener = Listener()
     hooks.register(listener)
@@ -804,7 +829,7 @@ def test_a_name_that_is_taken_stays_with_its_plugin() -> None:
     listener = Listener()
     hooks.register(listener, "audit")
     for other in (listener, Listener()):
-        with pytest.raises(StorageConfigException, match="a plugin 'audit' already"):
+        with pytest.raises(StorageConfigException, match="plugin 'audit' is registered already"):
             hooks.register(other, "audit")
     hooks.register(Listener(), "another")
     assert hooks.plugins() == ["another", "audit"]
@@ -815,7 +840,7 @@ def refused(function: Any, name: str = "storage_after_put", **marks: Any) -> Any
 
 
 @pytest.mark.parametrize(
-    ("plugin", "told"),
+    ("plugin", "message"),
     [
         (object(), "has no hooks"),
         (
@@ -827,9 +852,9 @@ def refused(function: Any, name: str = "storage_after_put", **marks: Any) -> Any
         (type("Needy", (), {"__init__": lambda self, url: None}), "refused"),
     ],
 )
-def test_a_plugin_that_cannot_be_called_is_refused(plugin: Any, told: str) -> None:
+def test_a_plugin_that_cannot_be_called_is_refused(plugin: Any, message: str) -> None:
     hooks = Hooks()
-    with pytest.raises(StorageConfigException, match=told):
+    with pytest.raises(StorageConfigException, match=message):
         hooks.register(plugin)
     assert hooks.plugins() == []
     assert hooks.active is None
@@ -846,7 +871,7 @@ def test_a_wrapper_is_refused() -> None:
     assert hooks.plugins() == []
 
 
-def test_a_generator_whose_veto_nobody_would_run_is_refused() -> None:
+def test_generator_whose_veto_would_never_run_is_refused() -> None:
     def plain(self: Any, event: Any) -> Any:
         yield
 
@@ -884,10 +909,10 @@ async def test_each_manager_has_plugins_of_its_own(listener: Listener) -> None:
     other = StorageManager.isolated({})
     other.set_driver(MemoryDriver(), "d")
     await other.disk("d").put("a", b"")
-    assert listener.told == []
+    assert listener.events == []
 
 
-async def test_a_fake_tells_too(manager: StorageManager, listener: Listener) -> None:
+async def test_fake_has_events_too(manager: StorageManager, listener: Listener) -> None:
     with manager.fake("d"):
         await manager.disk("d").put("a", b"1")
     assert listener.names() == ["BeforePut", "AfterPut"]
@@ -903,7 +928,7 @@ async def test_a_disk_has_one_name_for_plugins_also_as_the_default_one() -> None
     await manager.disk().put("a", b"")
     await manager.disk("media").put("a", b"")
     await manager.disk().scoped("s").put("a", b"")
-    assert {event.disk for event in listener.told} == {"media"}
+    assert {event.disk for event in listener.events} == {"media"}
 
 
 def test_a_plugin_that_is_registered_during_the_first_operation_is_not_forgotten() -> None:

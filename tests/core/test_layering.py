@@ -1,8 +1,9 @@
-"""Layers: what they forward, what they withhold, and how they get onto a disk."""
+"""Layers: which methods they pass, guard and add, and how a disk gets them."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,28 +18,27 @@ from jtc.storage import (
     UnsupportedOperationException,
 )
 from jtc.storage._capabilities import methods_of, resolve
-from jtc.storage._layering import unwrap_path
-from jtc.storage.driver import CAPABILITIES, StorageDriver
+from jtc.storage.driver import CAPABILITIES, EFFECTS, METHODS, StorageDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.layer import EFFECTS, METHODS
-from jtc.storage.layers.read_only import ReadOnly
+from jtc.storage.layer import layers_of, unwrap, unwrap_path
 from jtc.storage.layers.scoped import Scoped
 from small_drivers import EightMethods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jtc.storage import Disk
+    from jtc.storage import Disk, SignOptions
 
 CONTRACT = {
-    method
+    name
     for protocol in (StorageDriver, *CAPABILITIES.values())
-    for method in methods_of(protocol)
+    for name, member in vars(protocol).items()
+    if inspect.isfunction(member) and not name.startswith("_")
 }
 
 
 class Rot13(Layer, guards={"content"}):
-    """Turns the letters of a file round by 13; what else touches content it does not know."""
+    """Rotates the letters of a file by 13; defines no other method that touches content."""
 
     async def put(self, path: str, content: Any, /) -> str:
         content = content if isinstance(content, bytes) else content.read()
@@ -51,7 +51,7 @@ class Rot13(Layer, guards={"content"}):
         return await self.inner.size(path)
 
     def url(self, _path: str, /) -> str:
-        raise UnsupportedOperationException("What is at the address is not the content")
+        raise UnsupportedOperationException("What is at the URL is not the content")
 
 
 def turned(content: bytes) -> bytes:
@@ -136,12 +136,6 @@ async def test_what_is_unsupported_is_derived_through_the_layer() -> None:
         await disk.put("a.txt", b"", content_type="text/x-odd")
 
 
-def test_a_method_that_is_newer_than_the_table_has_every_effect() -> None:
-    assert Layer._treats("invented_later")
-    assert not Rot13._treats("invented_later")
-    assert not ReadOnly._treats("invented_later")
-
-
 async def test_a_layer_around_every_call_is_around_all_of_them() -> None:
     layer = Counting(MemoryDriver())
     await layer.put("a", b"1")
@@ -162,22 +156,14 @@ def test_what_a_layer_defines_is_a_capability_only_where_the_inner_driver_has_it
 
 def test_a_layer_can_add_a_capability() -> None:
     class Signing(Layer, adds={"temporary_urls"}):
-        async def temporary_url(
-            self,
-            path: str,
-            expires_in: float,
-            /,
-            *,
-            content_type: str | None = None,
-            content_disposition: str | None = None,
-        ) -> str:
-            return f"{self.inner.url(path)}?{expires_in}{content_type}{content_disposition}"
+        async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+            return f"{self.inner.url(path)}?{options.expires_in}"
 
     assert "temporary_urls" in resolve(Signing(EightMethods())).capabilities
     assert "temporary_urls" in resolve(Counting(Signing(MemoryDriver()))).capabilities
 
 
-def test_what_a_driver_withholds_its_layers_have_not_either() -> None:
+def test_capability_that_a_driver_lacks_its_layers_lack_too() -> None:
     driver = MemoryDriver()
     driver.unsupported = frozenset({"listing"})  # type: ignore[attr-defined]
     for layer in (Layer(driver), Scoped(driver, "s"), Counting(driver)):
@@ -196,6 +182,35 @@ def test_a_wrapper_of_any_other_kind_can_be_a_layer() -> None:
     disk = disk_with(memory).with_layer(Wrapper)
     assert isinstance(disk.driver, Wrapper)
     assert disk.driver_as(MemoryDriver) is memory
+
+
+def test_unwrap_returns_the_driver_below_all_layers() -> None:
+    driver = MemoryDriver()
+    inner = Scoped(driver, "a")
+    outer = Counting(inner)
+    assert unwrap(driver) is driver
+    assert unwrap(outer) is driver
+    assert list(layers_of(outer)) == [outer, inner, driver]
+    assert list(layers_of(driver)) == [driver]
+    assert unwrap_path(outer, "x") == (driver, "a/x")
+
+
+def test_unwrap_stops_at_a_wrapper_that_is_no_layer_and_layers_of_does_not() -> None:
+    """A wrapper may change what a path means, which only a `Layer` says."""
+
+    class Wrapper:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+    driver = MemoryDriver()
+    wrapper: Any = Wrapper(driver)
+    layer = Scoped(wrapper, "a")
+    assert unwrap(layer) is wrapper
+    assert unwrap_path(layer, "x") == (wrapper, "a/x")
+    assert list(layers_of(layer)) == [layer, wrapper, driver]
 
 
 # Layers that are written wrongly
@@ -225,7 +240,7 @@ def test_a_layer_that_guards_paths_says_which_path_is_which() -> None:
         ({"adds": ["list"]}, "adds=list"),
     ],
 )
-def test_a_name_that_means_nothing_is_told(keywords: dict[str, Any], named: str) -> None:
+def test_unknown_name_in_a_class_statement_is_refused(keywords: dict[str, Any], named: str) -> None:
     with pytest.raises(TypeError, match=named):
         type("Wrong", (Layer,), {}, **keywords)
 
@@ -240,7 +255,7 @@ def test_what_a_layer_guards_its_subclasses_guard_too() -> None:
 
 
 def test_a_layer_around_no_driver_is_refused() -> None:
-    with pytest.raises(StorageConfigException, match="no storage driver"):
+    with pytest.raises(StorageConfigException, match="not a storage driver"):
         Layer(object())  # type: ignore[arg-type]
 
 
@@ -297,7 +312,7 @@ async def test_options_of_layers_have_their_variables(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("layers", "told"),
+    ("layers", "message"),
     [
         ("read_only", "list of names"),
         ([7], "list of names"),
@@ -307,14 +322,14 @@ async def test_options_of_layers_have_their_variables(monkeypatch: pytest.Monkey
         ([{"name": "scoped", 1: "a"}], "name is a str"),
     ],
 )
-def test_what_is_no_list_of_layers_is_refused_when_it_is_read(layers: Any, told: str) -> None:
-    with pytest.raises(StorageConfigException, match=told) as raised:
+def test_what_is_no_list_of_layers_is_refused_when_it_is_read(layers: Any, message: str) -> None:
+    with pytest.raises(StorageConfigException, match=message) as raised:
         StorageManager.isolated({"disks": {"d": {"driver": "memory", "layers": layers}}})
     assert raised.value.disk == "d"
 
 
 @pytest.mark.parametrize(
-    ("layer", "told"),
+    ("layer", "message"),
     [
         ("nothing_like_it", "No layer named 'nothing_like_it' is installed. There are: .*scoped"),
         ("otel", r"No layer named 'otel'.*pip install 'jtc-storage\[otel\]'"),
@@ -323,21 +338,21 @@ def test_what_is_no_list_of_layers_is_refused_when_it_is_read(layers: Any, told:
         ({"name": "scoped", "prefix": "../x"}, "'scoped' refuses its configuration"),
     ],
 )
-async def test_a_layer_that_cannot_be_made_is_told_with_its_disk(
-    layer: Any, told: str, monkeypatch: pytest.MonkeyPatch
+async def test_layer_that_cannot_be_made_is_refused_with_its_disk(
+    layer: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jtc.storage import _discovery as discovery
 
     found = {**discovery._scan()}
-    layers = {name: claims for name, claims in found[discovery.LAYERS].items() if name != "otel"}
+    layers = {name: entries for name, entries in found[discovery.LAYERS].items() if name != "otel"}
     monkeypatch.setattr(discovery, "_scan", lambda: found | {discovery.LAYERS: layers})
     manager = StorageManager.isolated({"disks": {"d": {"driver": "memory", "layers": [layer]}}})
-    with pytest.raises(StorageConfigException, match=told) as raised:
+    with pytest.raises(StorageConfigException, match=message) as raised:
         await manager.disk("d").exists("a")
     assert raised.value.disk == "d"
 
 
-async def test_a_capability_that_is_disabled_stays_so_beneath_layers() -> None:
+async def test_capability_that_is_disabled_stays_so_below_layers() -> None:
     manager = StorageManager.isolated(
         {
             "disks": {
@@ -363,9 +378,9 @@ SIGNED = {"base_url": "http://127.0.0.1/files", "secret": "s" * 32}
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "reason"),
     [
-        ({}, "to sign addresses it needs the option 'secret'"),
+        ({}, "to sign URLs it needs the option 'secret'"),
         (SIGNED | {"disable": ["temporary_uploads"]}, "the disk's configuration disables it"),
         (
             SIGNED | {"disable": ["temporary_uploads"], "layers": ["retry"]},
@@ -373,18 +388,18 @@ SIGNED = {"base_url": "http://127.0.0.1/files", "secret": "s" * 32}
         ),
         (
             SIGNED | {"layers": ["retry", {"name": "validate", "max_size": 9}, "otel"]},
-            "the layer Validate around it withholds it",
+            "the layer Validate around it takes it away",
         ),
     ],
 )
 async def test_what_stands_between_a_disk_and_a_capability_is_named(
-    table: dict[str, Any], told: str
+    table: dict[str, Any], reason: str
 ) -> None:
     disk = StorageManager.isolated({"disks": {"d": {"driver": "memory"} | table}}).disk("d")
     with pytest.raises(UnsupportedOperationException) as raised:
         await disk.temporary_upload_url("a.txt", 60)
     assert raised.value.message == (
-        f"The driver 'memory' does not have the capability 'temporary_uploads': {told}"
+        f"The driver 'memory' does not have the capability 'temporary_uploads': {reason}"
     )
 
 
@@ -399,7 +414,7 @@ async def test_no_secret_is_asked_for_where_none_would_help() -> None:
     assert raised.value.message.endswith("does not have the capability 'temporary_urls'")
 
 
-def test_a_wrong_layer_is_told_where_it_is_named() -> None:
+def test_with_layer_refuses_an_unknown_layer_at_once() -> None:
     disk = disk_with(MemoryDriver())
     with pytest.raises(StorageConfigException, match="No layer named 'retri'") as raised:
         disk.with_layer("retri")

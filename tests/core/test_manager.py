@@ -1,4 +1,4 @@
-"""The manager: which disks there are, and that they are never mixed, made twice or left open."""
+"""The manager: its disks, each of which is made once, kept apart from the others, and closed."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_asking_for_a_disk_never_raises_and_using_it_does(manager: Storage
             look()
 
 
-async def test_a_disk_of_no_configuration_is_told_where_to_name_it() -> None:
+async def test_disk_without_configuration_says_where_to_name_it() -> None:
     manager = StorageManager.isolated()
     with pytest.raises(StorageConfigException) as raised:
         await manager.disk("media").get("a")
@@ -229,7 +229,7 @@ def test_the_default_disk_may_be_set_by_hand_over_a_configured_one(
 
 
 def test_what_is_no_driver_cannot_be_set(manager: StorageManager) -> None:
-    with pytest.raises(StorageConfigException, match="no storage driver") as raised:
+    with pytest.raises(StorageConfigException, match="not a storage driver") as raised:
         manager.set_driver(object(), "x")  # type: ignore[arg-type]
     assert raised.value.disk == "x"
     assert manager.disks() == []
@@ -501,7 +501,7 @@ async def test_a_disk_used_after_closing_works(manager: StorageManager, kind: ty
     assert await manager.disk("made").get("a") == b"x"
 
 
-async def test_closing_goes_on_after_an_error_and_tells_all(
+async def test_closing_goes_on_after_an_error_and_raises_all(
     manager: StorageManager,
 ) -> None:
     made = []
@@ -543,7 +543,7 @@ async def test_disks_may_be_built_by_threads_while_others_are_closed(
 # The driver behind a disk
 
 
-def test_the_driver_is_found_beneath_what_wraps_it(manager: StorageManager) -> None:
+def test_driver_as_finds_the_driver_below_what_wraps_it(manager: StorageManager) -> None:
     driver = MemoryDriver()
     manager.set_driver(driver, "m")
     disk = manager.disk("m")
@@ -612,7 +612,7 @@ async def test_forgetting_the_default_disk_takes_the_driver_of_the_disk_that_it_
     assert await manager.missing("a.txt")
 
 
-async def test_a_misspelt_disk_is_told_with_the_closest() -> None:
+async def test_misspelt_disk_is_refused_with_the_closest_name() -> None:
     manager = StorageManager.isolated({"disks": {"avatars": {"driver": "memory"}}})
     with pytest.raises(StorageConfigException, match="did you mean 'avatars'"):
         await manager.disk("avatar").exists("a")

@@ -1,9 +1,10 @@
-"""`Disk.open`: reads as io.BytesIO does; writes appear whole at close, or never."""
+"""Open files: they read as io.BytesIO does, and a written one appears whole at close, or never."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,8 @@ from small_drivers import EightMethods, Streaming, Writing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from jtc.storage import ReadOptions, ReadStream
 
 
 def disk_of(driver: Any) -> Disk:
@@ -62,8 +65,8 @@ def test_a_file_reads_as_bytesio_does(
     kind: Any, content: str, steps: list[tuple[Any, ...]], chunk: int
 ) -> None:
     class Chunked(kind):  # type: ignore[misc]
-        async def open_read(self, path: str, /, **options: Any) -> Any:
-            return await super().open_read(path, **options | {"chunk_size": chunk})
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            return await super().open_read(path, replace(options, chunk_size=chunk))
 
     driver = Chunked() if kind is Streaming else kind()
     driver.kept["a"] = content.encode()
@@ -74,7 +77,7 @@ def test_a_file_reads_as_bytesio_does(
             for name, *arguments in steps:
                 if name == "seek" and arguments[1:] and _target(model, *arguments) < 0:
                     # BytesIO stops at the beginning; files of the system refuse, as we do.
-                    with pytest.raises(ValueError, match="before its beginning"):
+                    with pytest.raises(ValueError, match="before the file's beginning"):
                         await file.seek(*arguments)
                     continue
                 expected = getattr(model, name)(*arguments)
@@ -106,7 +109,7 @@ async def test_a_file_is_awaited_or_entered(disk: Disk) -> None:
             await use()
 
 
-async def test_a_place_told_from_nowhere_is_a_value_error(disk: Disk) -> None:
+async def test_seek_with_an_unknown_whence_is_a_value_error(disk: Disk) -> None:
     await disk.put("a", b"content")
     async with disk.open("a", "rb") as file:
         with pytest.raises(ValueError, match="SEEK_END"):
@@ -128,8 +131,8 @@ async def test_after_a_failure_a_read_begins_again_and_never_looks_like_the_end(
     driver.kept["a"] = b"0123456789"
 
     class OneByOne(Streaming):
-        async def open_read(self, path: str, /, **options: Any) -> Any:
-            return await super().open_read(path, **options | {"chunk_size": 1})
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            return await super().open_read(path, replace(options, chunk_size=1))
 
     driver = OneByOne()
     driver.kept["a"] = b"0123456789\n"
@@ -314,7 +317,7 @@ async def test_a_storage_that_fails_says_so_at_the_next_write_and_at_close() -> 
         await file.close()
     with pytest.raises(StorageFullException):
         async with disk.open("a", "wb") as file:
-            await file.write(bytes(5 * 1024 * 1024))  # would wait for ever for a dead storage
+            await file.write(bytes(5 * 1024 * 1024))  # would wait forever for a dead storage
     with pytest.raises(KeyError):  # noqa: PT012 - the block is what raises
         async with disk.open("a", "wb") as file:
             await file.write(b"x")
@@ -347,7 +350,7 @@ async def test_a_file_that_was_given_up_is_closed_without_a_word(disk: Disk) -> 
         await file.write(b"more")
 
 
-def test_a_file_that_outlives_its_event_loop_says_so_and_cancels_nobody(disk: Disk) -> None:
+def test_file_that_outlives_its_event_loop_says_so_and_cancels_no_task(disk: Disk) -> None:
     async def begin() -> WritableFile:
         file = await disk.open("a", "wb")
         await file.write(b"half")

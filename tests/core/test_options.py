@@ -1,4 +1,4 @@
-"""Options: checked by name and kind, refused by name where a driver does not support them."""
+"""Options: checked by name and type, and refused where a driver does not support them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_limits_are_the_disks_own_and_asked_of_no_driver() -> None:
 def test_a_misspelt_option_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(TypeError, match=r"put\(\) has no option 'contenttype'.*'content_type'"):
         put({"contenttype": "x"})
-    with pytest.raises(TypeError, match="there are allowed_types, cache_control"):
+    with pytest.raises(TypeError, match="its options are allowed_types, cache_control"):
         put({"zzz": "x"})
 
 
@@ -140,7 +140,7 @@ def test_a_drivers_options_do_not_change_with_the_callers_mapping(name: str) -> 
 
 
 def test_to_create_a_file_and_to_replace_a_certain_one_contradict_each_other() -> None:
-    with pytest.raises(ValueError, match="overwrite=False wants no file"):
+    with pytest.raises(ValueError, match="overwrite=False and if_match exclude"):
         put_options(
             {"overwrite": False, "if_match": "etag"},
             frozenset({"overwrite", "if_match"}),

@@ -1,4 +1,4 @@
-"""The path policy: what it takes has one spelling, fits, and stays below the root."""
+"""The path policy: an accepted path has one spelling, fits, and stays below the root."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_one_leading_slash_is_dropped_and_no_more() -> None:
         ("a\u2024/\u2025", "look like"),
         ("a\uff0f..\uff0fb", "look like"),
         ("\uff0e\uff0e\uff3cx", "look like"),
-        ("a\\b", "a backslash: '/' stands between"),
+        ("a\\b", "a backslash: separate its parts"),
         ("a\nb", "U\\+000A"),
         ("\ud800", "U\\+D800"),
         (f"a/{TEMPORARY_PREFIX}1", "reserved"),

@@ -15,6 +15,7 @@ from jtc.storage import (
     FileNotFoundException,
     InvalidPathException,
     PreconditionFailedException,
+    ReadOptions,
     StorageManager,
     StorageUnavailableException,
 )
@@ -84,7 +85,7 @@ async def test_closing_twice_closes_once(disk: Disk, driver: Streaming) -> None:
     await stream.aclose()
     await stream.aclose()
     assert driver.closed == 1
-    inner = await driver.open_read("a")
+    inner = await driver.open_read("a", ReadOptions())
     await inner.aclose()
     await inner.aclose()
     assert driver.closed == 2
@@ -116,7 +117,7 @@ async def test_nothing_raises_before_it_is_used(disk: Disk) -> None:
             await stream
 
 
-async def test_the_facts_are_known_once_it_is_open(disk: Disk) -> None:
+async def test_info_is_known_once_the_stream_is_open(disk: Disk) -> None:
     stream = disk.stream("a")
     with pytest.raises(RuntimeError, match="Open the stream first"):
         _ = stream.info
@@ -282,14 +283,14 @@ async def test_a_range_of_a_missing_file_or_bad_path_says_where(disk: Disk) -> N
 
 async def test_reading_all_closes_also_when_it_fails(driver: Streaming) -> None:
     driver.kept["a"] = CONTENT
-    assert await read_all(await driver.open_read("a", start=98)) == CONTENT[98:]
+    assert await read_all(await driver.open_read("a", ReadOptions(start=98))) == CONTENT[98:]
     driver.fail_after = 0
     with pytest.raises(ConnectionError):
-        await read_all(await driver.open_read("a"))
+        await read_all(await driver.open_read("a", ReadOptions()))
     assert driver.closed == 2
 
 
-async def test_the_size_that_is_told_is_that_of_these_very_bytes() -> None:
+async def test_size_is_that_of_the_bytes_that_are_read() -> None:
     class Growing(EightMethods):
         async def get(self, path: str, /) -> bytes:
             content = await super().get(path)
@@ -306,4 +307,4 @@ async def test_another_version_is_refused_also_without_streams() -> None:
     driver = EightMethods()
     driver.kept["a"] = CONTENT
     with pytest.raises(PreconditionFailedException):
-        await open_read(resolve(driver), "a", if_match="7")
+        await open_read(resolve(driver), "a", ReadOptions(if_match="7"))

@@ -1,4 +1,4 @@
-"""Views: one directory of a disk, or all of it without the writing."""
+"""Views: one directory of a disk, or a disk that is only read."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ from small_drivers import EightMethods, Streaming
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from jtc.storage import Entry, ListOptions, SignOptions
+
 
 class Everything(MemoryDriver):
-    """The memory driver, and the capabilities that it lacks; says what it was asked."""
+    """A memory driver with every capability; remembers some calls."""
 
     unsupported = frozenset()
 
@@ -38,34 +40,17 @@ class Everything(MemoryDriver):
         super().__init__()
         self.asked: list[Any] = []
 
-    async def temporary_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        content_disposition: str | None = None,
-    ) -> str:
-        return f"signed:{path}:{expires_in}:{content_type}:{content_disposition}"
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        kept = f"{options.content_type}:{options.content_disposition}"
+        return f"signed:{path}:{options.expires_in}:{kept}"
 
-    async def temporary_upload_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        size: int | None = None,
-    ) -> PresignedRequest:
-        url = f"put:{path}:{content_type}:{size}"
-        return PresignedRequest(method="PUT", url=url, headers={}, expires_at=expires_in)
+    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
+        url = f"put:{path}:{options.content_type}:{options.size}"
+        return PresignedRequest(method="PUT", url=url, headers={}, expires_at=0.0)
 
-    async def temporary_upload_form(
-        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> PresignedForm:
-        url = f"form:{path}:{content_type}:{max_size}"
-        return PresignedForm(url=url, fields={}, expires_at=expires_in)
+    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
+        url = f"form:{path}:{options.content_type}:{options.min_size}:{options.max_size}"
+        return PresignedForm(url=url, fields={}, expires_at=0.0)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         self.asked.append(list(paths))
@@ -124,7 +109,7 @@ async def test_paths_in_are_below_the_scope_and_paths_out_begin_there(
     assert not await scope.delete("b")
 
 
-async def test_a_stream_tells_the_scopes_path(scope: Disk) -> None:
+async def test_stream_has_the_scopes_path(scope: Disk) -> None:
     await scope.put("a", b"0123456789")
     async with scope.stream("a", start=2, end=5, chunk_size=2) as stream:
         assert stream.info.path == "a"
@@ -172,7 +157,7 @@ async def test_copies_and_moves_are_within_the_scope(scope: Disk, driver: Everyt
         await scope.copy("b", "c/d", overwrite=False)
 
 
-async def test_visibility_and_signed_addresses_are_those_of_the_file_within(scope: Disk) -> None:
+async def test_visibility_and_presigned_urls_are_those_of_the_file_within(scope: Disk) -> None:
     await scope.put("a", b"1", visibility="public")
     assert await scope.visibility("a") is Visibility.PUBLIC
     await scope.set_visibility("a", "private")
@@ -181,8 +166,8 @@ async def test_visibility_and_signed_addresses_are_those_of_the_file_within(scop
     assert url == "signed:s/a:60:x/y:inline"
     request = await scope.temporary_upload_url("a", 60, content_type="x/y", size=5)
     assert request.url == "put:s/a:x/y:5"
-    form = await scope.temporary_upload_form("a", 60, max_size=9, content_type="x/y")
-    assert form.url == "form:s/a:x/y:9"
+    form = await scope.temporary_upload_form("a", 60, min_size=1, max_size=9, content_type="x/y")
+    assert form.url == "form:s/a:x/y:1:9"
 
 
 async def test_many_are_deleted_under_their_names_in_the_scope(
@@ -247,12 +232,8 @@ async def test_what_a_driver_without_our_errors_raises_is_relative_too() -> None
 
 async def test_a_listing_that_fails_at_the_scopes_root_does_not_tell_where_that_is() -> None:
     class Broken(MemoryDriver):
-        async def list_entries(
-            self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-        ) -> AsyncIterator[Any]:
-            async for entry in super().list_entries(
-                prefix, recursive=recursive, start_after=start_after
-            ):
+        async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+            async for entry in super().list_entries(prefix, options):
                 yield entry
             raise StorageUnavailableException("Broken", path=prefix)
 
@@ -434,6 +415,8 @@ WRITES: dict[str, Callable[[Disk], Any]] = {
     "open xb": lambda d: d.open("new", "xb"),
     "make_directory": lambda d: d.make_directory("dir"),
     "delete_directory": lambda d: d.delete_directory("dir"),
+    "remove_empty_directory": lambda d: d.remove_empty_directory("dir"),
+    "set_metadata": lambda d: d.set_metadata("a", content_type="x/y"),
     "set_visibility": lambda d: d.set_visibility("a", "public"),
     "temporary_upload_url": lambda d: d.temporary_upload_url("a", 60),
     "temporary_upload_form": lambda d: d.temporary_upload_form("a", 60, max_size=1),
@@ -472,10 +455,10 @@ async def test_everything_that_would_write_is_refused(
 def test_the_writes_named_here_are_all_that_a_disk_has() -> None:
     reads = {
         "capabilities", "checksum", "directories", "directory_exists", "driver", "driver_as",
-        "all_directories", "all_files", "exists", "files", "get", "get_json", "get_range",
-        "get_text", "last_modified", "list", "mime_type", "missing", "name", "path", "read_only",
-        "scoped", "size", "stat", "stream", "sync", "temporary_url", "url", "visibility",
-        "with_layer",
+        "all_directories", "all_files", "entry", "exists", "files", "get", "get_json", "get_range",
+        "get_ranges", "get_text", "glob", "last_modified", "list", "mime_type", "missing", "name",
+        "path", "read_only", "scoped", "size", "stat", "stream", "sync", "temporary_url",
+        "temporary_urls", "url", "usage", "visibility", "with_layer",
     }  # fmt: skip
     writes = {write.partition(" ")[0] for write in WRITES}
     assert {name for name in dir(Disk) if not name.startswith("_")} == reads | writes
@@ -510,11 +493,12 @@ async def test_a_read_only_view_reads_everything(disk: Disk) -> None:
         assert await file.read(3) == b"con"
 
 
-def test_its_capabilities_are_the_disks_less_the_writing(disk: Disk) -> None:
+def test_read_only_view_has_the_disks_capabilities_without_those_that_write(disk: Disk) -> None:
     capabilities = disk.read_only().capabilities
     assert capabilities.names == {
         "stat",
         "reading",
+        "ranges",
         "listing",
         "visibility",
         "temporary_urls",

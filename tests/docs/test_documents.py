@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import codeop
 import inspect
 import os
 import tempfile
@@ -50,7 +51,9 @@ DOCUMENTS = sorted(
         "core/README.md",
         "drivers-*/README.md",
         "integrations-*/README.md",
+        "layers/README.md",
         "layers-*/README.md",
+        "web/README.md",
     )
     for path in ROOT.glob(pattern)
 )
@@ -95,3 +98,31 @@ def test_the_examples_of_a_document_do_what_it_says(name: str) -> None:
             example.evaluate()
     finally:
         _leave(document.namespace)
+
+
+def _paste(block: str) -> None:
+    """Compile a block line by line, as the interactive interpreter of Python 3.11 and 3.12 does."""
+    compiler = codeop.CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    statement: list[str] = []
+    for line in [*block.splitlines(), ""]:
+        statement.append(line)
+        if compiler("\n".join(statement)) is not None:
+            statement.clear()
+    assert not "".join(statement), "the last statement is incomplete"
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "core/README.md", "docs/operating.md", "docs/web.md"]
+)
+def test_example_can_be_pasted_into_interactive_interpreter(name: str) -> None:
+    parser = CodeBlockParser(language="python", evaluator=lambda example: _paste(example.parsed))
+    examples = list(Sybil(parsers=[parser], path=str(ROOT)).parse(ROOT / name).examples())
+    assert examples
+    for example in examples:
+        example.evaluate()
+
+
+def test_paste_refuses_statement_right_after_a_block() -> None:
+    with pytest.raises(SyntaxError):
+        _paste("for each in [1]:\n    print(each)\nprint(2)\n")

@@ -1,12 +1,17 @@
-"""The author's guide, followed to the letter: its files are written, installed and run."""
+"""The guide for authors of drivers: its files are run, its tables are the contract's."""
 
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from jtc.storage import driver_support
+from jtc.storage._capabilities import methods_of
+from jtc.storage.driver import BASE_OPTIONS, CAPABILITIES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "drivers.md"
 FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,3 +56,47 @@ def test_the_guides_driver_is_built_installed_found_by_its_name_and_conforms(
     passed = re.search(r"(\d+) passed", tested)
     assert passed is not None, tested
     assert int(passed[1]) > 100
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the rows of the table whose first column has this heading."""
+    table = GUIDE.read_text().partition(f"| {heading} |")[2].partition("\n\n")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    assert lines, f"the guide has a table with the column {heading!r}"
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)
+
+
+def test_drivers_guide_lists_each_capability_with_its_methods() -> None:
+    listed: dict[str, list[str]] = {}
+    for capabilities, methods, *_ in rows("capability"):
+        each = names(capabilities)
+        assert each
+        listed |= dict.fromkeys(each, names(methods))
+    assert set(listed) == set(CAPABILITIES)
+    # One row has both copies, and `supported_options` is an attribute.
+    assert {m for found in listed.values() for m in found} - {"supported_options"} == {
+        method for protocol in CAPABILITIES.values() for method in methods_of(protocol)
+    }
+
+
+def test_drivers_guide_lists_the_options_that_are_always_accepted() -> None:
+    listed = {
+        method: frozenset(names(accepted))
+        for methods, _, accepted, *_ in rows("method")
+        for method in names(methods)
+    }
+    assert {method: listed[method] for method in BASE_OPTIONS} == BASE_OPTIONS
+
+
+def test_drivers_guide_lists_each_public_module_of_driver_support() -> None:
+    listed = {name for module, *_ in rows("module") for name in names(module)}
+    public = {
+        module.name
+        for module in pkgutil.iter_modules(driver_support.__path__)
+        if not module.name.startswith("_")
+    }
+    assert listed == public

@@ -40,7 +40,7 @@ def run_tour(folder: Path, **environ: str) -> str:
 
 def test_the_tour_runs_on_the_local_disk_and_leaves_nothing_behind(tmp_path: Path) -> None:
     output = run_tour(tmp_path)
-    assert "19. A driver that is not there" in output
+    assert "19. A driver that is not installed" in output
     assert not list(tmp_path.iterdir())
 
 
@@ -53,7 +53,7 @@ def test_the_tour_runs_on_s3_where_a_bucket_is_named(tmp_path: Path, seaweedfs: 
         AWS_SECRET_ACCESS_KEY=seaweedfs.secret_key,
     )
     assert f"The same on S3, in the bucket {seaweedfs.bucket}" in output
-    assert output.count("15. What this disk's driver can do") == 2
+    assert output.count("15. The capabilities of this disk's driver") == 2
     assert "upload_forms" in output
 
 

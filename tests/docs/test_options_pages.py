@@ -33,8 +33,8 @@ def test_the_table_of_options_is_the_constructors(folder: str, factory: Any) -> 
         flags=re.MULTILINE,
     )
     first = [row.split("|")[1] for row in table.splitlines()]
-    told = [name for cell in first for name in re.findall(r"`(\w+)`", cell)]
-    assert sorted(told) == sorted({*inspect.signature(factory).parameters} - {"inner"})
+    listed = [name for cell in first for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted({*inspect.signature(factory).parameters} - {"inner"})
 
 
 def test_the_numbers_of_the_s3_page_are_the_defaults() -> None:
@@ -42,11 +42,11 @@ def test_the_numbers_of_the_s3_page_are_the_defaults() -> None:
     defaults = {n: p.default for n, p in inspect.signature(S3Driver).parameters.items()}
     units = {"": 1, " MiB": 1024**2, " GiB": 1024**3}
     compared = 0
-    for names, told in re.findall(
+    for names, default in re.findall(
         r"^\| (`[^|]*) \|[^|]*\| (\d[^|]*) \|$", page, flags=re.MULTILINE
     ):
         options = re.findall(r"`(\w+)`", names)
-        numbers = re.findall(r"(\d+)( [MG]iB)?", told)
+        numbers = re.findall(r"(\d+)( [MG]iB)?", default)
         for option, (number, unit) in zip(options, numbers, strict=True):
             assert defaults[option] == int(number) * units[unit], option
             compared += 1

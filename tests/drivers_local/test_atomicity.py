@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.local_driver import _worker_calls as threads
+from jtc.storage.drivers.local_driver import _worker_calls as worker_calls
 from jtc.storage.exceptions import FileNotFoundException, StorageException
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
+from local_ways import names_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -91,7 +92,7 @@ async def test_a_put_that_fails_leaves_no_directories(
     for path in ("new/directories/a", "there/deeper/a"):
         with pytest.raises(RuntimeError):
             await driver.put(path, source(RuntimeError("mine")))
-    assert [path.name for path in root.iterdir()] == ["there"]
+    assert names_in(root) == ["there"]
     assert [path.name for path in (root / "there").iterdir()] == ["file"]
 
 
@@ -130,7 +131,7 @@ async def test_readers_see_the_old_file_or_the_new_one(driver: LocalDriver) -> N
 
 
 class Stuck(io.RawIOBase):
-    """A file whose second read blocks until it is let go."""
+    """A file whose second read blocks until `release` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class Stuck(io.RawIOBase):
         return b""
 
 
-async def test_a_put_called_off_in_a_blocked_read_never_lands(
+async def test_a_put_cancelled_in_a_blocked_read_never_lands(
     driver: LocalDriver,
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -155,7 +156,7 @@ async def test_a_put_called_off_in_a_blocked_read_never_lands(
     descriptors: Callable[[], list[str]],
     workers_idle: Callable[[], Any],
 ) -> None:
-    monkeypatch.setattr(threads, "_GRACE", 0.01)
+    monkeypatch.setattr(worker_calls, "_GRACE", 0.01)
     await driver.put("a", b"old")
     source = Stuck()
     task = asyncio.create_task(driver.put("a", source))
@@ -217,7 +218,7 @@ async def test_a_cancelled_open_leaves_no_descriptor(
     await driver.put("a", b"x")
     chance = random.Random(11)
     for _ in range(60):
-        task = asyncio.create_task(driver.open_read("a"))
+        task = asyncio.create_task(driver.open_read("a", ReadOptions()))
         await asyncio.sleep(chance.uniform(0, 0.000_5))
         task.cancel()
         (done,) = (await asyncio.wait([task]))[0]
@@ -258,7 +259,7 @@ async def test_a_stream_may_read_from_the_disk_that_it_is_put_on(driver: LocalDr
     await driver.put("a", content)
 
     async def copied() -> AsyncIterator[bytes]:
-        stream = await driver.open_read("a")
+        stream = await driver.open_read("a", ReadOptions())
         try:
             async for chunk in stream:
                 yield chunk
@@ -300,7 +301,7 @@ async def test_a_temporary_of_a_living_upload_is_not_swept(
     await begun.wait()
     later = time.time() + 3601
     monkeypatch.setattr(time, "time", lambda: later)
-    assert [entry async for entry in driver.list_entries("")] == []
+    assert [entry async for entry in driver.list_entries("", ListOptions())] == []
     go.set()
     await task
     assert (root / "a").stat().st_size == 2 * MEBIBYTE

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.local_driver import _staged_file as writing
+from jtc.storage.drivers.local_driver import _staged_file as staged_file
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
     PreconditionFailedException,
     UnsupportedOperationException,
 )
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
+from local_ways import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ async def test_of_twenty_movers_one_wins(driver: LocalDriver) -> None:
 async def increment(driver: LocalDriver, times: int) -> None:
     for _ in range(times):
         while True:
-            stream = await driver.open_read("counter")
+            stream = await driver.open_read("counter", ReadOptions())
             etag = stream.info.etag
             number = int(b"".join([chunk async for chunk in stream]))
             await stream.aclose()
@@ -112,7 +113,7 @@ async def test_a_plain_put_waits_while_a_conditional_one_compares_and_replaces(
 ) -> None:
     etag = await driver.write_file("a", b"old", WriteOptions())
     compared, overtaken = threading.Event(), threading.Event()
-    check_place = writing.check_place
+    check_place = staged_file.check_place
 
     def slow(directory: int, name: str, options: WriteOptions) -> bool:
         taken = check_place(directory, name, options)
@@ -125,7 +126,7 @@ async def test_a_plain_put_waits_while_a_conditional_one_compares_and_replaces(
         await driver.put("a", b"plain")
         overtaken.set()
 
-    monkeypatch.setattr(writing, "check_place", slow)
+    monkeypatch.setattr(staged_file, "check_place", slow)
     conditional = asyncio.create_task(
         driver.write_file("a", b"conditional", WriteOptions(if_match=etag))
     )
@@ -138,7 +139,7 @@ async def test_every_version_has_an_etag_of_its_own(driver: LocalDriver) -> None
     etags = [await driver.write_file("a", b"1234", WriteOptions()) for _ in range(300)]
     assert len(set(etags)) == 300
     assert (await driver.stat("a")).etag == etags[-1]
-    listed = [entry async for entry in driver.list_entries("")]
+    listed = [entry async for entry in driver.list_entries("", ListOptions())]
     assert [entry.etag for entry in listed] == [etags[-1]]  # type: ignore[union-attr]
 
 
@@ -154,7 +155,8 @@ async def test_if_match_names_the_file_that_is_there(
     for path in ("missing", "no/directory/a"):
         with pytest.raises(PreconditionFailedException):
             await driver.write_file(path, b"new", WriteOptions(if_match=etag))
-    assert sorted(p.name for p in root.rglob("*")) == ["a", "d"]
+    assert names_in(root) == ["d"]
+    assert names_in(root / "d") == ["a"]
 
 
 async def test_overwrite_false_keeps_the_file_there(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.local_driver import _renaming as renaming
+from jtc.storage.drivers.local_driver import _system_calls as system_calls
 from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
+from local_ways import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +27,7 @@ DECLARED = WriteOptions(
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_001])
-async def test_a_copy_has_content_and_declared_facts(driver: LocalDriver, size: int) -> None:
+async def test_a_copy_has_content_and_declared_metadata(driver: LocalDriver, size: int) -> None:
     content = os.urandom(size)
     await driver.write_file("a", content, DECLARED)
     etag = await driver.copy_file("a", "new/b", WriteOptions())
@@ -89,7 +90,7 @@ async def test_the_source_must_be_the_version_that_is_named(
     for missing in ("missing", "no/directory/a"):
         with pytest.raises(FileNotFoundException):
             await carry(missing, "to/b", WriteOptions(if_source_match=old))
-    assert [path.name for path in root.iterdir()] == ["a"]
+    assert names_in(root) == ["a"]
     await carry("a", "to/b", WriteOptions(if_source_match=new))
     assert await driver.get("to/b") == b"new"
 
@@ -98,11 +99,11 @@ async def test_the_source_must_be_the_version_that_is_named(
 async def test_a_missing_source_is_named_and_makes_no_directory(
     driver: LocalDriver, root: Path, method: str
 ) -> None:
-    await driver.make_directory("")
+    root.mkdir()
     with pytest.raises(FileNotFoundException) as caught:
         await getattr(driver, method)("a/missing", "new/b", WriteOptions())
     assert caught.value.path == "a/missing"
-    assert [path.name for path in root.iterdir()] == []
+    assert names_in(root) == []
 
 
 async def test_moves_in_both_directions_never_wait_for_each_other(driver: LocalDriver) -> None:
@@ -124,7 +125,7 @@ async def test_two_names_of_one_file_become_one(driver: LocalDriver, root: Path)
     await driver.put("a", b"content")
     os.link(root / "a", root / "b")
     await driver.move_file("a", "b", WriteOptions())
-    assert [path.name for path in root.iterdir()] == ["b"]
+    assert names_in(root) == ["b"]
 
 
 async def test_a_move_to_another_file_system_copies_and_deletes(
@@ -142,7 +143,7 @@ async def test_a_move_to_another_file_system_copies_and_deletes(
     await driver.move_file("a", "mount/b", WriteOptions())
     assert await driver.get("mount/b") == b"content"
     assert (await driver.stat("mount/b")).metadata == {"k": "ü"}
-    assert [path.name for path in root.iterdir()] == ["mount"]
+    assert names_in(root) == ["mount"]
 
 
 async def test_without_copies_in_the_kernel_the_bytes_are_carried(
@@ -161,7 +162,7 @@ async def test_without_copies_in_the_kernel_the_bytes_are_carried(
 async def test_without_renameat2_a_link_decides(
     driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renaming, "_renameat2", lambda: None)
+    monkeypatch.setattr(system_calls, "_renameat2", lambda: None)
     await driver.put("a", b"a")
     results = await asyncio.gather(
         *(driver.move_file("a", f"to{who}", WriteOptions(overwrite=False)) for who in range(8)),
@@ -186,12 +187,12 @@ async def test_a_cancelled_move_is_done_or_not(
 ) -> None:
     await driver.put("0", b"content")
     for number in range(40):
-        (current,) = [path.name for path in root.iterdir()]
+        (current,) = names_in(root)
         task = asyncio.create_task(driver.move_file(current, f"n{number}", WriteOptions()))
         await asyncio.sleep(0.000_02 * number)
         task.cancel()
         await asyncio.wait([task])
-        names = [path.name for path in root.iterdir()]
+        names = names_in(root)
         assert names in ([current], [f"n{number}"])
     await workers_idle()
-    assert [path.name for path in root.iterdir()] == names
+    assert names_in(root) == names

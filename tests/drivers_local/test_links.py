@@ -15,7 +15,8 @@ from jtc.storage.exceptions import (
     StoragePermissionException,
 )
 from jtc.storage.models import Visibility
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
+from local_ways import names_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,7 +64,7 @@ OPERATIONS: dict[str, Callable[[LocalDriver, str], Awaitable[object]]] = {
     "size": lambda driver, path: driver.size(path),
     "last_modified": lambda driver, path: driver.last_modified(path),
     "stat": lambda driver, path: driver.stat(path),
-    "open_read": lambda driver, path: driver.open_read(path),
+    "open_read": lambda driver, path: driver.open_read(path, ReadOptions()),
     "copy from": lambda driver, path: driver.copy_file(path, "new", WriteOptions()),
     "copy to": lambda driver, path: driver.copy_file("d/own", path, WriteOptions()),
     "copy to itself": lambda driver, path: driver.copy_file(path, path, WriteOptions()),
@@ -73,7 +74,7 @@ OPERATIONS: dict[str, Callable[[LocalDriver, str], Awaitable[object]]] = {
     "set_visibility": lambda driver, path: driver.set_visibility(path, Visibility.PUBLIC),
     "make_directory": lambda driver, path: driver.make_directory(path),
     "delete_directory": lambda driver, path: driver.delete_directory(path),
-    "list": lambda driver, path: drain(driver.list_entries(path)),
+    "list": lambda driver, path: drain(driver.list_entries(path, ListOptions())),
 }
 LINKS = [
     "file",
@@ -103,9 +104,9 @@ async def test_a_link_is_refused(
 
 async def test_links_are_not_listed(driver: LocalDriver, links: Path) -> None:
     assert links.exists()
-    names = [entry.path async for entry in driver.list_entries("")]
+    names = [entry.path async for entry in driver.list_entries("", ListOptions())]
     assert names == ["d"]
-    names = [entry.path async for entry in driver.list_entries("", recursive=True)]
+    names = [entry.path async for entry in driver.list_entries("", ListOptions(recursive=True))]
     assert names == ["d/own"]
 
 
@@ -142,9 +143,9 @@ async def test_a_root_that_is_a_dangling_link_is_not_made(tmp_path: Path, root: 
 
 
 @pytest.fixture
-async def oddities(driver: LocalDriver, root: Path) -> list[str]:
-    """A FIFO that nobody writes to, and a socket."""
-    await driver.make_directory("")
+def oddities(root: Path) -> list[str]:
+    """A FIFO without a writer, and a socket."""
+    root.mkdir()
     os.mkfifo(root / "fifo")
     with socket.socket(socket.AF_UNIX) as listener:
         here = os.open(root, os.O_RDONLY)
@@ -161,13 +162,15 @@ async def test_what_is_no_file_is_not_found_and_not_waited_for(
     for path in oddities:
         assert await driver.exists(path) is False
         assert await driver.delete(path) is False
-        for method in (driver.get, driver.size, driver.stat, driver.open_read, driver.visibility):
+        for method in (driver.get, driver.size, driver.stat, driver.visibility):
             with pytest.raises(FileNotFoundException):
                 await method(path)
+        with pytest.raises(FileNotFoundException):
+            await driver.open_read(path, ReadOptions())
         for carry in (driver.copy_file, driver.move_file):
             with pytest.raises(FileNotFoundException):
                 await carry(path, "new", WriteOptions())
         with pytest.raises(PathConflictException):
             await driver.put(path, b"x")
-    assert [entry.path async for entry in driver.list_entries("")] == []
-    assert sorted([path.name for path in root.iterdir()]) == oddities
+    assert [entry.path async for entry in driver.list_entries("", ListOptions())] == []
+    assert names_in(root) == oddities

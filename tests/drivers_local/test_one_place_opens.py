@@ -1,5 +1,6 @@
-"""`_safe_open.py` is the one place of the driver that opens a local path.
+"""`_safe_open.py` is the one place of the driver that opens a path in a worker.
 
+`_page_cache.py` opens, by `openat2` as well, what the kernel has in memory.
 Everywhere else a name is looked at, renamed or deleted in a directory that was opened there, and
 what is read or written is a descriptor. This reads the sources, so that it sees every way.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,12 @@ SOURCES = sorted(Path(local_driver.__file__).parent.rglob("*.py"))
 # They take a descriptor and nothing else, or no file at all.
 BY_DESCRIPTOR = {
     "close", "copy_file_range", "dup", "fchmod", "fstat", "fsync", "lseek", "preadv",
-    "read", "write",
+    "pread", "read", "write",
     "cpu_count", "fsencode", "fspath", "geteuid", "register_at_fork", "strerror",
 }  # fmt: skip
 # They take a path or a descriptor: these are the names that descriptors have here.
 BY_EITHER = {"getxattr", "scandir", "setxattr", "utime"}
-DESCRIPTORS = {"descriptor", "directory", "self.fd"}
+DESCRIPTORS = {"descriptor", "directory", "self.descriptor"}
 # They take a name in a directory.
 BY_NAME = {
     "link": {"dst_dir_fd"},
@@ -34,7 +36,7 @@ BY_NAME = {
     "stat": {"dir_fd"},
     "unlink": {"dir_fd"},
 }
-# The root's own name, which is told and compared; nothing is opened by them.
+# The root's own name, which is returned and compared; nothing is opened by them.
 BY_WORD = {"os.path.abspath", "os.path.join", "os.path.realpath", "os.PathLike"}
 MODULES_THAT_OPEN = {
     "aiofiles", "aiofiles.os", "aiofiles.ospath", "aiofiles.tempfile", "codecs", "fileinput",
@@ -48,7 +50,7 @@ OWN_FILE = "class _OpenFile(io.FileIO)"
 def violations(source: str) -> list[str]:
     """Name all by which a module opens, changes or looks at a path by itself.
 
-    Also where the function is not called, but given to somebody who calls it, such as a worker.
+    Also where the function is not called, but given to a caller, such as a worker.
     """
     tree = ast.parse(source)
     called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -121,14 +123,26 @@ def test_no_other_module_of_the_driver_opens_a_path() -> None:
     assert found == {}
 
 
-def test_the_one_place_opens_beneath_the_root_or_in_a_directory() -> None:
+def test_safe_open_opens_below_the_root_or_in_a_directory() -> None:
     (opening,) = (path for path in SOURCES if path.name == "_safe_open.py")
     opened = [
         text
         for text in violations(opening.read_text(encoding="utf-8"))
         if text.startswith("os.open(") and "dir_fd=" not in text
     ]
-    assert opened == ["os.open(self.path, flags | os.O_CLOEXEC)"]  # the root itself
+    assert opened == [
+        "os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)"
+    ]  # the root itself
+
+
+def test_openat2_is_called_by_safe_open_and_page_cache_only() -> None:
+    callers = {
+        path.name
+        for path in SOURCES
+        if path.name != "_system_calls.py"
+        and {"openat2", "OPENAT2"} & set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    }
+    assert callers == {"_safe_open.py", "_page_cache.py"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 import jtc.storage.testing
 from jtc.storage.exceptions import InvalidPathException
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver import LocalDriver
@@ -28,7 +28,9 @@ async def test_an_accepted_path_round_trips(driver: LocalDriver, root: Path, pat
     assert await driver.put(path, path) == path
     assert await driver.get(path) == path.encode()
     assert await driver.exists(path) is True
-    assert [entry.path async for entry in driver.list_entries("", recursive=True)] == [path]
+    assert [entry.path async for entry in driver.list_entries("", ListOptions(recursive=True))] == [
+        path
+    ]
     assert os.path.isfile(os.fsencode(root) + b"/" + path.encode())  # noqa: PTH113
     await driver.copy_file(path, "copy of it", WriteOptions())
     assert await driver.get("copy of it") == path.encode()
@@ -52,7 +54,7 @@ async def test_a_refused_path_is_refused_by_every_method(
         lambda: driver.size(path),
         lambda: driver.last_modified(path),
         lambda: driver.stat(path),
-        lambda: driver.open_read(path),
+        lambda: driver.open_read(path, ReadOptions()),
         lambda: driver.copy_file(path, "b", options),
         lambda: driver.copy_file("a", path, options),
         lambda: driver.move_file(path, "b", options),
@@ -68,5 +70,5 @@ async def test_a_refused_path_is_refused_by_every_method(
         with pytest.raises(InvalidPathException):
             await driver.make_directory(path)
         with pytest.raises(InvalidPathException):
-            driver.list_entries(path)
+            await anext(driver.list_entries(path, ListOptions()))
     assert [name for _, _, names in os.walk(tmp_path) for name in names] == ["a"]

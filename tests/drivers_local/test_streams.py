@@ -1,4 +1,4 @@
-"""Streams: ranges, the facts of the very bytes, and letting go."""
+"""Streams: ranges, the metadata of the very bytes, and closing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pytest
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
+    NotModifiedException,
     PreconditionFailedException,
 )
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
+from local_ways import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ CONTENT = b"0123456789"
 
 
 async def read(driver: LocalDriver, **options: Any) -> list[bytes]:
-    stream = await driver.open_read("a", **options)
+    stream = await driver.open_read("a", ReadOptions(**options))
     try:
         return [chunk async for chunk in stream]
     finally:
@@ -64,12 +66,12 @@ async def test_a_range_is_read_in_chunks(
 async def test_what_is_no_range_is_refused(driver: LocalDriver, options: dict[str, Any]) -> None:
     await driver.put("a", CONTENT)
     with pytest.raises(ValueError, match=r"range|chunk"):
-        await driver.open_read("a", **options)
+        await driver.open_read("a", ReadOptions(**options))
 
 
-async def test_a_stream_tells_the_facts_of_its_file(driver: LocalDriver) -> None:
+async def test_stream_has_the_metadata_of_its_file(driver: LocalDriver) -> None:
     await driver.write_file("a", CONTENT, WriteOptions(content_type="text/x-odd"))
-    stream = await driver.open_read("a", start=2)
+    stream = await driver.open_read("a", ReadOptions(start=2))
     assert stream.info == await driver.stat("a")
     assert stream.info.content_type == "text/x-odd"
     await stream.aclose()
@@ -79,7 +81,7 @@ async def test_a_stream_goes_on_after_its_file_was_replaced_and_deleted(
     driver: LocalDriver,
 ) -> None:
     await driver.put("a", CONTENT)
-    stream = await driver.open_read("a", chunk_size=5)
+    stream = await driver.open_read("a", ReadOptions(chunk_size=5))
     chunks = aiter(stream)
     assert await anext(chunks) == b"01234"
     await driver.put("a", b"another")
@@ -95,13 +97,80 @@ async def test_a_stream_of_another_version_is_not_opened(
     assert await read(driver, if_match=etag) == [CONTENT]
     await driver.put("a", CONTENT)
     with pytest.raises(PreconditionFailedException):
-        await driver.open_read("a", if_match=etag)
+        await driver.open_read("a", ReadOptions(if_match=etag))
     assert descriptors() == []
+
+
+async def test_open_read_if_none_match_refuses_the_same_version(
+    driver: LocalDriver, descriptors: Callable[[], list[str]]
+) -> None:
+    etag = await driver.write_file("a", CONTENT, WriteOptions())
+    with pytest.raises(NotModifiedException):
+        await driver.open_read("a", ReadOptions(if_none_match=etag))
+    assert descriptors() == []
+    await driver.put("a", CONTENT)
+    assert await read(driver, if_none_match=etag) == [CONTENT]
+
+
+async def test_read_ranges_returns_each_range_of_one_version(driver: LocalDriver) -> None:
+    etag = await driver.write_file("a", CONTENT, WriteOptions())
+    ranges = [(7, 99), (0, 3), (2, 5), (4, 4), (10, 12), (99, 100)]
+    expected = [b"789", b"012", b"234", b"", b"", b""]
+    assert await driver.read_ranges("a", ranges, ReadOptions()) == expected
+    assert await driver.read_ranges("a", [], ReadOptions(if_match=etag)) == []
+
+
+async def test_read_ranges_of_another_version_is_refused(
+    driver: LocalDriver, descriptors: Callable[[], list[str]]
+) -> None:
+    old = await driver.write_file("a", CONTENT, WriteOptions())
+    new = await driver.write_file("a", CONTENT, WriteOptions())
+    with pytest.raises(PreconditionFailedException):
+        await driver.read_ranges("a", [(0, 1)], ReadOptions(if_match=old))
+    with pytest.raises(NotModifiedException):
+        await driver.read_ranges("a", [(0, 1)], ReadOptions(if_none_match=new))
+    with pytest.raises(FileNotFoundException):
+        await driver.read_ranges("missing", [(0, 1)], ReadOptions())
+    assert descriptors() == []
+
+
+async def test_read_ranges_opens_the_file_once(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(5 * 1024 * 1024)
+    await driver.put("a", content)
+    opened = []
+    open_file = driver._root.open_file
+
+    def counted(path: str) -> Any:
+        opened.append(path)
+        return open_file(path)
+
+    monkeypatch.setattr(driver._root, "open_file", counted)
+    ranges = [(0, 10), (1, len(content)), (4_000_000, 5_000_000)]
+    found = await driver.read_ranges("a", ranges, ReadOptions())
+    assert found == [content[start:end] for start, end in ranges]
+    assert opened == ["a"]
+
+
+async def test_read_ranges_of_a_file_cut_by_another_program_fails(
+    driver: LocalDriver, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await driver.put("a", CONTENT)
+    pread = os.pread
+
+    def cut(descriptor: int, size: int, offset: int) -> bytes:
+        os.truncate(root / "a", 5)
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", cut)
+    with pytest.raises(IntegrityException):
+        await driver.read_ranges("a", [(0, 10)], ReadOptions())
 
 
 async def test_a_missing_file_fails_at_once(driver: LocalDriver) -> None:
     with pytest.raises(FileNotFoundException) as caught:
-        await driver.open_read("a")
+        await driver.open_read("a", ReadOptions())
     assert caught.value.operation == "stream"
 
 
@@ -109,18 +178,18 @@ async def test_a_file_cut_by_another_program_is_no_whole_file(
     driver: LocalDriver, root: Path
 ) -> None:
     await driver.put("a", CONTENT)
-    stream = await driver.open_read("a", chunk_size=5)
+    stream = await driver.open_read("a", ReadOptions(chunk_size=5))
     os.truncate(root / "a", 5)
     with pytest.raises(IntegrityException):
         [chunk async for chunk in stream]
     await stream.aclose()
 
 
-async def test_closing_lets_go_of_the_descriptor(
+async def test_aclose_closes_the_descriptor(
     driver: LocalDriver, descriptors: Callable[[], list[str]]
 ) -> None:
     await driver.put("a", CONTENT)
-    streams = [await driver.open_read("a") for _ in range(5)]
+    streams = [await driver.open_read("a", ReadOptions()) for _ in range(5)]
     await anext(aiter(streams[0]))
     assert len(descriptors()) == 5
     for stream in streams:
@@ -136,7 +205,7 @@ async def test_a_cancelled_read_can_be_closed(
 ) -> None:
     await driver.put("a", b"x" * 4_000_000)
     for number in range(30):
-        stream = await driver.open_read("a", chunk_size=4_000_000)
+        stream = await driver.open_read("a", ReadOptions(chunk_size=4_000_000))
         task = asyncio.ensure_future(anext(aiter(stream)))
         await asyncio.sleep(0.000_1 * (number % 10))
         task.cancel()
@@ -152,7 +221,7 @@ async def test_a_close_that_is_cancelled_closes(
 ) -> None:
     await driver.put("a", CONTENT)
     for _ in range(20):
-        stream = await driver.open_read("a")
+        stream = await driver.open_read("a", ReadOptions())
         task = asyncio.create_task(stream.aclose())
         await asyncio.sleep(0)
         task.cancel()
@@ -187,13 +256,13 @@ async def test_nothing_touches_the_file_system_in_the_loops_thread(
         await driver.stat("d/a")
         await driver.copy_file("d/a", "d/b", WriteOptions())
         await driver.move_file("d/b", "d/c", WriteOptions(metadata={"a": "b"}))
-        opened = await driver.open_read("d/a")
+        opened = await driver.open_read("d/a", ReadOptions())
         assert [chunk async for chunk in opened] == [b"x"]
         await opened.aclose()
-        assert [entry.path async for entry in driver.list_entries("", recursive=True)]
+        assert [entry.path async for entry in driver.list_entries("", ListOptions(recursive=True))]
         await driver.delete_many(["d/a"])
         await driver.delete_directory("d")
     finally:
         watching = False
     assert seen == []
-    assert [path.name for path in root.iterdir()] == []
+    assert names_in(root) == []

@@ -1,4 +1,4 @@
-"""What is the memory driver's own; the conformance kit checks the rest."""
+"""Behaviour of the memory driver alone; the conformance tests check the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jtc.storage._capabilities import resolve
 from jtc.storage.driver import CAPABILITIES
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import InvalidPathException, PreconditionFailedException
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def entries(listing: AsyncIterator[Entry]) -> list[Entry]:
     return [entry async for entry in listing]
 
 
-def test_it_claims_every_capability_but_signed_addresses_and_closing(driver: MemoryDriver) -> None:
+def test_it_claims_every_capability_but_presigned_urls_and_closing(driver: MemoryDriver) -> None:
     lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "close"}
     assert resolve(driver).capabilities.names == set(CAPABILITIES) - lacking
 
@@ -48,10 +48,10 @@ async def test_the_tests_utilities_count_name_and_flush(driver: MemoryDriver) ->
     driver.flush()
     assert driver.count() == 0
     assert driver.all_paths() == []
-    assert await entries(driver.list_entries("")) == []
+    assert await entries(driver.list_entries("", ListOptions())) == []
 
 
-def test_addresses_begin_with_memory(driver: MemoryDriver) -> None:
+def test_urls_begin_with_memory(driver: MemoryDriver) -> None:
     assert driver.url("/a b/ä.txt") == "memory://a%20b/%C3%A4.txt"
     assert driver.path("/a b/ä.txt") == "memory://a b/ä.txt"
 
@@ -90,7 +90,7 @@ async def test_what_callers_do_to_metadata_stays_with_them(driver: MemoryDriver)
 async def test_a_listing_is_of_the_moment_when_it_began(driver: MemoryDriver) -> None:
     for name in "abc":
         await driver.put(name, b"old")
-    listing = driver.list_entries("")
+    listing = driver.list_entries("", ListOptions())
     first = await anext(listing)
     await driver.put("c", b"newer")
     await driver.delete("b")
@@ -112,7 +112,7 @@ async def test_a_long_listing_lets_other_tasks_run(driver: MemoryDriver) -> None
             await asyncio.sleep(0)
 
     other = asyncio.create_task(count_turns())
-    assert len(await entries(driver.list_entries(""))) == 3000
+    assert len(await entries(driver.list_entries("", ListOptions()))) == 3000
     other.cancel()
     assert turns > 1
 

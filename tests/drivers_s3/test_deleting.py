@@ -6,6 +6,7 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage.exceptions import StoragePermissionException, StorageUnavailableException
+from jtc.storage.options import ListOptions
 
 
 @pytest.fixture
@@ -36,9 +37,7 @@ async def test_a_file_that_is_replaced_meanwhile_is_deleted_as_it_is_then(
     assert await driver.exists(path) is False
 
 
-async def test_a_file_that_is_gone_meanwhile_was_deleted_by_somebody_else(
-    faulty, proxy, driver, folder
-):
+async def test_delete_returns_false_for_file_deleted_meanwhile(faulty, proxy, driver, folder):
     path = f"{folder}/a"
     await driver.put(path, b"old")
 
@@ -55,7 +54,7 @@ async def test_a_store_without_bulk_deletion_deletes_one_by_one(faulty, proxy, d
         await driver.put(path, b"1")
     proxy.faults = [Fault("POST", status=501)]
     assert await faulty.delete_many(paths) == dict(zip(paths, (True, True, False), strict=True))
-    assert not [entry async for entry in driver.list_entries(folder, recursive=True)]
+    assert not [entry async for entry in driver.list_entries(folder, ListOptions(recursive=True))]
 
 
 async def test_what_is_wrong_with_one_file_is_its_own_answer(faulty, proxy, driver, folder):
@@ -85,7 +84,7 @@ async def test_files_that_change_during_a_bulk_deletion_are_deleted_as_they_are_
     answers = await faulty.delete_many(paths)
     assert answers[paths[0]] is True
     assert answers[paths[2]] is True
-    assert not [entry async for entry in driver.list_entries(folder, recursive=True)]
+    assert not [entry async for entry in driver.list_entries(folder, ListOptions(recursive=True))]
 
 
 async def test_a_bulk_deletion_that_fails_as_a_whole_says_so(faulty, proxy, driver, folder):
@@ -103,7 +102,7 @@ async def test_a_directory_is_deleted_one_by_one_where_there_is_no_bulk_deletion
         await driver.put(f"{folder}/{name}", b"1")
     proxy.faults = [Fault("POST", status=501)]
     await faulty.delete_directory(f"{folder}/d")
-    left = [entry.path async for entry in driver.list_entries(folder, recursive=True)]
+    left = [entry.path async for entry in driver.list_entries(folder, ListOptions(recursive=True))]
     assert left == [f"{folder}/dd"]
 
 

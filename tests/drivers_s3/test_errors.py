@@ -1,4 +1,4 @@
-"""How the errors of the store, the SDK and the network are said in our terms."""
+"""Translation of errors of the store, the SDK and the network."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def client_error(code: str, status: int) -> sdk.ClientError:
         ("RequestTimeout", 400, StorageTimeoutException),
     ],
 )
-def test_a_refusal_is_told_by_its_code_else_by_its_status(
+def test_refusal_is_mapped_by_code_else_by_status(
     code: str, status: int, expected: type[StorageException]
 ) -> None:
     error = mapped(client_error(code, status), "media")
@@ -78,13 +78,13 @@ def test_a_refusal_is_told_by_its_code_else_by_its_status(
     assert SECRET not in str(error)
 
 
-def test_a_refusal_that_nobody_knows_is_told_by_its_code() -> None:
+def test_refusal_of_unknown_code_names_it() -> None:
     error = refusal("TooStrange", 418, "media")
     assert type(error) is StorageException
     assert str(error) == "The store refused the request (HTTP 418 TooStrange)"
 
 
-def test_a_redirection_without_a_body_is_told_by_its_status() -> None:
+def test_redirect_without_body_is_mapped_by_status() -> None:
     answer = {"ResponseMetadata": {"HTTPStatusCode": 300}}
     error = mapped(sdk.ClientError(answer, "ListMultipartUploads"), "media")  # type: ignore[arg-type]
     assert type(error) is StorageException

@@ -1,4 +1,4 @@
-"""What happens when the store, the network or a task breaks off in the middle."""
+"""Failures of the store, the network or a task in the middle of an operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jtc.storage.exceptions import (
     StoragePermissionException,
     StorageUnavailableException,
 )
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 from s3_ways import WAYS
 
 MIB = 1024 * 1024
@@ -47,7 +47,7 @@ def faulty(make_driver, proxy):
 
 
 async def read(driver, path, **arguments):
-    stream = await driver.open_read(path, **arguments)
+    stream = await driver.open_read(path, ReadOptions(**arguments))
     try:
         return b"".join([chunk async for chunk in stream])
     finally:
@@ -67,9 +67,13 @@ async def test_a_store_that_is_down_is_unavailable_and_never_an_empty_one(faulty
 async def test_no_store_at_all_is_unavailable(make_driver):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        driver = make_driver(endpoint_url=address, max_attempts=2)
-        for call in (driver.exists("a"), driver.get("a"), anext(driver.list_entries(""))):
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        driver = make_driver(endpoint_url=url, max_attempts=2)
+        for call in (
+            driver.exists("a"),
+            driver.get("a"),
+            anext(driver.list_entries("", ListOptions())),
+        ):
             with pytest.raises(
                 StorageUnavailableException, match="cannot be reached: check endpoint_url"
             ):
@@ -102,7 +106,7 @@ async def test_content_that_changes_on_its_way_to_the_store_is_refused(
 
 
 async def test_a_forbidden_file_is_not_a_missing_one(make_driver, path):
-    for options in ({"secret_key": "wrong"}, {"access_key": "nobody"}):
+    for options in ({"secret_key": "wrong"}, {"access_key": "unknown"}):
         driver = make_driver(**options)
         for call in (
             driver.exists(path),
@@ -130,7 +134,7 @@ async def test_a_missing_bucket_is_no_missing_file(make_driver):
         driver.get("a"),
         driver.size("a"),
         driver.delete("a"),
-        anext(driver.list_entries("")),
+        anext(driver.list_entries("", ListOptions())),
         driver.delete_directory("a"),
     ]
     for call in calls:
@@ -235,7 +239,7 @@ async def test_a_write_whose_answer_is_lost_is_not_called_refused(driver, faulty
     }
     for target, options in writes.items():
         proxy.faults = [Fault("PUT", lose=True)]
-        # A FileExistsException would say that somebody else had made it, and an append would
+        # A FileExistsException would say that another writer had made it, and an append would
         # take a PreconditionFailedException for a reason to add its bytes once more.
         with pytest.raises(StorageUnavailableException, match="may be the one") as caught:
             await faulty.write_file(target, b"written", options)

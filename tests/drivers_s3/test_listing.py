@@ -16,12 +16,13 @@ from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._documents import continuation_of, parsed_page
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import DirectoryInfo, FileInfo
+from jtc.storage.options import ListOptions
 
 
 async def names(driver, prefix, **arguments):
     return [
         entry.path.removeprefix(f"{prefix}/") + ("/" if isinstance(entry, DirectoryInfo) else "")
-        async for entry in driver.list_entries(prefix, **arguments)
+        async for entry in driver.list_entries(prefix, ListOptions(**arguments))
     ]
 
 
@@ -47,10 +48,10 @@ async def test_a_prefix_is_of_whole_parts(driver, folder):
     assert sorted(await names(driver, f"{folder}/a")) == ["1", "b-c", "b/"]
 
 
-async def test_an_entry_tells_what_a_stat_does(driver, folder):
+async def test_listed_entry_has_the_metadata_of_stat(driver, folder):
     await driver.put(f"{folder}/file", b"12")
     stat = await driver.stat(f"{folder}/file")
-    (entry,) = [entry async for entry in driver.list_entries(folder)]
+    (entry,) = [entry async for entry in driver.list_entries(folder, ListOptions())]
     assert isinstance(entry, FileInfo)
     assert (entry.path, entry.size, entry.etag) == (stat.path, 2, stat.etag)
     assert entry.last_modified == stat.last_modified
@@ -98,7 +99,9 @@ async def test_more_than_a_page_is_listed_and_deleted(driver, folder):
 
     await asyncio.gather(*map(put, keys))
     await driver.put(f"{folder}bar", b"stays")
-    listed = [entry.path async for entry in driver.list_entries(folder, recursive=True)]
+    listed = [
+        entry.path async for entry in driver.list_entries(folder, ListOptions(recursive=True))
+    ]
     assert listed == keys
     results = await driver.delete_many([*keys[:1010], f"{folder}/missing", f"/{keys[0]}"])
     assert [path for path, result in results.items() if result is not True] == [f"{folder}/missing"]
@@ -117,7 +120,7 @@ async def test_a_deleted_directory_is_gone_with_all_below_it(driver, folder):
     assert sorted(left) == ["a!x", "a-b", "a-dir/", "a.txt", "made/", "z", "ü/"]
     await driver.delete_directory(f"{folder}/a")
     await driver.delete_directory(folder)
-    assert folder not in [entry.path async for entry in driver.list_entries("")]
+    assert folder not in [entry.path async for entry in driver.list_entries("", ListOptions())]
 
 
 async def test_the_root_is_no_directory_to_make_or_delete(driver):
@@ -144,7 +147,7 @@ XML_TEXTS = st.text(
 
 
 @given(st.one_of(XML_TEXTS, st.from_regex(r"\A[0-9A-Za-z+/=]+\Z")), st.booleans())
-async def test_where_a_listing_goes_on_is_told_before_the_page_is_parsed(token, first):
+async def test_continuation_is_found_before_page_is_parsed(token, first):
     item = "<Contents><Key>k</Key></Contents>"
     following = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
     inner = following + item if first else item + following

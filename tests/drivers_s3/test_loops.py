@@ -102,7 +102,7 @@ async def test_many_first_users_share_one_client_even_if_the_first_is_cancelled(
     await driver.aclose()
 
 
-async def test_a_client_that_cannot_be_made_is_told_to_all_and_tried_again(make, options):
+async def test_client_that_cannot_be_made_fails_all_callers_and_is_tried_again(make, options):
     driver = make(bucket="b", profile="no-such-profile", endpoint_url=options["endpoint_url"])
     for _ in range(2):
         answers = await asyncio.gather(
@@ -112,7 +112,7 @@ async def test_a_client_that_cannot_be_made_is_told_to_all_and_tried_again(make,
     assert clients_of(driver)._slots == {}
 
 
-def test_a_loop_closed_by_hand_is_let_go_of_at_the_next_use(make, options):
+def test_loop_closed_by_hand_is_released_at_next_use(make, options):
     driver = make(**options)
     before = None
     for _ in range(5):
@@ -153,13 +153,14 @@ def test_a_whole_program_ends_without_a_warning(options):
         """
         import asyncio, contextlib, sys
         from jtc.storage.drivers.s3_driver import S3Driver
+        from jtc.storage.options import ListOptions, ReadOptions
 
         driver = S3Driver(**eval(sys.argv[1]))
 
         async def use():
             await asyncio.gather(*(driver.put(f"loops/p{n}", b"1") for n in range(4)))
-            stream = await driver.open_read("loops/p0")
-            async with contextlib.aclosing(driver.list_entries("loops")) as entries:
+            stream = await driver.open_read("loops/p0", ReadOptions())
+            async with contextlib.aclosing(driver.list_entries("loops", ListOptions())) as entries:
                 await anext(entries)
 
         for _ in range(3):
@@ -191,7 +192,7 @@ def test_importing_and_making_a_driver_imports_no_sdk():
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_a_missing_sdk_is_told_with_the_way_to_install_it():
+def test_missing_sdk_error_says_how_to_install_it():
     program = (
         "import asyncio, sys; sys.modules['aioboto3'] = None\n"
         "from jtc.storage.drivers.s3_driver import S3Driver\n"

@@ -1,4 +1,4 @@
-"""How a driver is made: options, the environment, addresses, and no secrets in sight."""
+"""Construction of the driver: options, the environment, URLs, and no secrets in sight."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jtc.storage.exceptions import (
     StorageConfigException,
     StorageException,
 )
+from jtc.storage.options import SignOptions
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_bucket_with_dots_is_in_the_path_because_of_the_certificate():
     assert S3Driver("a.b").url("c") == "https://s3.us-east-1.amazonaws.com/a.b/c"
 
 
-def test_a_missing_bucket_is_told_by_variable_and_option():
+def test_missing_bucket_error_names_variable_and_option():
     with pytest.raises(StorageConfigException, match=r"AWS_BUCKET .* option bucket"):
         S3Driver.from_env({"AWS_ACCESS_KEY_ID": "a"})
 
@@ -100,9 +101,9 @@ async def test_no_secret_is_logged_not_even_by_the_sdk(make_driver, caplog):
     driver = make_driver()
     await driver.put("logged", b"1")
     assert await driver.get("logged") == b"1"
-    url = await driver.temporary_url("logged", 60)
+    url = await driver.temporary_url("logged", SignOptions(expires_in=60))
     temporary = make_driver(secret_key="hidden-secret", session_token="hidden/token+=")
-    signed = await temporary.temporary_url("logged", 60)
+    signed = await temporary.temporary_url("logged", SignOptions(expires_in=60))
     with pytest.raises(StorageException) as caught:
         await temporary.get("logged")
     error = "".join(traceback.format_exception(caught.value))

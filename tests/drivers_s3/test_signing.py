@@ -1,4 +1,4 @@
-"""Signed addresses, used as a browser would use them."""
+"""Presigned URLs and forms, used as a browser would use them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import InvalidPathException, StorageConfigException
+from jtc.storage.options import SignOptions
 
 
 async def send(method, url, data=None, headers=None):
@@ -28,11 +29,16 @@ async def send(method, url, data=None, headers=None):
     return await asyncio.to_thread(blocking)
 
 
-async def test_a_signed_address_reads_one_file_in_the_way_it_says(driver, folder):
+async def test_temporary_url_reads_one_file_in_the_way_it_says(driver, folder):
     path = f"{folder}/a b/ü+%20&.txt"
     await driver.put(path, b"content")
     url = await driver.temporary_url(
-        path, 60, content_type="text/x-a", content_disposition='attachment; filename="b.txt"'
+        path,
+        SignOptions(
+            expires_in=60,
+            content_type="text/x-a",
+            content_disposition='attachment; filename="b.txt"',
+        ),
     )
     status, body, headers = await send("GET", url)
     assert (status, body) == (200, b"content")
@@ -52,7 +58,9 @@ async def test_a_signed_address_reads_one_file_in_the_way_it_says(driver, folder
 async def test_a_signed_upload_binds_type_and_length(driver, folder):
     path = f"{folder}/file"
     begins = time.time()
-    request = await driver.temporary_upload_url(path, 60, content_type="text/plain", size=5)
+    request = await driver.temporary_upload_url(
+        path, SignOptions(expires_in=60, content_type="text/plain", size=5)
+    )
     assert request.method == "PUT"
     assert 59 < request.expires_at - begins < 62
     assert request.headers == {"Content-Type": "text/plain", "Content-Length": "5"}
@@ -67,13 +75,15 @@ async def test_a_signed_upload_binds_type_and_length(driver, folder):
     assert not await driver.exists(path)
     assert (await send("PUT", request.url, b"12345", dict(request.headers)))[0] == 200
     assert await driver.get(path) == b"12345"
-    anything = await driver.temporary_upload_url(path, 60)
+    anything = await driver.temporary_upload_url(path, SignOptions(expires_in=60))
     assert (await send("PUT", anything.url, b"more", {"Content-Type": "a/b"}))[0] == 200
     assert (await driver.stat(path)).content_type == "a/b"
 
 
 async def test_a_form_binds_size_key_and_type(driver, folder):
-    form = await driver.temporary_upload_form(f"{folder}/image.png", 60, max_size=5)
+    form = await driver.temporary_upload_form(
+        f"{folder}/image.png", SignOptions(expires_in=60, min_size=2, max_size=5)
+    )
     assert form.fields["Content-Type"] == "image/png"
 
     async def post(content, **changed):
@@ -92,6 +102,7 @@ async def test_a_form_binds_size_key_and_type(driver, folder):
         return (await send("POST", form.url, body, kind))[0]
 
     assert await post(b"123456") in (400, 403)
+    assert await post(b"1") in (400, 403)
     assert await post(b"1234", **{"Content-Type": "text/html"}) in (400, 403)
     assert await post(b"1234", key=f"{folder}/other") in (400, 403)
     assert not await driver.exists(f"{folder}/image.png")
@@ -99,25 +110,40 @@ async def test_a_form_binds_size_key_and_type(driver, folder):
     assert await driver.get(f"{folder}/image.png") == b"12345"
     assert (await driver.stat(f"{folder}/image.png")).content_type == "image/png"
     with pytest.raises(InvalidPathException):
-        await driver.temporary_upload_form(f"{folder}/${{filename}}", 60, max_size=5)
+        await driver.temporary_upload_form(
+            f"{folder}/${{filename}}", SignOptions(expires_in=60, max_size=5)
+        )
+
+
+async def test_form_refuses_sizes_that_nothing_can_have(driver):
+    for sizes in (
+        {"max_size": -1},
+        {"min_size": -1, "max_size": 1},
+        {"min_size": 2, "max_size": 1},
+        {},
+    ):
+        with pytest.raises(ValueError, match="_size"):
+            await driver.temporary_upload_form("a", SignOptions(expires_in=60, **sizes))
 
 
 async def test_times_are_from_a_second_to_a_week(driver):
     for seconds in (0, 0.5, -1, 7 * 24 * 3600 + 1):
         with pytest.raises(ValueError, match="expires_in"):
-            await driver.temporary_url("a", seconds)
+            await driver.temporary_url("a", SignOptions(expires_in=seconds))
         with pytest.raises(ValueError, match="expires_in"):
-            await driver.temporary_upload_url("a", seconds)
+            await driver.temporary_upload_url("a", SignOptions(expires_in=seconds))
         with pytest.raises(ValueError, match="expires_in"):
-            await driver.temporary_upload_form("a", seconds, max_size=1)
-    assert "X-Amz-Expires=604800" in await driver.temporary_url("a", 7 * 24 * 3600)
+            await driver.temporary_upload_form("a", SignOptions(expires_in=seconds, max_size=1))
+    assert "X-Amz-Expires=604800" in await driver.temporary_url(
+        "a", SignOptions(expires_in=7 * 24 * 3600)
+    )
 
 
-async def test_addresses_are_signed_for_the_host_that_is_reached(make_driver, seaweedfs):
+async def test_temporary_url_is_for_the_signing_endpoint(make_driver, seaweedfs):
     public = seaweedfs.endpoint_url.replace("127.0.0.1", "localhost")
     driver = make_driver(signing_endpoint_url=public)
     await driver.put("signed", b"1")
-    url = await driver.temporary_url("signed", 60)
+    url = await driver.temporary_url("signed", SignOptions(expires_in=60))
     assert urlsplit(url).netloc == urlsplit(public).netloc
     assert (await send("GET", url))[:2] == (200, b"1")
     assert (await send("GET", url.replace("localhost", "127.0.0.1")))[0] == 403
@@ -138,21 +164,21 @@ async def test_addresses_are_signed_for_the_host_that_is_reached(make_driver, se
 )
 async def test_the_bucket_goes_where_the_addressing_style_says(options, host):
     driver = S3Driver("my-bucket", access_key="id", secret_key="secret", **options)
-    url = await driver.temporary_url("a.txt", 60)
+    url = await driver.temporary_url("a.txt", SignOptions(expires_in=60))
     await driver.aclose()
     assert url.startswith(f"https://{host}")
     assert "AWS4-HMAC-SHA256" in url
     assert driver.url("a.txt").startswith(f"https://{host}")
 
 
-async def test_no_credentials_are_told_with_the_ways_to_give_them(monkeypatch, tmp_path):
+async def test_missing_credentials_error_names_the_ways_to_give_them(monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     driver = S3Driver("bucket", endpoint_url="http://127.0.0.1:1")
-    for call in (driver.get("a"), driver.temporary_url("a", 60)):
+    for call in (driver.get("a"), driver.temporary_url("a", SignOptions(expires_in=60))):
         with pytest.raises(StorageConfigException, match="AWS_ACCESS_KEY_ID"):
             await call
     await driver.aclose()

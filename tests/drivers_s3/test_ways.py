@@ -65,7 +65,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, str], str, bool]] = [
     (HTTP, {"http_proxy": "http://proxy.test", "no_proxy": "store.test"}, "", True),
     (AWS, {"https_proxy": "http://proxy.test", "NO_PROXY": "amazonaws.com"}, "", True),
     (HTTP, {"http_proxy": "http://proxy.test", "no_proxy": "other.test"}, "", False),
-    # Certificates, which nobody looks at without TLS.
+    # Certificates, which only TLS needs.
     (HTTPS, {"AWS_CA_BUNDLE": "/ca.pem"}, "", False),
     (HTTPS, {"REQUESTS_CA_BUNDLE": "/ca.pem"}, "", False),
     (AWS, {}, "[default]\nca_bundle = /ca.pem\n", False),

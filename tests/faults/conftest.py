@@ -51,5 +51,5 @@ def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def rounds() -> Rounds:
-    """Says how often to try: so often in `make faults`, less in `make test`."""
+    """Return how often to try: the first number in `make faults`, `brief` in `make test`."""
     return lambda full, *, brief: full if FULL else brief

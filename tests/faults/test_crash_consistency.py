@@ -9,6 +9,7 @@ import pytest
 
 from crashes import Step, crashes, steps_of
 from jtc.storage.exceptions import FileNotFoundException
+from jtc.storage.options import ListOptions
 from local_ways import WAYS, local_driver
 from victim import Victim, missing
 
@@ -55,7 +56,9 @@ async def replayed(
             found = await driver.get(path)
         except FileNotFoundException:
             found = None
-        listed = {entry.path async for entry in driver.list_entries("", recursive=True)}
+        listed = {
+            entry.path async for entry in driver.list_entries("", ListOptions(recursive=True))
+        }
         if found != new and (returned or found != before.get(path)):
             said = "lost" if found in (None, OLD) else "torn"
             wrong.append((done, said))

@@ -108,7 +108,7 @@ class Tally:
 
 
 def is_closed_before_it_is_named(calls: list[SystemCall]) -> bool:
-    """Tell whether an error of a close, which some file systems keep till then, comes in time."""
+    """Return whether an error of a close, where some file systems report it, comes in time."""
     written = max(at for at, call in enumerate(calls) if call.name == "write")
     named = min(at for at, call in enumerate(calls) if call.name in NAMING)
     _, _, file = calls[written].arguments.partition(",")[0].partition("<")
@@ -149,7 +149,7 @@ async def break_each(put: str, root: Path, way: str, folder: Path, fault: str) -
             tally.done += not failed
             tally.unkept += failed and outcome[1] != errno.__dict__[fault]
             # Once the file has its name, only what makes that last may fail: the new file stays,
-            # and nobody is told that it is durable. A sync is never one that is not needed.
+            # and no caller gets the result that it is durable. No sync is without need.
             right = there == old if failed and at <= committed else there == new
             right &= call.name == "fsync" if failed and at > committed else True
             if not right or (call.name == "fsync" and not failed) or temporaries_below(root):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage.options import ListOptions
 from local_ways import WAYS, local_driver, run_python
 
 if TYPE_CHECKING:
@@ -51,4 +52,6 @@ async def test_a_thousand_gets_and_puts_at_once_need_few_descriptors(
     report(f"{way}, `ulimit -n {limit}`{threads}: {asked} gets, puts and copies, {failed} failures")
     assert (failed, first.strip()) == ("0", "[]")
     driver = local_driver(root, way)
-    assert len([entry async for entry in driver.list_entries("", recursive=True)]) == 1201
+    assert (
+        len([entry async for entry in driver.list_entries("", ListOptions(recursive=True))]) == 1201
+    )

@@ -122,8 +122,8 @@ bucket = getattr(driver, "_bucket", None)
 clients = [getattr(bucket, name, None) for name in ("_clients", "_direct")]
 locks = [each._lock for each in (storage, driver, *clients) if hasattr(each, "_lock")]
 if "local" in sys.argv[1]:
-    from jtc.storage.drivers.local_driver import _worker_calls as threads
-    locks += [threads._movers] * os.cpu_count()
+    from jtc.storage.drivers.local_driver import _worker_calls
+    locks += [_worker_calls._processor_slots] * os.cpu_count()
 while_locked(locks)
 results.append(in_child(asyncio.run, "after-a-loop"))
 
@@ -183,9 +183,9 @@ results.append(in_child(asyncio.run, "full"))
 done.set()
 thread.join()
 asyncio.run(use("parent"))
-while_locked([storage.hooks._lock, storage.driver._gate._lock, storage.driver._pace._lock])
+while_locked([storage.hooks._lock, storage.driver._semaphore._lock, storage.driver._rate._lock])
 view = storage.disk().scoped("view")
-while_locked([view._find._lock])
+while_locked([view._resolved._lock])
 tell()
 """
 

@@ -26,7 +26,7 @@ from jtc.storage.paths import check_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_KIT = json.loads((resources.files("jtc.storage.testing") / "paths.json").read_text())
+_PATH_CASES = json.loads((resources.files("jtc.storage.testing") / "paths.json").read_text())
 
 
 def strings(value: Any) -> list[str]:
@@ -85,8 +85,8 @@ odd_paths = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
     st.text(max_size=40),
     st.lists(st.text(max_size=6), max_size=6).map("/".join),
-    st.tuples(st.sampled_from(strings(_KIT)), st.sampled_from(PIECES)).map("".join),
-    st.lists(st.sampled_from(strings(_KIT)), max_size=3).map("/".join),
+    st.tuples(st.sampled_from(strings(_PATH_CASES)), st.sampled_from(PIECES)).map("".join),
+    st.lists(st.sampled_from(strings(_PATH_CASES)), max_size=3).map("/".join),
 )
 
 

@@ -1,6 +1,6 @@
-"""Every path of the kit's list, on every driver, through `Disk` and on the driver alone.
+"""Every path of the conformance tests' list, on every driver, through `Disk` and without it.
 
-The kit has a test for each path; this one tells how many there are, and looks for what got out.
+The conformance tests have a test for each path; this one counts them, and looks for escaped files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jtc.storage import StorageManager
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import InvalidPathException
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing._path_cases import ACCEPTED_PATHS, REJECTED_PATHS
 from local_ways import local_driver
@@ -48,7 +48,7 @@ async def named(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def listed(driver: Any) -> list[str]:
-    return [entry.path async for entry in driver.list_entries("", recursive=True)]
+    return [entry.path async for entry in driver.list_entries("", ListOptions(recursive=True))]
 
 
 def hostile_calls(driver: Any, disk: Any, path: str) -> dict[str, Callable[[], Any]]:
@@ -56,7 +56,7 @@ def hostile_calls(driver: Any, disk: Any, path: str) -> dict[str, Callable[[], A
     options = WriteOptions()
     calls: dict[str, Callable[[], Any]] = {
         "write_file": lambda: driver.write_file(path, b"x", options),
-        "open_read": lambda: driver.open_read(path),
+        "open_read": lambda: driver.open_read(path, ReadOptions()),
         "copy_file from": lambda: driver.copy_file(path, "b", options),
         "copy_file to": lambda: driver.copy_file(THERE, path, options),
         "move_file from": lambda: driver.move_file(path, "b", options),
@@ -86,7 +86,7 @@ def hostile_calls(driver: Any, disk: Any, path: str) -> dict[str, Callable[[], A
 
 
 async def round_trips(each: Any, path: str, listing: Callable[[], Any]) -> bool:
-    """Tell whether a path comes back from every method as it was given."""
+    """Return whether every method returns a path as it was passed."""
     content = path.encode()
     copy, move = getattr(each, "copy", None), getattr(each, "move", None)
     if copy is None:
@@ -132,7 +132,7 @@ async def test_hostile_paths_are_refused_and_legitimate_ones_round_trip(
     if name.startswith("local"):
         found |= {file for _, _, files in os.walk(tmp_path) for file in files} - {THERE}
     changed = []
-    # On S3 the kit tries all of them at each run of the tests, one by one.
+    # On S3 the conformance tests try all of them at each run, one by one.
     legitimate = ACCEPTED_PATHS[:: rounds(1, brief=6 if name == "S3" else 1)]
     for case in legitimate:
         assert len(case.path.encode()) <= MAX_PATH_BYTES

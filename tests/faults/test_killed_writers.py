@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage.options import ListOptions
 from local_ways import WAYS, local_driver, python, temporaries_below
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ async def test_a_killed_put_leaves_a_whole_file_and_no_name_in_a_listing(
         kills += 1
         torn += await driver.get("a") not in whole
         replaced.add((root / "a").stat().st_ino)
-        listed += [entry.path async for entry in driver.list_entries("")] != ["a"]
+        listed += [entry.path async for entry in driver.list_entries("", ListOptions())] != ["a"]
         most_left = max(most_left, len(temporaries_below(root)) - left)
         left = len(temporaries_below(root))
     hour_later = time.time() + 3601
     monkeypatch.setattr(time, "time", lambda: hour_later)
-    assert [entry.path async for entry in driver.list_entries("")] == ["a"]
+    assert [entry.path async for entry in driver.list_entries("", ListOptions())] == ["a"]
     swept = left - len(temporaries_below(root))
     how = "O_TMPFILE" if way == "linux" else "a reserved name"
     report(

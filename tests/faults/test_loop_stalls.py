@@ -1,4 +1,4 @@
-"""The loop goes on while files are moved: a task that asks for every millisecond sees when not."""
+"""Stalls of the event loop while files are read and written, seen by a task that runs each ms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stalls:
     """The longest stall of each round: as the clock saw it, and what of it was not the machine's.
 
     A loop whose thread gets no processor stands still whatever the code does, and this machine
-    may be shared. The kernel tells for how long that was. It does not tell of the threads that
+    may be shared. The kernel reports for how long that was. It does not report on the threads that
     hold the interpreter meanwhile, so that one round says little: where other tests run at the
     same time the best round counts, else the median. What blocks the loop does so in each.
     """

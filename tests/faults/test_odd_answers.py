@@ -235,13 +235,13 @@ def test_an_odd_answer_is_a_typed_error_or_a_plausible_answer(
                 raise
             except StorageException:
                 seen["errors"] += 1
-            # One that never says that it is at the end must not be asked for ever.
+            # The listing of a store that never reports the end must not go on forever.
             assert store.asked - before < 500
 
         @fuzzed(rounds(2500, brief=120))
         @given(st.sampled_from(sorted(tried)), st.lists(answers(), min_size=1, max_size=4))
-        def fuzz(name: str, told: list[bytes]) -> None:
-            store.answers = itertools.cycle(told)
+        def fuzz(name: str, answers: list[bytes]) -> None:
+            store.answers = itertools.cycle(answers)
             runner.run(one(name))
 
         began = time.perf_counter()
@@ -254,4 +254,6 @@ def test_an_odd_answer_is_a_typed_error_or_a_plausible_answer(
         f"{store.asked} odd answers: {seen['errors']} typed errors, {seen['answers']} plausible "
         f"answers, nothing else, in {time.perf_counter() - began:.0f} s"
     )
-    assert min(seen.values()) > 0
+    assert seen["errors"] > 0
+    # A few per cent are plausible: among the few of a brief run there may be none.
+    assert seen["answers"] >= rounds(1, brief=0)

@@ -16,6 +16,7 @@ from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.options import ListOptions, SignOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -235,7 +236,7 @@ async def test_failing_and_working_requests_show_no_secret(
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        unused = f"http://127.0.0.1:{closed.getsockname()[1]}"
     options = {"bucket": seaweedfs.bucket, **KEYS, "max_attempts": 1, "request_timeout": 2}
     errors: list[BaseException] = []
 
@@ -248,7 +249,7 @@ async def test_failing_and_working_requests_show_no_secret(
             driver.put("a", content()),
             driver.delete("a"),
             driver.delete_many(["a"]),
-            anext(driver.list_entries("")),
+            anext(driver.list_entries("", ListOptions())),
             driver.abort_stale_uploads(),
         ]
         for number, outcome in enumerate(await asyncio.gather(*calls, return_exceptions=True)):
@@ -260,7 +261,7 @@ async def test_failing_and_working_requests_show_no_secret(
 
     refused = S3Driver(**options, endpoint_url=seaweedfs.endpoint_url)
     await fail(refused)
-    await fail(S3Driver(**options, endpoint_url=nobody))
+    await fail(S3Driver(**options, endpoint_url=unused))
     for garbage in GARBAGE:
         answers = garbage
         garbled = S3Driver(**options, endpoint_url=address)
@@ -269,17 +270,18 @@ async def test_failing_and_working_requests_show_no_secret(
     server.close()
     await server.wait_closed()
 
-    # And where all is well. A signed address is a secret too: who has it may use it.
+    # And where nothing fails. A presigned URL is a secret too: every client that has it may use it.
     good = {**options, **seaweedfs.options, "bucket": seaweedfs.bucket}
     good.pop("session_token")
     driver = S3Driver(**good)
     await driver.put("secrets", b"1")
     assert await driver.get("secrets") == b"1"
-    signed = await driver.temporary_url("secrets", 60)
-    with_token = await refused.temporary_url("secrets", 60)
-    await refused.temporary_upload_form("secrets", 60, max_size=1)
-    upload = await driver.temporary_upload_url("secrets", 60)
-    form = await driver.temporary_upload_form("secrets", 60, max_size=1)
+    signing = SignOptions(expires_in=60, max_size=1)
+    signed = await driver.temporary_url("secrets", signing)
+    with_token = await refused.temporary_url("secrets", signing)
+    await refused.temporary_upload_form("secrets", signing)
+    upload = await driver.temporary_upload_url("secrets", signing)
+    form = await driver.temporary_upload_form("secrets", signing)
     signatures = {
         "the store's key": seaweedfs.secret_key,
         **{
@@ -337,7 +339,7 @@ async def test_keys_that_the_sdk_asks_for_are_not_logged(
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     driver = S3Driver("b", profile="role", endpoint_url=address)
-    assert [entry async for entry in driver.list_entries("")] == []
+    assert [entry async for entry in driver.list_entries("", ListOptions())] == []
     await driver.aclose()
     server.close()
     await server.wait_closed()

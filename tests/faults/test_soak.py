@@ -1,4 +1,4 @@
-"""A short soak: that nothing is wrong or grows is seen in `make soak`, that it runs, here."""
+"""A short soak, to see that it runs; `make soak` is long enough to show growth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_short_soak_finds_nothing_wrong_and_nothing_left_open(
     assert found.faults.total() > 0
     growth = found.growth()
     assert (growth["descriptors"], growth["tasks"]) == (0, 0)
-    # The executor's threads, of which there are at most so many.
+    # The executor's threads: this is their largest number.
     assert growth["threads"] <= 32
     assert growth["memory"] < MIB_AT_MOST
     assert growth["blocks"] < BLOCKS_AT_MOST

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local_ways import WAYS, local_driver, run_python
+from local_ways import WAYS, local_driver, names_in, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,12 @@ async def test_two_processes_never_read_a_torn_file(
     each = rounds(1_000, brief=200)
     root = tmp_path / "root"
     code = f"""
+    import time
     async def main():
+        # Neither begins before the other is there.
+        (root.parent / f"ready{{os.getpid()}}").touch()
+        while len(list(root.parent.glob("ready*"))) < 2:
+            time.sleep(0.001)
         torn = others = 0
         for number in range({each}):
             mine = (os.getpid() + number) % 251
@@ -48,4 +53,4 @@ async def test_two_processes_never_read_a_torn_file(
     )
     assert torn == 0
     assert others, "the two never met"
-    assert [path.name for path in root.iterdir()] == ["a"]
+    assert names_in(root) == ["a"]

@@ -1,4 +1,4 @@
-"""A real Django project: settings, an application with models, SQLite; its files on each disk."""
+"""Fixtures: a Django project with models on SQLite, and its files on each kind of disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATIC = "jtc_static_storage.ManifestDiskStorage"
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Set Django up, once for a process; return the module with the models."""
+    """Set up Django, once per process; return the module with the models."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "assets/css").mkdir(parents=True)
     (folder / "assets/css/site.css").write_text("body { background: url(../dot.svg) }\n")

@@ -1,4 +1,4 @@
-"""What Django expects of a file storage, on a disk."""
+"""The methods of a Django file storage, on each kind of disk."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_free_name_is_as_short_as_it_has_to_be(media: Any) -> None:
 def test_of_many_that_save_one_name_at_once_each_gets_its_own(
     media: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of them are told that the name is free, and only then does the first one write."""
+    """All of them see that the name is free before the first one writes."""
     at_once = 8
     barrier = threading.Barrier(at_once, timeout=60)
     look = type(media._wrapped).is_name_available
@@ -143,7 +143,7 @@ def test_a_name_that_a_directory_has_is_taken(media: Any) -> None:
 @pytest.mark.parametrize("kind", ["local"], indirect=True)
 def test_below_a_file_no_name_is_free_and_none_is_looked_for(media: Any) -> None:
     media.save("a", ContentFile(b"1"))
-    with pytest.raises(PathConflictException, match="A file stands"):
+    with pytest.raises(PathConflictException, match="There is a file where a directory is needed"):
         media.save("a/b.txt", ContentFile(b"2"), max_length=50)
     assert media.listdir("") == ([], ["a"])
 
@@ -168,14 +168,24 @@ def test_a_storage_may_replace_files(media: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)
-def test_a_driver_without_conditions_is_used_as_it_is(media: Any) -> None:
+def test_a_driver_without_conditional_writes_is_supported(media: Any) -> None:
     Storage.set_driver(EightMethods(), "media")
     assert media.save("a.txt", ContentFile(b"1")) == "a.txt"
     assert media.save("a.txt", ContentFile(b"2")) != "a.txt"
     assert not media.exists("b")
 
 
-HOSTILE = ["../a", "a/../../b", "/etc/passwd", "a\\..\\..\\b", "a//b", "a/./b", "a\x00b", "a\nb"]
+HOSTILE = [
+    ".jtc/a",
+    "../a",
+    "a/../../b",
+    "/etc/passwd",
+    "a\\..\\..\\b",
+    "a//b",
+    "a/./b",
+    "a\x00b",
+    "a\nb",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -291,7 +301,7 @@ def settings_of(project: Any) -> Any:  # noqa: ARG001 - Django is set up by it
     return override_settings
 
 
-def test_addresses_are_the_disks(media: Any, kind: str) -> None:
+def test_urls_and_paths_are_those_of_the_disk(media: Any, kind: str) -> None:
     name = "a b/ü.txt"
     url = media.url(name)
     assert url == Storage.disk("media").url(name)
@@ -309,13 +319,13 @@ def test_addresses_are_the_disks(media: Any, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)
-def test_a_disk_without_addresses_says_so(media: Any) -> None:
+def test_url_of_a_disk_without_urls_is_not_implemented(media: Any) -> None:
     class Nowhere(MemoryDriver):
         def url(self, path: str, /) -> str:
-            raise UnsupportedOperationException("No addresses here", path=path)
+            raise UnsupportedOperationException("No URLs here", path=path)
 
     Storage.set_driver(Nowhere(), "media")
-    with pytest.raises(NotImplementedError, match="No addresses here"):
+    with pytest.raises(NotImplementedError, match="No URLs here"):
         media.url("a.txt")
 
 

@@ -1,4 +1,4 @@
-"""A project with models, migrations and static files, whose files are on a disk."""
+"""A Django project with models, migrations and static files on a disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_models_files_are_saved_read_replaced_and_deleted(media: Any, project:
     assert found.document == name
     assert found.document.url == media.url(name)
     assert found.document.size == 12
-    # Opened when it is first read, and again after it was closed.
+    # It is opened at the first read, and again after it was closed.
     assert found.document.read(4) == b"%PDF"
     found.document.close()
     with found.document.open() as file:
@@ -108,7 +108,7 @@ def test_an_async_view_stores_reads_and_names_files(media: Any, project: Any) ->
     from django.utils.functional import empty
 
     call_command("collectstatic", "--no-input", verbosity=0)
-    staticfiles_storage._wrapped = empty  # the view is the first to ask it
+    staticfiles_storage._wrapped = empty  # the view is the first to use it
     storages._storages.pop("staticfiles", None)
 
     async def view(request: Any) -> HttpResponse:

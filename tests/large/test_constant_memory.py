@@ -1,4 +1,4 @@
-"""Large files and long listings, in a process of their own whose peak memory is looked at."""
+"""Large files and long listings, each in a process whose peak memory is limited."""
 
 from __future__ import annotations
 

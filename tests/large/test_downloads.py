@@ -1,4 +1,4 @@
-"""Many downloads, a tenth of them broken off, from a server whose descriptors and memory we watch.
+"""Many downloads, a tenth of them broken off, and the descriptors and memory that they leave.
 
 `make downloads` asks for 10,000 of each disk; without it there are a thousand, which a leak of one
 descriptor or one chunk for each that was broken off shows as well.

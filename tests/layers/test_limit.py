@@ -1,4 +1,4 @@
-"""The layer `limit`: how many at once, and how fast."""
+"""The layer `limit`: concurrent operations and bytes per second."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage import StorageConfigException, StorageManager, WriteOptions
+from jtc.storage import ReadOptions, StorageConfigException, StorageManager, WriteOptions
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.layers.limit import Limit, _Gate, _Pace
+from jtc.storage.layers.limit import Limit, _ByteRate, _Semaphore
 from small_drivers import EightMethods
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Counting(MemoryDriver):
-    """Counts how many operations are under way, in all threads together."""
+    """Counts how many operations run at the same time, in all threads together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,10 +51,10 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
-# So many at once
+# Concurrent operations
 
 
-async def test_no_more_run_at_once_than_may() -> None:
+async def test_operations_bounds_how_many_run_at_once() -> None:
     driver = Counting()
     await driver.put("a", b"1")
     disk = through(driver, operations=3)
@@ -62,7 +62,7 @@ async def test_no_more_run_at_once_than_may() -> None:
     assert driver.most == 3
 
 
-def test_the_limit_holds_for_all_threads_and_loops_together() -> None:
+def test_operations_holds_for_all_threads_and_loops_together() -> None:
     driver = Counting()
     disk = through(driver, operations=2)
 
@@ -79,7 +79,7 @@ def test_the_limit_holds_for_all_threads_and_loops_together() -> None:
     assert driver.most == 2
 
 
-async def test_a_stream_that_is_held_open_keeps_nobody_out() -> None:
+async def test_stream_that_is_held_open_blocks_no_other_operation() -> None:
     disk = through(MemoryDriver(), operations=1)
     await disk.put("a", b"12345")
     async with disk.stream("a", chunk_size=2) as stream:
@@ -89,7 +89,7 @@ async def test_a_stream_that_is_held_open_keeps_nobody_out() -> None:
                 await disk.exists("a")
 
 
-async def test_a_disk_is_copied_onto_itself_by_streams_one_at_a_time() -> None:
+async def test_put_of_a_stream_of_the_same_disk_succeeds_with_one_operation() -> None:
     disk = through(MemoryDriver(), operations=1)
     await disk.put("a", b"12345")
     async with asyncio.timeout(30):
@@ -97,13 +97,13 @@ async def test_a_disk_is_copied_onto_itself_by_streams_one_at_a_time() -> None:
     assert await disk.get("b") == b"12345"
 
 
-async def test_a_blocking_file_may_be_one_of_the_very_disk_that_it_is_stored_on() -> None:
+async def test_put_of_a_blocking_file_of_the_same_disk_succeeds_with_one_operation() -> None:
     disk = through(MemoryDriver(), operations=1)
     await disk.put("a", b"12345")
     loop = asyncio.get_running_loop()
 
     class FileOfTheDisk:
-        """As those of the sync face: each read is an operation of its own."""
+        """As a file of the sync API: each read is an operation of its own."""
 
         left = 2
 
@@ -117,7 +117,7 @@ async def test_a_blocking_file_may_be_one_of_the_very_disk_that_it_is_stored_on(
     assert await disk.get("b") == b"1234512345"
 
 
-async def test_places_are_given_back_after_errors_and_cancellations() -> None:
+async def test_slots_are_released_after_errors_and_cancellations() -> None:
     disk = through(Counting(), operations=1)
     for _ in range(3):
         with pytest.raises(FileNotFoundError):
@@ -133,22 +133,22 @@ async def test_places_are_given_back_after_errors_and_cancellations() -> None:
     assert await disk.get("a") == b"1"
 
 
-async def test_a_place_that_comes_together_with_a_cancellation_is_passed_on() -> None:
-    gate = _Gate(1)
+async def test_slot_that_comes_together_with_a_cancellation_is_passed_on() -> None:
+    semaphore = _Semaphore(1)
     for _ in range(100):
-        await gate.acquire()
-        first, second = (asyncio.create_task(gate.acquire()) for _ in range(2))
+        await semaphore.acquire()
+        first, second = (asyncio.create_task(semaphore.acquire()) for _ in range(2))
         await asyncio.sleep(0)
-        gate.release()
+        semaphore.release()
         first.cancel()
         async with asyncio.timeout(30):
             await asyncio.wait([first, second])
         assert first.cancelled()
         assert not second.cancelled()
-        gate.release()
+        semaphore.release()
 
 
-async def test_an_upload_that_is_cancelled_waits_for_no_place_before_it_ends() -> None:
+async def test_cancelled_upload_waits_for_no_slot_before_it_ends() -> None:
     disk = through(Waiting(), operations=1)
     reading = asyncio.Event()
 
@@ -159,7 +159,7 @@ async def test_an_upload_that_is_cancelled_waits_for_no_place_before_it_ends() -
 
     upload = asyncio.create_task(disk.put("a", endless()))
     await reading.wait()
-    other = asyncio.create_task(disk.exists("a"))  # takes the place, and keeps it
+    other = asyncio.create_task(disk.exists("a"))  # takes the slot, and keeps it
     await asyncio.sleep(0)
     upload.cancel()
     await asyncio.wait_for(asyncio.wait([upload]), 30)
@@ -169,36 +169,36 @@ async def test_an_upload_that_is_cancelled_waits_for_no_place_before_it_ends() -
     assert not await other
 
 
-def test_those_who_wait_in_a_loop_that_is_gone_are_passed_over() -> None:
-    gate = _Gate(1)
+def test_waiting_tasks_of_a_closed_loop_are_passed_over() -> None:
+    semaphore = _Semaphore(1)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(gate.acquire())
-    waiting = loop.create_task(gate.acquire())
+    loop.run_until_complete(semaphore.acquire())
+    waiting = loop.create_task(semaphore.acquire())
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
 
     async def afterwards() -> None:
-        gate.release()
+        semaphore.release()
         async with asyncio.timeout(30):
-            await gate.acquire()
+            await semaphore.acquire()
 
     asyncio.run(afterwards())
-    waiting.get_coro().close()  # type: ignore[union-attr] # a task that nothing will ever run
+    waiting.get_coro().close()  # type: ignore[union-attr] # a task that never runs
     waiting._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-# So many bytes a second
+# Bytes per second
 
 
-async def test_bytes_are_paid_for_in_each_way_of_moving_them(
+async def test_bytes_count_in_each_way_of_moving_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    paid: list[int] = []
+    counted: list[int] = []
 
-    async def take(_self: _Pace, size: int) -> None:
-        paid.append(size)
+    async def take(_self: _ByteRate, size: int) -> None:
+        counted.append(size)
 
-    monkeypatch.setattr(_Pace, "take", take)
+    monkeypatch.setattr(_ByteRate, "take", take)
     for driver in (MemoryDriver(), EightMethods()):
         disk = through(driver, bytes_per_second=1000)
         ways: list[tuple[Any, list[int]]] = [
@@ -211,28 +211,42 @@ async def test_bytes_are_paid_for_in_each_way_of_moving_them(
             (lambda d: d.exists("a"), []),
         ]
         for way, sizes in ways:
-            paid.clear()
+            counted.clear()
             await way(disk)
-            # What can neither stream nor take ranges moves all of it.
+            # Without the capability "reading" a range is cut from the whole file.
             expected = [5] if sizes and isinstance(driver, EightMethods) else sizes
-            assert paid == expected
+            assert counted == expected
             assert await disk.driver_as(type(driver)).get("a") == b"12345"
 
 
-async def test_a_spooled_file_is_paid_for_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    paid: list[int] = []
+async def test_bytes_of_read_ranges_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
 
-    async def take(_self: _Pace, size: int) -> None:
-        paid.append(size)
+    async def take(_self: _ByteRate, size: int) -> None:
+        counted.append(size)
 
-    monkeypatch.setattr(_Pace, "take", take)
+    monkeypatch.setattr(_ByteRate, "take", take)
+    driver = MemoryDriver()
+    await driver.put("a", b"12345")
+    limited: Any = Limit(driver, bytes_per_second=1000)
+    assert await limited.read_ranges("a", [(0, 2), (1, 4)], ReadOptions()) == [b"12", b"234"]
+    assert counted == [5]
+
+
+async def test_bytes_of_a_spooled_file_count_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    async def take(_self: _ByteRate, size: int) -> None:
+        counted.append(size)
+
+    monkeypatch.setattr(_ByteRate, "take", take)
     driver = EightMethods()
     await through(driver, bytes_per_second=1000).put("a", chunks(b"x" * 2_000_000, b"y"))
-    assert paid == [2_000_001]
+    assert counted == [2_000_001]
     assert driver.kept["a"] == b"x" * 2_000_000 + b"y"
 
 
-async def test_the_pace_is_kept_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bytes_per_second_holds_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     slept: list[float] = []
 
@@ -241,20 +255,20 @@ async def test_the_pace_is_kept_on_average(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("jtc.storage.layers.limit.time.monotonic", lambda: now)
     monkeypatch.setattr("jtc.storage.layers.limit.asyncio.sleep", sleep)
-    pace = _Pace(100)
-    await pace.take(100)  # the second that nobody used
-    await pace.take(50)
-    await pace.take(50)
-    assert slept == [0.5, 1.0]  # those who come together wait one after the other
+    rate = _ByteRate(100)
+    await rate.take(100)  # the unused second
+    await rate.take(50)
+    await rate.take(50)
+    assert slept == [0.5, 1.0]  # concurrent calls wait one after the other
     now += 1.0
-    await pace.take(10)
+    await rate.take(10)
     assert slept[2:] == [0.1]
     now += 3600
-    await pace.take(150)  # an hour's pause is no hour's burst
+    await rate.take(150)  # an hour's pause allows no hour's burst
     assert slept[3:] == [0.5]
 
 
-async def test_what_is_cancelled_has_not_paid_for_bytes_that_never_move(
+async def test_cancelled_wait_takes_no_time_for_bytes_that_never_move(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slept: list[float] = []
@@ -263,17 +277,17 @@ async def test_what_is_cancelled_has_not_paid_for_bytes_that_never_move(
         slept.append(round(seconds, 6))
 
     monkeypatch.setattr("jtc.storage.layers.limit.time.monotonic", lambda: 1000.0)
-    pace = _Pace(100)
-    large = asyncio.create_task(pace.take(1_000_000))
+    rate = _ByteRate(100)
+    large = asyncio.create_task(rate.take(1_000_000))
     await asyncio.sleep(0)
     large.cancel()
     await asyncio.wait([large])
     monkeypatch.setattr("jtc.storage.layers.limit.asyncio.sleep", sleep)
-    await pace.take(50)
+    await rate.take(50)
     assert slept == [1.5]  # the second that was being waited for, and its own half
 
 
-async def test_a_slow_pace_really_waits() -> None:
+async def test_low_bytes_per_second_really_waits() -> None:
     disk = through(MemoryDriver(), bytes_per_second=1_000_000)
     before = time.monotonic()
     await disk.put("a", b"x" * 1_000_000)
@@ -291,12 +305,12 @@ async def test_a_slow_pace_really_waits() -> None:
         {"bytes_per_second": "fast"},
     ],
 )
-def test_a_limit_that_cannot_be_is_told(options: Any) -> None:
+def test_invalid_limit_is_refused(options: Any) -> None:
     with pytest.raises(StorageConfigException, match=next(iter(options), "operations")):
         Limit(MemoryDriver(), **options)
 
 
-async def test_what_a_driver_leaves_behind_takes_no_place_with_it() -> None:
+async def test_task_that_a_driver_leaves_behind_keeps_no_slot() -> None:
     class LeavesATaskBehind(MemoryDriver):
         reading: asyncio.Task[None]
 
@@ -323,7 +337,7 @@ async def test_what_a_driver_leaves_behind_takes_no_place_with_it() -> None:
 
 
 class Waiting(MemoryDriver):
-    """Waits to be told, or closed, before it says what exists."""
+    """Waits for an event, or for its close, before `exists` returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -337,7 +351,7 @@ class Waiting(MemoryDriver):
         self.go_on.set()
 
 
-async def test_one_who_is_dropped_while_waiting_gets_no_place() -> None:
+async def test_call_that_is_dropped_while_waiting_gets_no_slot() -> None:
     driver = Waiting()
     limited = Limit(driver, operations=1)
     first = asyncio.create_task(limited.exists("a"))
@@ -350,7 +364,7 @@ async def test_one_who_is_dropped_while_waiting_gets_no_place() -> None:
     assert not await asyncio.wait_for(limited.exists("c"), 30)
 
 
-async def test_closing_waits_for_no_place() -> None:
+async def test_aclose_waits_for_no_slot() -> None:
     limited = Limit(Waiting(), operations=1)
     stuck = asyncio.create_task(limited.exists("a"))
     await asyncio.sleep(0)
@@ -358,23 +372,23 @@ async def test_closing_waits_for_no_place() -> None:
     assert not await stuck
 
 
-def test_a_waiting_task_that_the_garbage_collector_drops_meanwhile_holds_up_nobody() -> None:
-    gate = _Gate(1)
+def test_waiting_task_that_the_garbage_collector_drops_causes_no_deadlock() -> None:
+    semaphore = _Semaphore(1)
 
     class Collected(deque[Any]):
-        """Lets the collector run, in which the holder of the place is dropped."""
+        """Lets the garbage collector run, which drops the holder of the slot."""
 
         def append(self, turn: Any) -> None:
             super().append(turn)
-            gate.release()
+            semaphore.release()
 
-    gate._waiting = Collected()
+    semaphore._waiting = Collected()
 
     async def take_both() -> None:
-        await gate.acquire()
-        await gate.acquire()
+        await semaphore.acquire()
+        await semaphore.acquire()
 
-    # A thread of its own, which a deadlock does not take along.
+    # A thread of its own, since a deadlock would hang the test.
     waiting = threading.Thread(target=asyncio.run, args=(take_both(),), daemon=True)
     waiting.start()
     waiting.join(10)

@@ -1,4 +1,4 @@
-"""The layer `retry`: what is repeated, what is not, and how often."""
+"""The layer `retry`: what is retried, what is not, and how often."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import pytest
 
 from jtc.storage import (
     FileNotFoundException,
+    IntegrityException,
     Layer,
     PreconditionFailedException,
+    ReadOptions,
+    RejectedException,
     StorageConfigException,
     StorageManager,
     StorageTimeoutException,
     StorageUnavailableException,
     WriteOptions,
 )
-from jtc.storage.driver import ReadStream
+from jtc.storage.driver import METHODS, ReadStream
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.layers.retry import Retry
@@ -27,13 +30,13 @@ from small_drivers import EightMethods
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from jtc.storage import Disk
+    from jtc.storage import Disk, ListOptions
 
-AT_ONCE = {"delay": 0.0}
+WITHOUT_WAITS = {"delay": 0.0}
 
 
 class Flaky(Layer):
-    """Fails a number of times, before or after it has done what it was asked for."""
+    """Fails a number of times, before or after it does its work."""
 
     def __init__(self, inner: Any) -> None:
         self.failures = 0
@@ -47,16 +50,16 @@ class Flaky(Layer):
         self.calls.clear()
 
     def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        if name in {"url", "path", "list_entries"}:
+        if METHODS[name].kind in {"value", "iterator"}:
             return method
 
-        async def flaky(*args: Any, **options: Any) -> Any:
+        async def flaky(*arguments: Any) -> Any:
             self.calls.append(name)
             fails = self.failures > 0
             self.failures -= fails
             if fails and not self.afterwards:
                 raise self.error()
-            result = await method(*args, **options)
+            result = await method(*arguments)
             if fails:
                 raise self.error()
             return result
@@ -74,13 +77,13 @@ async def disk(flaky: Flaky) -> Disk:
     manager = StorageManager.isolated({})
     manager.set_driver(flaky, "d")
     await manager.disk("d").put("dir/a", b"12345")
-    return manager.disk("d").with_layer("retry", **AT_ONCE)
+    return manager.disk("d").with_layer("retry", **WITHOUT_WAITS)
 
 
 def through(driver: Any, **options: Any) -> Disk:
     manager = StorageManager.isolated({})
     manager.set_driver(driver, "d")
-    return manager.disk("d").with_layer("retry", **AT_ONCE | options)
+    return manager.disk("d").with_layer("retry", **WITHOUT_WAITS | options)
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -88,9 +91,15 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
-REPEATED: dict[str, Callable[[Disk], Any]] = {
+async def ranges(disk: Disk) -> None:
+    driver: Any = disk.driver
+    assert await driver.read_ranges("dir/a", [(0, 2), (3, 5)], ReadOptions()) == [b"12", b"45"]
+
+
+RETRIED: dict[str, Callable[[Disk], Any]] = {
     "get": lambda d: d.get("dir/a"),
     "get_range": lambda d: d.get_range("dir/a", 1, 3),
+    "read_ranges": ranges,
     "exists": lambda d: d.exists("dir/a"),
     "size": lambda d: d.size("dir/a"),
     "last_modified": lambda d: d.last_modified("dir/a"),
@@ -105,39 +114,44 @@ REPEATED: dict[str, Callable[[Disk], Any]] = {
     "put of a short stream": lambda d: d.put("b", chunks(b"1", b"2")),
     "put of a short file": lambda d: d.put("b", io.BytesIO(b"12")),
     "copy": lambda d: d.copy("dir/a", "b"),
+    "set_metadata": lambda d: d.set_metadata("dir/a", content_type="x/y"),
 }
-NOT_REPEATED: dict[str, Callable[[Disk], Any]] = {
+NOT_RETRIED: dict[str, Callable[[Disk], Any]] = {
     "delete": lambda d: d.delete("dir/a"),
     "delete_many": lambda d: d.delete_many(["dir/a"]),
+    "remove_empty_directory": lambda d: d.remove_empty_directory("dir"),
     "move": lambda d: d.move("dir/a", "b"),
     "put to create": lambda d: d.put("b", b"1", overwrite=False),
     "put if it matches": lambda d: d.put("dir/a", b"1", if_match="etag"),
     "copy to create": lambda d: d.copy("dir/a", "b", overwrite=False),
     "copy if it matches": lambda d: d.copy("dir/a", "b", if_source_match="etag"),
+    "set_metadata if it matches": lambda d: d.set_metadata(
+        "dir/a", content_type="x/y", if_match="etag"
+    ),
 }
 
 
-@pytest.mark.parametrize("name", REPEATED)
+@pytest.mark.parametrize("name", RETRIED)
 @pytest.mark.parametrize("afterwards", [False, True])
-async def test_what_is_safe_to_repeat_succeeds_after_failures(
+async def test_safe_call_succeeds_after_failures(
     disk: Disk, flaky: Flaky, name: str, afterwards: bool
 ) -> None:
     flaky.fail(3, afterwards=afterwards)
-    await REPEATED[name](disk)
+    await RETRIED[name](disk)
     assert len(flaky.calls) == 4
 
 
-@pytest.mark.parametrize("name", NOT_REPEATED)
-async def test_what_may_have_happened_already_is_not_repeated(
+@pytest.mark.parametrize("name", NOT_RETRIED)
+async def test_call_with_an_ambiguous_result_is_not_retried(
     disk: Disk, flaky: Flaky, name: str
 ) -> None:
     flaky.fail(1)
     with pytest.raises(StorageUnavailableException):
-        await NOT_REPEATED[name](disk)
+        await NOT_RETRIED[name](disk)
     assert len(flaky.calls) == 1
 
 
-async def test_content_is_stored_whole_after_a_repeat(disk: Disk, flaky: Flaky) -> None:
+async def test_content_is_stored_whole_after_a_retry(disk: Disk, flaky: Flaky) -> None:
     for content in (b"123", chunks(b"1", b"23"), io.BytesIO(b"123"), "123"):
         flaky.fail(2, afterwards=True)
         await disk.put("b", content)
@@ -173,8 +187,6 @@ async def test_a_spooled_file_is_rewound_for_a_driver_of_eight_methods() -> None
 
 
 async def test_the_limits_of_a_put_hold_for_what_is_kept_to_be_sent_again(disk: Disk) -> None:
-    from jtc.storage import IntegrityException, RejectedException
-
     with pytest.raises(RejectedException):
         await disk.put("b", chunks(b"123", b"456"), max_size=5)
     with pytest.raises(RejectedException):
@@ -184,7 +196,7 @@ async def test_the_limits_of_a_put_hold_for_what_is_kept_to_be_sent_again(disk: 
     assert await disk.missing("b")
 
 
-async def test_what_the_content_raises_is_not_repeated(disk: Disk, flaky: Flaky) -> None:
+async def test_error_of_the_content_is_not_retried(disk: Disk, flaky: Flaky) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"1"
         raise ConnectionResetError("the client left")
@@ -213,7 +225,7 @@ async def test_what_the_content_raises_is_not_repeated(disk: Disk, flaky: Flaky)
         (RuntimeError("a fault"), 1),
     ],
 )
-async def test_only_errors_that_may_pass_are_met_with_a_repeat(
+async def test_only_retryable_errors_are_retried(
     disk: Disk, flaky: Flaky, error: Exception, calls: int
 ) -> None:
     flaky.error = lambda: error
@@ -224,21 +236,21 @@ async def test_only_errors_that_may_pass_are_met_with_a_repeat(
     assert raised.value is error or raised.value.__cause__ is error
 
 
-async def test_the_last_error_comes_out_with_its_place(disk: Disk, flaky: Flaky) -> None:
+async def test_last_error_names_disk_path_and_operation(disk: Disk, flaky: Flaky) -> None:
     flaky.fail(99)
     with pytest.raises(StorageUnavailableException) as raised:
         await disk.get("dir/a")
     assert (raised.value.disk, raised.value.path, raised.value.operation) == ("d", "dir/a", "get")
 
 
-async def test_one_attempt_is_no_repeat(flaky: Flaky) -> None:
+async def test_one_attempt_is_no_retry(flaky: Flaky) -> None:
     flaky.fail(1)
     with pytest.raises(StorageUnavailableException):
         await through(flaky, attempts=1).get("dir/a")
     assert flaky.calls == ["get"]
 
 
-async def test_a_storage_that_is_down_is_soon_asked_once_a_call(flaky: Flaky) -> None:
+async def test_storage_that_is_down_soon_gets_one_request_per_call(flaky: Flaky) -> None:
     disk = through(flaky, budget=0.5)
     flaky.fail(1_000)
     for _ in range(20):
@@ -252,7 +264,7 @@ async def test_a_storage_that_is_down_is_soon_asked_once_a_call(flaky: Flaky) ->
     for _ in range(20):
         with pytest.raises(StorageUnavailableException):
             await disk.get("dir/a")
-    assert len(flaky.calls) == 20 + 4  # eight successes gave back half of one each
+    assert len(flaky.calls) == 20 + 4  # eight successes earned half a token each
 
 
 async def test_waits_grow_and_differ(flaky: Flaky) -> None:
@@ -273,7 +285,7 @@ async def test_waits_grow_and_differ(flaky: Flaky) -> None:
         assert 0 <= seconds <= longest
 
 
-async def test_repeats_are_logged_with_their_fields(
+async def test_retries_are_logged_with_their_fields(
     disk: Disk, flaky: Flaky, caplog: pytest.LogCaptureFixture
 ) -> None:
     flaky.fail(1)
@@ -291,22 +303,26 @@ async def test_repeats_are_logged_with_their_fields(
 
 
 class Breaking(MemoryDriver):
-    """A stream breaks off after so many bytes; a listing after so many entries."""
+    """A stream breaks off after some bytes; a listing after some entries."""
 
     def __init__(self) -> None:
         super().__init__()
         self.breaks: list[int] = []
-        self.opened: list[tuple[int, int | None, str | None]] = []
-        self.listed: list[str | None] = []
+        self.opened: list[ReadOptions] = []
+        self.listed: list[ListOptions] = []
 
-    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-        self.opened.append((options["start"], options["end"], options["if_match"]))
-        stream = await super().open_read(path, **options)
+    @property
+    def listed_after(self) -> list[str | None]:
+        return [options.start_after for options in self.listed]
+
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        self.opened.append(options)
+        stream = await super().open_read(path, options)
         return ReadStream(stream.info, self._some(aiter(stream)), stream.aclose)
 
-    async def list_entries(self, prefix: str, /, **options: Any) -> Any:
-        self.listed.append(options["start_after"])
-        async for entry in self._some(super().list_entries(prefix, **options)):
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> Any:
+        self.listed.append(options)
+        async for entry in self._some(super().list_entries(prefix, options)):
             yield entry
 
     async def _some(self, items: Any) -> AsyncIterator[Any]:
@@ -318,7 +334,7 @@ class Breaking(MemoryDriver):
             yield item
 
 
-async def test_a_stream_goes_on_where_it_broke_off() -> None:
+async def test_stream_resumes_where_it_broke_off() -> None:
     driver = Breaking()
     await driver.put("a", bytes(range(100)))
     etag = (await driver.stat("a")).etag
@@ -330,14 +346,14 @@ async def test_a_stream_goes_on_where_it_broke_off() -> None:
         assert b"".join([chunk async for chunk in stream]) == bytes(range(100))[start:end]
         first, last = range(100)[start:end][0], range(100)[start:end][-1] + 1
         assert driver.opened == [
-            (start, end, None),
-            (first + 20, last, etag),
-            (first + 20, last, etag),
-            (first + 50, last, etag),
+            ReadOptions(start=start, end=end, chunk_size=10),
+            ReadOptions(start=first + 20, end=last, if_match=etag, chunk_size=10),
+            ReadOptions(start=first + 20, end=last, if_match=etag, chunk_size=10),
+            ReadOptions(start=first + 50, end=last, if_match=etag, chunk_size=10),
         ]
 
 
-async def test_a_stream_that_goes_on_is_logged_as_other_repeats_are(
+async def test_resumed_stream_is_logged_as_other_retries_are(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     driver = Breaking()
@@ -352,7 +368,7 @@ async def test_a_stream_that_goes_on_is_logged_as_other_repeats_are(
     assert "(StorageUnavailableException)" in caplog.text
 
 
-async def test_a_stream_never_goes_on_with_another_version() -> None:
+async def test_stream_never_resumes_with_another_version() -> None:
     driver = Breaking()
     await driver.put("a", b"1" * 100)
     driver.breaks = [2]
@@ -369,14 +385,23 @@ async def test_a_stream_never_goes_on_with_another_version() -> None:
     assert set(b"".join(got)) == {ord("1")}
 
 
-async def test_a_stream_without_etags_is_not_gone_on_with() -> None:
-    class Nameless(Breaking):
-        async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-            stream = await super().open_read(path, **options)
+async def test_resumed_stream_drops_if_none_match() -> None:
+    driver = Breaking()
+    await driver.put("a", b"1" * 30)
+    driver.breaks = [1]
+    stream = through(driver).stream("a", chunk_size=10, if_none_match='"other"')
+    assert b"".join([chunk async for chunk in stream]) == b"1" * 30
+    assert [options.if_none_match for options in driver.opened] == ['"other"', None]
+
+
+async def test_stream_without_etag_is_not_resumed() -> None:
+    class WithoutEtags(Breaking):
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            stream = await super().open_read(path, options)
             stream.info.etag = None
             return stream
 
-    driver = Nameless()
+    driver = WithoutEtags()
     await driver.put("a", b"1" * 100)
     driver.breaks = [2]
     with pytest.raises(StorageUnavailableException):
@@ -385,14 +410,14 @@ async def test_a_stream_without_etags_is_not_gone_on_with() -> None:
     assert len(driver.opened) == 1
 
 
-async def test_a_listing_goes_on_after_its_last_entry() -> None:
+async def test_listing_resumes_after_its_last_entry() -> None:
     driver = Breaking()
     for path in ("a", "b/c", "d", "e"):
         await driver.put(path, b"")
     disk = through(driver)
     driver.breaks = [0, 2, 1]
     assert [entry.path async for entry in disk.list()] == ["a", "b", "d", "e"]
-    assert driver.listed == [None, None, "b/", "d"]
+    assert driver.listed_after == [None, None, "b/", "d"]
     driver.listed.clear()
     driver.breaks = [1]
     assert [entry.path async for entry in disk.list(start_after="a", recursive=True)] == [
@@ -400,7 +425,8 @@ async def test_a_listing_goes_on_after_its_last_entry() -> None:
         "d",
         "e",
     ]
-    assert driver.listed == ["a", "b/c"]
+    assert driver.listed_after == ["a", "b/c"]
+    assert all(options.recursive for options in driver.listed)
 
 
 # How it is set up
@@ -410,12 +436,12 @@ async def test_a_listing_goes_on_after_its_last_entry() -> None:
     "options",
     [{"attempts": 0}, {"delay": -1}, {"max_delay": -0.1}, {"budget": -1}, {"buffer": "much"}],
 )
-def test_an_option_that_cannot_be_is_told(options: dict[str, Any]) -> None:
+def test_invalid_option_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(StorageConfigException, match=next(iter(options))):
         Retry(MemoryDriver(), **options)
 
 
-def test_a_driver_that_tries_again_itself_is_warned_of() -> None:
+def test_driver_with_its_own_retries_is_warned_of() -> None:
     s3 = S3Driver("bucket", region="eu-north-1", access_key="a", secret_key="b")
     for driver in (s3, Layer(s3), Retry(MemoryDriver())):
         with pytest.warns(RuntimeWarning, match="attempts multiply"):
@@ -436,15 +462,15 @@ async def test_alone_it_takes_what_its_driver_takes() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "budget"), [(1, 0.2), (3, 0.2), (3, 1)])
-async def test_a_stream_that_breaks_at_once_is_opened_as_often_as_a_call_is_tried(
+async def test_stream_that_breaks_at_once_is_opened_once_per_attempt(
     attempts: int, budget: float
 ) -> None:
     class Broken(MemoryDriver):
         opened = 0
 
-        async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
             self.opened += 1
-            stream = await super().open_read(path, **options)
+            stream = await super().open_read(path, options)
 
             async def chunks() -> AsyncIterator[bytes]:
                 raise ConnectionResetError("gone")
@@ -454,7 +480,8 @@ async def test_a_stream_that_breaks_at_once_is_opened_as_often_as_a_call_is_trie
 
     driver = Broken()
     await driver.put("a", b"1234")
-    stream = await Retry(driver, attempts=attempts, budget=budget, delay=0.001).open_read("a")
+    retry: Any = Retry(driver, attempts=attempts, budget=budget, delay=0.001)
+    stream = await retry.open_read("a", ReadOptions())
     with pytest.raises(ConnectionResetError, match="gone"):
         [chunk async for chunk in stream]
     assert driver.opened == attempts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import (
+    ReadOptions,
     StorageConfigException,
     StorageManager,
     StorageTimeoutException,
@@ -23,23 +24,23 @@ from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layers.timeout import Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from jtc.storage import Disk
+    from jtc.storage import Disk, ListOptions
 
-FOR_EVER = 3600.0
+NEVER_ENDING = 3600.0
 SHORT = 0.05
 
 
 class Hanging(MemoryDriver):
-    """Hangs in the one method that is named."""
+    """Hangs in the method that `hangs` names."""
 
     hangs = ""
 
     async def _hang(self, name: str) -> None:
         if self.hangs == name:
-            await asyncio.sleep(FOR_EVER)
+            await asyncio.sleep(NEVER_ENDING)
 
     async def get(self, path: str, /) -> bytes:
         await self._hang("get")
@@ -63,9 +64,23 @@ class Hanging(MemoryDriver):
         await self._hang("copy_file")
         return await super().copy_file(src, dst, options)
 
-    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+    async def read_ranges(
+        self, path: str, ranges: Sequence[tuple[int, int]], options: ReadOptions, /
+    ) -> Sequence[bytes]:
+        await self._hang("read_ranges")
+        return await super().read_ranges(path, ranges, options)
+
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        await self._hang("update_metadata")
+        return await super().update_metadata(path, options)
+
+    async def remove_empty_directory(self, path: str, /) -> bool:
+        await self._hang("remove_empty_directory")
+        return await super().remove_empty_directory(path)
+
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         await self._hang("open_read")
-        stream = await super().open_read(path, **options)
+        stream = await super().open_read(path, options)
 
         async def chunks() -> AsyncIterator[bytes]:
             async for chunk in stream:
@@ -74,9 +89,9 @@ class Hanging(MemoryDriver):
 
         return ReadStream(stream.info, chunks(), stream.aclose)
 
-    async def list_entries(self, prefix: str, /, **options: Any) -> Any:
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> Any:
         await self._hang("list_entries")
-        async for entry in super().list_entries(prefix, **options):
+        async for entry in super().list_entries(prefix, options):
             yield entry
             await self._hang("an entry")
 
@@ -106,6 +121,9 @@ HANGS: dict[str, Callable[[Disk], Any]] = {
     "write_file": lambda d: d.put("a", [b"1"]),
     "the end of write_file": lambda d: d.put("a", [b"1"]),
     "copy_file": lambda d: d.copy("a", "c"),
+    "read_ranges": lambda d: d.get_ranges("a", [(0, 1), (2, 3)]),
+    "update_metadata": lambda d: d.set_metadata("a", content_type="x/y"),
+    "remove_empty_directory": lambda d: d.remove_empty_directory("empty"),
     "open_read": lambda d: d.stream("a"),
     "a chunk": lambda d: whole(d.stream("a", chunk_size=2)),
     "list_entries": lambda d: d.files(),
@@ -114,7 +132,7 @@ HANGS: dict[str, Callable[[Disk], Any]] = {
 
 
 @pytest.mark.parametrize("name", HANGS)
-async def test_a_storage_that_hangs_is_not_waited_for(driver: Hanging, name: str) -> None:
+async def test_storage_that_hangs_is_a_timeout(driver: Hanging, name: str) -> None:
     driver.hangs = name
     with pytest.raises(StorageTimeoutException, match=r"did not answer within 0\.05 s") as raised:
         await HANGS[name](through(driver, connect=SHORT, total=SHORT))
@@ -124,13 +142,13 @@ async def test_a_storage_that_hangs_is_not_waited_for(driver: Hanging, name: str
 
 
 @pytest.mark.parametrize("name", ["open_read", "list_entries"])
-async def test_opening_has_a_time_of_its_own(driver: Hanging, name: str) -> None:
+async def test_connect_bounds_opening(driver: Hanging, name: str) -> None:
     driver.hangs = name
     with pytest.raises(StorageTimeoutException, match=r"within 0\.05 s"):
-        await HANGS[name](through(driver, connect=SHORT, total=FOR_EVER))
+        await HANGS[name](through(driver, connect=SHORT, total=NEVER_ENDING))
 
 
-async def test_what_a_reader_does_between_chunks_does_not_count(driver: Hanging) -> None:
+async def test_time_of_a_reader_between_chunks_does_not_count(driver: Hanging) -> None:
     disk = through(driver, connect=SHORT, total=SHORT)
     async for chunk in disk.stream("a", chunk_size=3):
         assert chunk
@@ -140,7 +158,7 @@ async def test_what_a_reader_does_between_chunks_does_not_count(driver: Hanging)
 
 
 class SlowFile:
-    """A blocking file that keeps its reader waiting."""
+    """A blocking file whose reads are slow."""
 
     def __init__(self) -> None:
         self.left = 4
@@ -161,7 +179,7 @@ async def slow_chunks() -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("source", [SlowFile, slow_chunks])
 @pytest.mark.parametrize("kind", ["memory", "local"])
-async def test_the_time_that_the_content_takes_does_not_count(
+async def test_time_that_the_content_takes_does_not_count(
     source: Callable[[], Any], kind: str, tmp_path: Path
 ) -> None:
     driver = MemoryDriver() if kind == "memory" else LocalDriver(tmp_path)
@@ -173,7 +191,7 @@ async def test_the_time_that_the_content_takes_does_not_count(
 
 
 @pytest.mark.parametrize("source", [SlowFile, slow_chunks])
-async def test_after_the_content_the_clock_runs_again(
+async def test_clock_runs_again_after_the_content(
     driver: Hanging, source: Callable[[], Any]
 ) -> None:
     driver.hangs = "the end of write_file"
@@ -181,18 +199,18 @@ async def test_after_the_content_the_clock_runs_again(
         await through(driver, connect=SHORT, total=SHORT).put("a", source())
 
 
-async def test_a_storage_that_stalls_between_two_chunks_is_not_waited_for() -> None:
+async def test_storage_that_stalls_between_two_chunks_is_a_timeout() -> None:
     class Stalling(MemoryDriver):
         async def write_file(self, path: str, content: Any, options: WriteOptions, /) -> str | None:
             await anext(content)
-            await asyncio.sleep(FOR_EVER)
+            await asyncio.sleep(NEVER_ENDING)
             return await super().write_file(path, content, options)
 
     with pytest.raises(StorageTimeoutException):
         await through(Stalling(), total=SHORT).put("a", slow_chunks())
 
 
-async def test_a_timeout_of_the_driver_or_of_the_caller_is_its_own(driver: Hanging) -> None:
+async def test_timeout_of_the_driver_or_the_caller_comes_out_unchanged(driver: Hanging) -> None:
     class Failing(MemoryDriver):
         async def get(self, path: str, /) -> bytes:
             raise TimeoutError(path)
@@ -212,12 +230,12 @@ async def test_a_timeout_of_the_driver_or_of_the_caller_is_its_own(driver: Hangi
         await task
 
 
-async def test_a_write_that_came_too_late_changes_nothing(tmp_path: Path) -> None:
+async def test_write_that_is_cut_off_changes_nothing(tmp_path: Path) -> None:
     driver = LocalDriver(tmp_path)
     await driver.put("a", b"old")
 
     class Source:
-        """Never comes to its end."""
+        """Endless content."""
 
         def __aiter__(self) -> Source:
             return self
@@ -235,6 +253,6 @@ async def test_a_write_that_came_too_late_changes_nothing(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("options", [{"connect": 0}, {"total": -1}, {"total": "long"}])
-def test_a_time_that_cannot_be_is_told(options: Any) -> None:
+def test_invalid_time_is_refused(options: Any) -> None:
     with pytest.raises(StorageConfigException, match=next(iter(options))):
         Timeout(MemoryDriver(), **options)

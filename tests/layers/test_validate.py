@@ -1,4 +1,4 @@
-"""The layer `validate`: what it lets in, and what becomes of what it refuses."""
+"""The layer `validate`: what it accepts, and what it refuses."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str, bytes, str]] = {
     "a wrong extension": ({"allowed_extensions": ["png"]}, "dir.png/a.exe", PNG, "name"),
     "no extension": ({"allowed_extensions": ["png"]}, "png", PNG, "name"),
     "a wrong name": ({"name_pattern": "[a-z]+"}, "a/B", b"", "name"),
-    "a rule of one's own": ({"predicate": lambda _p, head: "virus" if b"EICAR" in head else None},
+    "a predicate": ({"predicate": lambda _p, head: "virus" if b"EICAR" in head else None},
                             "a", b"..EICAR..", "predicate"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("case", REFUSED)
-async def test_what_breaks_a_rule_leaves_nothing_behind(driver: Any, case: str, shape: str) -> None:
+async def test_refused_file_leaves_nothing_behind(driver: Any, case: str, shape: str) -> None:
     rules, path, content, reason = REFUSED[case]
     if case == "empty as an image" and shape == "a long way":
         pytest.skip("zeros are not nothing")
@@ -96,7 +96,7 @@ async def test_what_breaks_a_rule_leaves_nothing_behind(driver: Any, case: str, 
 
 
 @pytest.mark.parametrize("shape", ["bytes", "a file", "chunks"])
-async def test_what_breaks_none_is_let_in(driver: Any, shape: str) -> None:
+async def test_file_that_breaks_no_rule_is_stored(driver: Any, shape: str) -> None:
     seen: list[tuple[str, bytes]] = []
     disk = through(
         driver,
@@ -113,7 +113,7 @@ async def test_what_breaks_none_is_let_in(driver: Any, shape: str) -> None:
     assert seen == []
 
 
-async def test_the_beginning_of_long_content_is_what_is_judged(driver: Any) -> None:
+async def test_predicate_gets_the_beginning_of_long_content(driver: Any) -> None:
     heads: list[int] = []
     disk = through(driver, predicate=lambda _path, head: heads.append(len(head)))
     await disk.put("a", iterate(bytes(100_000)))
@@ -122,7 +122,7 @@ async def test_the_beginning_of_long_content_is_what_is_judged(driver: Any) -> N
     assert heads == [8192, 8192, 8192]
 
 
-async def test_a_declared_type_is_held_to_the_rule_too() -> None:
+async def test_declared_type_must_be_allowed() -> None:
     disk = through(MemoryDriver(), allowed_types=["image/png"])
     with pytest.raises(RejectedException) as raised:
         await disk.put("a", PNG, content_type="text/html; charset=utf-8")
@@ -130,10 +130,25 @@ async def test_a_declared_type_is_held_to_the_rule_too() -> None:
     await disk.put("a", PNG, content_type="image/png")
 
 
+async def test_set_metadata_needs_an_allowed_type(driver: Any) -> None:
+    disk = through(driver, allowed_types=["image/*"])
+    if not disk.capabilities.supports("write_file", "content_type"):
+        pytest.skip("the driver keeps no content type")
+    await disk.put("a.png", PNG)
+    for refused in ("text/html", "image/svg+xml", "image/x,text/html"):
+        with pytest.raises(RejectedException) as raised:
+            await disk.set_metadata("a.png", content_type=refused)
+        assert raised.value.reason == "type"
+        assert raised.value.operation == "set_metadata"
+    assert (await disk.stat("a.png")).content_type not in {"text/html", "image/svg+xml"}
+    await disk.set_metadata("a.png", content_type="image/gif", cache_control="no-store")
+    assert (await disk.stat("a.png")).content_type == "image/gif"
+
+
 @pytest.mark.parametrize(
     "declared", ["image/x,text/html", "image/png;a=b, text/html", "image/svg+xml,x"]
 )
-async def test_no_declared_type_hides_behind_another(declared: str) -> None:
+async def test_several_declared_types_are_refused(declared: str) -> None:
     disk = through(MemoryDriver(), allowed_types=["image/*"])
     with pytest.raises(RejectedException) as raised:
         await disk.put("a.png", PNG, content_type=declared)
@@ -141,7 +156,7 @@ async def test_no_declared_type_hides_behind_another(declared: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["copy", "move"])
-async def test_a_type_that_travels_with_a_copy_is_held_to_the_rule(operation: str) -> None:
+async def test_type_that_a_copy_keeps_must_be_allowed(operation: str) -> None:
     driver = MemoryDriver()
     await through(driver, max_size=100).put("a.png", PNG, content_type="text/html")
     disk = through(driver, allowed_types=["image/png"])
@@ -154,14 +169,14 @@ async def test_a_type_that_travels_with_a_copy_is_held_to_the_rule(operation: st
 
 
 @pytest.mark.parametrize("name", ["a.xhtml", "a.xht", "a.shtml"])
-async def test_a_page_by_its_name_is_no_plain_text(name: str) -> None:
+async def test_name_of_a_page_is_not_plain_text(name: str) -> None:
     with pytest.raises(RejectedException):
         await through(MemoryDriver(), allowed_types=["text/*"]).put(name, b"<script/>")
 
 
 @pytest.mark.parametrize("fault", [StopIteration, StopAsyncIteration])
 @pytest.mark.parametrize("shape", ["a file", "chunks"])
-async def test_a_rule_that_stops_an_iteration_neither_hangs_nor_cuts(
+async def test_predicate_that_raises_stop_iteration_neither_hangs_nor_truncates(
     driver: Any, shape: str, fault: type[Exception]
 ) -> None:
     def faulty(_path: str, _head: bytes) -> None:
@@ -174,7 +189,7 @@ async def test_a_rule_that_stops_an_iteration_neither_hangs_nor_cuts(
     assert not await driver.exists("a")
 
 
-async def test_an_announced_size_is_refused_before_anything_is_read() -> None:
+async def test_announced_size_is_refused_before_anything_is_read() -> None:
     async def never() -> AsyncIterator[bytes]:
         raise AssertionError("it was read")
         yield b""
@@ -186,7 +201,7 @@ async def test_an_announced_size_is_refused_before_anything_is_read() -> None:
 
 @pytest.mark.parametrize("operation", ["copy", "move"])
 @pytest.mark.parametrize("kind", [MemoryDriver, EightMethods])
-async def test_a_copy_is_judged_under_its_new_name(operation: str, kind: Any) -> None:
+async def test_copy_is_judged_under_its_new_name(operation: str, kind: Any) -> None:
     driver = kind()
     await driver.put("a.txt", b"<script>")
     await driver.put("b.png", PNG)
@@ -205,7 +220,7 @@ async def test_a_copy_is_judged_under_its_new_name(operation: str, kind: Any) ->
 
 
 class Replaced(Layer):
-    """Somebody else may write beneath, and waits for the moment before a copy."""
+    """Replaces the source right before each copy, as another process may."""
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         await self.inner.put(src, b"<script>")
@@ -218,7 +233,7 @@ class Replaced(Layer):
 
 @pytest.mark.parametrize("operation", ["copy", "move"])
 @pytest.mark.parametrize("kind", ["memory", "local"])
-async def test_what_takes_a_files_place_after_it_was_judged_is_not_let_in(
+async def test_source_that_is_replaced_after_it_was_judged_is_refused(
     operation: str, kind: str, tmp_path: Path
 ) -> None:
     driver = MemoryDriver() if kind == "memory" else LocalDriver(tmp_path)
@@ -229,7 +244,7 @@ async def test_what_takes_a_files_place_after_it_was_judged_is_not_let_in(
     assert await disk.all_files() == ["in/a.png"]
 
 
-async def test_a_copy_from_another_disk_is_judged() -> None:
+async def test_copy_from_another_disk_is_judged() -> None:
     manager = StorageManager.isolated({})
     manager.set_driver(MemoryDriver(), "free")
     manager.set_driver(Validate(MemoryDriver(), allowed_types=["image/png"]), "images")
@@ -240,7 +255,7 @@ async def test_a_copy_from_another_disk_is_judged() -> None:
     assert await manager.disk("free").copy("a", "b", to="images") == "b"
 
 
-async def test_uploads_that_nobody_here_would_see_are_unsupported() -> None:
+async def test_presigned_uploads_are_unsupported() -> None:
     manager = StorageManager.isolated({})
     signing = MemoryDriver(secret="s" * 32, base_url="https://files.example.test")
     manager.set_driver(signing, "d")
@@ -250,18 +265,20 @@ async def test_uploads_that_nobody_here_would_see_are_unsupported() -> None:
         await checked.temporary_upload_url("a", 60)
 
 
-async def test_what_stores_nothing_is_the_drivers_own() -> None:
+async def test_method_that_stores_nothing_is_the_drivers_own() -> None:
     driver = MemoryDriver()
     disk = through(driver, allowed_types=["image/png"])
     await driver.put("a.html", b"<p>")
     await disk.set_visibility("a.html", "private")
+    await disk.make_directory("dir.html")
+    assert await disk.remove_empty_directory("dir.html")
     await disk.make_directory("dir.html")
     assert await disk.get("a.html") == b"<p>"
     assert await disk.delete_many(["a.html"]) == {"a.html": True}
     await disk.delete_directory("dir.html")
 
 
-async def test_put_file_names_what_it_finds_and_is_judged_by_it() -> None:
+async def test_put_file_is_judged_by_the_generated_name() -> None:
     disk = through(MemoryDriver(), allowed_types=["image/png"], allowed_extensions=["png"])
     assert (await disk.put_file("up", io.BytesIO(PNG))).endswith(".png")
     with pytest.raises(RejectedException):
@@ -269,13 +286,13 @@ async def test_put_file_names_what_it_finds_and_is_judged_by_it() -> None:
 
 
 async def through_a_coroutine(_path: str, _head: bytes) -> None:
-    """Nobody would await it."""
+    """An async predicate, which could not be awaited."""
 
 
 @pytest.mark.parametrize(
-    ("rules", "told"),
+    ("rules", "message"),
     [
-        ({}, "Nothing is to be validated"),
+        ({}, "There is no rule"),
         ({"max_size": -1}, "max_size"),
         ({"max_size": "1 MB"}, "max_size"),
         ({"allowed_types": "image/png"}, "allowed_types"),
@@ -285,10 +302,10 @@ async def through_a_coroutine(_path: str, _head: bytes) -> None:
         ({"predicate": through_a_coroutine}, "predicate"),
     ],
 )
-def test_a_rule_that_cannot_be_is_told(rules: dict[str, Any], told: str) -> None:
-    with pytest.raises(StorageConfigException, match=told):
+def test_invalid_rule_is_refused(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(StorageConfigException, match=message):
         Validate(MemoryDriver(), **rules)
 
 
-async def test_types_are_allowed_in_any_case() -> None:
+async def test_allowed_types_match_in_any_case() -> None:
     await through(MemoryDriver(), allowed_types=["Image/PNG"]).put("a.png", PNG)

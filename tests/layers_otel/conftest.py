@@ -1,4 +1,4 @@
-"""A disk whose layer tells providers of the test's own."""
+"""OpenTelemetry providers that keep what they receive, and disks with the layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Telemetry:
-    """What OpenTelemetry was told."""
+    """Providers of spans and metrics, and what they have received."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -44,11 +44,11 @@ class Telemetry:
     def spans(self) -> list[ReadableSpan]:
         return list(self.exporter.get_finished_spans())
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self.exporter.clear()
 
     def points(self, metric: str) -> list[Point]:
-        """Return what a metric says by now, for each set of attributes."""
+        """Return a metric's values, one for each set of attributes."""
         data: Any = self.reader.get_metrics_data()
         return [
             Point(dict(point.attributes), point)
@@ -60,7 +60,7 @@ class Telemetry:
         ]
 
     def everything(self) -> str:
-        """Return all that has been told, as text."""
+        """Return all spans and metrics as text."""
         spans = "".join(span.to_json() for span in self.spans)
         data = self.reader.get_metrics_data()
         return spans + (data.to_json() if data else "")
@@ -68,7 +68,7 @@ class Telemetry:
 
 @dataclass(frozen=True)
 class Point:
-    """What a metric says of one set of attributes."""
+    """A metric's value for one set of attributes."""
 
     attributes: dict[str, Any]
     point: Any

@@ -1,4 +1,4 @@
-"""What is told of a call that fails, and what never is."""
+"""Calls that fail: what is recorded of them, and what never is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from opentelemetry.trace import StatusCode
 from jtc.storage import (
     FileExistsException,
     FileNotFoundException,
+    NotModifiedException,
+    PathConflictException,
     PreconditionFailedException,
+    ReadOptions,
     ReadStream,
     RejectedException,
     StorageException,
@@ -29,14 +32,14 @@ if TYPE_CHECKING:
     from conftest import Telemetry
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from jtc.storage import Disk
+    from jtc.storage import Disk, ListOptions
 
 SECRET_PATH = "contracts/merger-with-initech.pdf"
 SECRET_KEY = "wJalrXUtnFEMI-K7MDENG"
 
 
 class Failing(MemoryDriver):
-    """Fails as it is told, at each point where a driver can."""
+    """Fails with one error at each point where a driver can fail."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -49,11 +52,11 @@ class Failing(MemoryDriver):
     async def delete_many(self, paths: Any, /) -> Any:
         return {path: self.error if "bad" in path else True for path in paths}
 
-    async def list_entries(self, _prefix: str, /, **_options: Any) -> AsyncIterator[Any]:
+    async def list_entries(self, _prefix: str, _options: ListOptions, /) -> AsyncIterator[Any]:
         yield FileInfo(path="a", size=0, last_modified=0)
         raise self.error
 
-    async def open_read(self, path: str, /, **_options: Any) -> ReadStream:
+    async def open_read(self, path: str, _options: ReadOptions, /) -> ReadStream:
         async def chunks() -> AsyncIterator[bytes]:
             yield b"123"
             raise self.error
@@ -85,20 +88,20 @@ WAYS: dict[str, Callable[[Disk], Any]] = {
 }
 
 
-def facts(span: ReadableSpan) -> dict[str, Any]:
+def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_error_is_the_spans_status_and_an_event_and_is_counted(
+async def test_error_is_the_spans_status_and_an_event_and_is_counted(
     telemetry: Telemetry, way: str
 ) -> None:
     with pytest.raises(StorageUnavailableException):
         await WAYS[way](telemetry.disk(Failing(StorageUnavailableException("Down"))))
     (span,) = telemetry.spans
     assert span.status.status_code is StatusCode.ERROR
-    assert facts(span)["error.type"] == "StorageUnavailableException"
-    assert facts(span)["storage.operation.outcome"] == "error"
+    assert attributes(span)["error.type"] == "StorageUnavailableException"
+    assert attributes(span)["storage.operation.outcome"] == "error"
     (event,) = span.events
     assert event.name == "exception"
     recorded = dict(event.attributes or {})
@@ -134,12 +137,29 @@ async def test_the_error_that_is_raised_is_the_drivers_own(
     assert raised.value.__context__ is None
 
 
+async def _unmodified(disk: Disk) -> None:
+    driver: Any = disk.driver
+    etag = (await driver.inner.stat("a")).etag
+    await driver.open_read("a", ReadOptions(if_none_match=etag))
+
+
 ANSWERS: dict[str, tuple[type[Exception], str, Callable[[Disk], Any]]] = {
     "get": (FileNotFoundException, "not_found", lambda d: d.get("gone")),
     "size": (FileNotFoundException, "not_found", lambda d: d.size("gone")),
     "stat": (FileNotFoundException, "not_found", lambda d: d.stat("gone")),
     "open_read": (FileNotFoundException, "not_found", lambda d: d.stream("gone")),
+    "update_metadata": (
+        FileNotFoundException,
+        "not_found",
+        lambda d: d.set_metadata("gone", content_type="x/y"),
+    ),
     "copy_file": (FileNotFoundException, "not_found", lambda d: d.copy("gone", "b")),
+    "open_read if none match": (NotModifiedException, "not_modified", _unmodified),
+    "remove_empty_directory": (
+        PathConflictException,
+        "conflict",
+        lambda d: d.remove_empty_directory("full"),
+    ),
     "write_file": (
         FileExistsException,
         "precondition_failed",
@@ -154,29 +174,34 @@ ANSWERS: dict[str, tuple[type[Exception], str, Callable[[Disk], Any]]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_a_file_that_is_not_there_and_a_condition_that_fails_are_answers(
-    telemetry: Telemetry, name: str
-) -> None:
+async def test_answer_that_is_raised_is_no_error(telemetry: Telemetry, name: str) -> None:
     error, outcome, call = ANSWERS[name]
     driver = MemoryDriver()
     await driver.put("a", b"1")
+    await driver.put("full/a", b"1")
     with pytest.raises(error):
         await call(telemetry.disk(driver))
     (span,) = telemetry.spans
     assert span.name.split()[0] == name.split(maxsplit=1)[0]
     assert span.status.status_code is StatusCode.UNSET
     assert span.events == ()
-    assert facts(span)["storage.operation.outcome"] == outcome
-    assert "error.type" not in facts(span)
+    assert attributes(span)["storage.operation.outcome"] == outcome
+    assert "error.type" not in attributes(span)
     assert telemetry.points("storage.errors") == []
 
 
-async def test_a_builtin_of_somebody_elses_driver_is_such_an_answer_too(
+async def test_conflict_elsewhere_is_an_error(telemetry: Telemetry) -> None:
+    with pytest.raises(PathConflictException):
+        await telemetry.disk(Failing(PathConflictException("A directory"))).get("a")
+    assert attributes(telemetry.spans[0])["storage.operation.outcome"] == "error"
+
+
+async def test_builtin_error_of_a_driver_is_an_answer_too(
     telemetry: Telemetry,
 ) -> None:
     with pytest.raises(FileNotFoundException):
         await telemetry.disk(Failing(FileNotFoundError("gone"))).get("a")
-    assert facts(telemetry.spans[0])["storage.operation.outcome"] == "not_found"
+    assert attributes(telemetry.spans[0])["storage.operation.outcome"] == "not_found"
 
 
 async def _leaving() -> AsyncIterator[bytes]:
@@ -188,7 +213,7 @@ def _left(_size: int) -> bytes:
     raise TimeoutError("the client waits")
 
 
-NOT_THE_STORAGES: dict[str, tuple[type[Exception], str, Callable[[Disk, Path], Any]]] = {
+ERRORS_OF_CONTENT: dict[str, tuple[type[Exception], str, Callable[[Disk, Path], Any]]] = {
     "a client that leaves": (
         ConnectionResetError,
         "source_failed",
@@ -218,17 +243,17 @@ NOT_THE_STORAGES: dict[str, tuple[type[Exception], str, Callable[[Disk, Path], A
 
 
 @pytest.mark.parametrize("kind", ["memory", "local"])
-@pytest.mark.parametrize("name", NOT_THE_STORAGES)
-async def test_what_is_wrong_with_the_content_is_no_error_of_the_storage(
+@pytest.mark.parametrize("name", ERRORS_OF_CONTENT)
+async def test_error_of_the_content_is_no_error_of_the_storage(
     telemetry: Telemetry, tmp_path: Path, name: str, kind: str
 ) -> None:
-    error, outcome, put = NOT_THE_STORAGES[name]
+    error, outcome, put = ERRORS_OF_CONTENT[name]
     driver = MemoryDriver() if kind == "memory" else LocalDriver(tmp_path / "root")
     with pytest.raises(error):
         await put(telemetry.disk(driver), tmp_path)
     (span,) = telemetry.spans
-    assert facts(span)["storage.operation.outcome"] == outcome
-    assert "error.type" not in facts(span)
+    assert attributes(span)["storage.operation.outcome"] == outcome
+    assert "error.type" not in attributes(span)
     assert span.status.status_code is StatusCode.UNSET
     assert telemetry.points("storage.errors") == []
     (counted,) = telemetry.points("storage.operations")
@@ -244,7 +269,7 @@ async def test_a_cancelled_call_ends_its_span_and_is_no_error(
             await asyncio.Event().wait()
             return b""
 
-        async def open_read(self, path: str, /, **_options: Any) -> ReadStream:
+        async def open_read(self, path: str, _options: ReadOptions, /) -> ReadStream:
             async def chunks() -> AsyncIterator[bytes]:
                 yield await self.get(path)
 
@@ -257,7 +282,7 @@ async def test_a_cancelled_call_ends_its_span_and_is_no_error(
     with pytest.raises(asyncio.CancelledError):
         await task
     (span,) = telemetry.spans
-    assert facts(span)["storage.operation.outcome"] == "cancelled"
+    assert attributes(span)["storage.operation.outcome"] == "cancelled"
     assert span.status.status_code is StatusCode.UNSET
     assert telemetry.points("storage.errors") == []
 
@@ -270,8 +295,8 @@ async def test_deletions_of_which_some_fail_are_one_operation_that_failed(
     outcome = await disk.delete_many(["a", "bad", "bad2"])
     assert outcome["a"] is True
     (span,) = telemetry.spans
-    assert facts(span)["storage.operation.batch.size"] == 3
-    assert facts(span)["error.type"] == "StorageUnavailableException"
+    assert attributes(span)["storage.operation.batch.size"] == 3
+    assert attributes(span)["error.type"] == "StorageUnavailableException"
     assert span.status.status_code is StatusCode.ERROR
     assert len(span.events) == 1
     assert [point.point.value for point in telemetry.points("storage.errors")] == [1]
@@ -284,14 +309,14 @@ async def test_deletions_that_fail_in_several_ways_say_so(telemetry: Telemetry) 
             return dict(zip(paths, errors, strict=True))
 
     await telemetry.disk(Various()).delete_many(["a", "b"])
-    assert facts(telemetry.spans[0])["error.type"] == "_OTHER"
+    assert attributes(telemetry.spans[0])["error.type"] == "_OTHER"
 
 
-# What is not told
+# What is not recorded
 
 
 def talkative(path: str) -> StorageException:
-    """Return an error that says everything, as a careless driver's would."""
+    """Return an error with a path and a key in its message, as from a careless driver."""
     try:
         try:
             raise OSError(5, "EIO", f"/srv/{path}")
@@ -304,7 +329,7 @@ def talkative(path: str) -> StorageException:
 
 
 @pytest.mark.parametrize("error", ["talkative", "foreign"])
-async def test_no_path_and_no_message_gets_out_unless_asked_for(
+async def test_no_path_and_no_message_is_recorded_by_default(
     telemetry: Telemetry, error: str
 ) -> None:
     raised = talkative(SECRET_PATH) if error == "talkative" else KeyError(SECRET_PATH, SECRET_KEY)
@@ -315,14 +340,14 @@ async def test_no_path_and_no_message_gets_out_unless_asked_for(
         await _stream(disk, SECRET_PATH)
     if error == "talkative":
         await disk.delete_many([SECRET_PATH, "bad"])
-    told = telemetry.everything()
-    assert "exception.stacktrace" in told
-    assert SECRET_PATH not in told
-    assert "initech" not in told
-    assert SECRET_KEY not in told
+    recorded = telemetry.everything()
+    assert "exception.stacktrace" in recorded
+    assert SECRET_PATH not in recorded
+    assert "initech" not in recorded
+    assert SECRET_KEY not in recorded
 
 
-async def test_nothing_that_a_disk_does_lets_a_path_out(
+async def test_no_operation_of_a_disk_records_a_path_by_default(
     telemetry: Telemetry, tmp_path: Path
 ) -> None:
     disk = telemetry.disk(LocalDriver(tmp_path))
@@ -330,6 +355,7 @@ async def test_nothing_that_a_disk_does_lets_a_path_out(
     await disk.copy(SECRET_PATH, f"{SECRET_PATH}2")
     await disk.move(f"{SECRET_PATH}2", f"{SECRET_PATH}3")
     await disk.stat(SECRET_PATH)
+    await disk.get_ranges(SECRET_PATH, [(0, 1)])
     await disk.files("contracts")
     await disk.make_directory("contracts/initech")
     await disk.delete_many([SECRET_PATH])
@@ -341,13 +367,13 @@ async def test_nothing_that_a_disk_does_lets_a_path_out(
     ):
         with pytest.raises(StorageException):
             await call
-    told = telemetry.everything()
-    assert told.count("exception.stacktrace") >= 1
+    recorded = telemetry.everything()
+    assert recorded.count("exception.stacktrace") >= 1
     for secret in ("initech", "contracts", SECRET_KEY):
-        assert secret not in told
+        assert secret not in recorded
 
 
-async def test_the_causes_of_an_error_are_told_by_their_classes(telemetry: Telemetry) -> None:
+async def test_causes_of_an_error_are_recorded_by_their_classes(telemetry: Telemetry) -> None:
     with pytest.raises(StorageUnavailableException):
         await telemetry.disk(Failing(talkative("a"))).get("a")
     (event,) = telemetry.spans[0].events
@@ -359,7 +385,7 @@ async def test_the_causes_of_an_error_are_told_by_their_classes(telemetry: Telem
     assert error.splitlines()[-1] == "jtc.storage.exceptions.StorageUnavailableException"
 
 
-async def test_paths_and_our_own_messages_are_told_where_they_are_asked_for(
+async def test_paths_option_records_paths_and_messages_of_storage_errors(
     telemetry: Telemetry,
 ) -> None:
     driver = MemoryDriver()
@@ -375,11 +401,11 @@ async def test_paths_and_our_own_messages_are_told_where_they_are_asked_for(
             Failing(StorageUnavailableException("Down", path="d/a")), paths=True
         ).get("d/a")
     put, copy, listing, deletions, quiet, loud = telemetry.spans
-    assert facts(put)["storage.path"] == "d/a"
-    assert facts(copy)["storage.path"] == "d/a"
-    assert facts(copy)["storage.target.path"] == "d/b"
-    assert facts(listing)["storage.path"] == "d"
-    assert "storage.path" not in facts(deletions)
+    assert attributes(put)["storage.path"] == "d/a"
+    assert attributes(copy)["storage.path"] == "d/a"
+    assert attributes(copy)["storage.target.path"] == "d/b"
+    assert attributes(listing)["storage.path"] == "d"
+    assert "storage.path" not in attributes(deletions)
     assert quiet.status.description is None
     assert loud.status.description == "Down: 'd/a'"
     assert dict(loud.events[0].attributes or {})["exception.message"] == "Down: 'd/a'"
@@ -388,7 +414,7 @@ async def test_paths_and_our_own_messages_are_told_where_they_are_asked_for(
             assert "d/a" not in point.attributes.values()
 
 
-async def test_what_anybody_elses_error_says_is_told_never(telemetry: Telemetry) -> None:
+async def test_message_of_another_error_is_never_recorded(telemetry: Telemetry) -> None:
     with pytest.raises(KeyError):
         await telemetry.disk(Failing(KeyError(SECRET_KEY)), paths=True).get("a")
     assert "KeyError" in telemetry.everything()

@@ -1,4 +1,4 @@
-"""What is measured, and by what it is told apart."""
+"""Metrics: values, units and attributes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage import ReadStream, RejectedException, StorageManager
+from jtc.storage import ReadOptions, ReadStream, RejectedException, StorageManager
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods
@@ -48,7 +48,7 @@ async def test_operations_are_counted_by_disk_driver_operation_and_outcome(
     assert telemetry.points("storage.errors") == []
 
 
-async def test_disks_are_told_apart(telemetry: Telemetry) -> None:
+async def test_disks_are_counted_each(telemetry: Telemetry) -> None:
     layers = [{"name": "otel", **telemetry.providers}]
     manager = StorageManager.isolated(
         {"disks": {name: {"driver": "memory", "layers": layers} for name in ("one", "two")}}
@@ -98,7 +98,7 @@ CONTENTS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("through", ["a disk", "the layer alone"])
 @pytest.mark.parametrize("driver", [MemoryDriver, EightMethods])
 @pytest.mark.parametrize("kind", CONTENTS)
-async def test_the_bytes_that_are_stored_are_counted_whatever_the_content_is(
+async def test_bytes_that_are_stored_are_counted_for_each_kind_of_content(
     telemetry: Telemetry, kind: str, driver: Callable[[], Any], through: str
 ) -> None:
     if driver is EightMethods and through == "the layer alone" and kind not in {"bytes", "a file"}:
@@ -109,14 +109,14 @@ async def test_the_bytes_that_are_stored_are_counted_whatever_the_content_is(
     assert len(await disk.get("a")) == 5
 
 
-async def test_an_upload_that_fails_moves_no_bytes_into_the_storage(telemetry: Telemetry) -> None:
+async def test_upload_that_fails_moves_no_bytes(telemetry: Telemetry) -> None:
     with pytest.raises(RejectedException):
         await telemetry.disk(MemoryDriver()).put("a", _chunks(), max_size=4)
     assert _moved(telemetry) == {}
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000])
-async def test_a_file_on_a_local_disk_is_counted_both_ways(
+async def test_bytes_of_a_local_file_are_counted_both_ways(
     telemetry: Telemetry, tmp_path: Path, size: int
 ) -> None:
     source = tmp_path / "source"
@@ -127,12 +127,12 @@ async def test_a_file_on_a_local_disk_is_counted_both_ways(
     assert _moved(telemetry) == {"write": size, "read": size}
 
 
-async def test_the_bytes_that_are_read_are_counted(telemetry: Telemetry) -> None:
+async def test_bytes_that_are_read_are_counted(telemetry: Telemetry) -> None:
     driver = MemoryDriver()
     await driver.put("a", b"12345")
     disk = telemetry.disk(driver)
-    assert await _read(disk) == [b"12345", b"234", [b"12", b"34", b"5"]]
-    assert _moved(telemetry) == {"read": 5 + 3 + 5}
+    assert await _read(disk) == [b"12345", b"234", [b"12", b"34", b"5"], [b"12", b"2345"]]
+    assert _moved(telemetry) == {"read": 5 + 3 + 5 + 6}
 
 
 async def _read(disk: Disk) -> list[Any]:
@@ -140,10 +140,11 @@ async def _read(disk: Disk) -> list[Any]:
         await disk.get("a"),
         await disk.get_range("a", 1, 4),
         [chunk async for chunk in disk.stream("a", chunk_size=2)],
+        await disk.get_ranges("a", [(0, 2), (1, 5)]),
     ]
 
 
-async def test_a_copy_within_the_disk_moves_no_bytes(telemetry: Telemetry) -> None:
+async def test_copy_within_the_disk_moves_no_bytes(telemetry: Telemetry) -> None:
     driver = MemoryDriver()
     await driver.put("a", b"12345")
     await telemetry.disk(driver).copy("a", "b")
@@ -161,8 +162,8 @@ def _moved(telemetry: Telemetry) -> dict[str, int]:
 class Slow(MemoryDriver):
     """Takes a tenth of a second to open, and as long for each chunk."""
 
-    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-        stream = await super().open_read(path, **options)
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        stream = await super().open_read(path, options)
         await asyncio.sleep(0.1)
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -173,7 +174,7 @@ class Slow(MemoryDriver):
         return ReadStream(stream.info, chunks(), stream.aclose)
 
 
-async def test_a_streams_duration_is_the_storages_and_not_its_readers(
+async def test_duration_of_a_stream_leaves_out_its_readers_time(
     telemetry: Telemetry,
 ) -> None:
     disk = telemetry.disk(Slow())
@@ -208,7 +209,7 @@ async def test_durations_are_in_seconds_with_buckets_for_them(telemetry: Telemet
 @pytest.mark.parametrize(
     "metric", ["storage.operations", "storage.operation.duration", "storage.io", "storage.errors"]
 )
-async def test_what_is_measured_leads_to_its_span(telemetry: Telemetry, metric: str) -> None:
+async def test_metric_has_an_exemplar_of_its_span(telemetry: Telemetry, metric: str) -> None:
     driver = MemoryDriver()
     await driver.put("a", b"1")
     disk = telemetry.disk(driver)

@@ -151,14 +151,14 @@ async def main():
 
 asyncio.run(main())
 
-told = [json.loads(line) for line in trail.read_text().splitlines()]
+events = [json.loads(line) for line in trail.read_text().splitlines()]
 done = ["put", "get", "get", "copy", "get", *["failed"] * 5, "delete", "delete"]
-assert [entry["event"] for entry in told] == done, told
-assert told[0]["path"] == "legal-hold/letter.txt" and told[0]["size"] == 240_000, told[0]
-assert told[3]["to"] == ["plain", "letter.txt"], told[3]
-assert {entry["error"] for entry in told[5:10]} == {"StoragePermissionException"}
-assert {entry["path"] for entry in told[5:10]} == {"legal-hold/letter.txt", "legal-hold"}
-assert (told[-1]["disk"], told[-1]["found"]) == ("plain", True), told[-1]
+assert [entry["event"] for entry in events] == done, events
+assert events[0]["path"] == "legal-hold/letter.txt" and events[0]["size"] == 240_000, events[0]
+assert events[3]["to"] == ["plain", "letter.txt"], events[3]
+assert {entry["error"] for entry in events[5:10]} == {"StoragePermissionException"}
+assert {entry["path"] for entry in events[5:10]} == {"legal-hold/letter.txt", "legal-hold"}
+assert (events[-1]["disk"], events[-1]["found"]) == ("plain", True), events[-1]
 """
 
 
@@ -171,7 +171,7 @@ def test_a_third_partys_hook_and_layer_work_once_they_are_installed(
     environment(*EXTENDED).execute(A_HOOK_AND_A_LAYER)
 
 
-TOLD_BY_OTEL = """
+TRACED_BY_OTEL = """
 import asyncio, sys
 from jtc.storage import Storage
 
@@ -198,7 +198,7 @@ def test_an_extra_brings_the_opentelemetry_layer_and_no_sdk(
     versions = installed.installed()
     assert versions["jtc-storage-otel"] == versions["jtc-storage"]
     assert "opentelemetry-sdk" not in versions
-    installed.execute(TOLD_BY_OTEL)
+    installed.execute(TRACED_BY_OTEL)
 
 
 DJANGO_ON_A_DISK = """

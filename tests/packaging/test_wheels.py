@@ -112,7 +112,7 @@ def test_a_wheel_holds_every_source_file(wheels: dict[str, Wheel], name: str) ->
 
 @each_distribution
 def test_a_wheel_holds_no_tests_of_ours(wheels: dict[str, Wheel], name: str) -> None:
-    # jtc.storage.testing is the conformance kit, which drivers' authors import.
+    # jtc.storage.testing has the conformance tests, which authors of drivers import.
     for file in map(PurePosixPath, wheels[name].contents):
         assert not {"tests", "test"} & set(file.parts), file
         assert not file.name.startswith(("test_", "conftest")), file

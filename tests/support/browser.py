@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's Chromium without a window, driven by its own ChromeDriver."""
+"""A real browser for tests: Debian's Chromium without a window, and its ChromeDriver."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from selenium.webdriver.support.wait import WebDriverWait
 __all__ = ["MISSING", "Browser", "browser"]
 
 DEADLINE = 60.0
-"""Seconds; a bound for what happens soon, on a machine that does other things too."""
+"""Seconds: a limit for what happens soon, on a busy machine."""
 
 _WANTED = ("chromium", "chromedriver")
 MISSING = ", ".join(name for name in _WANTED if shutil.which(name) is None)
-"""Which of the two commands are not there."""
+"""The commands that are not installed."""
 
 T = TypeVar("T")
 
 
 class Browser(Chrome):
-    """Chromium with what the tests ask of it."""
+    """Chromium with methods for tests."""
 
     def one(self, selector: str) -> WebElement:
         """Return the first element, waiting for it."""
@@ -37,29 +37,29 @@ class Browser(Chrome):
         return self.find_elements("css selector", selector)
 
     def until(self, condition: Callable[[], T]) -> T:
-        """Wait until something is so, and return it."""
+        """Wait until a condition returns something true, and return that."""
         waiting = WebDriverWait(self, DEADLINE, poll_frequency=0.05)
         return waiting.until(lambda _: condition())
 
     def status(self) -> int:
-        """Return the HTTP status that the page came with."""
+        """Return the HTTP status of the page."""
         script = "return performance.getEntriesByType('navigation')[0].responseStatus"
         return int(self.execute_script(script))
 
     def requests(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield the addresses and headers of what was asked since the last time."""
-        addresses: dict[str, str] = {}
+        """Yield the URLs and headers of the requests since the last call."""
+        urls: dict[str, str] = {}
         headers: dict[str, dict[str, str]] = {}
         for line in self.get_log("performance"):
             message = json.loads(line["message"])["message"]
-            told = message["params"]
+            event = message["params"]
             if message["method"] == "Network.requestWillBeSent":
-                addresses[told["requestId"]] = told["request"]["url"]
-                headers.setdefault(told["requestId"], {}).update(told["request"]["headers"])
+                urls[event["requestId"]] = event["request"]["url"]
+                headers.setdefault(event["requestId"], {}).update(event["request"]["headers"])
             elif message["method"] == "Network.requestWillBeSentExtraInfo":
-                headers.setdefault(told["requestId"], {}).update(told["headers"])
-        for number, address in addresses.items():
-            yield address, {name.lower(): text for name, text in headers[number].items()}
+                headers.setdefault(event["requestId"], {}).update(event["headers"])
+        for number, url in urls.items():
+            yield url, {name.lower(): text for name, text in headers[number].items()}
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def browser(profile: Path) -> Iterator[Browser]:
         "disable-quic",
         "disable-dev-shm-usage",
         "no-first-run",
-        # It would look for hosts of its maker's: nothing here leaves the machine.
+        # Without these it contacts hosts of its vendor.
         "disable-background-networking",
         "disable-component-update",
         "disable-sync",

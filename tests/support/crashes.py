@@ -1,4 +1,4 @@
-"""What a power cut may leave of a traced write, after the manner of ALICE.
+"""The states that a power cut may leave of a traced write, found in the way of ALICE.
 
 https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai
 
@@ -41,7 +41,7 @@ class Step:
 
 @dataclass
 class Disk:
-    """A directory tree in the memory: names in directories, and one new file."""
+    """A directory tree in memory: names in directories, and one new file."""
 
     content: bytearray = field(default_factory=bytearray)
     directories: set[str] = field(default_factory=set)
@@ -101,6 +101,7 @@ def crashes(steps: list[Step], before: dict[str, bytes], new: bytes) -> Iterator
         before: The files that there were, by path.
         new: The new file's content.
     """
+    there = _directories_named(steps)
     for done in range(len(steps) + 1):
         past = steps[:done]
         choices = []
@@ -112,7 +113,7 @@ def crashes(steps: list[Step], before: dict[str, bytes], new: bytes) -> Iterator
             else:
                 choices.append((LOST, HALF, WHOLE) if step.kind == "write" else (LOST, WHOLE))
         for fate in itertools.product(*choices):
-            yield done, _after(list(zip(past, fate, strict=True)), before, new)
+            yield done, _after(list(zip(past, fate, strict=True)), before, new, there)
 
 
 def _lasts(step: Step, later: list[Step]) -> bool:
@@ -120,8 +121,16 @@ def _lasts(step: Step, later: list[Step]) -> bool:
     return set(step.places) <= synced
 
 
-def _after(fates: list[tuple[Step, int]], before: dict[str, bytes], new: bytes) -> Disk:
-    disk = Disk(files=dict(before))
+def _directories_named(steps: list[Step]) -> set[str]:
+    """Return the directories that were there before: those that steps name and do not make."""
+    made = {_path(*step.names) for step in steps if step.kind == "mkdir"}
+    return {directory for step in steps for directory in step.names[::2]} - made - {""}
+
+
+def _after(
+    fates: list[tuple[Step, int]], before: dict[str, bytes], new: bytes, there: set[str]
+) -> Disk:
+    disk = Disk(directories=set(there), files=dict(before))
     for path in before:
         disk.directories |= {str(parent) for parent in Path(path).parents} - {"."}
     for step, fate in fates:

@@ -1,4 +1,4 @@
-"""Random use of three disks at once: whatever memory answers, the others must answer too."""
+"""State machine of random operations on three disks: all must do what memory does."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class DiskMachine(RuleBasedStateMachine):
         return outcomes[0]
 
     def new_content(self, size: int) -> bytes:
-        # Never the same twice: an S3 etag tells contents apart, others tell writes apart.
+        # Never the same twice: an S3 etag distinguishes contents, other etags distinguish writes.
         self.number += 1
         return f"{self.number}:".encode() + bytes(range(256)) * (size // 256) + b"." * (size % 256)
 
@@ -158,7 +158,7 @@ class DiskMachine(RuleBasedStateMachine):
         metadata=st.sampled_from((None, {"a": "b"}, {"long-name": "ü 文 %"})),
         cache_control=st.sampled_from((None, "no-store")),
     )
-    def put_with_facts(
+    def put_with_options(
         self,
         path: str,
         content_type: str | None,
@@ -198,7 +198,7 @@ class DiskMachine(RuleBasedStateMachine):
         )
 
     def is_ambiguous(self, seen: Version) -> bool:
-        """Tell whether the same bytes were written again: S3's etag is the same, others' not."""
+        """Return whether the same bytes were written again: S3's etag is the same, others' not."""
         if self.content_of(seen.path) != seen.content:
             return False
         now = self.arena.run(self.model.stat(seen.path)).etag
@@ -276,6 +276,19 @@ class DiskMachine(RuleBasedStateMachine):
         self.same(put_file_as if name else put_file, f"upload to {directory}")
         self.ever.add(f"{directory}/upload")
 
+    @rule(
+        path=files,
+        content_type=st.sampled_from((None, "text/x-changed")),
+        metadata=st.sampled_from(({}, {"a": "c"})),
+    )
+    def set_metadata(self, path: str, content_type: str | None, metadata: dict[str, str]) -> None:
+        self.same(
+            lambda disk: disk.set_metadata(path, content_type=content_type, metadata=metadata),
+            f"set metadata of {path}: {content_type}, {metadata}",
+        )
+        if content_type is not None and self.content_of(path) is not None:
+            self.retyped.discard(path)
+
     # Reading
 
     @rule(path=files)
@@ -286,6 +299,26 @@ class DiskMachine(RuleBasedStateMachine):
     @rule(path=files, start=positions, end=st.none() | positions)
     def read_range(self, path: str, start: int, end: int | None) -> None:
         self.same(lambda disk: disk.get_range(path, start, end), f"range {start}:{end} of {path}")
+
+    @rule(path=files, ranges=st.lists(st.tuples(positions, st.none() | positions), max_size=4))
+    def read_ranges(self, path: str, ranges: list[tuple[int, int | None]]) -> None:
+        self.same(lambda disk: disk.get_ranges(path, ranges), f"ranges {ranges} of {path}")
+
+    @precondition(lambda self: self.versions)
+    @rule(data=st.data(), condition=st.sampled_from(("if_match", "if_none_match")))
+    def read_if(self, data: st.DataObject, condition: str) -> None:
+        seen = data.draw(st.sampled_from(self.versions))
+        if self.is_ambiguous(seen):
+            return
+
+        def options(disk: Disk) -> Any:
+            return {condition: self.etag_on(disk, seen)}
+
+        what = f"{seen.path} with {condition} of a version seen before"
+        self.same(lambda disk: disk.get(seen.path, **options(disk)), f"get {what}")
+        self.same(
+            lambda disk: disk.get_range(seen.path, 2, 5, **options(disk)), f"get a range of {what}"
+        )
 
     @rule(path=files, start=positions, chunk_size=st.integers(1, 3000))
     def read_stream(self, path: str, start: int, chunk_size: int) -> None:
@@ -304,7 +337,7 @@ class DiskMachine(RuleBasedStateMachine):
         self.same(read, f"open {path}")
 
     @rule(path=files)
-    def facts(self, path: str) -> None:
+    def metadata(self, path: str) -> None:
         async def look(disk: Disk) -> tuple[object, ...]:
             info = await disk.stat(path)
             assert abs(info.last_modified - time.time()) < 600
@@ -447,6 +480,25 @@ class DiskMachine(RuleBasedStateMachine):
 
         self.same(found, f"list {directory!r}, recursive={recursive}")
 
+    @rule(directory=st.sampled_from(("", *DIRECTORIES)))
+    def usage(self, directory: str) -> None:
+        self.same(lambda disk: disk.usage(directory), f"usage of {directory!r}")
+
+    @rule(pattern=st.sampled_from(("*.txt", "d/*", "**/*.json", "d/**", "**/[!a]*")))
+    def glob(self, pattern: str) -> None:
+        async def found(disk: Disk) -> list[str]:
+            return sorted(await disk.glob(pattern))
+
+        self.same(found, f"glob {pattern!r}")
+
+    @rule(path=files)
+    def entry(self, path: str) -> None:
+        async def found(disk: Disk) -> tuple[str, int] | None:
+            entry = await disk.entry(path)
+            return None if entry is None else (entry.path, getattr(entry, "size", -1))
+
+        self.same(found, f"entry at {path}")
+
     @rule(directory=directories)
     def directory_exists(self, directory: str) -> None:
         paths = self.arena.run(self.model.all_files(directory))
@@ -476,7 +528,7 @@ class DiskMachine(RuleBasedStateMachine):
         path=files,
     )
     def fault(self, kind: str, method: str, at: int, path: str) -> None:
-        """Break the next request of a kind on its way to S3: nobody is to notice."""
+        """Break the next request of a kind on its way to S3; results must stay the same."""
         self.ever.add(path)
         faults = {
             "cut": Fault("GET", cut=at),
@@ -508,8 +560,8 @@ class DiskMachine(RuleBasedStateMachine):
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
-        told = self.arena.run(write())
-        assert told == ("raised", StorageFullException.__name__, path, "put")
+        found = self.arena.run(write())
+        assert found == ("raised", StorageFullException.__name__, path, "put")
         after = self.arena.run(outcome(local.get(path)))
         assert (after[1] if after[0] == "returned" else None) == before
 
@@ -556,11 +608,11 @@ class DiskMachine(RuleBasedStateMachine):
 
         for name, disk in self.disks.items():
             found, moved = self.arena.run(change_and_cancel(disk, name))
-            told = f"{how} of {path} was cancelled on {name}: {found!r}, was {before!r}"
-            assert found in (before, after), told
+            message = f"{how} of {path} was cancelled on {name}: {found!r}, was {before!r}"
+            assert found in (before, after), message
             if how == "move" and before is not None:
                 # In its middle both are there; never neither.
-                assert before in (found, moved), told
+                assert before in (found, moved), message
         # All alike again, whatever happened to each.
         self.same(lambda disk: disk.put(path, content), f"put to {path} after a cancellation")
         self.arena.run(self.clear(target))
@@ -570,12 +622,12 @@ class DiskMachine(RuleBasedStateMachine):
         """Return a file's content once nothing that was sent before can change it any more."""
         while name == "s3" and self.arena.proxy.busy:
             await asyncio.sleep(0.005)
-        told = await outcome(disk.get(path))
+        found = await outcome(disk.get(path))
         if name != "s3":
             # There nothing changes after a CancelledError, not even a moment later.
             await asyncio.sleep(0.002)
-            assert await outcome(disk.get(path)) == told
-        return told[1] if told[0] == "returned" else None  # type: ignore[return-value]
+            assert await outcome(disk.get(path)) == found
+        return found[1] if found[0] == "returned" else None  # type: ignore[return-value]
 
     async def clear(self, path: str) -> None:
         for disk in self.disks.values():

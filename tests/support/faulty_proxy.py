@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback that breaks what it is told to, in front of a real store."""
+"""HTTP proxy on loopback in front of a real store, which injects faults."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Fault:
 
     Attributes:
         method: Which requests it waits for.
-        key: What their address must have in it, so that faults of several tasks do not mix.
+        key: What their URL must have in it, so that faults of several tasks do not mix.
         status: Answer so instead of the store.
         body: What that answer says.
-        cut: Send so many bytes of the answer's body and reset the connection.
-        truncate: Send so many bytes of the answer's body and end the connection.
+        cut: Send this many bytes of the answer's body and reset the connection.
+        truncate: Send this many bytes of the answer's body and end the connection.
         flip: Flip a bit of this byte of the answer's body.
         lose: Let the store answer, and reset the connection without a byte.
         hang: Never answer.
-        stall: Send so many bytes of the answer's body and then no more.
-        drip: Send the answer's body one byte at a time, with so many seconds between them.
+        stall: Send this many bytes of the answer's body and then no more.
+        drip: Send the answer's body one byte at a time, with this many seconds between them.
         before: Called before the request goes on to the store.
         meanwhile: Called once the bytes before a cut are sent, and before the connection is reset.
         after: Called once the fault has happened.
@@ -60,7 +60,7 @@ class FaultyProxy:
     """Passes requests on, one connection each; `faults` are taken in order.
 
     Attributes:
-        target: The store's address.
+        target: The store's URL.
         faults: What is still to be broken.
         requests: The request lines so far, such as ``"GET /bucket/key?x"``.
     """
@@ -82,7 +82,7 @@ class FaultyProxy:
         return self
 
     async def settle(self) -> None:
-        """End all that is under way: answers that hang, and requests that nobody waits for."""
+        """End all that is under way: answers that hang, and requests that were given up."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

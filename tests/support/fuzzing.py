@@ -1,4 +1,4 @@
-"""How much the fuzz tests try."""
+"""Number of examples of the fuzz tests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, Phase, settings
 __all__ = ["fuzzed"]
 
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
-"""`make fuzz` sets it: so many times as much as `make faults`."""
+"""`make fuzz` sets it: a multiple of what `make faults` tries."""
 
 
 def fuzzed(count: int) -> settings:
-    """Return how often a random example is tried: afresh in each run, but for CI's brief ones."""
+    """Return settings for `count` random examples: new ones in each run, except in brief runs."""
     return settings(
         max_examples=count * TIMES,
         derandomize=count < 1000,

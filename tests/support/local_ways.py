@@ -1,4 +1,4 @@
-"""The two ways of the local driver, with what only Linux has and without, here and elsewhere."""
+"""The local driver with what only Linux has and without, in this process and in others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver._safe_open import Root
-from jtc.storage.paths import TEMPORARY_PREFIX
+from jtc.storage.paths import RESERVED_DIRECTORY, TEMPORARY_PREFIX
 
 WAYS = ("linux", "portable")
 
@@ -23,22 +23,27 @@ def local_driver(root: Path, way: str, *, durable: bool = False) -> LocalDriver:
     return driver
 
 
-def make_readable_at_once(path: Path) -> None:
+def make_readable_from_cache(path: Path) -> None:
     """Give a file, or a link, an access time that no read sets: then no worker is needed for it."""
-    facts = path.lstat()
-    times = facts.st_ctime_ns + 60 * 10**9, facts.st_mtime_ns - 10**9
+    status = path.lstat()
+    times = status.st_ctime_ns + 60 * 10**9, status.st_mtime_ns - 10**9
     os.utime(path, ns=times, follow_symlinks=False)
 
 
+def names_in(root: Path) -> list[str]:
+    """Return the names in a root, sorted, without the reserved directory."""
+    return sorted(path.name for path in root.iterdir() if path.name != RESERVED_DIRECTORY)
+
+
 def temporaries_below(root: Path) -> list[str]:
-    """Name the temporary files there are."""
+    """Return the names of the temporary files, in whatever directory."""
     return [
         name for _, _, names in os.walk(root) for name in names if name.startswith(TEMPORARY_PREFIX)
     ]
 
 
 def descriptors_below(folder: Path, process: int | str = "self") -> list[str]:
-    """Name what a process has open below a directory."""
+    """Return what a process has open below a directory."""
     found = []
     for number in Path(f"/proc/{process}/fd").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""The conformance kit on a real S3 store, with one client for all of a class's tests."""
+"""The conformance tests on a real S3 store, with one client for all of a class's tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["OnS3", "opened"]
 
 @pytest_asyncio.fixture(loop_scope="class", scope="class")
 async def opened(request: pytest.FixtureRequest, seaweedfs: SeaweedFS) -> AsyncIterator[S3Driver]:
-    """Open a driver once a class: each event loop has a client of its own, dear to open."""
+    """Open a driver once a class: each event loop has a client of its own, slow to open."""
     driver = send(S3Driver(seaweedfs.bucket, **seaweedfs.options), request.cls.way)
     yield driver
     await driver.aclose()
@@ -34,10 +34,11 @@ class OnS3(Suite):
     way = "direct"
 
     # The engine's own ways: it lists by directory, and keeps a file and a directory of one name
-    # apart from AWS; a request that was sent may land after its task was cancelled.
+    # apart from AWS; a request that was sent may take effect after its task was cancelled.
     lists_in_key_order = False
     files_may_shadow_directories = True
     changes_nothing_after_cancellation = False
+    metadata_changes_etags = False  # they are MD5 sums of the content
 
     @pytest_asyncio.fixture(loop_scope="class")
     async def manager(self, driver: Any) -> AsyncIterator[StorageManager]:

@@ -245,7 +245,7 @@ class SeaweedFS:
         )
 
     def _bucket_is_writable(self) -> bool:
-        """Tell whether an object can be stored: the S3 gateway answers before its volumes do."""
+        """Return whether an object can be stored: the S3 gateway answers before its volumes do."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         client = self.client()

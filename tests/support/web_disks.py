@@ -1,4 +1,4 @@
-"""What the tests of the web face share: one secret, one address, disks of drivers made by hand."""
+"""Shared by tests of the web integration: a secret, a base URL, disks of drivers, a server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Videos for tests: pictures, one after the other, in a WebM file that players can seek in.
+"""Videos for tests: a sequence of pictures in a WebM file that players can seek in.
 
 Each picture is a lossy WebP, whose content is one VP8 key frame (RFC 9649, section 2.5), which is
-what WebM holds (https://www.webmproject.org/docs/container, RFC 9559 for the elements).
+the format of WebM (https://www.webmproject.org/docs/container, RFC 9559 for the elements).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _key_frame(picture: bytes) -> bytes:
         if kind == b"VP8 ":
             return picture[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
-    raise ValueError("This WebP has no VP8 key frame: it is not a lossy one")
+    raise ValueError("This WebP has no VP8 key frame: it is not lossy")
 
 
 def _number(name: int, value: int) -> bytes:
@@ -80,7 +80,7 @@ def _number(name: int, value: int) -> bytes:
 
 def _element(name: int, *parts: bytes) -> bytes:
     body = b"".join(parts)
-    # A size of n bytes has seven bits in each, after one that says how many they are.
+    # A size of n bytes has seven bits in each, and a marker bit for each byte.
     length = max(1, -(-(len(body) + 1).bit_length() // 7))
     size = (len(body) | 1 << (7 * length)).to_bytes(length, "big")
     return name.to_bytes((name.bit_length() + 7) // 8, "big") + size + body

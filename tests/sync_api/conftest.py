@@ -1,4 +1,4 @@
-"""A manager of its own for each test, on memory, on files and on a real S3."""
+"""Fixtures: a manager for each test, with disks in memory, on files and on a real S3 store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ("memory", "local", "s3")
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[SyncStorage]:
-    """Give the sync face of a manager with the disks ``memory`` (the default) and ``local``."""
+    """Return the sync API of a manager with the disks ``memory`` (the default) and ``local``."""
     manager = StorageManager.isolated(
         {
             "default": "memory",
@@ -29,8 +29,8 @@ def storage(tmp_path: Path) -> Iterator[SyncStorage]:
             },
         }
     )
-    with manager.sync as face:
-        yield face
+    with manager.sync as storage:
+        yield storage
 
 
 @pytest.fixture
@@ -55,5 +55,5 @@ def make_disk(
 
 @pytest.fixture(params=KINDS)
 def disk(make_disk: Callable[[str], SyncDisk], request: pytest.FixtureRequest) -> SyncDisk:
-    """Give a disk of each kind."""
+    """Return a disk of each kind."""
     return make_disk(request.param)

@@ -1,4 +1,4 @@
-"""Streams, listings and open files are plain iterators and plain files."""
+"""Streams, listings and open files of the sync API: plain iterators and plain files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from jtc.storage import (
 )
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.models import FileInfo
-from jtc.storage.sync import ReadableFile, WritableFile
+from jtc.storage.sync import SyncReadableFile, SyncWritableFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from jtc.storage import Entry, ListOptions
     from jtc.storage.sync import SyncDisk, SyncStorage
 
 LINES = b"".join(b"line %d\n" % n for n in range(100_000))
@@ -88,7 +89,7 @@ def test_a_stream_that_was_begun_goes_on_as_content(disk: SyncDisk) -> None:
 
 
 @pytest.mark.parametrize("how", ["dropped", "closed", "left by break"])
-def test_a_local_file_is_let_go_of_when_a_stream_is(
+def test_local_file_is_closed_with_its_stream(
     storage: SyncStorage, tmp_path: Path, how: str
 ) -> None:
     disk = storage.disk("local")
@@ -111,21 +112,21 @@ def test_a_local_file_is_let_go_of_when_a_stream_is(
 
 
 class Pages(MemoryDriver):
-    """Tells how far a listing was read, and whether it was let go of."""
+    """Counts the entries that were read of a listing, and remembers whether it was closed."""
 
     read = 0
     ended = False
 
-    async def list_entries(self, prefix: str, /, **options: Any) -> AsyncIterator[Any]:
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
         try:
-            async for entry in super().list_entries(prefix, **options):
+            async for entry in super().list_entries(prefix, options):
                 self.read += 1
                 yield entry
         finally:
             self.ended = True
 
 
-def test_a_listing_is_lazy_and_let_go_of_when_it_is_dropped(storage: SyncStorage) -> None:
+def test_listing_is_lazy_and_closed_when_it_is_dropped(storage: SyncStorage) -> None:
     driver = Pages()
     storage.set_driver(driver, "pages")
     disk = storage.disk("pages")
@@ -149,10 +150,10 @@ def test_a_listing_is_lazy_and_let_go_of_when_it_is_dropped(storage: SyncStorage
     assert becomes(lambda: driver.ended)
 
 
-def test_a_listing_tells_of_a_failure_after_the_entries_before_it(storage: SyncStorage) -> None:
+def test_listing_raises_a_failure_after_the_entries_before_it(storage: SyncStorage) -> None:
     class Broken(MemoryDriver):
-        async def list_entries(self, prefix: str, /, **options: Any) -> AsyncIterator[Any]:
-            async for entry in super().list_entries(prefix, **options):
+        async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+            async for entry in super().list_entries(prefix, options):
                 if entry.path == "5":
                     raise PermissionError("no further")
                 yield entry
@@ -187,7 +188,7 @@ def test_a_listing_tells_of_a_failure_after_the_entries_before_it(storage: SyncS
 def test_an_opened_file_reads_seeks_and_iterates(disk: SyncDisk) -> None:
     disk.put("a", LINES)
     with disk.open("a") as file:
-        assert isinstance(file, ReadableFile)
+        assert isinstance(file, SyncReadableFile)
         assert file.info.size == len(LINES)
         assert file.readable()
         assert file.seekable()
@@ -230,7 +231,7 @@ def test_an_opened_file_is_one_for_the_standard_library(disk: SyncDisk) -> None:
 
 def test_a_written_file_appears_when_it_is_closed_and_not_before(disk: SyncDisk) -> None:
     with disk.open("a", "wb", size=len(LINES) + 3) as file:
-        assert isinstance(file, WritableFile)
+        assert isinstance(file, SyncWritableFile)
         assert file.write(LINES) == len(LINES)
         assert file.tell() == len(LINES)
         file.write(memoryview(b"end"))
@@ -279,7 +280,7 @@ def test_a_file_that_is_dropped_unclosed_never_appears(
     assert disk.get("a") == b"old"
 
 
-def test_a_dropped_reader_is_let_go_of_too(storage: SyncStorage, tmp_path: Path) -> None:
+def test_dropped_reader_is_closed_too(storage: SyncStorage, tmp_path: Path) -> None:
     disk = storage.disk("local")
     disk.put("a", LINES)
     file = disk.open("a")

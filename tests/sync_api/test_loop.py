@@ -1,4 +1,4 @@
-"""The loop behind the sync face: one for all threads, never in the way, gone with the process."""
+"""The event loop of the sync API: one for all threads, from the first call to the process's end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage import IntegrityException, StorageManager
+from jtc.storage import IntegrityException, ReadOptions, StorageManager
 from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
@@ -38,7 +38,7 @@ PATIENCE = 120
 
 
 class Waiting(MemoryDriver):
-    """Waits in `get`, and tells when that begins and how it ends."""
+    """Waits in `get`, and sets an event when that begins and when it is cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ async def test_in_a_notebook_the_cell_waits(
 
 
 @pytest.mark.parametrize("notebook", [False, True])
-def test_a_hook_that_would_wait_for_its_own_loop_is_told_so(
+def test_hook_that_would_wait_for_its_own_loop_gets_an_error(
     storage: SyncStorage, monkeypatch: pytest.MonkeyPatch, *, notebook: bool
 ) -> None:
     class Plugin:
@@ -297,7 +297,7 @@ def test_a_program_that_leaves_everything_open_ends_without_a_warning(
         layers = [{"name": "scoped", "prefix": "sync-exit"}]
         config |= {"bucket": store.bucket, "layers": layers, **store.options}
     said = run_program(LEFT_OPEN, json.dumps({"default": "d", "disks": {"d": config}}))
-    assert said == "1000000\nThe process ends: the sync face is closed\n"
+    assert said == "1000000\nThe process ends: the sync API is closed\n"
     if kind == "local":
         assert [path.name for path in (tmp_path / "files").iterdir()] == ["a"]
 
@@ -353,7 +353,7 @@ def refused(call):
     try:
         call()
     except RuntimeError as error:
-        assert "open when the process forked" in str(error), error
+        assert "opened before the process forked" in str(error), error
     else:
         raise AssertionError
 
@@ -442,9 +442,9 @@ def test_a_fork_does_not_wait_for_a_loop_that_is_stuck(storage: SyncStorage) -> 
     assert storage.missing("b")
 
 
-def test_the_async_face_may_close_what_the_sync_face_opened(disk: SyncDisk) -> None:
+def test_async_api_may_close_what_the_sync_api_opened(disk: SyncDisk) -> None:
     disk.put("a", b"1")
-    asyncio.run(disk._behind._manager().aclose())
+    asyncio.run(disk._behind._manager.aclose())
     assert disk.put("a", b"2") == "a"
     assert disk.get("a") == b"2"
 
@@ -482,7 +482,7 @@ def interrupted_often() -> Iterator[list[bool]]:
 
 
 def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage) -> None:
-    """Signals come before, while and after the loop is told of a call."""
+    """Signals arrive before, while and after a call is passed to the loop."""
     storage.put("a", b"1")
     interrupted = 0
     with interrupted_often() as armed:
@@ -498,7 +498,7 @@ def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage
 
 
 def test_an_interrupted_write_is_not_written_twice(storage: SyncStorage) -> None:
-    """Either `tell` says what was taken, and that is the file, or it refuses to be closed."""
+    """Either `tell` is the length of what was taken, and that is the file, or close fails."""
     disk = storage.disk("local")
     refused = interrupted = 0
     for n in range(8):
@@ -526,13 +526,13 @@ def test_an_interrupted_write_is_not_written_twice(storage: SyncStorage) -> None
 
 
 def test_what_comes_with_an_interruption_is_not_lost(storage: SyncStorage) -> None:
-    """The read is done when it is interrupted: the bytes are there, and nobody got them."""
+    """The read is done when it is interrupted: its bytes are kept for the next one."""
     main = threading.main_thread().ident or 0
     content = b"".join(b"%07d," % n for n in range(100_000))
 
     class Interrupting(MemoryDriver):
-        async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-            stream = await super().open_read(path, **options)
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            stream = await super().open_read(path, options)
 
             async def chunks() -> AsyncIterator[bytes]:
                 async for chunk in stream:

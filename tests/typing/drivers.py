@@ -1,4 +1,4 @@
-"""The types of what drivers' authors write. Read by mypy and pyright, run by nobody."""
+"""Code of driver authors, with its types. Checked by mypy and pyright, and never run."""
 
 # ruff: noqa: ARG002 - the signatures are the point; nothing is done here
 
@@ -7,15 +7,28 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, assert_type
 
-from jtc.storage import FileInfo, Layer, ReadStream, Storage, StorageDriver, WriteOptions
+from jtc.storage import (
+    FileInfo,
+    Layer,
+    ListOptions,
+    ReadOptions,
+    ReadStream,
+    SignOptions,
+    Storage,
+    StorageDriver,
+    WriteOptions,
+)
 from jtc.storage.driver import (
     DriverContent,
     SupportsBulkDelete,
     SupportsClose,
     SupportsCopy,
     SupportsDirectories,
+    SupportsEmptyDirectoryRemoval,
     SupportsListing,
+    SupportsMetadataUpdate,
     SupportsMove,
+    SupportsRanges,
     SupportsReading,
     SupportsStat,
     SupportsTemporaryUploads,
@@ -29,7 +42,7 @@ from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from jtc.storage import Entry
@@ -63,7 +76,7 @@ class EightMethods:
         return name
 
 
-class WithAbilities(EightMethods):
+class WithCapabilities(EightMethods):
     """Some capabilities, written as the contract's documentation has them."""
 
     supported_options: Mapping[str, frozenset[str]] = {"write_file": frozenset({"content_type"})}
@@ -72,16 +85,10 @@ class WithAbilities(EightMethods):
     async def stat(self, path: str, /) -> FileInfo:
         return FileInfo(path=path, size=0, last_modified=0.0)
 
-    async def open_read(
-        self,
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = 1024,
-    ) -> ReadStream:
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        assert_type(options.start, int)
+        assert_type(options.if_match, str | None)
+
         async def chunks() -> AsyncIterator[bytes]:
             yield b""
 
@@ -97,10 +104,26 @@ class WithAbilities(EightMethods):
             assert_type(content, bytes)
         return options.content_type
 
-    async def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
+    async def read_ranges(
+        self, path: str, ranges: Sequence[tuple[int, int]], options: ReadOptions, /
+    ) -> Sequence[bytes]:
+        return [b"" for _ in ranges]
+
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        return options.content_type
+
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        assert_type(options.recursive, bool)
+        assert_type(options.start_after, str | None)
         yield await self.stat(prefix)
+
+    async def remove_empty_directory(self, path: str, /) -> bool:
+        return False
+
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        assert_type(options.expires_in, float)
+        assert_type(options.stable_for, float | None)
+        return path
 
 
 def a_class_with_the_methods_is_a_driver() -> None:
@@ -111,41 +134,57 @@ def a_class_with_the_methods_is_a_driver() -> None:
     assert_type(Storage.driver_as(EightMethods), EightMethods)
 
 
-def an_authors_capabilities_fit(driver: WithAbilities) -> None:
+def an_authors_capabilities_fit(driver: WithCapabilities) -> None:
     _all: StorageDriver = driver
     _stat: SupportsStat = driver
     _reading: SupportsReading = driver
     _writing: SupportsWriting = driver
+    _ranges: SupportsRanges = driver
+    _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
+    _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
+    _temporary_urls: SupportsTemporaryUrls = driver
 
 
-def memory_has_what_it_claims(driver: MemoryDriver) -> None:
+def memory_has_its_capabilities(driver: MemoryDriver) -> None:
     _all: StorageDriver = driver
     _stat: SupportsStat = driver
     _reading: SupportsReading = driver
     _writing: SupportsWriting = driver
+    _ranges: SupportsRanges = driver
+    _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
     _directories: SupportsDirectories = driver
+    _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _copy: SupportsCopy = driver
     _move: SupportsMove = driver
     _visibility: SupportsVisibility = driver
+    _temporary_urls: SupportsTemporaryUrls = driver
+    _temporary_uploads: SupportsTemporaryUploads = driver
+    _upload_forms: SupportsUploadForms = driver
     _bulk_delete: SupportsBulkDelete = driver
 
 
-def local_has_what_it_claims(driver: LocalDriver) -> None:
+def local_has_its_capabilities(driver: LocalDriver) -> None:
     _all: StorageDriver = driver
     _stat: SupportsStat = driver
     _reading: SupportsReading = driver
     _writing: SupportsWriting = driver
+    _ranges: SupportsRanges = driver
+    _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
     _directories: SupportsDirectories = driver
+    _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _copy: SupportsCopy = driver
     _move: SupportsMove = driver
     _visibility: SupportsVisibility = driver
+    _temporary_urls: SupportsTemporaryUrls = driver
+    _temporary_uploads: SupportsTemporaryUploads = driver
+    _upload_forms: SupportsUploadForms = driver
     _bulk_delete: SupportsBulkDelete = driver
 
 
-def s3_has_what_it_claims(driver: S3Driver) -> None:
+def s3_has_its_capabilities(driver: S3Driver) -> None:
     _all: StorageDriver = driver
     _stat: SupportsStat = driver
     _reading: SupportsReading = driver
@@ -214,5 +253,5 @@ async def the_official_ones_are_used_alone(root: Path) -> None:
     )
     assert_type(s3, S3Driver)
     assert_type(S3Driver.from_env({"AWS_BUCKET": "media"}), S3Driver)
-    assert_type(await s3.open_read("a.txt", start=-10), ReadStream)
+    assert_type(await s3.open_read("a.txt", ReadOptions(start=-10)), ReadStream)
     await s3.aclose()

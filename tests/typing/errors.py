@@ -1,4 +1,4 @@
-"""Mistakes that both checkers must find: one that goes unnoticed makes its comment an error."""
+"""Mistakes that mypy and pyright must find: if one is not found, its comment is an error."""
 
 # ruff: noqa: ARG002 - the signatures are the point; nothing is done here
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jtc.storage import Storage
-from jtc.storage.driver import SupportsReading, SupportsWriting
+from jtc.storage.driver import SupportsListing, SupportsReading, SupportsWriting
 from jtc.storage.drivers.memory_driver import MemoryDriver
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ async def options(disk: Disk) -> None:
     await disk.put("a", b"a", if_source_match="etag")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await disk.put_json("a", {}, conten_type="text/plain")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await disk.copy("a", "b", if_match="etag")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await disk.set_metadata("a", visibility="public")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await disk.set_metadata("a", metadata={"pages": 3})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    await disk.get("a", if_unmodified="etag")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await disk.get("a", "etag")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await disk.copy("a", "b", max_size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     disk.open("a", "rb", content_type="text/plain")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     disk.open("a", "r")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -45,6 +49,11 @@ async def paths(disk: Disk, path: Path) -> None:
     await disk.copy("a", "b", to=MemoryDriver())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await disk.temporary_url("a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await disk.temporary_url("a", "1h")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await disk.temporary_urls(["a"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await disk.temporary_url("a", 60, stable_for="1h")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await disk.get_ranges("a", [0, 10])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await disk.get_ranges("a", [(0, 10, 20)])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await disk.glob(path)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await disk.temporary_upload_form("a", 60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
@@ -53,6 +62,8 @@ async def results(disk: Disk) -> None:
     disk.name = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     async for entry in disk.list():
         entry.size.bit_length()  # type: ignore[union-attr]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+    (await disk.entry("a")).path.upper()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    _files: int = await disk.usage()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     await disk.list()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     async with disk.open("a") as file:
         await file.write(b"a")  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
@@ -72,16 +83,20 @@ class OtherResults(MemoryDriver):
         return path
 
 
-class OtherAbility:
+class OtherCapability:
     async def open_read(self, path: str, /) -> bytes:
         return b""
 
+    async def list_entries(self, prefix: str, /, *, recursive: bool = False) -> list[str]:
+        return [prefix]
 
-def drivers(incomplete: SevenMethods, unrelated: OtherAbility) -> None:
+
+def drivers(incomplete: SevenMethods, unrelated: OtherCapability) -> None:
     Storage.set_driver(incomplete)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Storage.extend("mine", SevenMethods)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Storage.set_driver(MemoryDriver)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     _reading: SupportsReading = unrelated  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    _listing: SupportsListing = unrelated  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     _writing: SupportsWriting = unrelated  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     MemoryDriver("http://example.test")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     MemoryDriver(base_uri="http://example.test")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -89,8 +104,10 @@ def drivers(incomplete: SevenMethods, unrelated: OtherAbility) -> None:
     Storage.configure(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def sync_face(disk: Disk) -> None:
+def sync_disk(disk: Disk) -> None:
     disk.sync.put("a", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     disk.sync.put("a", b"a", content_typ="a/b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     _text: str = disk.sync.get("a")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    disk.sync.get_ranges("a", [0, 10])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    disk.sync.set_metadata("a", visibility="public")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     disk.sync.copy("a", "b", to=MemoryDriver())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""The types of what users write. Read by mypy and pyright, run by nobody."""
+"""Code of users, with its types. Checked by mypy and pyright, and never run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from jtc.storage import (
     Disk,
     Entry,
     FileInfo,
+    MetadataOptions,
+    NotModifiedException,
     PresignedForm,
     PresignedRequest,
     PutOptions,
@@ -24,6 +26,7 @@ from jtc.storage import (
     StorageDriver,
     StorageException,
     StorageManager,
+    Usage,
     Visibility,
     sync,
 )
@@ -103,6 +106,7 @@ async def options(disk: Disk) -> None:
         overwrite=False,
         if_match=None,
         size=1,
+        min_size=1,
         max_size=10,
         allowed_types=["text/*"],
         progress=lambda done, total: done / (total or 1),
@@ -116,7 +120,21 @@ async def options(disk: Disk) -> None:
     await disk.copy("a", "b", overwrite=False, if_source_match="etag", metadata={})
 
 
-async def facts(disk: Disk) -> None:
+async def conditions(disk: Disk, etag: str | None) -> None:
+    assert_type(await disk.get("a.txt", if_match=etag), bytes)
+    assert_type(await disk.get("a.txt", if_none_match=etag), bytes)
+    assert_type(await disk.get_range("a.txt", 0, 10, if_match=etag, if_none_match=etag), bytes)
+    assert_type(await disk.get_ranges("a.txt", [(0, 10), (-5, None)], if_match=etag), list[bytes])
+    assert_type(await disk.get_ranges("a.txt", ((n, n + 1) for n in range(3))), list[bytes])
+    assert_type(disk.stream("a.txt", if_match=etag, if_none_match=etag), ByteStream)
+    assert_type(await disk.stat("a.txt", if_match=etag, if_none_match=etag), FileInfo)
+    try:
+        await disk.get("a.txt", if_none_match=etag)
+    except NotModifiedException as error:
+        assert_type(error.path, str | None)
+
+
+async def metadata(disk: Disk) -> None:
     assert_type(await disk.size("a.txt"), int)
     assert_type(await disk.last_modified("a.txt"), float)
     assert_type(await disk.mime_type("a.txt"), str)
@@ -126,6 +144,16 @@ async def facts(disk: Disk) -> None:
     assert_type(info, FileInfo)
     assert_type(info.etag, str | None)
     assert_type(info.metadata.get("author"), str | None)
+    await disk.set_metadata(
+        "a.txt",
+        content_type="text/plain",
+        cache_control="no-store",
+        content_disposition="inline",
+        metadata={"author": "me"},
+        if_match=info.etag,
+    )
+    kept: MetadataOptions = {"content_type": "text/plain", "metadata": {}}
+    await disk.set_metadata("a.txt", **kept)
 
 
 async def streams(disk: Disk) -> None:
@@ -177,8 +205,19 @@ async def listing(disk: Disk) -> None:
     assert_type(await disk.directories(), list[str])
     assert_type(await disk.all_directories(), list[str])
     assert_type(await disk.directory_exists("img"), bool)
+    assert_type(disk.list("img", recursive=True, directories=True), AsyncIterator[Entry])
+    assert_type(await disk.glob("img/**/*.png"), list[str])
+    usage = await disk.usage("img")
+    assert_type(usage, Usage)
+    assert_type(usage.files, int)
+    assert_type(usage.bytes, int)
+    there = await disk.entry("img")
+    assert_type(there, FileInfo | DirectoryInfo | None)
+    if isinstance(there, FileInfo):
+        assert_type(there.size, int)
     await disk.make_directory("img")
     await disk.delete_directory("img")
+    assert_type(await disk.remove_empty_directory("img"), bool)
 
 
 async def copies(disk: Disk) -> None:
@@ -187,7 +226,7 @@ async def copies(disk: Disk) -> None:
     assert_type(await disk.move("a", "b", to=Storage.disk("s3"), visibility="private"), str)
 
 
-async def access(disk: Disk) -> None:
+async def urls(disk: Disk) -> None:
     assert_type(await disk.visibility("a"), Visibility)
     await disk.set_visibility("a", Visibility.PUBLIC)
     await disk.set_visibility("a", "private")
@@ -195,10 +234,13 @@ async def access(disk: Disk) -> None:
     assert_type(disk.path("a"), str)
     assert_type(await disk.temporary_url("a", 60), str)
     assert_type(await disk.temporary_url("a", timedelta(hours=1), content_type="a/b"), str)
+    assert_type(await disk.temporary_url("a", 60, stable_for=timedelta(hours=1)), str)
+    assert_type(await disk.temporary_urls(["a", "b"], 60, stable_for=3600), dict[str, str])
+    assert_type(await disk.temporary_urls({"a"}, timedelta(hours=1)), dict[str, str])
     request = await disk.temporary_upload_url("a", 60, content_type="image/png", size=10)
     assert_type(request, PresignedRequest)
     assert_type(request.headers["content-type"], str)
-    form = await disk.temporary_upload_form("a", 60, max_size=10)
+    form = await disk.temporary_upload_form("a", 60, min_size=1, max_size=10)
     assert_type(form, PresignedForm)
     assert_type(form.fields["key"], str)
 
@@ -210,6 +252,7 @@ async def views(disk: Disk) -> None:
     assert_type(disk.capabilities, Capabilities)
     assert_type("listing" in disk.capabilities, bool)
     assert_type(disk.capabilities.put_options, frozenset[str])
+    assert_type(disk.capabilities.supports("open_read", "if_none_match"), bool)
     await disk.check()
 
 
@@ -299,37 +342,52 @@ def fakes() -> None:
         disk.disk("local").assert_empty()
 
 
-def sync_faces(disk: Disk) -> None:
+def sync_reads_and_listings(sync_disk: SyncDisk) -> None:
+    assert_type(sync_disk.get("a.txt", if_none_match="etag"), bytes)
+    assert_type(sync_disk.get_ranges("a.txt", [(0, 10), (-5, None)]), list[bytes])
+    assert_type(sync_disk.stat("a.txt", if_match="etag"), FileInfo)
+    sync_disk.set_metadata("a.txt", metadata={"author": "me"})
+    assert_type(sync_disk.glob("**/*.png"), list[str])
+    assert_type(sync_disk.usage(), Usage)
+    assert_type(sync_disk.entry("a"), FileInfo | DirectoryInfo | None)
+    assert_type(sync_disk.remove_empty_directory("a"), bool)
+    assert_type(sync_disk.temporary_urls(["a"], 60, stable_for=60), dict[str, str])
+    assert_type(
+        sync_disk.list(recursive=True, directories=True), Iterator[FileInfo | DirectoryInfo]
+    )
+
+
+def sync_disks(disk: Disk) -> None:
     assert_type(Storage.sync, SyncStorage)
     assert_type(disk.sync, SyncDisk)
     assert_type(Storage.sync.disk("s3"), SyncDisk)
-    face = disk.sync
-    assert_type(face.put("a.txt", b"a", content_type="text/plain"), str)
-    assert_type(face.get("a.txt"), bytes)
+    sync_disk = disk.sync
+    assert_type(sync_disk.put("a.txt", b"a", content_type="text/plain"), str)
+    assert_type(sync_disk.get("a.txt"), bytes)
     assert_type(Storage.sync.get("a.txt"), bytes)
-    assert_type(face.delete_many(["a.txt"]), dict[str, bool | StorageException])
-    assert_type(face.stat("a.txt"), FileInfo)
-    assert_type(face.files(), list[str])
-    assert_type(face.list(), Iterator[FileInfo | DirectoryInfo])
-    assert_type(face.stream("a.txt"), SyncStream)
-    assert_type(next(face.stream("a.txt")), bytes)
-    with face.stream("a.txt") as stream:
+    assert_type(sync_disk.delete_many(["a.txt"]), dict[str, bool | StorageException])
+    assert_type(sync_disk.stat("a.txt"), FileInfo)
+    assert_type(sync_disk.files(), list[str])
+    assert_type(sync_disk.list(), Iterator[FileInfo | DirectoryInfo])
+    assert_type(sync_disk.stream("a.txt"), SyncStream)
+    assert_type(next(sync_disk.stream("a.txt")), bytes)
+    with sync_disk.stream("a.txt") as stream:
         assert_type(stream.info, FileInfo)
-    face.put("b.txt", face.stream("a.txt"))
-    face.put("b.txt", disk.stream("a.txt"))
-    assert_type(face.copy("a", "b", to=face), str)
-    face.move("a", "b", to=disk)
-    face.copy("a", "b", to="s3", overwrite=False)
-    assert_type(face.scoped("a").read_only().with_layer("retry"), SyncDisk)
-    assert_type(face.driver_as(MemoryDriver), MemoryDriver)
-    assert_type(face.capabilities, Capabilities)
-    assert_type(face.url("a"), str)
-    with face.open("a.txt") as read:
-        assert_type(read, sync.ReadableFile)
+    sync_disk.put("b.txt", sync_disk.stream("a.txt"))
+    sync_disk.put("b.txt", disk.stream("a.txt"))
+    assert_type(sync_disk.copy("a", "b", to=sync_disk), str)
+    sync_disk.move("a", "b", to=disk)
+    sync_disk.copy("a", "b", to="s3", overwrite=False)
+    assert_type(sync_disk.scoped("a").read_only().with_layer("retry"), SyncDisk)
+    assert_type(sync_disk.driver_as(MemoryDriver), MemoryDriver)
+    assert_type(sync_disk.capabilities, Capabilities)
+    assert_type(sync_disk.url("a"), str)
+    with sync_disk.open("a.txt") as read:
+        assert_type(read, sync.SyncReadableFile)
         assert_type(read.read(10), bytes)
         assert_type(read.info, FileInfo)
-    with face.open("a.txt", "wb", content_type="text/plain") as written:
-        assert_type(written, sync.WritableFile)
+    with sync_disk.open("a.txt", "wb", content_type="text/plain") as written:
+        assert_type(written, sync.SyncWritableFile)
         assert_type(written.write(b"a"), int)
     with Storage.sync.build({"driver": "memory"}) as built:
         assert_type(built, SyncBuiltDisk)

@@ -1,4 +1,4 @@
-"""The tests that the project began with, under their first names: the promise of the small API."""
+"""The first tests of the project, under their first names: the small API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks of every kind, and clients of applications that serve them."""
+"""Fixtures: disks of each driver, and HTTP clients of applications in this process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def disk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 @pytest.fixture(params=["memory", "local"])
 def signing(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
-    """Give an empty disk that signs."""
+    """Give an empty disk of each driver that presigns URLs."""
     if request.param == "local":
         return disk_of(LocalDriver(tmp_path / "root", BASE, secret=SECRET))
     return disk_of(MemoryDriver(base_url=BASE, secret=SECRET))

@@ -1,4 +1,4 @@
-"""The gallery in a browser, as its users have it: on the local disk, and on SeaweedFS."""
+"""The gallery example in a browser, on the local disk and on SeaweedFS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = [
 
 class Site(NamedTuple):
     url: str
-    storage: str  # the beginning of the addresses to which a browser sends files
+    storage: str  # the prefix of the URLs to which a browser sends files
     manager: StorageManager
 
     async def paths(self) -> list[str]:
@@ -101,7 +101,8 @@ def site(
 
 @pytest.fixture
 def page(chromium: Browser, site: Site) -> Iterator[Browser]:
-    """Open the gallery, and look afterwards whether the browser had something to complain of."""
+    """Open the gallery; check afterwards that the browser logged no error."""
+    chromium.get("about:blank")  # the page of another test asks its server, which is gone, no more
     for log in ("browser", "performance"):
         chromium.get_log(log)
     chromium.get(site.url)
@@ -109,14 +110,14 @@ def page(chromium: Browser, site: Site) -> Iterator[Browser]:
     complaints = [
         entry["message"]
         for entry in chromium.get_log("browser")
-        # Of an answer that says no, it tells by itself.
+        # It logs each response with an error status.
         if "the server responded with a status of" not in entry["message"]
     ]
     assert complaints == []
 
 
 def picture(page: Browser, folder: Path, name: str, kind: str = "png") -> Path:
-    """Let the browser draw one, and save it under any name that a file can have."""
+    """Have the browser draw a picture, and save it under any file name."""
     path = folder / name
     path.write_bytes(drawn(page, 320, 240, 0, kind))
     return path
@@ -156,7 +157,7 @@ def card(page: Browser, name: str) -> Any:
     """Return the card of a file, waiting for it."""
 
     def find() -> Any:
-        # By the property: what is shown may be cut off.
+        # By the property: the text on the page may be cut off.
         script = """
             return [...document.querySelectorAll(".card")].find(
               (card) => card.querySelector(".name").textContent === arguments[0]);
@@ -186,7 +187,7 @@ async def test_a_picture_goes_to_the_storage_and_is_shown(
     [stored] = [name for name in await site.paths() if name.endswith("/holiday 1.png")]
     assert stored.startswith("public/")
     assert await site.manager.get(stored) == path.read_bytes()
-    # It was sent to the storage itself, by its own address.
+    # It was sent to the storage itself.
     sent = [url for url, headers in page.requests() if is_form(headers)]
     assert [url.startswith(site.storage) for url in sent] == [True]
     shown.find_element("css selector", ".view").click()
@@ -215,7 +216,7 @@ async def test_every_picture_has_a_card_of_one_shape_and_fits_a_phone(
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-async def test_progress_is_shown_and_a_cancelled_upload_leaves_nothing_behind(
+async def test_progress_is_shown_and_a_cancelled_upload_stores_nothing(
     page: Browser, site: Site, tmp_path: Path
 ) -> None:
     before = await site.paths()
@@ -308,7 +309,7 @@ async def test_a_private_file_is_had_by_its_link_until_that_expires(
 
 @pytest.fixture(scope="module")
 def numbers(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a video that tells the time by its colour, and is longer than a browser reads ahead."""
+    """Make a video that shows the time by its colour, longer than a browser reads ahead."""
     pictures = [drawn(chromium, 640, 480, number, "webp") for number in range(32)]
     path = tmp_path_factory.mktemp("video") / "numbers.webm"
     path.write_bytes(webm(pictures * 8, 640, 480, 2000))
@@ -340,5 +341,5 @@ async def test_a_video_is_seeked_in_by_ranges(page: Browser, numbers: Path) -> N
         assert sum(bits) == wanted % 32, levels
     asked = [headers["range"] for _, headers in page.requests() if "range" in headers]
     starts = [int(value.removeprefix("bytes=").partition("-")[0]) for value in asked]
-    # It did not read all that lies before, but asked for what is there.
+    # It did not read everything before that, but requested a range.
     assert any(start > numbers.stat().st_size / 2 for start in starts), asked

@@ -1,4 +1,4 @@
-"""GET and HEAD of any disk's files: RFC 9110, as browsers, curl and caches use it."""
+"""GET and HEAD of any disk's files: conditions, ranges, visibility (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from jtc.storage.asgi import serve
-from jtc.storage.asgi._conditions import _DATE, failed_condition, wanted_range
+from jtc.storage.asgi._conditions import _DATE, failed_condition, requested_range
+from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from web_disks import disk_of
+from web_disks import BASE, SECRET, disk_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Client
 
     from jtc.storage import Disk
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes: several chunks
 
 
-async def test_a_file_is_sent_whole_with_its_facts(disk: Disk, client: Client) -> None:
+async def test_a_file_is_sent_whole_with_its_metadata(disk: Disk, client: Client) -> None:
     await disk.put("d/größe 1.bin", CONTENT)
     answer = await client(serve(disk, public=True)).get("/d/größe 1.bin")
     assert answer.status_code == 200
@@ -37,7 +40,7 @@ async def test_a_file_is_sent_whole_with_its_facts(disk: Disk, client: Client) -
     assert answer.headers["last-modified"] == formatdate(int(info.last_modified), usegmt=True)
 
 
-async def test_head_says_what_get_says_and_sends_nothing(disk: Disk, client: Client) -> None:
+async def test_head_has_the_headers_of_get_and_no_body(disk: Disk, client: Client) -> None:
     await disk.put("a.png", CONTENT)
     http = client(serve(disk, public=True))
     get, head = await http.get("/a.png"), await http.head("/a.png")
@@ -83,7 +86,7 @@ async def test_a_range_is_sent(
 
 
 @pytest.mark.parametrize("asked", ["bytes=1024000-", "bytes=99999999999-", "bytes=-0"])
-async def test_a_range_behind_the_end_is_refused(disk: Disk, client: Client, asked: str) -> None:
+async def test_a_range_after_the_end_is_refused(disk: Disk, client: Client, asked: str) -> None:
     await disk.put("a.bin", CONTENT)
     answer = await client(serve(disk, public=True)).get("/a.bin", headers={"Range": asked})
     assert answer.status_code == 416
@@ -252,7 +255,7 @@ def test_a_weak_etag_names_no_bytes(condition: str, answer: int | None) -> None:
     asked = Headers({condition: 'W/"1"', "range": "bytes=0-0"})
     assert failed_condition("GET", asked, 'W/"1"', 0) == answer
     if answer is None:
-        assert wanted_range(asked, 'W/"1"', 0, 10) is None
+        assert requested_range(asked, 'W/"1"', 0, 10) is None
     assert failed_condition("GET", Headers({"if-match": '"1"'}), 'W/"1"', 0) == 412
 
 
@@ -272,12 +275,10 @@ async def test_unsigned_requests_get_public_files_only(signing: Disk, client: Cl
     assert (await http.get("/public.txt")).status_code == 404
 
 
-async def test_where_nobody_knows_a_visibility_nothing_is_public(
-    signing: Disk, client: Client
-) -> None:
+async def test_without_visibility_no_file_is_public(signing: Disk, client: Client) -> None:
     driver: Any = signing.driver
     driver.unsupported = frozenset({"visibility"})
-    manager = signing._manager()
+    manager = signing._manager
     manager.set_driver(driver, "media")
     await signing.put("a.txt", b"1")
     assert (await client(serve(signing)).get("/a.txt")).status_code == 404
@@ -287,7 +288,7 @@ async def test_where_nobody_knows_a_visibility_nothing_is_public(
 async def test_a_file_that_becomes_private_in_between_is_not_sent(
     signing: Disk, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its visibility was asked of the public version, and the private one came then."""
+    """The file is replaced between the check of its visibility and its opening."""
     await signing.put("a.txt", b"public", visibility="public")
     driver: Any = signing.driver
     ask = driver.visibility
@@ -298,13 +299,13 @@ async def test_a_file_that_becomes_private_in_between_is_not_sent(
         return found
 
     monkeypatch.setattr(driver, "visibility", replaced_meanwhile)
-    signing._manager().set_driver(driver, "media")
+    signing._manager.set_driver(driver, "media")
     answer = await client(serve(signing)).get("/a.txt")
     assert answer.status_code == 404
     assert b"secret" not in answer.content
 
 
-async def test_a_file_replaced_time_after_time_is_a_503(
+async def test_a_file_replaced_at_each_attempt_is_a_503(
     signing: Disk, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await signing.put("a.txt", b"0")
@@ -317,7 +318,7 @@ async def test_a_file_replaced_time_after_time_is_a_503(
         return found
 
     monkeypatch.setattr(driver, "stat", replaced_meanwhile)
-    signing._manager().set_driver(driver, "media")
+    signing._manager.set_driver(driver, "media")
     http = client(serve(signing, public=True))
     answer = await http.get("/a.txt", headers={"Range": "bytes=0-0"})
     assert answer.status_code == 503
@@ -350,12 +351,38 @@ async def test_what_names_no_file_is_refused(
     await signing.put("a.txt", b"1")
     await signing.put("d/a.txt", b"1")
     http = client(serve(signing, public=True))
-    # Not normalised by the client, as an attacker's would not be.
+    # Not normalised by the client.
     request = http.build_request("GET", "http://files.test")
     request.url = request.url.copy_with(raw_path=path.encode())
     answer = await http.send(request)
     assert answer.status_code == status
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+RESERVED = [".jtc", ".jtc/", ".jtc/a", ".JTC/a", ".jtc/staged/a.txt", "%2ejtc/a", ".jtc%2Fa"]
+
+
+@pytest.mark.parametrize("path", RESERVED)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST"])
+async def test_serve_never_serves_the_reserved_directory(
+    tmp_path: Path, client: Client, path: str, method: str
+) -> None:
+    """There is one in a local disk's root, and everything else there is public."""
+    for folder in (".jtc/staged", ".JTC", "tenants/.jtc"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in (".jtc/a", ".JTC/a", ".jtc/staged/a.txt", "tenants/.jtc/a"):
+        (tmp_path / name).write_bytes(b"secret")
+    disk = disk_of(LocalDriver(tmp_path, BASE, secret=SECRET))
+    http = client(serve(disk, public=True))
+    request = http.build_request(method, "http://files.test")
+    request.url = request.url.copy_with(raw_path=f"/{path}".encode())
+    answer = await http.send(request)
+    assert answer.status_code == 404
+    assert b"secret" not in answer.content
+    await disk.put("tenants/a.txt", b"1")
+    http = client(serve(disk.scoped("tenants"), public=True))
+    assert (await http.get("/a.txt")).status_code == 200
+    assert (await http.get("/.jtc/a")).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "get"])

@@ -1,4 +1,4 @@
-"""What a browser is told, so that a stranger's upload is no page of ours."""
+"""Headers that keep a user upload from acting as a page of the site."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ ACTIVE = [
     "multipart/x-mixed-replace; boundary=x",
     "message/rfc822",
 ]
-# A browser takes the last type that it can read in such a header: these are none of ours.
+# A browser takes the last type that it can read in such a header.
 NO_TYPES = ["image/png,text/html", "text/html,", "image/png\ttext/html", "html", "", "a/b/c", "ü/a"]
 
 
-def facts(name: str = "a.bin", **declared: str | None) -> FileInfo:
+def info_of(name: str = "a.bin", **declared: str | None) -> FileInfo:
     return FileInfo(path=name, size=1, last_modified=0, **declared)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("declared", ACTIVE)
 def test_what_a_browser_runs_is_saved_and_sandboxed(declared: str) -> None:
-    headers = file_headers(facts(content_type=declared))
+    headers = file_headers(info_of(content_type=declared))
     assert headers["content-disposition"].startswith("attachment")
     assert "sandbox" in headers["content-security-policy"]
     assert "allow" not in headers["content-security-policy"]
@@ -57,36 +57,36 @@ def test_what_a_browser_runs_is_saved_and_sandboxed(declared: str) -> None:
 
 @pytest.mark.parametrize("declared", NO_TYPES)
 def test_what_is_no_type_is_octets(declared: str) -> None:
-    headers = file_headers(facts(content_type=declared))
+    headers = file_headers(info_of(content_type=declared))
     assert headers["content-type"] == "application/octet-stream"
 
 
 def test_parameters_in_quotes_are_left_out() -> None:
-    headers = file_headers(facts(content_type='video/mp4; codecs="avc1, text/html"'))
+    headers = file_headers(info_of(content_type='video/mp4; codecs="avc1, text/html"'))
     assert headers["content-type"] == "video/mp4"
-    headers = file_headers(facts(content_type="text/plain; charset=latin-1"))
+    headers = file_headers(info_of(content_type="text/plain; charset=latin-1"))
     assert headers["content-type"] == "text/plain; charset=latin-1"
 
 
 @pytest.mark.parametrize("inert", ["image/png", "application/pdf", "text/plain", "text/css"])
 def test_other_types_are_shown(inert: str) -> None:
-    headers = file_headers(facts(content_type=inert))
+    headers = file_headers(info_of(content_type=inert))
     assert "content-disposition" not in headers
     assert "content-security-policy" not in headers
 
 
 def test_a_declared_inline_page_is_saved_all_the_same_and_keeps_a_name_to_save_under() -> None:
-    page = facts("d/page.html", content_type="text/html", content_disposition="inline")
+    page = info_of("d/page.html", content_type="text/html", content_disposition="inline")
     assert file_headers(page)["content-disposition"] == 'attachment; filename="page.html"'
     for vague in ("attachment, inline", "attachment inline", "attachments"):
-        page = facts("d/page.html", content_disposition=vague)
+        page = info_of("d/page.html", content_disposition=vague)
         assert file_headers(page)["content-disposition"] == 'attachment; filename="page.html"'
-    named = facts("a.html", content_disposition='attachment; filename="b.html"')
+    named = info_of("a.html", content_disposition='attachment; filename="b.html"')
     assert file_headers(named)["content-disposition"] == 'attachment; filename="b.html"'
 
 
 def test_where_it_is_allowed_pages_are_shown() -> None:
-    headers = file_headers(facts("a.html"), active=True)
+    headers = file_headers(info_of("a.html"), active=True)
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert "content-disposition" not in headers
     assert "content-security-policy" not in headers
@@ -158,14 +158,14 @@ def test_an_old_client_gets_a_plain_name() -> None:
 def test_a_declared_disposition_that_no_header_can_carry_is_written_anew(
     declared: str, said: str
 ) -> None:
-    headers = file_headers(facts(content_disposition=declared))
+    headers = file_headers(info_of(content_disposition=declared))
     assert headers["content-disposition"] == said
 
 
 def test_what_another_program_declared_begins_no_header_of_its_own() -> None:
     hostile = "x\r\nSet-Cookie: a=b"
     headers = file_headers(
-        facts(content_type=hostile, cache_control=hostile, content_disposition=hostile)
+        info_of(content_type=hostile, cache_control=hostile, content_disposition=hostile)
     )
     assert all(value.isprintable() and value.isascii() for value in headers.values())
     assert "cache-control" not in headers
@@ -181,16 +181,16 @@ def test_what_another_program_declared_begins_no_header_of_its_own() -> None:
     ],
 )
 def test_an_etag_is_written_as_http_has_it(etag: str | None, said: str | None) -> None:
-    assert http_etag(facts(etag=etag)) == said
+    assert http_etag(info_of(etag=etag)) == said
 
 
 @pytest.mark.parametrize(("time", "year"), [(-1e9, "1970"), (1e15, "9999")])
 def test_a_time_that_no_date_can_say_is_the_nearest_one(time: float, year: str) -> None:
-    info = facts()
+    info = info_of()
     info.last_modified = time
     assert year in file_headers(info)["last-modified"]
 
 
 @pytest.mark.parametrize("etag", ["a b", 'a"b', "ü", "", "\r\n"])
 def test_an_odd_etag_is_hashed(etag: str) -> None:
-    assert re.fullmatch(r'"[0-9a-f]{64}"', http_etag(facts(etag=etag)) or "")
+    assert re.fullmatch(r'"[0-9a-f]{64}"', http_etag(info_of(etag=etag)) or "")

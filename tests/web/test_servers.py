@@ -1,4 +1,4 @@
-"""The application behind a real server, asked by curl and by clients that go half-way."""
+"""The application in a real server, with curl and with clients that disconnect."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jtc.storage import Disk, FileInfo
+    from jtc.storage.options import ReadOptions
     from web_disks import Client
 
-DEADLINE = 30.0  # a bound for what must happen soon, on a machine that does other things too
+DEADLINE = 30.0  # a limit for what happens soon, on a busy machine
 CONTENT = os.urandom(3_000_000)
 
 
@@ -82,7 +83,7 @@ async def test_curl_reads_ranges_and_resumes(disk: Disk, tmp_path: Path) -> None
         assert await curl("--head", "--write-out", written, "--output", os.devnull, url) == "200 0"
 
 
-async def test_curl_uploads_by_a_signed_put_and_by_a_form(tmp_path: Path) -> None:
+async def test_curl_uploads_by_a_presigned_put_and_by_a_form(tmp_path: Path) -> None:
     source, saved = tmp_path / "source", tmp_path / "saved"
     source.write_bytes(CONTENT)
     late: list[Any] = []
@@ -109,14 +110,14 @@ async def test_curl_uploads_by_a_signed_put_and_by_a_form(tmp_path: Path) -> Non
 
 
 class Stalled(MemoryDriver):
-    """Sends one large chunk and then nothing more; tells when its stream is let go."""
+    """Sends one large chunk and then nothing more; records that its stream was closed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.closed = asyncio.Event()
 
-    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-        info = (await super().open_read(path, **options)).info
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        info = (await super().open_read(path, options)).info
         info.size = 10_000_000
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -133,7 +134,7 @@ async def pass_through(request: Any, call_next: Any) -> Any:
     return await call_next(request)
 
 
-WRAPPED = pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind a middleware"])
+WRAPPED = pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "with middleware"])
 
 
 def mounted(wrapped: bool, at: str, disk: Disk, **options: Any) -> Starlette:
@@ -142,7 +143,7 @@ def mounted(wrapped: bool, at: str, disk: Disk, **options: Any) -> Starlette:
 
 
 @WRAPPED
-async def test_a_store_that_stalls_is_let_go_when_the_client_goes(wrapped: bool) -> None:
+async def test_a_stalled_read_is_closed_when_the_client_disconnects(wrapped: bool) -> None:
     driver = Stalled()
     disk = disk_of(driver)
     await disk.put("a.bin", b"1")
@@ -156,29 +157,29 @@ async def test_a_store_that_stalls_is_let_go_when_the_client_goes(wrapped: bool)
 
 
 class Silent(MemoryDriver):
-    """Says nothing at all, at one place of three; tells when it is asked and when it is let go."""
+    """Never responds in one of three places; records when it was called and when cancelled."""
 
     def __init__(self, at: str) -> None:
         super().__init__()
         self.at = at
-        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+        self.called, self.cancelled = asyncio.Event(), asyncio.Event()
 
     async def wait(self) -> None:
-        self.asked.set()
+        self.called.set()
         try:
             await asyncio.Event().wait()
         finally:
-            self.let_go.set()
+            self.cancelled.set()
 
     async def stat(self, path: str, /) -> FileInfo:
         if self.at == "looking":
             await self.wait()
         return await super().stat(path)
 
-    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         if self.at == "opening":
             await self.wait()
-        info = (await super().open_read(path, **options)).info
+        info = (await super().open_read(path, options)).info
 
         async def chunks() -> AsyncIterator[bytes]:
             await self.wait()
@@ -191,10 +192,10 @@ class Silent(MemoryDriver):
 
 @WRAPPED
 @pytest.mark.parametrize("at", ["looking", "opening", "reading"])
-async def test_a_store_that_says_nothing_is_let_go_when_the_client_goes(
+async def test_a_storage_call_is_cancelled_when_the_client_disconnects(
     at: str, wrapped: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else each client that gives up would leave one of the store's places taken."""
+    """Otherwise each client that disconnects would leave a connection to the storage in use."""
     driver = Silent(at)
     disk = disk_of(driver)
     await disk.put("a.bin", b"1")
@@ -202,15 +203,15 @@ async def test_a_store_that_says_nothing_is_let_go_when_the_client_goes(
         _, writer = await asyncio.open_connection(*httpx.URL(base).netloc.decode().split(":"))
         ranged = "Range: bytes=0-0\r\n" if at == "looking" else ""
         writer.write(f"GET /a.bin HTTP/1.1\r\nHost: a\r\n{ranged}\r\n".encode())
-        await asyncio.wait_for(driver.asked.wait(), DEADLINE)
-        assert not driver.let_go.is_set()
+        await asyncio.wait_for(driver.called.wait(), DEADLINE)
+        assert not driver.cancelled.is_set()
         writer.transport.abort()
-        await asyncio.wait_for(driver.let_go.wait(), DEADLINE)
+        await asyncio.wait_for(driver.cancelled.wait(), DEADLINE)
     assert "Traceback" not in caplog.text
 
 
 @WRAPPED
-async def test_an_upload_that_breaks_off_is_no_fault_of_the_program(
+async def test_an_upload_that_breaks_off_is_not_logged_as_an_error(
     wrapped: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = disk_of(LocalDriver(tmp_path / "root", "/storage", secret=SECRET))
@@ -221,7 +222,7 @@ async def test_an_upload_that_breaks_off_is_no_fault_of_the_program(
         await writer.drain()
         writer.close()
         await writer.wait_closed()
-        # By then the other connection was taken up, as the earlier one.
+        # The server accepted the other connection before this one.
         async with httpx.AsyncClient() as http:
             assert (await http.get(f"{base}/storage/a.bin")).status_code == 404
     assert "Traceback" not in caplog.text
@@ -231,8 +232,8 @@ async def test_an_upload_that_breaks_off_is_no_fault_of_the_program(
 class BreaksOff(Stalled):
     """Fails after its first chunk."""
 
-    async def open_read(self, path: str, /, **options: Any) -> ReadStream:
-        stream = await super().open_read(path, **options)
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        stream = await super().open_read(path, options)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield bytes(1_000_000)
@@ -241,10 +242,10 @@ class BreaksOff(Stalled):
         return ReadStream(stream.info, chunks(), stream.aclose)
 
 
-async def test_a_store_that_fails_half_way_breaks_the_answer_off(
+async def test_a_storage_failure_after_the_response_began_closes_the_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A part must not look like the whole."""
+    """A part must not look like the whole file."""
     driver = BreaksOff()
     disk = disk_of(driver)
     await disk.put("a.bin", b"1")
@@ -255,8 +256,8 @@ async def test_a_store_that_fails_half_way_breaks_the_answer_off(
     assert "StorageUnavailableException" in caplog.text
 
 
-async def test_a_store_that_is_away_is_a_503(client: Client) -> None:
-    # Port 9 is discard's: nobody listens there.
+async def test_an_unavailable_storage_is_a_503(client: Client) -> None:
+    # Nothing listens on port 9.
     driver = S3Driver("bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1)
     http = client(serve(disk_of(driver), public=True))
     try:
@@ -287,7 +288,7 @@ FRAMEWORKS = ["starlette", "fastapi", "litestar", "bare"]
 
 
 def application(framework: str, disk: Disk) -> Any:
-    """Mount a disk, and answer with one of its files, as each framework has it done."""
+    """Mount a disk, and respond with one of its files, in the way of each framework."""
 
     async def download() -> DiskResponse:
         return DiskResponse(disk, "in/a.txt", filename="a b.txt")
@@ -313,7 +314,7 @@ def application(framework: str, disk: Disk) -> Any:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-async def test_every_framework_mounts_it(framework: str, client: Client) -> None:
+async def test_serve_is_mounted_in_every_framework(framework: str, client: Client) -> None:
     disk = disk_of(MemoryDriver())
     await disk.put("in/ä b.txt", b"0123456789")
     http = client(application(framework, disk))
@@ -326,7 +327,7 @@ async def test_every_framework_mounts_it(framework: str, client: Client) -> None
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "litestar"])
-async def test_a_handler_answers_with_a_file(framework: str, client: Client) -> None:
+async def test_a_handler_returns_a_file(framework: str, client: Client) -> None:
     disk = disk_of(MemoryDriver())
     await disk.put("in/a.txt", b"0123456789")
     http = client(application(framework, disk))
@@ -337,7 +338,7 @@ async def test_a_handler_answers_with_a_file(framework: str, client: Client) -> 
     assert (await http.get("/download")).status_code == 404
 
 
-async def test_an_answer_takes_what_a_file_response_takes(client: Client) -> None:
+async def test_disk_response_takes_the_options_of_a_file_response(client: Client) -> None:
     disk = disk_of(MemoryDriver())
     await disk.put("a.bin", b"1")
     ran = []
@@ -365,7 +366,7 @@ async def test_an_answer_takes_what_a_file_response_takes(client: Client) -> Non
         DiskResponse(disk, "a.bin", filename="a", content_disposition_type="form-data")
 
 
-async def test_a_fault_in_the_configuration_is_raised_and_a_websocket_is_closed() -> None:
+async def test_a_wrong_configuration_is_raised_and_a_websocket_is_closed() -> None:
     from jtc.storage import StorageConfigException, StorageManager
 
     app = serve(StorageManager.isolated({"disks": {}}).disk("missing"), public=True)

@@ -1,4 +1,4 @@
-"""Signed addresses at the application: read, put and form, and nothing beyond what was signed."""
+"""Presigned URLs and forms at the application: what was signed, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mounted(disk: Disk, **options: Any) -> Starlette:
     return Starlette(routes=[Mount("/storage", serve(disk, **options))])
 
 
-async def test_a_private_file_is_read_by_its_address(signing: Disk, client: Client) -> None:
+async def test_a_private_file_is_read_by_its_presigned_url(signing: Disk, client: Client) -> None:
     await signing.put("d/größe 1.txt", b"private")
     url = await signing.temporary_url("d/größe 1.txt", 60)
     http = client(mounted(signing))
@@ -43,7 +43,7 @@ async def test_a_private_file_is_read_by_its_address(signing: Disk, client: Clie
     assert (await http.get(url.partition("?")[0])).status_code == 404
 
 
-async def test_the_signed_type_and_disposition_are_those_of_the_answer(
+async def test_the_signed_type_and_disposition_are_those_of_the_response(
     signing: Disk, client: Client
 ) -> None:
     await signing.put("a.bin", b"1")
@@ -105,7 +105,7 @@ async def test_a_disabled_capability_is_not_served(tmp_path: Path, client: Clien
     http = client(mounted(disk))
     assert (await http.get(url)).status_code == 200
     driver.unsupported = frozenset({"temporary_urls", "temporary_uploads"})
-    disk._manager().set_driver(driver, "media")
+    disk._manager.set_driver(driver, "media")
     assert (await http.get(url)).status_code == 403
     answer = await http.put(put.url, content=b"2")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
@@ -128,7 +128,7 @@ async def test_scopes_and_read_only_views_serve_what_is_theirs(
     assert (await client(mounted(signing.read_only())).get(url)).content == b"1"
 
 
-async def test_an_address_of_one_disk_opens_no_other_disk_with_the_same_secret(
+async def test_a_presigned_url_of_one_disk_reads_no_other_disk_with_the_same_secret(
     client: Client,
 ) -> None:
     one, two = [
@@ -142,7 +142,7 @@ async def test_an_address_of_one_disk_opens_no_other_disk_with_the_same_secret(
     assert (await client(app).get(url)).status_code == 403
 
 
-async def test_a_signed_put_stores_a_private_file(signing: Disk, client: Client) -> None:
+async def test_a_presigned_put_stores_a_private_file(signing: Disk, client: Client) -> None:
     content = os.urandom(1_000_000)
     request = await signing.temporary_upload_url(
         "d/ü.bin", 60, content_type="image/x-own", size=len(content)
@@ -156,7 +156,7 @@ async def test_a_signed_put_stores_a_private_file(signing: Disk, client: Client)
     assert (await http.get("/storage/d/ü.bin")).status_code == 404
 
 
-async def test_a_signed_put_binds_type_and_length(signing: Disk, client: Client) -> None:
+async def test_a_presigned_put_binds_type_and_length(signing: Disk, client: Client) -> None:
     request = await signing.temporary_upload_url("a.txt", 60, content_type="text/plain", size=3)
     http = client(mounted(signing))
 
@@ -181,7 +181,7 @@ async def test_a_signed_put_binds_type_and_length(signing: Disk, client: Client)
 
 
 async def test_a_length_that_is_a_lie_stores_nothing(signing: Disk) -> None:
-    """As from a server that does not count: each is refused by what arrives."""
+    """As from a server that does not count the bytes."""
     await signing.put("a.txt", b"old")
     request = await signing.temporary_upload_url("a.txt", 60, size=3)
     for body, status in ((b"12", 400), (b"1234", 400)):
@@ -236,7 +236,7 @@ async def test_a_put_on_condition_is_free_of_races(signing: Disk, client: Client
     assert await signing.get("a.txt") == b"2"
 
 
-async def test_a_client_that_goes_half_way_leaves_nothing(signing: Disk) -> None:
+async def test_a_client_that_disconnects_stores_nothing(signing: Disk) -> None:
     await signing.put("a.txt", b"old")
     request = await signing.temporary_upload_url("a.txt", 60)
     app = mounted(signing)
@@ -292,6 +292,71 @@ async def test_a_forms_limit_holds(signing: Disk, client: Client) -> None:
         answer = await http.post(form.url, data=data, files={"file": bytes(size)})
         assert answer.status_code == status
     assert await signing.size("a.txt") == 0
+
+
+async def test_form_min_size_refuses_a_shorter_file(signing: Disk, client: Client) -> None:
+    await signing.put("a.txt", b"old")
+    form = await signing.temporary_upload_form("a.txt", 60, min_size=3, max_size=5)
+    http = client(mounted(signing))
+    for content, status in ((b"", 400), (b"12", 400), (b"123456", 413)):
+        data = dict(form.fields)
+        answer = await http.post(form.url, data=data, files={"file": content})
+        assert answer.status_code == status
+    assert await signing.get("a.txt") == b"old"
+    for content in (b"123", b"12345"):
+        data = dict(form.fields)
+        assert (await http.post(form.url, data=data, files={"file": content})).status_code == 204
+        assert await signing.get("a.txt") == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: [f for f in fields if f[0] != "min_length"],
+        lambda fields: [(n, v if n != "min_length" else "0") for n, v in fields],
+    ],
+    ids=["none", "lower"],
+)
+async def test_form_min_size_is_part_of_the_signature(
+    signing: Disk, client: Client, change: Any
+) -> None:
+    form = await signing.temporary_upload_form("a.txt", 60, min_size=3, max_size=5)
+    body, kind = multipart(change([*form.fields.items()]), b"1")
+    http = client(mounted(signing))
+    answer = await http.post(form.url, content=body, headers={"content-type": kind})
+    assert answer.status_code == 403
+    assert not await signing.exists("a.txt")
+
+
+async def test_temporary_url_stable_for_is_one_url_in_a_period(
+    signing: Disk, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await signing.put("a.txt", b"1")
+    http = client(mounted(signing))
+    start = time.time() // 3600 * 3600
+    urls = []
+    for second in (0, 3599, 3600):
+        monkeypatch.setattr(time, "time", lambda now=start + second: now)
+        urls.append(await signing.temporary_url("a.txt", 60, stable_for=3600))
+        answer = await http.get(urls[-1])
+        assert (answer.status_code, answer.content) == (200, b"1")
+        # The browser has the response under this URL, and it is still the file's.
+        again = await http.get(urls[-1], headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert urls[0] == urls[1] != urls[2]
+    # At the end of its period a URL is valid for 60 seconds more.
+    for second, status in ((3659, 200), (3660, 403)):
+        monkeypatch.setattr(time, "time", lambda now=start + second: now)
+        assert (await http.get(urls[0])).status_code == status
+
+
+async def test_a_file_of_its_own_cache_control_keeps_it_at_a_presigned_url(
+    signing: Disk, client: Client
+) -> None:
+    await signing.put("a.txt", b"1", cache_control="private, max-age=3600")
+    url = await signing.temporary_url("a.txt", 60, stable_for=3600)
+    answer = await client(mounted(signing)).get(url)
+    assert answer.headers["cache-control"] == "private, max-age=3600"
 
 
 MORE = b'--x\r\nContent-Disposition: form-data; name="more"\r\n\r\n1\r\n'
@@ -377,7 +442,7 @@ async def raw(
     *,
     ends: bool = True,
 ) -> int | None:
-    """Call an application as a server would; `ends` False: the client goes after the body."""
+    """Call an application as a server does; with `ends` False the client disconnects early."""
     parts = urlsplit(url)
     messages: list[dict[str, Any]] = [
         {"type": "http.request", "body": piece, "more_body": True} for piece in body

@@ -1,4 +1,4 @@
-"""Uploads in FastAPI, Starlette and Litestar: a disk, a body, an error, by the helpers."""
+"""Uploads in FastAPI, Starlette and Litestar: dependencies, bodies, error responses."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from jtc.storage import (
     FileNotFoundException,
     IntegrityException,
     InvalidPathException,
+    NotModifiedException,
     PathConflictException,
     PreconditionFailedException,
     ReadOnlyException,
@@ -149,7 +150,7 @@ def litestar_app() -> Any:
         [_litestar_raw, _litestar_named, _litestar_form],
         dependencies={"media": Provide(disk("media"))},
         exception_handlers={StorageException: storage_problem},  # type: ignore[dict-item]
-        logging_config=None,  # else it takes the handlers of others away
+        logging_config=None,  # its own removes the log handlers of pytest
     )
 
 
@@ -170,7 +171,7 @@ async def test_a_body_and_a_form_go_to_the_disk(app: Any, media: Disk, client: C
     answer = await http.put("/raw/a/ä b.png", content=PNG, headers={"Content-Type": "text/html"})
     assert (answer.status_code, answer.text.strip('"')) == (200, "a/ä b.png")
     assert await media.get("a/ä b.png") == PNG
-    # What the client says of it is not believed.
+    # The client's Content-Type is ignored.
     assert await media.mime_type("a/ä b.png") == "image/png"
     for answer in (
         await http.post("/raw", content=PNG),
@@ -186,7 +187,7 @@ async def unannounced(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 100]
 
 
-async def test_what_is_refused_says_why_and_leaves_nothing_behind(
+async def test_a_refused_upload_says_why_and_stores_nothing(
     app: Any, media: Disk, client: Client
 ) -> None:
     http = client(app)
@@ -233,7 +234,7 @@ async def test_the_conditions_of_a_request_hold(app: Any, media: Disk, client: C
     assert await paths(media) == ["a.png"]
 
 
-async def test_what_the_caller_demands_wins_over_what_the_request_asks(
+async def test_conditions_of_the_handler_win_over_those_of_the_request(
     media: Disk, client: Client
 ) -> None:
     app = FastAPI()
@@ -249,7 +250,7 @@ async def test_what_the_caller_demands_wins_over_what_the_request_asks(
 
     http = client(app)
     assert (await http.put("/new", content=b"1")).status_code == 200
-    # No condition of the client's failed: the resource is in the way.
+    # No condition of the request failed: the file is in the way.
     assert (await http.put("/new", content=b"2")).status_code == 409
     matching = {"If-Match": f'"{(await media.stat("a.txt")).etag}"'}
     assert (await http.put("/new", content=b"2", headers=matching)).status_code == 412
@@ -258,26 +259,44 @@ async def test_what_the_caller_demands_wins_over_what_the_request_asks(
     assert (await http.put("/any", content=b"2", headers=matching)).status_code == 200
 
 
+async def test_put_request_min_size_refuses_a_shorter_body(media: Disk, client: Client) -> None:
+    app = FastAPI()
+    app.add_exception_handler(StorageException, storage_problem)
+
+    @app.put("/")
+    async def put(request: Request, media: Media) -> str:
+        return await put_request(media, "a.txt", request, min_size=3)
+
+    http = client(app)
+    for content in (b"12", unannounced(b"12"), b""):
+        answer = await http.put("/", content=content)
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == "The content is shorter than 3 bytes"
+        assert answer.json()["reason"] == "min_size"
+    assert await paths(media) == []
+    assert (await http.put("/", content=b"123")).status_code == 200
+
+
 @pytest.mark.usefixtures("media")
-async def test_progress_is_told_with_the_announced_length(client: Client) -> None:
-    told: list[tuple[int, int | None]] = []
+async def test_progress_gets_the_announced_length(client: Client) -> None:
+    calls: list[tuple[int, int | None]] = []
     app = FastAPI()
 
     @app.put("/")
     async def put(request: Request, media: Media) -> str:
-        progress = lambda done, total: told.append((done, total))  # noqa: E731
+        progress = lambda done, total: calls.append((done, total))  # noqa: E731
         return await put_request(media, "a.bin", request, progress=progress)
 
     http = client(app)
     await http.put("/", content=bytes(5000))
-    assert told[-1] == (5000, 5000)
+    assert calls[-1] == (5000, 5000)
     await http.put("/", content=unannounced(bytes(500)))
-    assert told[-1] == (500, None)
-    assert [done for done, _ in told[1:]] == sorted(done for done, _ in told[1:])
+    assert calls[-1] == (500, None)
+    assert [done for done, _ in calls[1:]] == sorted(done for done, _ in calls[1:])
 
 
 class Listening(MemoryDriver):
-    """Tells when a put has begun and when it is over."""
+    """Records when a put has begun and when it is over."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -295,15 +314,15 @@ class Listening(MemoryDriver):
             self.over.set()
 
 
-# Litestar reads a form before any handler, and itself leaves what it had of one to the collector.
+# Litestar reads a form before any handler, and leaves an incomplete one to the garbage collector.
 @pytest.mark.parametrize(
     ("name", "kind"),
     [(name, "raw") for name in APPS] + [("fastapi", "form"), ("starlette", "form")],
 )
-async def test_a_client_that_leaves_half_way_leaves_nothing_behind(
+async def test_a_client_that_disconnects_stores_nothing(
     name: str, kind: str, media: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A real server: the connection is closed in the midst of a body."""
+    """A real server: the connection is closed before the end of the body."""
     driver = Listening()
     if "MemoryDriver" in repr(media.driver):
         Storage.set_driver(driver, "media")
@@ -331,11 +350,11 @@ async def test_a_client_that_leaves_half_way_leaves_nothing_behind(
             else:
                 await asyncio.sleep(0.02)
                 writer.transport.abort()
-        # uvicorn waits for handlers on its way out, so that all of them are over behind this.
+        # uvicorn waits for all handlers before it ends.
     assert await paths(media) == ["old.png"]
     assert await media.get("old.png") == PNG
     assert await media.all_files("") == ["old.png"]
-    # Of what the frameworks themselves read, they log that it broke off.
+    # Frameworks log a disconnect while they read a form themselves.
     if name == "fastapi" or (name, kind) == ("starlette", "raw"):
         assert "Traceback" not in caplog.text
 
@@ -346,10 +365,11 @@ ERRORS = [
     (InvalidPathException("No such thing as inner/secret.txt"), 400),
     (ReadOnlyException("read-only"), 403),
     (StoragePermissionException("Denied for AKIASECRET"), 403),
-    (PathConflictException("A file stands where a directory should be"), 409),
+    (PathConflictException("There is a file where a directory is needed"), 409),
     (FileExistsException("The file exists already"), 409),
     (PreconditionFailedException("Another version"), 409),
     (RejectedException("The content is longer", reason="size"), 413),
+    (RejectedException("The content is shorter", reason="min_size"), 400),
     (RejectedException("The content is text/html", reason="type"), 415),
     (RejectedException("Send it plain", reason="encoding"), 415),
     (RejectedException("Not on Sundays", reason="predicate"), 400),
@@ -367,7 +387,7 @@ ERRORS = [
 @pytest.mark.parametrize(
     ("error", "status"), ERRORS, ids=[f"{type(e).__name__}-{s}" for e, s in ERRORS]
 )
-async def test_every_error_is_a_problem_that_tells_nothing_of_the_inside(
+async def test_every_error_is_a_problem_without_anything_internal(
     name: str, error: StorageException, status: int, client: Client
 ) -> None:
     error.path, error.disk, error.operation = "inner/secret.txt", "media-internal", "put"
@@ -385,13 +405,23 @@ async def test_every_error_is_a_problem_that_tells_nothing_of_the_inside(
         assert problem["reason"] == error.reason
     if status == 503:
         assert int(answer.headers["retry-after"]) > 0
-    # With a condition of the client's, and else as status_of() has it.
+    # 412 with a condition in the request; otherwise as in status_of().
     if isinstance(error, PreconditionFailedException):
         assert status_of(error) == 412
         answer = await client(raising(name, error)).get("/", headers={"If-Match": '"a"'})
         assert (answer.status_code, answer.json()["title"]) == (412, "Precondition Failed")
     else:
         assert status_of(error) == status
+
+
+@pytest.mark.parametrize("name", list(APPS))
+async def test_storage_problem_sends_no_body_for_not_modified(name: str, client: Client) -> None:
+    error = NotModifiedException("The file still is the version", path="a.txt")
+    answer = await client(raising(name, error)).get("/", headers={"If-None-Match": '"a"'})
+    assert (answer.status_code, answer.content) == (304, b"")
+    for header in ("content-type", "content-length", "cache-control"):
+        assert header not in answer.headers
+    assert status_of(error) == 304
 
 
 def raising(name: str, error: Exception) -> Any:
@@ -408,7 +438,7 @@ def raising(name: str, error: Exception) -> Any:
         return Litestar(
             [litestar_get("/")(fail)],
             exception_handlers={StorageException: storage_problem},  # type: ignore[dict-item]
-            logging_config=None,  # else it takes the handlers of others away
+            logging_config=None,  # its own removes the log handlers of pytest
         )
     if name == "starlette":
         return Starlette(
@@ -425,7 +455,7 @@ def raising(name: str, error: Exception) -> Any:
 @pytest.mark.parametrize(
     "error", [StorageConfigException("No disk 'x'"), StorageException("The storage failed")]
 )
-async def test_a_fault_of_the_program_is_the_frameworks_to_log_and_answer(
+async def test_a_fault_of_the_program_is_logged_by_the_framework_as_500(
     name: str, error: StorageException, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(raising(name, error)) as base, httpx.AsyncClient() as http:
@@ -435,12 +465,12 @@ async def test_a_fault_of_the_program_is_the_frameworks_to_log_and_answer(
     assert type(error).__name__ in caplog.text
 
 
-def test_what_is_no_storage_error_is_raised() -> None:
+def test_storage_problem_raises_other_exceptions() -> None:
     with pytest.raises(KeyError):
         storage_problem(None, KeyError("a"))  # type: ignore[arg-type]
 
 
-async def test_a_message_that_no_json_can_hold_is_answered_all_the_same() -> None:
+async def test_a_message_with_a_lone_surrogate_is_sent_with_a_question_mark() -> None:
     from starlette.requests import Request as Plain
 
     plain = Plain({"type": "http", "headers": []})

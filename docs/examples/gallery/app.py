@@ -1,12 +1,13 @@
-"""A gallery: pictures and videos go from the browser straight to the storage and are shown from it.
+"""A gallery: browsers send pictures and videos straight to the storage, and show them from there.
 
-`make web` runs it on a local disk, `make web FILESYSTEM_DISK=s3` on SeaweedFS: no handler knows
-which. It has no log-in, so whoever reaches it may do everything: it listens on this machine only.
+`make web` runs it on a local disk, `make web FILESYSTEM_DISK=s3` on SeaweedFS, with the same
+handlers. There is no login: everyone with access may do everything, so it listens on localhost
+only.
 
-1. The page asks for a form (`POST /api/uploads`), which permits one file for some time.
-2. The browser sends the file with it: to S3 itself, or to the local disk that `serve` answers for.
-3. The page says so (`POST /api/uploads/done`). Now the content is looked at, and moved to where it
-   is shown from, or thrown away.
+1. The page gets a presigned form (`POST /api/uploads`), which permits one file until it expires.
+2. The browser sends the file with this form: to S3, or to `serve` for the local disk.
+3. The page confirms the upload (`POST /api/uploads/done`). The content is checked, and then moved
+   to where it is shown from, or deleted.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 LARGEST = 100_000_000
-"""Bytes of one file."""
+"""The largest length of a file, in bytes."""
 
 RULES = {
     "max_size": LARGEST,
@@ -47,15 +48,15 @@ RULES = {
         *("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp"),
         *("video/mp4", "video/webm"),
     ],
-    # Without one, the storage could not say what a browser should take the file for.
+    # The Content-Type that a browser gets follows from the extension.
     "allowed_extensions": ["avif", "gif", "jpeg", "jpg", "mp4", "png", "webm", "webp"],
 }
 UPLOAD_SECONDS = 3600
-"""How long a form is good for; what was sent by then and never confirmed is swept away."""
+"""How long a form is valid. An upload that is not confirmed in twice this time is deleted."""
 
 
 def configure() -> None:
-    """Say which disk it is: the one that the environment names, else a local one that signs."""
+    """Configure the disk: by the environment, or a local disk that presigns URLs."""
     if os.environ.get("FILESYSTEM_DISK", "local") != "local":
         return
     Storage.configure(
@@ -66,7 +67,7 @@ def configure() -> None:
                     "driver": "local",
                     "root": os.environ.get("FILESYSTEM_ROOT", "storage/gallery"),
                     "base_url": "/storage",
-                    # Links of before a restart are good for as long as the secret stays the same.
+                    # With a fixed secret, links stay valid when the server restarts.
                     "secret": os.environ.get("FILESYSTEM_SECRET") or secrets.token_urlsafe(32),
                 }
             },
@@ -75,7 +76,7 @@ def configure() -> None:
 
 
 class Item(BaseModel):
-    """What the page knows of a file: the name is its user's, the token ours."""
+    """A file as the page knows it: the user's name for it, and a token of ours."""
 
     token: str = Field(pattern="^[0-9a-f]{32}$")
     name: str
@@ -83,24 +84,24 @@ class Item(BaseModel):
 
     @property
     def path(self) -> str:
-        """Where the file is shown from."""
+        """The path from which the file is shown."""
         return _path("private" if self.private else "public", self)
 
     @property
     def incoming(self) -> str:
-        """Where the file is sent to."""
+        """The path to which the file is uploaded."""
         return _path("incoming", self)
 
 
-class Wish(BaseModel):
-    """A file that somebody wants to send."""
+class NewUpload(BaseModel):
+    """A file that a user is about to send."""
 
     name: str
     private: bool = False
 
 
 class Link(Item):
-    """A private file to be had for some time."""
+    """A private file, and for how many seconds a link to it is valid."""
 
     seconds: int = Field(ge=1, le=86_400)
 
@@ -110,14 +111,14 @@ Gallery = Annotated[Disk, Depends(disk())]
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Throw away what was sent and never confirmed; close the storage at the end."""
+    """Delete uploads that were never confirmed; close the storage at the end."""
     async with Storage:
         await sweep(Storage.disk())
         yield
 
 
 async def sweep(gallery: Disk) -> None:
-    """Delete incoming files that are older than the forms that they came by."""
+    """Delete incoming files that are older than any form that is still valid."""
     async for entry in gallery.list("incoming", recursive=True):
         if isinstance(entry, FileInfo) and entry.last_modified < time.time() - 2 * UPLOAD_SECONDS:
             await gallery.delete(entry.path)
@@ -130,7 +131,7 @@ app.add_exception_handler(StorageException, storage_problem)
 
 @app.get("/")
 async def page(gallery: Gallery) -> FileResponse:
-    """Send the page. It runs its own script only, and talks to this site and the storage only."""
+    """Send the page, which may run its own script only, and connect to the storage only."""
     storage = urlsplit(gallery.url("a"))
     origins = f"'self' {storage.scheme}://{storage.netloc}" if storage.netloc else "'self'"
     policy = (
@@ -143,7 +144,7 @@ async def page(gallery: Gallery) -> FileResponse:
 
 @app.get("/api/files")
 async def files(gallery: Gallery) -> list[dict[str, Any]]:
-    """List what there is, the newest first."""
+    """List all files, the newest first."""
     found = [
         entry
         for album in ("public", "private")
@@ -155,19 +156,21 @@ async def files(gallery: Gallery) -> list[dict[str, Any]]:
 
 
 @app.post("/api/uploads")
-async def begin(wish: Wish, gallery: Gallery) -> dict[str, Any]:
-    """Permit one upload: a form for the browser to send to the storage."""
-    item = Item(token=secrets.token_hex(16), name=wish.name, private=wish.private)
-    form = await gallery.temporary_upload_form(item.incoming, UPLOAD_SECONDS, max_size=LARGEST)
+async def begin(upload: NewUpload, gallery: Gallery) -> dict[str, Any]:
+    """Return a presigned form, with which the browser uploads one file."""
+    item = Item(token=secrets.token_hex(16), name=upload.name, private=upload.private)
+    form = await gallery.temporary_upload_form(
+        item.incoming, UPLOAD_SECONDS, min_size=1, max_size=LARGEST
+    )
     return {"url": form.url, "fields": form.fields, "token": item.token}
 
 
 @app.post("/api/uploads/done")
 async def done(item: Item, gallery: Gallery) -> dict[str, str]:
-    """Look at what was sent, and show it from now on; what is no picture or video goes away."""
-    looking = gallery.with_layer("validate", **RULES)
+    """Check an upload and publish it; delete what is neither a picture nor a video."""
+    checked = gallery.with_layer("validate", **RULES)
     try:
-        await looking.move(item.incoming, item.path, overwrite=False)
+        await checked.move(item.incoming, item.path, overwrite=False)
     except RejectedException:
         await gallery.delete(item.incoming)
         raise
@@ -175,11 +178,11 @@ async def done(item: Item, gallery: Gallery) -> dict[str, str]:
 
 
 @app.post("/api/links")
-async def link(wanted: Link, gallery: Gallery) -> dict[str, str]:
-    """Return an address by which a file can be had for some time."""
-    await gallery.stat(wanted.path)
-    shown = attachment(wanted.name, "inline")
-    url = await gallery.temporary_url(wanted.path, wanted.seconds, content_disposition=shown)
+async def link(link: Link, gallery: Gallery) -> dict[str, str]:
+    """Return a presigned URL of a private file."""
+    await gallery.stat(link.path)
+    inline = attachment(link.name, "inline")
+    url = await gallery.temporary_url(link.path, link.seconds, content_disposition=inline)
     return {"url": url}
 
 
@@ -209,8 +212,8 @@ def _shown(entry: FileInfo) -> dict[str, Any]:
     }
 
 
-# Everybody's files, always the same under one address; and what was signed, on the local disk.
-# S3 answers for its own signed addresses, so that there is nothing to serve.
+# Public files have one URL each, whose content never changes. Presigned requests to the local disk
+# go to /storage; those to S3 go to S3 itself.
 app.mount(
     "/media",
     serve(

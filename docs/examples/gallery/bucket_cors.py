@@ -1,7 +1,7 @@
-"""Let a page send files to a bucket: without this, a browser does not show the page the answer.
+"""Set the CORS rules of a bucket, so that a page may upload to it and read the response.
 
-Done once for a bucket, by who owns it: ``python bucket_cors.py https://gallery.example``, with the
-variables of the S3 disk (AWS_BUCKET, AWS_URL, …).
+Run it once for each bucket, as its owner, with the variables of the S3 disk (AWS_BUCKET, AWS_URL,
+…): ``python bucket_cors.py https://gallery.example``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from botocore.session import Session
 
 
 def allow_uploads_from(origins: list[str]) -> None:
-    """Set the bucket's CORS rules, in place of those that it has.
+    """Replace the bucket's CORS rules.
 
     Args:
-        origins: The addresses of sites, such as ``https://gallery.example``.
+        origins: The origins of the sites, such as ``https://gallery.example``.
     """
     client = Session().create_client(
         "s3",

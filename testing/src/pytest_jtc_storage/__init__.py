@@ -1,7 +1,8 @@
 """Pytest plugin of jtc-storage: fixtures for the tests of applications.
 
-Installed with ``jtc-storage[testing]``, it is there without an import. For every test of a project,
-in the ``pyproject.toml`` (a ``pytestmark`` in a ``conftest.py`` does nothing)::
+``pip install 'jtc-storage[testing]'`` installs it; no import is needed. To use a fixture in every
+test of a project, name it in ``pyproject.toml`` (a ``pytestmark`` in a ``conftest.py`` does
+nothing)::
 
     [tool.pytest.ini_options]
     usefixtures = ["storage_guard"]
@@ -26,7 +27,11 @@ __all__ = ["fake_storage", "storage_guard"]
 
 @pytest.fixture
 def fake_storage() -> Iterator[FakeDisk]:
-    """Put memory behind every disk for one test; gives the default one, `disk(name)` the others."""
+    """Put memory behind every disk for one test.
+
+    Yields:
+        The default disk; its `disk(name)` returns the others.
+    """
     from jtc.storage import Storage  # noqa: PLC0415 - see above
 
     with Storage.fake("*") as disk:
@@ -37,7 +42,7 @@ def fake_storage() -> Iterator[FakeDisk]:
 def storage_guard() -> Iterator[None]:
     """Fail a test that touches a disk which is neither faked, nor memory's, nor set by hand.
 
-    The test fails also when the application swallows the error.
+    It fails also where the application catches the error.
     """
     from jtc.storage import Storage  # noqa: PLC0415
 

@@ -10,6 +10,7 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage.exceptions import IntegrityException, StorageUnavailableException
+from jtc.storage.options import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ def faulty(make_driver: MakeDriver, proxy: FaultyProxy) -> S3Driver:
 
 
 async def read(driver: S3Driver, path: str, **arguments: Any) -> bytes:
-    stream = await driver.open_read(path, **arguments)
+    stream = await driver.open_read(path, ReadOptions(**arguments))
     try:
         return b"".join([chunk async for chunk in stream])
     finally:
@@ -36,7 +37,7 @@ async def read(driver: S3Driver, path: str, **arguments: Any) -> bytes:
 
 
 async def in_turns(count: int, task: Callable[[int], Awaitable[object]]) -> None:
-    """Do something so many times, a few at once."""
+    """Do something `count` times, a few at once."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> None:

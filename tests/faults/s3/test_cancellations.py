@@ -1,4 +1,4 @@
-"""Puts to S3 that are cancelled: told so each time, and whole files afterwards."""
+"""Cancelled puts to S3: a CancelledError each time, and whole files afterwards."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_a_cancelled_put_to_a_store_is_whole_or_nothing(
         torn += seen not in (current, content)
         current = seen
     report(
-        f"S3, {kind}: {count} cancellations, {swallowed} of them not told, {torn} torn, "
+        f"S3, {kind}: {count} cancellations, {swallowed} of them not raised, {torn} torn, "
         f"{landed} had landed"
     )
     assert (torn, swallowed) == (0, 0)

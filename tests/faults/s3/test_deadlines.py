@@ -19,7 +19,7 @@ from jtc.storage.exceptions import (
     StorageTimeoutException,
     StorageUnavailableException,
 )
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 from seaweedfs import SeaweedFS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ CONTENT = bytes(range(256)) * 2000
 
 DEADLINE = 1.0
 ALLOWED = 0.5
-"""What is promised: so many seconds after the deadline at most."""
+"""The promise: at most this many seconds after the deadline."""
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ async def impatient(make_driver: MakeDriver, proxy: FaultyProxy, path: str) -> S
 
 
 @pytest.mark.row(12)
-def test_a_disk_that_is_told_nothing_has_deadlines(report: Callable[[str], None]) -> None:
+def test_driver_has_deadlines_by_default(report: Callable[[str], None]) -> None:
     settings = S3Driver("b")._settings
     assert (settings.connect_timeout, settings.request_timeout) == (3, 30)
     report("by default a connection stands in 3 s and a request ends in 30 s, or there is an error")
 
 
 async def read(driver: S3Driver, path: str) -> bytes:
-    stream = await driver.open_read(path)
+    stream = await driver.open_read(path, ReadOptions())
     try:
         return b"".join([chunk async for chunk in stream])
     finally:
@@ -65,7 +65,7 @@ async def read(driver: S3Driver, path: str) -> bytes:
 
 
 async def first(driver: S3Driver) -> object:
-    async with aclosing(driver.list_entries("")) as entries:
+    async with aclosing(driver.list_entries("", ListOptions())) as entries:
         return await anext(entries)
 
 
@@ -118,14 +118,14 @@ async def test_two_503s_are_made_good_and_a_third_is_unavailable(
         assert caught.value.retryable
         assert len(proxy.faults) == 17
     report(
-        f"503 twice: {len(tried)} kinds of calls succeed; for ever: unavailable after "
+        f"503 twice: {len(tried)} kinds of calls succeed; forever: unavailable after "
         f"{longest:.1f} s at most, of 30"
     )
 
 
 @contextmanager
 def blackhole() -> Iterator[str]:
-    """Serve an address where connections are neither taken nor refused: a full backlog."""
+    """Serve a URL where connections are neither taken nor refused: a full backlog."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -180,7 +180,7 @@ async def test_a_store_that_stops_answering_is_a_timeout(
 
 @pytest.mark.row(12)
 @pytest.mark.alone
-async def test_a_store_that_is_down_is_told_in_time(
+async def test_store_that_is_down_is_a_timeout_in_time(
     make_driver: MakeDriver, path: str, report: Callable[[str], None]
 ) -> None:
     with blackhole() as nowhere:
@@ -235,7 +235,7 @@ async def test_a_slow_clients_upload_and_download_live(
     began = time.perf_counter()
     await slow.put(f"{folder}/file", content())
     uploaded = time.perf_counter() - began
-    stream = await slow.open_read(f"{folder}/file", chunk_size=2 * MIB)
+    stream = await slow.open_read(f"{folder}/file", ReadOptions(chunk_size=2 * MIB))
     began, size = time.perf_counter(), 0
     async for chunk in stream:
         size += len(chunk)

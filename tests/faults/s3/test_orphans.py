@@ -113,8 +113,8 @@ async def test_an_upload_that_is_cancelled_refused_or_breaks_leaves_no_orphan(
                 await parted.put(path, content(raise_after=chance.randrange(6, 16)))
             ways[way] += 1
     left = await orphans(store_client, seaweedfs.bucket, folder)
-    told = ", ".join(f"{number} {way}" for way, number in ways.items())
-    report(f"uploads in parts: {told}; {len(left)} orphans within {SECONDS} s")
+    counts = ", ".join(f"{number} {way}" for way, number in ways.items())
+    report(f"uploads in parts: {counts}; {len(left)} orphans within {SECONDS} s")
     assert left == []
     assert landed <= count // 3 // 2
     for number in range(count):
@@ -197,7 +197,7 @@ async def test_what_a_killed_process_left_is_cleared_by_one_call(
 
 
 @pytest.mark.row(14)
-async def test_an_upload_that_somebody_else_has_cleared_keeps_no_other_one(
+async def test_abort_stale_uploads_skips_upload_cleared_by_another_process(
     parted: S3Driver,
     proxy: FaultyProxy,
     seaweedfs: SeaweedFS,

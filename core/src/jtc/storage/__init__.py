@@ -1,4 +1,4 @@
-"""One async API for files, whatever holds them.
+"""Async API for files on any storage.
 
 ::
 
@@ -22,6 +22,7 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
     InvalidPathException,
+    NotModifiedException,
     PathConflictException,
     PreconditionFailedException,
     ReadOnlyException,
@@ -41,9 +42,18 @@ from jtc.storage.models import (
     FileInfo,
     PresignedForm,
     PresignedRequest,
+    Usage,
     Visibility,
 )
-from jtc.storage.options import CopyOptions, PutOptions, WriteOptions
+from jtc.storage.options import (
+    CopyOptions,
+    ListOptions,
+    MetadataOptions,
+    PutOptions,
+    ReadOptions,
+    SignOptions,
+    WriteOptions,
+)
 
 __all__ = [
     "BuiltDisk",
@@ -62,14 +72,19 @@ __all__ = [
     "IntegrityException",
     "InvalidPathException",
     "Layer",
+    "ListOptions",
+    "MetadataOptions",
+    "NotModifiedException",
     "PathConflictException",
     "PreconditionFailedException",
     "PresignedForm",
     "PresignedRequest",
     "PutOptions",
     "ReadOnlyException",
+    "ReadOptions",
     "ReadStream",
     "RejectedException",
+    "SignOptions",
     "Storage",
     "StorageConfigException",
     "StorageDriver",
@@ -80,13 +95,14 @@ __all__ = [
     "StorageTimeoutException",
     "StorageUnavailableException",
     "UnsupportedOperationException",
+    "Usage",
     "Visibility",
     "WriteOptions",
 ]
 
-# A library says nothing unless the program asks: https://docs.python.org/3/howto/logging.html#library-config
+# A library does not log by default: https://docs.python.org/3/howto/logging.html#library-config
 logging.getLogger("jtc.storage").addHandler(logging.NullHandler())
 
-# Editable installs put each distribution on a path of its own: without this line the drivers'
-# packages below jtc.storage would not be found in a checkout.
+# Editable installs have one path per distribution: without this line the drivers' packages below
+# jtc.storage would not be found in a checkout.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)

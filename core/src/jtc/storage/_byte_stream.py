@@ -1,4 +1,4 @@
-"""Reading piece by piece: what `Disk.stream` returns, and how a file is opened for it."""
+"""Streams of `Disk.stream`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 class ByteStream:
-    """A file's bytes as they come. Iterate, await or enter it, once.
+    """A file's bytes in chunks. Iterate, await or enter it, once.
 
     * ``async for chunk in stream`` opens it, yields `bytes` and closes it;
-    * ``await stream`` opens it now, so that errors come now, and returns it;
+    * ``await stream`` opens it, raises its errors now, and returns it;
     * ``async with stream`` opens it, and closes it however the block ends.
 
-    Whatever is left open when the stream is dropped is closed soon after.
+    A stream that is dropped without being closed is closed soon after.
 
     Args:
         opener: Opens the file.
@@ -46,10 +46,10 @@ class ByteStream:
 
     @property
     def info(self) -> FileInfo:
-        """The facts of these very bytes, once the stream is open.
+        """The metadata of the version that is read, once the stream is open.
 
         Raises:
-            RuntimeError: The stream was not opened yet.
+            RuntimeError: The stream is not open yet.
         """
         if self._info is None:
             raise RuntimeError("Open the stream first: 'await stream' or 'async with stream'")
@@ -59,7 +59,7 @@ class ByteStream:
         opener, self._opener = self._opener, None
         if opener is None:
             if self._stream is None:
-                raise RuntimeError("A stream is read once: ask the disk for another one")
+                raise RuntimeError("A stream is read once: call stream() again")
             return self
         try:
             self._stream = await opener()
@@ -93,7 +93,7 @@ class ByteStream:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Let go of the file. Does nothing the second time."""
+        """Close the file. Does nothing the second time."""
         stream, self._stream = self._stream, None
         if stream is None:
             return

@@ -1,8 +1,9 @@
-"""What a driver can do: resolved once, when a disk gets its driver, and then only looked up.
+"""Capabilities of a driver, resolved once when a disk gets its driver.
 
-By `getattr` and signature, never by `isinstance` on a Protocol: that costs up to 7 µs a call, and
-since Python 3.12 it does not see what a wrapper forwards by ``__getattr__``. The signature decides
-because a class may have a method of that name which means something else.
+They are found by `getattr` and signature, never by `isinstance` on a Protocol: that costs up to
+7 µs a call, and since Python 3.12 it does not see methods that a wrapper forwards by
+``__getattr__``. The signature counts because a class may have a method of the same name with
+another meaning.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
-from jtc.storage.driver import CAPABILITIES, StorageDriver
+from jtc.storage.driver import BASE_OPTIONS, CAPABILITIES, METHODS, StorageDriver
+from jtc.storage.driver_support.standalone import without_checks
 from jtc.storage.exceptions import (
     ReadOnlyException,
     StorageConfigException,
@@ -21,102 +24,99 @@ from jtc.storage.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from jtc.storage.driver import (
-        SupportsBulkDelete,
-        SupportsClose,
-        SupportsCopy,
-        SupportsDirectories,
-        SupportsListing,
-        SupportsMove,
-        SupportsReading,
-        SupportsStat,
-        SupportsTemporaryUploads,
-        SupportsTemporaryUrls,
-        SupportsUploadForms,
-        SupportsVisibility,
-        SupportsWriting,
-    )
+    from jtc.storage.driver import FullDriver
 
-__all__ = ["Capabilities", "ResolvedDriver", "resolve"]
+__all__ = ["Capabilities", "ResolvedDriver", "methods_of", "resolve"]
 
-T = TypeVar("T")
-
-_WRITING_CAPABILITIES = frozenset(
-    {"directories", "move", "temporary_uploads", "upload_forms", "writing"}
-)
-_NO_OPTIONS: Mapping[str, frozenset[str]] = {}
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a disk's driver says it can do, beyond the eight methods.
+    """Capabilities of a disk's driver beyond the eight methods, and the options that it supports.
 
-    What only the backend knows (a bucket without ACLs, a file system without extended attributes)
-    is not here: it is an `UnsupportedOperationException` at the call.
+    Limits of the backend (a bucket without ACLs, a file system without extended attributes) are not
+    included: they are an `UnsupportedOperationException` at the call.
 
     Attributes:
         names: Names of `jtc.storage.driver.CAPABILITIES`, such as ``"listing"``.
-        put_options: The options of a put that are supported, such as ``"overwrite"``.
-        copy_options: Those of a copy within the disk.
-        move_options: Those of a move within the disk.
+        options: The options that each method of the driver supports, by the method's name.
     """
 
     names: frozenset[str]
-    put_options: frozenset[str]
-    copy_options: frozenset[str]
-    move_options: frozenset[str]
+    options: Mapping[str, frozenset[str]]
 
     def __contains__(self, capability: object) -> bool:
         return capability in self.names
 
+    def supports(self, method: str, option: str) -> bool:
+        """Return whether a method of the driver, such as ``"open_read"``, supports an option."""
+        return option in self.options.get(method, _NOTHING)
+
+    @property
+    def put_options(self) -> frozenset[str]:
+        """The supported options of a put, such as ``"overwrite"``."""
+        return self.options.get("write_file", _NOTHING)
+
+    @property
+    def copy_options(self) -> frozenset[str]:
+        """The supported options of a copy within the disk."""
+        return self.options.get("copy_file", _NOTHING)
+
+    @property
+    def move_options(self) -> frozenset[str]:
+        """The supported options of a move within the disk."""
+        return self.options.get("move_file", _NOTHING)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedDriver:
-    """A driver, and for each capability the driver again, or None where it lacks the capability.
+    """A driver with its capabilities.
 
     Attributes:
         driver: The driver.
-        name: What messages call it.
-        capabilities: The same, for users.
-        disabled: Capabilities that an operator switched off, on top of the driver's
-        ``unsupported``.
+        name: Its name in messages.
+        capabilities: Its capabilities beyond the eight methods.
+        methods: Its methods of the contract, for checked paths. A method is present only if
+            `capabilities` has its capability.
+        disabled: Capabilities that an operator disabled, beyond the driver's ``unsupported``.
     """
 
     driver: StorageDriver
     name: str
     capabilities: Capabilities
-    disabled: frozenset[str] = frozenset()
-    stat: SupportsStat | None = None
-    reading: SupportsReading | None = None
-    writing: SupportsWriting | None = None
-    listing: SupportsListing | None = None
-    directories: SupportsDirectories | None = None
-    copy: SupportsCopy | None = None
-    move: SupportsMove | None = None
-    visibility: SupportsVisibility | None = None
-    temporary_urls: SupportsTemporaryUrls | None = None
-    temporary_uploads: SupportsTemporaryUploads | None = None
-    upload_forms: SupportsUploadForms | None = None
-    bulk_delete: SupportsBulkDelete | None = None
-    close: SupportsClose | None = None
+    methods: FullDriver
+    disabled: frozenset[str] = _NOTHING
 
-    def need(self, capability: T | None, name: str) -> T:
-        """Return a capability, such as ``resolved.listing``, that a method cannot do without.
+    def require(self, capability: str) -> FullDriver:
+        """Return the driver's methods if it has a capability.
 
         Raises:
-            UnsupportedOperationException: The driver lacks it, or a layer or the configuration
-                withholds it.
+            UnsupportedOperationException: It does not; the message says whether the driver, a layer
+                or the configuration is the reason.
         """
-        if capability is None:
-            if name in _WRITING_CAPABILITIES:
+        if capability not in self.capabilities.names:
+            if capability in _WRITING:
                 self.check_writable()
-            from jtc.storage._layering import why_lacking  # noqa: PLC0415 - it imports this module
+            from jtc.storage._layering import why_lacking  # noqa: PLC0415 - imports this module
 
-            raise UnsupportedOperationException(why_lacking(self, name))
-        return capability
+            raise UnsupportedOperationException(why_lacking(self, capability))
+        return self.methods
+
+    def check_option(self, method: str, option: str, value: object) -> None:
+        """Check an option that the driver may not support; None and False are the defaults.
+
+        Raises:
+            UnsupportedOperationException: It is set and not supported.
+        """
+        if value not in {None, False} and not self.capabilities.supports(method, option):
+            raise UnsupportedOperationException(
+                f"The driver {self.name!r} does not support the option {option!r} of "
+                f"{METHODS[method].operation}()"
+            )
 
     def check_writable(self) -> None:
-        """Refuse a write to a read-only view, whatever else would be wrong with it.
+        """Check that the driver may write, before any other check of a write.
 
         Raises:
             ReadOnlyException: The driver only reads.
@@ -128,48 +128,66 @@ class ResolvedDriver:
 def resolve(
     driver: object, *, name: str | None = None, disabled: Collection[str] = ()
 ) -> ResolvedDriver:
-    """Find out what a driver can do.
+    """Resolve the capabilities of a driver.
 
     Args:
         driver: Any object with the eight methods.
-        name: What messages call it; its class's name unless told.
-        disabled: Capabilities to do without, on top of the driver's own ``unsupported``.
+        name: Its name in messages; by default its class's.
+        disabled: Capabilities to disable, beyond the driver's own ``unsupported``.
 
     Raises:
-        StorageConfigException: It is a class, lacks one of the eight methods, or there is no
-            capability of such a name to disable.
+        StorageConfigException: It is a class, lacks one of the eight methods, or `disabled` has an
+            unknown name.
     """
+    name = name or type(driver).__name__
+    _check_driver(driver, name)
+    switched_off = _known(disabled)
+    options = getattr(driver, "supported_options", None)
+    names = _capabilities(driver, switched_off, has_options=isinstance(options, Mapping))
+    methods = [
+        method
+        for protocol in (StorageDriver, *(CAPABILITIES[each] for each in names))
+        for method in methods_of(protocol)
+    ]
+    more = options if isinstance(options, Mapping) else {}
+    return ResolvedDriver(
+        driver=cast("StorageDriver", driver),
+        name=name,
+        capabilities=Capabilities(
+            names,
+            {m: BASE_OPTIONS.get(m, _NOTHING) | frozenset(more.get(m, ())) for m in methods},
+        ),
+        methods=cast(
+            "FullDriver",
+            SimpleNamespace(**{m: without_checks(getattr(driver, m)) for m in methods}),
+        ),
+        disabled=switched_off,
+    )
+
+
+def _check_driver(driver: object, name: str) -> None:
     if isinstance(driver, type):
         raise StorageConfigException(
             f"{driver.__name__!r} is a class: a disk takes an instance of it, made with its options"
         )
-    name = name or type(driver).__name__
     lacking = [method for method in methods_of(StorageDriver) if not _has(driver, method)]
     if lacking:
         raise StorageConfigException(
-            f"{name!r} is no storage driver: it lacks {', '.join(f'{m}()' for m in lacking)}"
+            f"{name!r} is not a storage driver: it lacks {', '.join(f'{m}()' for m in lacking)}"
         )
-    switched_off = _known(disabled)
-    unsupported = frozenset(getattr(driver, "unsupported", ())) | switched_off
-    claimed = {
-        capability: driver
+
+
+def _capabilities(driver: object, disabled: frozenset[str], *, has_options: bool) -> frozenset[str]:
+    unsupported = disabled.union(getattr(driver, "unsupported", ()))
+    return frozenset(
+        capability
         for capability, protocol in CAPABILITIES.items()
-        if capability not in unsupported and _claims(driver, protocol)
-    }
-    supported_options = driver.supported_options if "writing" in claimed else _NO_OPTIONS  # type: ignore[attr-defined]
-    nothing: frozenset[str] = frozenset()
-    capabilities = Capabilities(
-        names=frozenset(claimed),
-        put_options=frozenset(supported_options.get("write_file", nothing)),
-        copy_options=frozenset(supported_options.get("copy_file", nothing)),
-        move_options=frozenset(supported_options.get("move_file", nothing)),
-    )
-    return ResolvedDriver(
-        driver=driver,  # type: ignore[arg-type] # it has the eight methods, as was just seen
-        name=name,
-        capabilities=capabilities,
-        disabled=switched_off,
-        **claimed,  # type: ignore[arg-type]
+        if capability not in unsupported
+        and (has_options or "supported_options" not in vars(protocol))
+        and all(
+            _has(driver, method) and _fits(getattr(driver, method), protocol, method)
+            for method in methods_of(protocol)
+        )
     )
 
 
@@ -181,17 +199,6 @@ def _known(capabilities: Collection[str]) -> frozenset[str]:
     return frozenset(capabilities)
 
 
-def _claims(driver: object, protocol: type) -> bool:
-    if "supported_options" in vars(protocol) and not isinstance(
-        getattr(driver, "supported_options", None), Mapping
-    ):
-        return False
-    return all(
-        _has(driver, name) and _fits(getattr(driver, name), protocol, name)
-        for name in methods_of(protocol)
-    )
-
-
 def _has(driver: object, name: str) -> bool:
     return callable(getattr(driver, name, None))
 
@@ -199,15 +206,19 @@ def _has(driver: object, name: str) -> bool:
 @cache
 def methods_of(protocol: type) -> tuple[str, ...]:
     """Return the names of a Protocol's methods."""
-    return tuple(
-        name
-        for name, member in vars(protocol).items()
-        if inspect.isfunction(member) and not name.startswith("_")
-    )
+    return tuple(name for name, member in vars(protocol).items() if hasattr(member, "contract"))
+
+
+_WRITING = frozenset(
+    name
+    for name, protocol in CAPABILITIES.items()
+    if methods_of(protocol)
+    and all("write" in METHODS[method].effects for method in methods_of(protocol))
+)
 
 
 def _fits(method: Callable[..., Any], protocol: type, name: str) -> bool:
-    """Tell whether a method can be called as the Protocol's is."""
+    """Return whether a method can be called as the Protocol's is."""
     function = getattr(method, "__func__", None)
     if function is None:
         return _accepts(method, protocol, name, bound=True)
@@ -220,22 +231,15 @@ def _accepts_cached(function: Callable[..., Any], protocol: type, name: str) -> 
 
 
 def _accepts(function: Callable[..., Any], protocol: type, name: str, *, bound: bool) -> bool:
-    positional, keywords = _call(protocol, name)
+    """Return whether a function takes as many positional arguments as the Protocol's method."""
+    taken = len(inspect.signature(getattr(protocol, name)).parameters)  # with self
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # A builtin without a signature (dict.copy before Python 3.13) is none of ours.
+        # A builtin without a signature (dict.copy before Python 3.13) is not a method of a driver.
         return False
     try:
-        signature.bind(*[None] * (positional + (not bound)), **dict.fromkeys(keywords))
+        signature.bind(*[None] * (taken - bound))
     except TypeError:
         return False
     return True
-
-
-@cache
-def _call(protocol: type, name: str) -> tuple[int, tuple[str, ...]]:
-    """Return how many positional arguments a Protocol's method takes, and which keywords."""
-    parameters = list(inspect.signature(getattr(protocol, name)).parameters.values())[1:]
-    keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-    return len(parameters) - len(keywords), keywords

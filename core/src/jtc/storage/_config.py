@@ -1,4 +1,4 @@
-"""The configuration: a mapping or a TOML file that names disks, checked before anything is made."""
+"""Configuration of disks, from a mapping or a TOML file, checked before any driver is made."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["DEFAULT", "DiskConfig", "LayerConfig", "StorageConfig", "read_config
 DEFAULT = "default"
 """The reserved name of the default disk."""
 
-# ${NAME}, ${NAME:-default}, and $${...} for a literal ${...}. A lone $ is a letter like others:
-# secrets have them.
+# ${NAME}, ${NAME:-default}, and $${...} for a literal ${...}. A single $ has no meaning: it occurs
+# in secrets.
 _VARIABLE = re.compile(
     r"(?P<escape>\$?)\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?(?P<rest>[^}]*)\}"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _DEEPEST = 64
-"""Nobody nests tables deeper; without a limit, what the interpreter does at its own would show."""
+"""The deepest nesting of tables; without a limit, users would see the interpreter's own error."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerConfig:
-    """One layer of a disk, as it was written.
+    """Configuration of one layer of a disk.
 
     Attributes:
         name: The layer's name.
-        options: What the layer is called with, after the driver within.
+        options: The keywords of the layer, besides the inner driver.
     """
 
     name: str
@@ -74,15 +74,15 @@ class LayerConfig:
         return LayerConfig(name, options)
 
     def maker(self, disk: str, factory: Callable[..., Any]) -> Callable[[Any], Any]:
-        """Return what makes the layer around a driver.
+        """Return a function that makes the layer around a driver.
 
         Args:
             disk: The disk's name, for messages.
-            factory: What the layer's entry point gave.
+            factory: The class or function of the layer's entry point.
 
         Raises:
-            StorageConfigException: An option is unknown or lacking; from what is returned, the
-                layer refuses its options.
+            StorageConfigException: An option is unknown or missing. The returned function raises
+                it if the layer refuses its options.
         """
         what = f"The layer {self.name!r}"
         _check_options(factory, self.options, disk, what, given=1)
@@ -91,13 +91,13 @@ class LayerConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiskConfig:
-    """One disk, as it was written: variables are looked up when it is first used.
+    """Configuration of one disk; variables are looked up when the disk is first used.
 
     Attributes:
         driver: The driver's name.
-        options: What the driver is called with.
-        disable: Capabilities to do without.
-        layers: What stands around the driver, the first outermost.
+        options: The keywords of the driver.
+        disable: Capabilities that are disabled.
+        layers: The layers around the driver, the outermost first.
     """
 
     driver: str
@@ -110,7 +110,7 @@ class DiskConfig:
         """Check one disk's table.
 
         Raises:
-            StorageConfigException: It is not a table, names no driver, or has odd keys.
+            StorageConfigException: It is not a table, has no driver, or an invalid key.
         """
         if not isinstance(table, Mapping):
             raise _error(f"A disk's configuration is a table, not {type(table).__name__}", disk)
@@ -123,7 +123,7 @@ class DiskConfig:
             raise _error("'disable' is a list of capabilities", disk)
         layers = options.pop("layers", ())
         if not isinstance(layers, (list, tuple)):
-            layers = (None,)  # no layer is this
+            layers = (None,)  # not a valid layer: parse() raises
         return cls(
             driver,
             _checked_names(options, disk),
@@ -153,10 +153,10 @@ class DiskConfig:
 
         Args:
             disk: The disk's name, for messages.
-            factory: What the driver's entry point gave.
+            factory: The class or function of the driver's entry point.
 
         Raises:
-            StorageConfigException: An option is unknown or lacking, or the driver refuses its
+            StorageConfigException: An option is unknown or missing, or the driver refuses its
                 options.
         """
         what = f"The driver {self.driver!r}"
@@ -166,7 +166,7 @@ class DiskConfig:
 
 @dataclass(frozen=True, slots=True)
 class StorageConfig:
-    """All disks, and which of them is the default one."""
+    """Configuration of all disks, and the name of the default one."""
 
     default: str | None
     disks: Mapping[str, DiskConfig]
@@ -180,7 +180,7 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
             (https://toml.io/en/v1.0.0) with the same.
 
     Raises:
-        StorageConfigException: It cannot be read, or is not of this form.
+        StorageConfigException: It cannot be read, or is invalid.
     """
     if not isinstance(source, Mapping):
         source = _read_toml(Path(source))
@@ -190,7 +190,10 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
     if not isinstance(tables, Mapping):
         raise _error("'disks' is a table with a table for each disk")
     if DEFAULT in tables:
-        raise _error(f"{DEFAULT!r} is no disk's own name: it means the default disk", DEFAULT)
+        raise _error(
+            f"The name {DEFAULT!r} is reserved for the default disk: give this disk another name",
+            DEFAULT,
+        )
     disks = {str(name): DiskConfig.parse(str(name), table) for name, table in tables.items()}
     default = source.get("default")
     if isinstance(default, str):
@@ -201,7 +204,7 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
 
 
 def call(make: Callable[[], Any], disk: str, what: str) -> Any:
-    """Make a driver or a layer; what it raises becomes a StorageConfigException that says where.
+    """Make a driver or a layer; convert its errors to a StorageConfigException.
 
     Raises:
         StorageConfigException: It could not be made.
@@ -219,7 +222,7 @@ def call(make: Callable[[], Any], disk: str, what: str) -> Any:
 
 
 def _read_toml(path: Path) -> Mapping[str, Any]:
-    import tomllib  # noqa: PLC0415 - only who asks pays for it
+    import tomllib  # noqa: PLC0415 - imported only where it is used
 
     try:
         with path.open("rb") as file:
@@ -227,10 +230,10 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise _error(f"The configuration {str(path)!r} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        # Not chained: it carries the whole text, secrets and all. So do others from Python 3.14 on.
+        # Not chained: it contains the whole text with its secrets. So do others since Python 3.14.
         wrong = f"it is not UTF-8 ({error.reason} at byte {error.start})"
     except ValueError as error:
-        # A TOMLDecodeError, or a number of thousands of digits; or a path with a NUL.
+        # A TOMLDecodeError, or a number with thousands of digits, or a path with a NUL.
         wrong = str(error)
     except RecursionError:
         wrong = "its tables or lists are nested too deeply"
@@ -238,7 +241,7 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
 
 
 def _copy(value: Any, disk: str, depth: int = 0) -> Any:
-    """Copy tables and lists, so that changing them later changes no disk; keep all else."""
+    """Copy tables and lists, so that later changes do not affect disks; keep other values."""
     if depth > _DEEPEST:
         raise _error(f"Tables or lists are nested more than {_DEEPEST} deep", disk)
     if isinstance(value, Mapping):
@@ -266,7 +269,7 @@ def _variable(match: re.Match[str], disk: str, key: str, environ: Mapping[str, s
         raise _error(f"The option {key!r} has a ${{...}} within the default of another", disk)
     value = environ.get(name)
     if default is not None:
-        return value or default  # as in a shell, an empty value counts as none
+        return value or default  # as in a shell, an empty value counts as unset
     if value is None:
         raise _error(
             f"The option {key!r} needs the environment variable {name!r}, which is not set", disk
@@ -284,11 +287,11 @@ def _checked_names(options: dict[Any, Any], disk: str) -> dict[str, Any]:
 def _check_options(
     factory: Callable[..., Any], options: Mapping[str, Any], disk: str, what: str, given: int = 0
 ) -> None:
-    """Check options against a signature, of which so many positional arguments are given."""
+    """Check options against a signature without its first `given` parameters."""
     try:
         parameters = list(inspect.signature(factory).parameters.values())[given:]
     except (TypeError, ValueError):
-        return  # a factory in C has no signature: its own TypeError must do
+        return  # a factory in C has no signature: its own TypeError is used
     named = [p for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}]
     known = {p.name for p in named}
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -300,9 +303,9 @@ def _check_options(
                 f"{what} has no option {name!r}. {hint}It has: {_names(known)}",
                 disk,
             )
-    lacking = [p.name for p in named if p.default is p.empty and p.name not in options]
-    if lacking:
-        raise _error(f"{what} needs the options: {_names(lacking)}", disk)
+    missing = [p.name for p in named if p.default is p.empty and p.name not in options]
+    if missing:
+        raise _error(f"{what} needs the options: {_names(missing)}", disk)
 
 
 def _names(names: Any) -> str:

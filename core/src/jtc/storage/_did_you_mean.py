@@ -1,18 +1,56 @@
-"""What somebody who misspelled a name may have meant."""
+"""Suggestions for misspelt names, and for the names that other storage libraries use."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping
 
 __all__ = ["closest"]
 
+# Our options, with the names that mean the same in Laravel, boto3, django-storages and fsspec: in
+# lower case, without separators and the prefixes below.
+_SYNONYMS: Mapping[str, str] = {
+    "access_key": "accesskeyid key",
+    "addressing_style": "usepathstyleendpoint",
+    "base_url": "publicurl url",
+    "bucket": "bucketname container",
+    "content_type": "mediatype mime mimetype",
+    "endpoint_url": "endpoint",
+    "max_connections": "maxpoolconnections",
+    "max_size": "maxlength",
+    "overwrite": "existok fileoverwrite ifnonematch mode",
+    "profile": "profilename sessionprofile",
+    "public_url": "baseurl customdomain url",
+    "region": "regionname",
+    "root": "basepath location path rootdir",
+    "secret_key": "secret secretaccesskey",
+    "session_token": "token",
+    "size": "contentlength length",
+    "visibility": "acl defaultacl public",
+}
+_PREFIXES = ("awsstorage", "awss3", "aws", "s3")
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like a given one, or None if none is."""
-    import difflib  # noqa: PLC0415 - only who misspells pays for it
+
+def closest(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that a wrong one most likely means, or None.
+
+    Args:
+        name: The wrong name.
+        known: The names to suggest from.
+    """
+    plain = _plain(name)
+    forms = {plain, *(plain.removeprefix(prefix) for prefix in _PREFIXES)}
+    spelt = [each for each in known if _plain(each) in forms]
+    meant = [each for each in known if forms & set(_SYNONYMS.get(each, "").split())]
+    if spelt or meant:
+        return (spelt + meant)[0]
+    import difflib  # noqa: PLC0415 - imported only for an error message
 
     found = difflib.get_close_matches(name, known, n=1)
     return found[0] if found else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")

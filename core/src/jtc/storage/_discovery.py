@@ -1,10 +1,10 @@
-"""What is installed: drivers, layers and plugins, by entry points that are scanned once.
+"""Installed drivers, layers and plugins, by entry points that are scanned once.
 
-Drivers and layers are loaded by name at first use, so that one that is broken breaks only the disks
-that name it.
+Drivers and layers are loaded by name at first use, so that a broken one affects only the disks that
+use it.
 
-Not pluggy's `load_setuptools_entrypoints`: that scans at every call, lets the first of two
-duplicates win in silence, and stops at the first plugin that is broken.
+Pluggy's `load_setuptools_entrypoints` is not used: it scans at every call, silently uses the first
+of two duplicates, and stops at the first broken plugin.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DRIVERS = "jtc.storage.drivers"
 """An entry-point group: the name is the driver's, the value a class or a factory."""
 
 LAYERS = "jtc.storage.layers"
-"""An entry-point group: the name is the layer's, the value takes a driver, and options."""
+"""An entry-point group: the name is the layer's, the value takes a driver and options."""
 
 PLUGINS = "jtc.storage.plugins"
 """An entry-point group: the value is an object, a module or a class with hooks."""
@@ -54,15 +54,15 @@ OFFICIAL: Mapping[str, Mapping[str, str]] = {
         "validate": "layers",
     },
 }
-"""The names that official distributions claim, and the extra of jtc-storage that installs each."""
+"""The names that official distributions provide, and the extra of jtc-storage for each."""
 
 _KINDS = {DRIVERS: "driver", LAYERS: "layer", PLUGINS: "plugin"}
 
 _log = logging.getLogger("jtc.storage")
 
 
-class _Claim(NamedTuple):
-    """A name, as a distribution claims it."""
+class _Provider(NamedTuple):
+    """A distribution that provides a name, and its entry point."""
 
     distribution: str
     entry_point: EntryPoint
@@ -89,7 +89,7 @@ def load_driver(name: str) -> Callable[..., Any]:
 
     Raises:
         StorageConfigException: None is installed, it cannot be imported, or two distributions
-            claim the name.
+            provide the name.
     """
     return _load(DRIVERS, name)
 
@@ -113,10 +113,10 @@ def load_plugins() -> Iterator[tuple[str, Any]]:
     """Import all plugins, in the order of their names.
 
     Yields:
-        A name, with its distribution's, and the plugin; or the error where it cannot be imported.
+        A name, ``"distribution:name"``, and the plugin, or its error if it cannot be imported.
     """
-    for name, claims in sorted(_entry_points(PLUGINS).items()):
-        for distribution, entry_point in claims:
+    for name, providers in sorted(_entry_points(PLUGINS).items()):
+        for distribution, entry_point in providers:
             plugin: Any
             try:
                 plugin = _import(entry_point, PLUGINS, distribution)
@@ -127,21 +127,21 @@ def load_plugins() -> Iterator[tuple[str, Any]]:
 
 def _load(group: str, name: str) -> Callable[..., Any]:
     kind = _KINDS[group]
-    claims = _entry_points(group).get(name, [])
-    if not claims:
+    providers = _entry_points(group).get(name, [])
+    if not providers:
         raise StorageConfigException(missing(group, name))
-    if len(claims) > 1:
-        owners = " and ".join(claim.distribution for claim in claims)
+    if len(providers) > 1:
+        owners = " and ".join(provider.distribution for provider in providers)
         raise StorageConfigException(
-            f"Two distributions claim the {kind} {name!r}: {owners}. Uninstall one of them"
+            f"Two distributions provide the {kind} {name!r}: {owners}. Uninstall one of them"
         )
-    distribution, entry_point = claims[0]
+    distribution, entry_point = providers[0]
     factory = _import(entry_point, group, distribution)
     if not callable(factory):
         raise StorageConfigException(
             f"The {kind} {name!r} of {distribution} is neither a class nor a function"
         )
-    return factory  # type: ignore[no-any-return] # callable, as was just seen
+    return factory  # type: ignore[no-any-return] # callable, as was just checked
 
 
 def _import(entry_point: EntryPoint, group: str, distribution: str) -> Any:
@@ -154,20 +154,20 @@ def _import(entry_point: EntryPoint, group: str, distribution: str) -> Any:
         ) from error
 
 
-def _entry_points(group: str) -> Mapping[str, list[_Claim]]:
+def _entry_points(group: str) -> Mapping[str, list[_Provider]]:
     return _scan()[group]
 
 
 @cache
-def _scan() -> Mapping[str, Mapping[str, list[_Claim]]]:
+def _scan() -> Mapping[str, Mapping[str, list[_Provider]]]:
     if sys.version_info >= (3, 12):
         from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
     else:
-        # Not at import: it puts a finder of its own before the interpreter's.
+        # Not at import: it puts its own finder before the interpreter's.
         import importlib_metadata as metadata  # noqa: PLC0415
 
-    found: dict[str, dict[str, dict[str, _Claim]]] = {group: {} for group in _KINDS}
-    # Not metadata.entry_points(): one distribution that cannot be read would break every disk.
+    found: dict[str, dict[str, dict[str, _Provider]]] = {group: {} for group in _KINDS}
+    # Not metadata.entry_points(): one unreadable distribution would break every disk.
     for distribution in metadata.distributions():
         try:
             entry_points = [e for e in distribution.entry_points if e.group in found]
@@ -175,12 +175,12 @@ def _scan() -> Mapping[str, Mapping[str, list[_Claim]]]:
             _log.warning("The entry points of %s cannot be read (%s)", _name(distribution), error)
             continue
         for entry_point in entry_points:
-            claim = _Claim(_name(distribution), entry_point)
-            # The same distribution on two paths is one claim: the first path's, as for imports.
+            provider = _Provider(_name(distribution), entry_point)
+            # The same distribution on two paths counts once: the first path's, as for imports.
             # One name has several spellings (https://peps.python.org/pep-0503/#normalized-names).
-            owner = re.sub(r"[-_.]+", "-", claim.distribution).lower()
+            owner = re.sub(r"[-_.]+", "-", provider.distribution).lower()
             by_name = found[entry_point.group].setdefault(entry_point.name, {})
-            by_name.setdefault(owner, claim)
+            by_name.setdefault(owner, provider)
     return {
         group: {name: list(by_owner.values()) for name, by_owner in by_name.items()}
         for group, by_name in found.items()
@@ -188,7 +188,7 @@ def _scan() -> Mapping[str, Mapping[str, list[_Claim]]]:
 
 
 def forget_scan() -> None:
-    """Scan again at the next look-up, for programs that install distributions as they run."""
+    """Scan again at the next look-up, for programs that install distributions while they run."""
     _scan.cache_clear()
 
 
@@ -201,7 +201,7 @@ def _name(distribution: Any) -> str:
 
 
 def missing(group: str, name: str) -> str:
-    """Say that nothing of a name is installed, and what to do."""
+    """Return a message that a name is not installed, and what to do."""
     kind = _KINDS[group]
     text = f"No {kind} named {name!r} is installed."
     if name in OFFICIAL[group]:
@@ -209,7 +209,7 @@ def missing(group: str, name: str) -> str:
         return f"{text} Install it with: pip install 'jtc-storage[{extra}]'"
     installed = sorted(_entry_points(group))
     if not installed:
-        return f"{text} No {kind} is: install one, such as: pip install 'jtc-storage[local]'"
+        return f"{text} There are none: install one, for example: pip install 'jtc-storage[local]'"
     close = closest(name, installed)
     hint = f" Did you mean {close!r}?" if close else ""
     return f"{text}{hint} There are: {', '.join(installed)}"

@@ -1,4 +1,4 @@
-"""Disks for tests: memory behind, the capabilities of the real driver in front."""
+"""Fake disks for tests, with files in memory and the capabilities of the real driver."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jtc.storage._capabilities import resolve
 from jtc.storage._disk import Disk
-from jtc.storage._layering import unwrap_path
 from jtc.storage.driver import CAPABILITIES
+from jtc.storage.layer import unwrap_path
 from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage._manager import StorageManager
-    from jtc.storage.sync import SyncFakeDisk
+    from jtc.storage._disk.base import Manager
+    from jtc.storage.options import SignOptions
+    from jtc.storage.sync._disks import SyncFakeDisk
 
 __all__ = ["FakeDisk", "FakeDriver", "capabilities_of"]
 
 
 class FakeDisk(Disk):
-    """What `Storage.fake` returns: the faked disk, with assertions on what it holds.
+    """The faked disk that `Storage.fake` returns, with assertions on its files.
 
-    As a context manager it puts the old disks back at the end; so does `restore`. The assertions
-    are plain functions, which raise `AssertionError`; they look at what the memory holds, beneath
-    the disk's layers.
+    As a context manager it restores the old disks at the end; so does `restore`. The assertions
+    are not async and raise `AssertionError`; they check the files in memory, below the disk's
+    layers.
     """
 
     __slots__ = ("_restore",)
 
     _restore: Callable[[], None]
 
-    def __init__(self, name: str, manager: StorageManager, restore: Callable[[], None]) -> None:
+    def __init__(self, name: str, manager: Manager, restore: Callable[[], None]) -> None:
         super().__init__(name, manager, manager.disk(name)._resolved)  # noqa: SLF001
         object.__setattr__(self, "_restore", restore)
 
     @property
     def sync(self) -> SyncFakeDisk:
         """This disk without `await`, with its assertions."""
-        from jtc.storage.sync import SyncFakeDisk  # noqa: PLC0415
+        from jtc.storage.sync._disks import SyncFakeDisk  # noqa: PLC0415
 
         return SyncFakeDisk(self)
 
@@ -52,29 +53,31 @@ class FakeDisk(Disk):
         self.restore()
 
     def restore(self) -> None:
-        """Put the disks back that were there before. Does nothing the second time."""
+        """Restore the disks that were faked. Does nothing the second time."""
         self._restore()
 
     def disk(self, name: str) -> FakeDisk:
         """Return another one of the disks that were faked together."""
-        return FakeDisk(name, self._manager(), self._restore)
+        return FakeDisk(name, self._manager, self._restore)
 
     def assert_exists(self, path: str, content: bytes | str | None = None) -> None:
-        """Assert that there is a file, and what it holds, where content is given.
+        """Assert that there is a file, and its content where `content` is passed.
 
         Raises:
-            AssertionError: There is none, or it holds something else.
+            AssertionError: There is none, or it has other content.
         """
         paths = self._memory().all_paths()
-        kept_as = self._kept_as(path)
-        if kept_as not in paths:
+        stored_as = self._stored_as(path)
+        if stored_as not in paths:
             raise AssertionError(f"There is no file {path!r} on {self}; there are: {paths}")
         if content is None:
             return
         expected = content.encode() if isinstance(content, str) else content
-        found = _without_waiting(self._memory().get(kept_as))
+        found = _without_waiting(self._memory().get(stored_as))
         if found != expected:
-            raise AssertionError(f"The file {path!r} on {self} holds {found!r}, not {expected!r}")
+            raise AssertionError(
+                f"The file {path!r} on {self} contains {found!r}, not {expected!r}"
+            )
 
     def assert_missing(self, path: str) -> None:
         """Assert that there is no file.
@@ -82,7 +85,7 @@ class FakeDisk(Disk):
         Raises:
             AssertionError: There is one.
         """
-        if self._kept_as(path) in self._memory().all_paths():
+        if self._stored_as(path) in self._memory().all_paths():
             raise AssertionError(f"There is a file {path!r} on {self}")
 
     def assert_count(self, count: int, directory: str = "") -> None:
@@ -91,7 +94,7 @@ class FakeDisk(Disk):
         Raises:
             AssertionError: There are more or fewer.
         """
-        prefix = self._kept_as(f"{directory}/x" if directory else "x").removesuffix("x")
+        prefix = self._stored_as(f"{directory}/x" if directory else "x").removesuffix("x")
         paths = [path for path in self._memory().all_paths() if path.startswith(prefix)]
         if len(paths) != count:
             raise AssertionError(
@@ -106,7 +109,7 @@ class FakeDisk(Disk):
         """
         self.assert_count(0, directory)
 
-    def _kept_as(self, path: str) -> str:
+    def _stored_as(self, path: str) -> str:
         return unwrap_path(self.driver, path)[1]
 
     def _memory(self) -> Any:
@@ -118,7 +121,7 @@ class FakeDriver:
 
     Args:
         memory: A `MemoryDriver`.
-        like: The driver that it stands for; None has all capabilities.
+        like: The driver that it replaces; with None it has all capabilities.
     """
 
     def __init__(self, memory: Any, like: ResolvedDriver | None) -> None:
@@ -127,65 +130,48 @@ class FakeDriver:
         self.unsupported: frozenset[str] = frozenset()
         if like is not None:
             self.unsupported = frozenset(CAPABILITIES) - like.capabilities.names
-            self.supported_options = {
-                "write_file": like.capabilities.put_options,
-                "copy_file": like.capabilities.copy_options,
-                "move_file": like.capabilities.move_options,
-            }
+            self.supported_options = like.capabilities.options
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def temporary_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,  # noqa: ARG002 - the contract's
-        content_disposition: str | None = None,  # noqa: ARG002
-    ) -> str:
-        """Return an address that says when it expires, and leads nowhere."""
-        return self._address(path, expires_in)
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        """Return a URL with its expiry that nothing serves."""
+        return self._url(path, options)
 
-    async def temporary_upload_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        size: int | None = None,
-    ) -> PresignedRequest:
-        """Return a request that leads nowhere."""
+    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
+        """Return a request that nothing accepts."""
         headers = {}
-        if content_type is not None:
-            headers["content-type"] = content_type
-        if size is not None:
-            headers["content-length"] = str(size)
+        if options.content_type is not None:
+            headers["content-type"] = options.content_type
+        if options.size is not None:
+            headers["content-length"] = str(options.size)
         return PresignedRequest(
             method="PUT",
-            url=self._address(path, expires_in),
+            url=self._url(path, options),
             headers=headers,
-            expires_at=time.time() + expires_in,
+            expires_at=time.time() + options.expires_in,
         )
 
-    async def temporary_upload_form(
-        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> PresignedForm:
-        """Return a form that leads nowhere."""
-        fields = {"key": path, "max-size": str(max_size)}
-        if content_type is not None:
-            fields["content-type"] = content_type
+    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
+        """Return a form that nothing accepts."""
+        fields = {"key": path, "max-size": str(options.max_size)}
+        if options.min_size is not None:
+            fields["min-size"] = str(options.min_size)
+        if options.content_type is not None:
+            fields["content-type"] = options.content_type
         return PresignedForm(
-            url=self.inner.url(path), fields=fields, expires_at=time.time() + expires_in
+            url=self.inner.url(path), fields=fields, expires_at=time.time() + options.expires_in
         )
 
     async def aclose(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing: a fake holds no resources."""
 
-    def _address(self, path: str, expires_in: float) -> str:
-        return f"{self.inner.url(path)}?expires={time.time() + expires_in:.0f}"
+    def _url(self, path: str, options: SignOptions) -> str:
+        expires = time.time() + options.expires_in
+        if options.stable_for is not None:
+            expires += options.stable_for - time.time() % options.stable_for
+        return f"{self.inner.url(path)}?expires={expires:.0f}"
 
 
 def capabilities_of(
@@ -194,13 +180,12 @@ def capabilities_of(
     """Resolve a driver's class without making a driver: tests have no credentials for one.
 
     Args:
-        factory: The class. Its ``unsupported_with(options)``, if it has one, says what a driver
-        with
-            such options withholds.
-        options: What the driver would be called with, variables not yet looked up.
+        factory: The class. Its ``unsupported_with(options)``, if it has one, returns the
+            capabilities that a driver with these options lacks.
+        options: The options of the driver, before variables are looked up.
 
     Returns:
-        Its capabilities; None where they are only known of an instance.
+        Its capabilities; None if only an instance has them.
     """
     if not inspect.isclass(factory):
         return None
@@ -211,11 +196,11 @@ def capabilities_of(
             driver.unsupported = unsupported_with(options)
         return resolve(driver)
     except Exception:
-        return None  # a property may need what the constructor sets
+        return None  # a property may need attributes of the constructor
 
 
 def _without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a method of the memory driver, none of which ever waits for anything."""
+    """Run a method of the memory driver, which never waits."""
     try:
         coroutine.send(None)
     except StopIteration as done:

@@ -1,7 +1,7 @@
-"""`Hooks`: which plugins there are, and how they are called.
+"""Plugins of a manager, and the calls of their hooks.
 
-One by one and by ourselves: pluggy calls all implementations before one of them can be awaited, so
-that a veto after an async hook would leave its coroutine behind.
+Implementations are called here, one after the other, and not by pluggy: it calls all of them before
+one can be awaited, so a veto after an async hook would leave that hook's coroutine behind.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from jtc.storage._discovery import load_plugins
 from jtc.storage.driver import ReadStream
-from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.hookspecs import Event
 
-__all__ = ["Hooks", "Operation"]
+__all__ = ["HookedOperation", "Hooks", "end_all"]
 
 _log = logging.getLogger("jtc.storage._hooks")
 _ids = itertools.count(1)
@@ -40,22 +40,22 @@ class _Implementation(NamedTuple):
 
 
 class _Active:
-    """`Hooks.active` until it is known; then an attribute of the same name stands before this.
+    """`Hooks.active` until the plugins are loaded; then an instance attribute hides this.
 
-    Not `functools.cached_property`, which writes its value when the lock is given back: in between
-    another thread may have registered a plugin, and that would be forgotten.
+    Not `functools.cached_property`, which writes its value after the lock is released: a plugin
+    that another thread registered in between would be lost.
     """
 
     def __get__(self, hooks: Hooks, _owner: type) -> Hooks | None:
-        return hooks._loaded_active()  # noqa: SLF001 - it is a part of it
+        return hooks._loaded_active()  # noqa: SLF001 - a part of Hooks
 
 
 class Hooks:
     """The plugins of one manager: those that are installed, and those registered here.
 
     Attributes:
-        broken: The plugins that are installed but cannot be imported, with their errors. They
-            are logged too; a program that cannot do without its plugins looks here at its start.
+        broken: The installed plugins that cannot be used, with their errors, which are logged
+            too. A program that requires its plugins checks this when it starts.
     """
 
     def __init__(self) -> None:
@@ -65,38 +65,38 @@ class Hooks:
         self._loading = False
         self._plugins: pluggy.PluginManager | None = None
         self._implementations: Mapping[str, tuple[_Implementation, ...]] = {}
-        at_fork(self)
+        reset_after_fork(self)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
-        self._loading = False  # whoever was at it is in the parent
+        self._loading = False  # a thread that was loading is in the parent
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} plugins={self.plugins()}>"
 
     active = _Active()
-    """This object, or None where no plugin has a hook: each operation pays one look at it.
+    """This object, or None where no plugin has a hook: one attribute access per operation.
 
-    The first look loads what is installed.
+    The first access loads the installed plugins.
     """
 
     def plugins(self) -> list[str]:
-        """Return the names of the plugins; an installed one's with its distribution's."""
+        """Return the names of the plugins, an installed one's as ``"distribution:name"``."""
         with self._lock:
             self._load()
             return [] if self._plugins is None else sorted(n for n, _ in self._named())
 
     def register(self, plugin: object, name: str | None = None) -> None:
-        """Have a plugin called from now on.
+        """Add a plugin: its hooks are called from now on.
 
         Args:
             plugin: An object with functions marked by `jtc.storage.hookspecs.hookimpl`: a module,
-                an instance, or a class, which is called for an instance.
-            name: What messages call it; its own name unless told.
+                an instance, or a class, which is instantiated.
+            name: Its name in messages; by default its own ``__name__`` or its class's.
 
         Raises:
-            StorageConfigException: It is there already, has no hooks, has one that does not exist
-                or takes what no hook is given, or one that wraps others.
+            StorageConfigException: It is registered already, has no hooks, a hook that does not
+                exist, a hook with other parameters, or a hook wrapper.
         """
         with self._lock:
             self._load()
@@ -104,10 +104,10 @@ class Hooks:
             self._refresh()
 
     def unregister(self, plugin: object) -> None:
-        """Call a plugin no more.
+        """Remove a plugin: its hooks are not called any more.
 
         Args:
-            plugin: What was registered, or the plugin's name.
+            plugin: The object that was registered, or the plugin's name.
 
         Raises:
             StorageConfigException: There is no such plugin.
@@ -134,8 +134,8 @@ class Hooks:
         explain: Callable[[Exception], Exception],
         to: Mapping[str, str] | None = None,
         **before: Any,
-    ) -> Operation:
-        """Return what tells the plugins of one operation, as an async context manager.
+    ) -> HookedOperation:
+        """Return an operation that calls the hooks of the plugins, as an async context manager.
 
         Args:
             kind: ``"put"``, ``"get"``, ``"delete"``, ``"copy"`` or ``"move"``.
@@ -143,29 +143,29 @@ class Hooks:
             driver: The driver's name.
             operation: The method that the user called.
             path: The file.
-            key: The file, as the driver beneath all layers knows it.
-            explain: Says an error as the caller will get it.
-            to: What is said of a copy's target, before and after.
-            **before: What only the before-hook is told.
+            key: The file's path for the driver below all layers.
+            explain: Converts an error to the one that the caller will get.
+            to: Fields of a copy's target, for the events before and after.
+            **before: Further fields of the event before.
         """
-        facts = {"id": next(_ids), "disk": disk, "driver": driver, "operation": operation}
-        return Operation(
-            self, kind, facts | {"path": path, "key": key}, dict(to or {}), before, explain
+        fields = {"id": next(_ids), "disk": disk, "driver": driver, "operation": operation}
+        return HookedOperation(
+            self, kind, fields | {"path": path, "key": key}, dict(to or {}), before, explain
         )
 
-    async def ask(self, hook: str, make: Callable[[], Event]) -> None:
-        """Call a before-hook's implementations in turn; the first that raises ends it."""
+    async def call_before(self, hook: str, make: Callable[[], Event]) -> None:
+        """Call a before-hook's implementations one after the other, until one raises."""
         implementations = self._implementations.get(hook)
         if implementations:
             event = make()
             for implementation in implementations:
                 await _call(implementation, event)
 
-    async def tell(self, hook: str, make: Callable[[], Event]) -> None:
-        """Call an after-hook's implementations in turn; what one raises stops no other.
+    async def call_after(self, hook: str, make: Callable[[], Event]) -> None:
+        """Call an after-hook's implementations one after the other, whatever they raise.
 
         Raises:
-            asyncio.CancelledError: The caller was cancelled meanwhile; all were told.
+            asyncio.CancelledError: The caller was cancelled meanwhile; all were called.
         """
         implementations = self._implementations.get(hook)
         if not implementations:
@@ -185,8 +185,12 @@ class Hooks:
     async def _report(
         self, plugin: str, hook: str, event: Event, error: Exception
     ) -> asyncio.CancelledError | None:
-        """Log what an after-hook raised, and tell it; return a cancellation of the caller."""
-        from jtc.storage.hookspecs import HookFailed  # noqa: PLC0415 - pluggy: where it is used
+        """Log the error of an after-hook and call `storage_hook_failed` with it.
+
+        Returns:
+            A cancellation of the caller, if there was one.
+        """
+        from jtc.storage.hookspecs import HookFailed  # noqa: PLC0415 - imports pluggy
 
         context = {
             "plugin": plugin,
@@ -223,25 +227,25 @@ class Hooks:
 
     def _loaded_active(self) -> Hooks | None:
         with self._lock:
-            self._load()  # it sets `active`, where it is not being called by itself
+            self._load()  # sets `active`, unless a plugin that is being loaded called this
             return self if self._implementations else None
 
     def _load(self) -> None:
-        """Register what is installed, once."""
+        """Register the installed plugins, once."""
         if self._loaded or self._loading:
-            return  # a plugin may register another one while it is imported
+            return  # a plugin that is being imported may register another one
         self._loading = True
         try:
             for name, plugin in load_plugins():
                 self._add_installed(name, plugin)
-            self._loaded = True  # not when it was interrupted: the next look must load the rest
+            self._loaded = True  # not after an interruption: the next access loads the rest
         finally:
             self._loading = False
         self._refresh()
 
     def _add_installed(self, name: str, plugin: Any) -> None:
         if self._plugins is not None and self._plugins.has_plugin(name):
-            return  # from an attempt that was interrupted
+            return  # added by an attempt that was interrupted
         try:
             if isinstance(plugin, StorageConfigException):
                 raise plugin
@@ -260,7 +264,9 @@ class Hooks:
             self._plugins.add_hookspecs(hookspecs)
         name = name or self._free_name(plugin)
         if self._plugins.has_plugin(name):
-            raise StorageConfigException(f"There is a plugin {name!r} already")
+            raise StorageConfigException(
+                f"A plugin {name!r} is registered already: pass another name, or unregister it"
+            )
         try:
             if isinstance(plugin, type):
                 plugin = plugin()
@@ -275,11 +281,11 @@ class Hooks:
 
     def _refresh(self) -> None:
         if self._loading:
-            return  # an operation in another thread must see all plugins, or wait for them
+            return  # operations in other threads must see all plugins, or wait for them
         hooks: dict[str, tuple[_Implementation, ...]] = {}
         if self._plugins is not None:
             for hook, caller in vars(self._plugins.hook).items():
-                # pluggy keeps them in the opposite of the order in which it calls them.
+                # pluggy keeps them in the reverse of its calling order.
                 found = [
                     _Implementation(i.plugin_name, i.function, bool(i.argnames))
                     for i in reversed(caller.get_hookimpls())
@@ -305,24 +311,21 @@ class Hooks:
         return None
 
 
-class Operation:
-    """One operation that plugins are told of, from its beginning to its end.
-
-    ``async with`` asks before and tells after.
-    """
+class HookedOperation:
+    """One operation with its events: ``async with`` calls the hooks before and after it."""
 
     def __init__(
         self,
         hooks: Hooks,
         kind: str,
-        facts: dict[str, Any],
+        fields: dict[str, Any],
         to: dict[str, str],
         before: dict[str, Any],
         explain: Callable[[Exception], Exception],
     ) -> None:
         self._hooks = hooks
         self._kind = kind
-        self._facts = facts
+        self._fields = fields
         self._to = to
         self._before = before
         self._explain = explain
@@ -330,14 +333,14 @@ class Operation:
         self._began = 0.0
         self._ended = False
 
-    def __call__(self, **results: Any) -> None:
-        """Take what the after-hook is told besides."""
+    def report(self, **results: Any) -> None:
+        """Set further fields of the event after."""
         self._results = results
 
     async def __aenter__(self) -> Self:
         self._began = time.perf_counter()
         try:
-            await self._hooks.ask(
+            await self._hooks.call_before(
                 f"storage_before_{self._kind}",
                 lambda: self._event("Before", **self._to, **self._before),
             )
@@ -357,7 +360,7 @@ class Operation:
         elif not self._ended:
             self._ended = True
             took = time.perf_counter() - self._began
-            await self._hooks.tell(
+            await self._hooks.call_after(
                 f"storage_after_{self._kind}",
                 lambda: self._event("After", duration=took, **self._to, **self._results),
             )
@@ -370,17 +373,17 @@ class Operation:
         except BaseException as error:
             await self._fail(error)
             raise
-        self(size=0)
+        self.report(size=0)
 
         async def chunks() -> AsyncIterator[bytes]:
             size = 0
             try:
                 async for chunk in stream:
                     size += len(chunk)
-                    self(size=size)
+                    self.report(size=size)
                     yield chunk
             except GeneratorExit:
-                raise  # given up by its reader: closing it tells
+                raise  # closed by its reader: close() ends the operation
             except BaseException as error:
                 await self._fail(error)
                 raise
@@ -402,15 +405,15 @@ class Operation:
         from jtc.storage.hookspecs import Failed  # noqa: PLC0415
 
         took = time.perf_counter() - self._began
-        told = self._explain(error) if isinstance(error, Exception) else error
-        await self._hooks.tell(
-            "storage_failed", lambda: Failed(error=told, duration=took, **self._facts)
+        explained = self._explain(error) if isinstance(error, Exception) else error
+        await self._hooks.call_after(
+            "storage_failed", lambda: Failed(error=explained, duration=took, **self._fields)
         )
 
-    def _event(self, when: str, **facts: Any) -> Event:
+    def _event(self, when: str, **fields: Any) -> Event:
         from jtc.storage import hookspecs  # noqa: PLC0415
 
-        event: Event = getattr(hookspecs, f"{when}{self._kind.title()}")(**self._facts, **facts)
+        event: Event = getattr(hookspecs, f"{when}{self._kind.title()}")(**self._fields, **fields)
         return event
 
 
@@ -427,15 +430,15 @@ async def _call(implementation: _Implementation, event: object) -> None:
 async def _try(
     implementation: _Implementation, event: object
 ) -> Exception | asyncio.CancelledError | None:
-    """Call an after-hook; return what it raised, or the cancellation of its caller."""
+    """Call an after-hook; return its error, or the cancellation of its caller."""
     try:
         await _call(implementation, event)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             return error
-        # Nobody asked this task to stop: it is of something that the hook waited for.
-        failure = RuntimeError("What the hook waited for was cancelled")
+        # This task was not cancelled, but something that the hook waited for.
+        failure = RuntimeError("A task that the hook waited for was cancelled")
         failure.__cause__ = error
         return failure
     except Exception as error:
@@ -443,8 +446,8 @@ async def _try(
     return None
 
 
-async def end_all(operations: Iterable[tuple[Operation, BaseException | None]]) -> None:
-    """End operations, each with its error or None; a cancellation of the caller stops none.
+async def end_all(operations: Iterable[tuple[HookedOperation, BaseException | None]]) -> None:
+    """End operations, each with its error or None, even if the caller is cancelled meanwhile.
 
     Raises:
         asyncio.CancelledError: The caller was cancelled meanwhile; all have ended.
@@ -471,8 +474,8 @@ def _wrong_hooks(plugins: pluggy.PluginManager, plugin: object) -> str | None:
             if implementation.plugin is not plugin:
                 continue
             if implementation.hookwrapper or implementation.wrapper:
-                return f"wraps {caller.name}: hooks are called in turn, and wrap nothing"
+                return f"wraps {caller.name}: hooks are called in turn, without wrappers"
             function = implementation.function
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-                return f"has a generator for {caller.name}, whose body nobody would run"
+                return f"has a generator for {caller.name}: use a function or an async def"
     return None

@@ -1,12 +1,12 @@
-"""Layers of a disk: put around its driver once, and looked through."""
+"""Layers of a disk: put around each of its drivers once."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jtc.storage._capabilities import resolve
-from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.layer import Layer
 
 if TYPE_CHECKING:
@@ -15,15 +15,7 @@ if TYPE_CHECKING:
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage.driver import StorageDriver
 
-__all__ = ["LayerResolver", "layered", "unwrap_path", "why_lacking"]
-
-
-def unwrap_path(driver: StorageDriver, path: str) -> tuple[StorageDriver, str]:
-    """Return the driver beneath all layers, and the path under which it knows a file."""
-    while isinstance(driver, Layer):
-        path = driver.inner_path(path)
-        driver = driver.inner
-    return driver, path
+__all__ = ["LayerResolver", "layered", "why_lacking"]
 
 
 def layered(
@@ -37,7 +29,7 @@ def layered(
         disk: The disk's name.
 
     Raises:
-        StorageConfigException: The layer is no driver.
+        StorageConfigException: The layer is not a driver.
     """
     driver = resolved.driver
     if resolved.disabled:
@@ -51,36 +43,36 @@ def layered(
 
 
 def why_lacking(resolved: ResolvedDriver, capability: str) -> str:
-    """Say why a disk lacks a capability: by its configuration, by a layer, or by the driver itself.
+    """Return a message why a disk lacks a capability: its configuration, a layer, or the driver.
 
     Args:
-        resolved: The disk's driver, which lacks it.
+        resolved: The disk's driver, which lacks the capability.
         capability: The capability's name.
     """
-    from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES  # noqa: PLC0415 - imports hmac and json
+    from jtc.storage.driver_support.url_signing import (  # noqa: PLC0415 - imports hmac and json
+        SIGNING_CAPABILITIES,
+    )
 
     text = f"The driver {resolved.name!r} does not have the capability {capability!r}"
     disabled = f"{text}: the disk's configuration disables it"
     if capability in resolved.disabled:
         return disabled
-    driver: object = resolved.driver
+    driver: Any = resolved.driver
     while isinstance(driver, Layer):
         if capability in resolve(driver.inner).capabilities:
             if type(driver) is Layer:  # from layered()
                 return disabled
-            return f"{text}: the layer {type(driver).__name__} around it withholds it"
+            return f"{text}: the layer {type(driver).__name__} around it takes it away"
         driver = driver.inner
-    # Its own: a fake hands on memory's, whatever it stands for.
-    if (
-        capability in SIGNING_CAPABILITIES
-        and getattr(driver, "__dict__", {}).get("signer", ...) is None
-    ):
-        return f"{text}: to sign addresses it needs the option 'secret'"
+    # Its own attribute: a fake forwards that of the memory driver.
+    unsigned = getattr(driver, "__dict__", {}).get("signer", ...) is None
+    if capability in SIGNING_CAPABILITIES and unsigned:
+        return f"{text}: to sign URLs it needs the option 'secret'"
     return text
 
 
 class LayerResolver:
-    """Finds a layered disk's driver: made once for each driver that the disk has in turn."""
+    """Finds a layered disk's driver; the layer is made once for each driver that the disk gets."""
 
     __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make")
 
@@ -95,17 +87,17 @@ class LayerResolver:
         self._disk = disk
         self._lock = threading.Lock()
         self._last: tuple[ResolvedDriver | None, ResolvedDriver | None] = (None, None)
-        at_fork(self)
+        reset_after_fork(self)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
     def __call__(self) -> ResolvedDriver:
-        """Return the layer around the driver of this moment."""
+        """Return the layer around the current driver."""
         inner = self._find()
         seen, outer = self._last
         if outer is None or seen is not inner:
-            # One layer for all threads: with two limits, twice as much would be let through.
+            # One layer for all threads: two limits would let twice as much through.
             with self._lock:
                 seen, outer = self._last
                 if outer is None or seen is not inner:

@@ -1,4 +1,4 @@
-"""`StorageManager`: which disks there are, and the driver behind each of them."""
+"""Manager of the disks of a process and of their drivers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
@@ -22,8 +23,8 @@ from jtc.storage._discovery import (
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage._hooks import Hooks
 from jtc.storage._layering import layered
-from jtc.storage.driver_support.fork_safety import at_fork
-from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
+from jtc.storage.driver_support.fork_safety import reset_after_fork
+from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.exceptions import StorageConfigException, StorageException
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from jtc.storage._config import LayerConfig
     from jtc.storage._fakes import FakeDisk
     from jtc.storage.driver import StorageDriver
-    from jtc.storage.sync import SyncStorage
+    from jtc.storage.sync._disks import SyncStorage
 
 __all__ = ["Storage", "StorageManager"]
 
@@ -43,16 +44,16 @@ class StorageManager(DiskOperations):
     """The disks of a process: finds, makes, keeps and closes their drivers.
 
     ``StorageManager()`` is always `Storage`, the one of the process; `isolated` makes another.
-    All `Disk` methods are there too, for the default disk. Nothing here remembers a "current"
-    disk, so tasks and threads never see each other's.
+    It has all `Disk` methods too, for the default disk. There is no "current" disk, so tasks and
+    threads do not affect each other.
 
     A disk is, in this order: one set by hand (`set_driver`), one configured (`configure`, or the
     TOML file that ``FILESYSTEM_CONFIG`` names), or, when nothing was configured, the installed
-    driver of that name with its own environment.
+    driver of that name with its own environment variables.
     """
 
     hooks: Hooks
-    """The plugins that are told of this manager's operations."""
+    """The plugins that receive the events of this manager's operations."""
 
     _instance: ClassVar[StorageManager | None] = None
     _creation: ClassVar[threading.Lock] = threading.Lock()
@@ -63,7 +64,7 @@ class StorageManager(DiskOperations):
     _by_hand: set[str]
     _factories: dict[str, Callable[..., Any]]
     _retired: list[ResolvedDriver]
-    _built: weakref.WeakSet[BuiltDisk]
+    _built: weakref.WeakSet[Callable[[], ResolvedDriver]]
     _faked: Mapping[str, ResolvedDriver] | None
     _guard: Callable[[str, str], None] | None
 
@@ -87,7 +88,7 @@ class StorageManager(DiskOperations):
         manager._built = weakref.WeakSet()
         manager._faked = None
         manager._guard = None
-        at_fork(manager)
+        reset_after_fork(manager)
         return manager
 
     def _after_fork(self) -> None:
@@ -97,13 +98,13 @@ class StorageManager(DiskOperations):
     def isolated(
         cls, config: Mapping[str, Any] | str | os.PathLike[str] | None = None
     ) -> StorageManager:
-        """Make a manager of its own, for dependency injection and tests.
+        """Make a separate manager, for dependency injection and tests.
 
         Args:
-            config: As for `configure`; without it, as a fresh process would find its disks.
+            config: As for `configure`; without it, disks are found as in a new process.
 
         Raises:
-            StorageConfigException: The configuration is not of the right form.
+            StorageConfigException: The configuration is invalid.
         """
         manager = cls._make()
         if config is not None:
@@ -123,18 +124,18 @@ class StorageManager(DiskOperations):
 
     @property
     def name(self) -> str:
-        """The name of the default disk of this moment."""
+        """The name of the current default disk."""
         if DEFAULT in self._by_hand:
             return DEFAULT
         try:
             return self._default_name()
         except StorageConfigException:
-            return DEFAULT  # the configuration cannot be read: the next operation says so
+            return DEFAULT  # the configuration cannot be read: the next operation raises that
 
     @property
     def sync(self) -> SyncStorage:
         """All of this without `await`, for code that is not async: see `jtc.storage.sync`."""
-        from jtc.storage.sync import SyncStorage  # noqa: PLC0415 - only who asks pays for it
+        from jtc.storage.sync._disks import SyncStorage  # noqa: PLC0415 - imported only where it is used
 
         return SyncStorage(self)
 
@@ -145,17 +146,17 @@ class StorageManager(DiskOperations):
         """
         if name is None or name == DEFAULT:
             return Disk(DEFAULT, self, self._resolved)
-        return Disk(name, self, lambda: self._find(name))
+        return Disk(name, self, partial(self._find, name))
 
     def set_driver(self, driver: StorageDriver, name: str = DEFAULT) -> None:
-        """Put a driver behind a disk, whatever is configured for it.
+        """Set the driver of a disk, in place of the configured one.
 
         Args:
-            driver: Any object with the eight methods. It stays yours to close.
+            driver: Any object with the eight methods. The caller has to close it.
             name: The disk; ``"default"`` is the default disk.
 
         Raises:
-            StorageConfigException: It is no driver.
+            StorageConfigException: It is not a driver.
         """
         resolved = _named(name, lambda: resolve(driver))
         with self._lock:
@@ -164,9 +165,9 @@ class StorageManager(DiskOperations):
             self._by_hand.add(name)
 
     def configure(self, source: Mapping[str, Any] | str | os.PathLike[str]) -> None:
-        """Say which disks there are, in place of what was said before; drivers are made when used.
+        """Configure all disks, in place of an earlier configuration; drivers are made when used.
 
-        From then on only these disks, and those set by hand, exist.
+        From then on only these disks, and those set by `set_driver`, exist.
 
         Args:
             source: A mapping, or the path of a TOML file::
@@ -180,17 +181,17 @@ class StorageManager(DiskOperations):
                 disable = ["visibility"]
                 layers = ["read_only", {name = "retry", attempts = 4}]
 
-            The first layer is the outermost. ``${NAME}`` and ``${NAME:-default}`` stand for
-            environment variables, looked up when the disk is first used.
+            The first layer is the outermost. ``${NAME}`` and ``${NAME:-default}`` are replaced by
+            environment variables when the disk is first used.
 
         Raises:
-            StorageConfigException: It cannot be read, or is not of this form; nothing changed.
+            StorageConfigException: It cannot be read, or is invalid; nothing changed.
         """
         try:
-            with ForgottenLocals():
+            with ScrubbedLocals():
                 config = read_config(source)
         except StorageConfigException:
-            del source  # it may hold secrets, and a traceback holds this function's variables
+            del source  # it may contain secrets, and a traceback has this function's variables
             raise
         with self._lock:
             self._config = config
@@ -198,7 +199,7 @@ class StorageManager(DiskOperations):
                 self._retire(name)
 
     def build(self, config: Mapping[str, Any]) -> BuiltDisk:
-        """Make a disk without a name, such as for one tenant: ``async with`` closes it.
+        """Make a disk without a name, for example for one tenant; ``async with`` closes it.
 
         Args:
             config: One disk's table: ``{"driver": "local", "root": "/srv/a"}``.
@@ -212,20 +213,23 @@ class StorageManager(DiskOperations):
         except StorageConfigException:
             del config  # as in configure()
             raise
-        disk = BuiltDisk(name, self, lambda: resolved)
+
+        def find() -> ResolvedDriver:
+            return resolved
+
         with self._lock:
-            self._built.add(disk)
-        return disk
+            self._built.add(find)  # weakly: the disk and its views keep it
+        return BuiltDisk(name, self, find)
 
     def extend(self, driver: str, factory: Callable[..., StorageDriver]) -> None:
-        """Name a driver of your own, or replace an installed one, without an entry point.
+        """Register a driver under a name, or replace an installed one, without an entry point.
 
         Args:
             driver: The name that configurations use.
             factory: A class or function that takes a disk's options as keywords.
 
         Raises:
-            StorageConfigException: The factory cannot be called.
+            StorageConfigException: The factory is not callable.
         """
         if not callable(factory):
             raise StorageConfigException(f"The driver {driver!r} is neither a class nor a function")
@@ -233,9 +237,9 @@ class StorageManager(DiskOperations):
             self._factories[driver] = factory
 
     def forget(self, name: str = DEFAULT) -> None:
-        """Take a driver from its disk: the next use makes one from the configuration again.
+        """Remove the driver of a disk: the next use makes one from the configuration again.
 
-        A driver that was made here is closed by `aclose`.
+        A driver that the manager made is closed by `aclose`.
 
         Args:
             name: The disk; ``"default"`` is the default disk, as for `disk`.
@@ -244,16 +248,16 @@ class StorageManager(DiskOperations):
             self._retire(self.name if name == DEFAULT else name)
 
     def fake(self, *names: str) -> FakeDisk:
-        """Put memory behind disks, for tests: no configuration or credentials are needed.
+        """Replace disks by memory, for tests: no configuration or credentials are needed.
 
-        A fake has the capabilities of the driver it stands for, so that what the real one cannot do
-        fails in tests too. All tasks and threads see it.
+        A fake has the capabilities of the driver that it replaces, so that unsupported operations
+        fail in tests too. It affects all tasks and threads.
 
         Args:
-            names: The disks; ``"*"`` means all there are or will be; none, the default disk.
+            names: The disks; ``"*"`` means all, also later ones; without names, the default disk.
 
         Returns:
-            The first of them, with assertions. As a context manager it puts the old disks back.
+            The first of them, with assertions. As a context manager it restores the old disks.
 
         Raises:
             StorageConfigException: The memory driver is not installed.
@@ -274,10 +278,10 @@ class StorageManager(DiskOperations):
     def guarded(self) -> Iterator[list[str]]:
         """Refuse to make any driver but memory's within the block, for tests.
 
-        Drivers that were made before are set aside; those set by hand stay.
+        Drivers that were made before are not used within it; those of `set_driver` are.
 
         Yields:
-            The names of the disks that were refused, in a list that grows.
+            The names of the refused disks, in a list that grows.
 
         Raises:
             StorageException: From an operation on a disk whose driver was refused.
@@ -288,7 +292,7 @@ class StorageManager(DiskOperations):
             if driver != "memory":
                 refused.append(disk)
                 raise StorageException(
-                    f"A test touches a real disk of the driver {driver!r}: "
+                    f"A test uses a real disk of the driver {driver!r}: "
                     f"fake it with Storage.fake({disk!r}), or give it a driver with set_driver()"
                 )
 
@@ -303,10 +307,10 @@ class StorageManager(DiskOperations):
                 restore()
 
     def disks(self) -> list[str]:
-        """Return the names of the disks that are configured, set by hand or in use.
+        """Return the names of the disks that are configured, set by `set_driver` or in use.
 
         Raises:
-            StorageConfigException: The configuration that the environment names cannot be read.
+            StorageConfigException: The configuration of ``FILESYSTEM_CONFIG`` cannot be read.
         """
         with self._lock:
             config = self._current_config()
@@ -314,16 +318,16 @@ class StorageManager(DiskOperations):
             return sorted(configured | self._resolved_drivers.keys())
 
     def drivers(self) -> list[str]:
-        """Return the names of the drivers that are installed, or were named by `extend`."""
+        """Return the names of the drivers that are installed, or registered by `extend`."""
         return sorted({*installed_drivers(), *self._factories})
 
     async def aclose(self) -> None:
-        """Close every driver that was made here. A disk used afterwards opens afresh.
+        """Close every driver that the manager made. A disk that is used afterwards opens again.
 
-        Drivers given to `set_driver` are their owner's to close.
+        Drivers of `set_driver` have to be closed by the caller.
 
         Raises:
-            ExceptionGroup: Some could not be closed; all others are.
+            ExceptionGroup: Some could not be closed; all others are closed.
         """
         with self._lock:
             made = [
@@ -332,18 +336,18 @@ class StorageManager(DiskOperations):
                 if name not in self._by_hand
             ]
             made += self._retired
-            made += [disk._resolved() for disk in self._built]  # noqa: SLF001
+            made += [find() for find in self._built]
             self._retired = []
         errors = []
         while made:
             resolved = made.pop()
             try:
-                if resolved.close is not None:
-                    await resolved.close.aclose()
+                if "close" in resolved.capabilities:
+                    await resolved.methods.aclose()
             except Exception as error:
                 errors.append(error)
             except BaseException:
-                # Cancelled: what is still open is for the next call.
+                # Cancelled: the next call closes the rest.
                 with self._lock:
                     self._retired += [resolved, *made]
                 raise
@@ -356,11 +360,12 @@ class StorageManager(DiskOperations):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
-    def _manager(self) -> StorageManager:
+    @property
+    def _manager(self) -> Self:
         return self
 
     def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
-        # "default" for a name: which disk that is may change, and asking may fail.
+        # With the name "default": the default disk may change, and finding its name may fail.
         return self.disk()._layered(make)  # noqa: SLF001
 
     def _resolved(self) -> ResolvedDriver:
@@ -409,8 +414,8 @@ class StorageManager(DiskOperations):
     def _from_environment(self, name: str) -> ResolvedDriver:
         if name not in OFFICIAL[DRIVERS] and name not in self.drivers():
             raise StorageConfigException(
-                f"{missing(DRIVERS, name)}. Nothing is configured, and so a disk is the driver of "
-                "its name: configure it with Storage.configure() or FILESYSTEM_CONFIG, or give it "
+                f"{missing(DRIVERS, name)}. Nothing is configured, so a disk has the driver of its "
+                "name: configure it with Storage.configure() or FILESYSTEM_CONFIG, or give it "
                 "a driver with set_driver()"
             )
         factory = self._factory(name)
@@ -424,7 +429,7 @@ class StorageManager(DiskOperations):
 
     def _current_config(self) -> StorageConfig | None:
         if self._config is None and (path := os.environ.get("FILESYSTEM_CONFIG")):
-            with ForgottenLocals():
+            with ScrubbedLocals():
                 self._config = read_config(path)
         return self._config
 
@@ -446,10 +451,10 @@ class StorageManager(DiskOperations):
             try:
                 like = capabilities_of(self._factory(disk.driver), disk.options)
             except StorageConfigException:
-                like = None  # a disk that only the tests know
+                like = None  # a disk that exists in the tests only
         memory = self._factory("memory")()
         fake = resolve(FakeDriver(memory, like), name=f"fake {name}", disabled=disk.disable)
-        # The layers are the application's own behaviour, and stay in tests.
+        # The layers are behaviour of the application, and are kept in tests.
         layers = [layer.with_variables(name, os.environ) for layer in disk.layers]
         return _in_layers(fake, layers, name)
 
@@ -502,8 +507,8 @@ def _in_layers(
 
 def _named(disk: str, make: Callable[[], ResolvedDriver]) -> ResolvedDriver:
     try:
-        # The driver's options, which may be secrets, and the environment.
-        with ForgottenLocals():
+        # The driver's options and the environment, which may contain secrets.
+        with ScrubbedLocals():
             return make()
     except StorageConfigException as error:
         error.disk = error.disk or disk
@@ -511,4 +516,4 @@ def _named(disk: str, make: Callable[[], ResolvedDriver]) -> ResolvedDriver:
 
 
 Storage = StorageManager()
-"""The storage of this process."""
+"""The manager of this process."""

@@ -1,4 +1,4 @@
-"""What `Disk.open` gives: files that are read and written as aiofiles' are, on any disk."""
+"""Files of `Disk.open`, with the methods of aiofiles' files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 from collections import deque
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage.exceptions import StorageException
+from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -31,7 +31,7 @@ F_co = TypeVar("F_co", bound=_File, covariant=True)
 
 
 class OpenFile(Generic[F_co]):
-    """A file about to be opened: ``async with disk.open(...) as file``, or ``await`` it."""
+    """A file that is opened by ``async with disk.open(...) as file``, or by ``await``."""
 
     def __init__(self, opener: Callable[[], Awaitable[F_co]]) -> None:
         self._opener = opener
@@ -66,12 +66,12 @@ class ReadableFile:
 
     Args:
         stream: The file, open from its beginning.
-        reopen: Streams the same version of the file from another place.
+        reopen: Streams the same version of the file from another position.
         finish: Called once, when the file is closed, with the number of bytes that were read, and
             the error that reading ended with, if any.
 
     Attributes:
-        info: The facts of the version that is being read.
+        info: The metadata of the version that is read.
     """
 
     def __init__(
@@ -133,38 +133,38 @@ class ReadableFile:
             yield line
 
     async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place; return it.
+        """Change the position; return it.
 
         Args:
-            offset: So many bytes from `whence`.
+            offset: The number of bytes from `whence`.
             whence: `io.SEEK_SET`, `io.SEEK_CUR` or `io.SEEK_END`.
 
         Raises:
-            ValueError: The place lies before the file's beginning, `whence` is none of these, or
+            ValueError: The position lies before the file's beginning, `whence` is another value, or
                 the file is closed.
         """
         self._check_open()
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.info.size}
         if whence not in bases:
-            raise ValueError(f"A place is told from SEEK_SET, SEEK_CUR or SEEK_END, not {whence!r}")
+            raise ValueError(f"whence is SEEK_SET, SEEK_CUR or SEEK_END, not {whence!r}")
         target = bases[whence] + offset
         if target < 0:
-            raise ValueError("A file has no place before its beginning")
+            raise ValueError("The position lies before the file's beginning")
         if target != self._position:
-            await self._let_go()
+            await self._release()
             self._position = target
         return target
 
     def tell(self) -> int:
-        """Return the place that the next read begins at."""
+        """Return the position of the next read."""
         return self._position
 
     async def close(self) -> None:
-        """Let go of the file. Does nothing the second time."""
+        """Close the file. Does nothing the second time."""
         closed, self._closed = self._closed, True
         failure, self._failure = self._failure, None
         try:
-            await self._let_go()
+            await self._release()
         except BaseException as error:
             failure = error
             raise
@@ -175,14 +175,14 @@ class ReadableFile:
     abort = close
 
     async def _go_back(self, position: int, error: BaseException) -> None:
-        """After a failure or a cancellation: read again from where that read began.
+        """Restore the position after a failed or cancelled read.
 
-        The stream has ended with it, and going on would take that for the end of the file.
+        The stream ended with the failure, which must not look like the end of the file.
         """
         self._position = position
         if not self._closed:
             self._failure = error
-        await self._let_go()
+        await self._release()
 
     def _take(self, size: int) -> bytes:
         piece, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -191,7 +191,7 @@ class ReadableFile:
         return piece
 
     async def _fill(self) -> bool:
-        """Have something in the buffer; False at the end."""
+        """Fill the buffer if it is empty; return False at the end of the file."""
         self._check_open()
         if self._buffer:
             return True
@@ -203,7 +203,7 @@ class ReadableFile:
         self._buffer = await anext(self._chunks, b"")
         return bool(self._buffer)
 
-    async def _let_go(self) -> None:
+    async def _release(self) -> None:
         self._buffer = b""
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -215,10 +215,10 @@ class ReadableFile:
 
 
 class WritableFile:
-    """A file open for writing. Nobody sees it before `close`, and nobody ever does after `abort`.
+    """A file open for writing; it is stored by `close`, and never after `abort`.
 
     Args:
-        put: Stores the chunks as they come.
+        put: Stores the chunks of an async iterator.
     """
 
     def __init__(self, put: Callable[[AsyncIterator[bytes]], Awaitable[object]]) -> None:
@@ -233,20 +233,20 @@ class WritableFile:
         self._task.add_done_callback(lambda _: self._drained.set())
 
     async def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Take bytes, waiting while the storage is behind; return how many.
+        """Write bytes, after waiting for a slow storage; return how many.
 
-        A write that is cancelled has taken nothing, and can be made again.
+        A write that is cancelled has written nothing, and can be retried.
 
         Raises:
-            TypeError: It is no bytes.
+            TypeError: `data` is not bytes.
             ValueError: The file is closed.
-            StorageException: The storage failed; the file as it was before is still there.
+            StorageException: The storage failed; the file before the write is kept.
         """
         if self._ended:
             raise ValueError("The file is closed")
         if isinstance(data, str):
             raise TypeError("write() takes bytes, not str: encode the text")
-        # Not bytes(data) for all: bytes(3) are three zeros.
+        # Not bytes(data) alone: bytes(3) is three zeros.
         chunk = data if type(data) is bytes else bytes(memoryview(data))
         room = _MOST_PENDING - len(chunk)
         while self._pending and self._pending_bytes > room and not self._task.done():
@@ -267,10 +267,10 @@ class WritableFile:
         return self._position
 
     async def close(self) -> None:
-        """Make the file visible under its name. Does nothing the second time, or after `abort`.
+        """Store the file. Does nothing the second time, or after `abort`.
 
         Raises:
-            StorageException: The storage failed; the file as it was before is still there.
+            StorageException: The storage failed; the file before the write is kept.
         """
         if self._aborted:
             return
@@ -279,20 +279,20 @@ class WritableFile:
         await self._outcome()
 
     async def abort(self) -> None:
-        """Forget what was written; the file as it was before stays."""
+        """Discard what was written; the file before the write is kept."""
         self._ended = self._aborted = True
         self._changed.set()
         self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
-            self._task.exception()  # looked at, so that the loop does not report it
+            self._task.exception()  # retrieved, so that the loop does not log it
 
     async def _outcome(self) -> None:
         if self._task.cancelled():
-            # Awaited, it would cancel a task that nobody has cancelled.
+            # Awaiting it would cancel this task, which was not cancelled.
             raise StorageException(
-                "The file was given up: its event loop ended before it was closed, or its closing "
-                "was cancelled"
+                "The file was not stored: its event loop ended before close(), or close() was "
+                "cancelled"
             )
         await self._task
 
@@ -304,8 +304,8 @@ class WritableFile:
                 self._drained.set()
                 yield chunk
             if self._aborted:
-                # A driver that reads in a task of its own must not take this for the end.
-                raise RuntimeError("The file was given up")
+                # A driver that reads in its own task must not take this for the end.
+                raise RuntimeError("The file was aborted")
             if self._ended:
                 return
             self._changed.clear()

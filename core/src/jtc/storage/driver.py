@@ -1,53 +1,81 @@
-"""The contract between `Disk` and a driver: eight methods, and the capabilities a driver may add.
+"""Contract between `Disk` and a driver: eight methods, and optional capabilities.
 
-A class with the eight methods of `StorageDriver` is a driver; nothing is inherited or imported.
-Each further capability is one small Protocol. A driver claims it by having its methods with a
-fitting signature, less the names in the instance's ``unsupported: frozenset[str]`` (the names are
-those of `CAPABILITIES`). What a driver has no capability for, `Disk` derives where it can.
+A class with the eight methods of `StorageDriver` is a driver; it need not inherit or import
+anything. Each capability is one small Protocol. A driver has a capability if it has its methods
+with a fitting signature, and the instance's ``unsupported: frozenset[str]`` (names of
+`CAPABILITIES`) does not list it. `Disk` derives missing capabilities where it can.
 
-A driver may have a property ``location: str``: two drivers of one class whose locations are equal
-keep the same files, so that a move between them must not copy a file onto itself and delete it. A
-property ``has_own_retries: bool`` says that failed requests are tried again by the driver.
-Its class may have a static method ``unsupported_with(options)``: what a driver with such options
-withholds, for the fakes of tests, which make no driver.
+Four attributes are optional:
 
-What the types cannot say, and the conformance kit checks:
+* ``supported_options: Mapping[str, frozenset[str]]``: the options that a method accepts beyond
+  those of `BASE_OPTIONS`, by the method's name. Other options are derived by `Disk`, or refused,
+  and never passed. `SupportsWriting` requires the attribute.
+* ``location: str``: two drivers of one class with equal locations have the same files, so that a
+  move between them never copies a file onto itself and deletes it.
+* ``has_own_retries: bool``: the driver retries failed requests by itself.
+* ``unsupported_with(options)``, a static method: returns the capabilities that a driver with these
+  options lacks. Fakes in tests call it, since they do not make the driver.
 
-* paths: relative, checked (`jtc.storage.paths`); an official driver checks them itself as well;
-* `put` and `write_file` are whole or not at all, `put` returns the path;
-* a missing file is a `FileNotFoundError` (or our `FileNotFoundException`) from everything that
-  needs it; `exists` and `delete` answer False; no other failure becomes False;
+These rules go beyond the types; the conformance tests check them:
+
+* paths are relative and checked (`jtc.storage.paths`); `Disk` checks them before it calls a driver,
+  and `jtc.storage.driver_support.standalone` adds the checks to a driver that is used alone;
+* `put` and `write_file` store a whole file or nothing, and `put` returns the path;
+* a missing file is a `FileNotFoundError` (or our `FileNotFoundException`) from every method that
+  needs it; `exists` and `delete` return False; no other failure becomes False;
 * a directory is not a file;
+* the directory ``.jtc`` at the root is reserved, and `Disk` leaves it out of listings;
+* ``overwrite=False`` and ``if_match`` hold when several writers try at once;
+* an etag names one version of a file's content; it is None if the backend has no versions;
+* an open stream, and all ranges of one `read_ranges`, are of one version, or fail;
 * a copy or a move onto itself changes nothing; a missing source is a FileNotFoundError also where
   `if_source_match` names a version, while a missing target fails `if_match`;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes.
 
-The contract is versioned: 1.x adds Protocols and option keys, and a published method never gains
-a parameter.
+The contract is versioned: 1.x adds Protocols and fields of the option records, and a published
+method never gains a parameter. To add a capability, add its Protocol here, with `contract` on each
+method, and its line in `CAPABILITIES`; drivers without it need no change.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
-    from jtc.storage.options import WriteOptions
+    from jtc.storage.options import ListOptions, ReadOptions, SignOptions, WriteOptions
 
 __all__ = [
+    "BASE_OPTIONS",
     "CAPABILITIES",
-    "DEFAULT_CHUNK_SIZE",
+    "EFFECTS",
+    "METHODS",
     "DriverContent",
+    "FullDriver",
+    "Method",
     "ReadStream",
     "StorageDriver",
     "SupportsBulkDelete",
     "SupportsClose",
     "SupportsCopy",
     "SupportsDirectories",
+    "SupportsEmptyDirectoryRemoval",
     "SupportsListing",
+    "SupportsMetadataUpdate",
     "SupportsMove",
+    "SupportsRanges",
     "SupportsReading",
     "SupportsStat",
     "SupportsTemporaryUploads",
@@ -57,59 +85,109 @@ __all__ = [
     "SupportsWriting",
 ]
 
-DriverContent: TypeAlias = "bytes | BinaryIO | AsyncIterator[bytes]"
-"""What `write_file` gets. A `BinaryIO` blocks: read it in a worker thread, from where it stands."""
+F = TypeVar("F")
 
-DEFAULT_CHUNK_SIZE = 262_144
-"""Bytes in a stream's chunk unless told otherwise; the last one may be shorter."""
+DriverContent: TypeAlias = "bytes | BinaryIO | AsyncIterator[bytes]"
+"""Content for `write_file`. A `BinaryIO` blocks: read it in a worker thread, from its position."""
+
+EFFECTS: Mapping[str, str] = {
+    "path": "it takes a path or returns one",
+    "content": "it passes a file's bytes, values that depend on them, or a URL to them",
+    "write": "it changes something, or permits a client to",
+}
+"""Effects of the contract's methods, which layers may guard."""
+
+
+class Method(NamedTuple):
+    """Description of a method of the contract, for layers and `standalone`.
+
+    Attributes:
+        effects: Names of `EFFECTS`.
+        kind: The result of a call: a plain ``"value"``, an ``"awaitable"``, an awaitable of a
+            ``"stream"`` (`ReadStream`), or an async ``"iterator"``.
+        paths: How many of the first positional arguments are paths; -1 for one sequence of paths.
+        operation: The method of `Disk` that users call, for errors.
+    """
+
+    effects: frozenset[str]
+    kind: Literal["value", "awaitable", "stream", "iterator"]
+    paths: int
+    operation: str
+
+
+def contract(
+    effects: str = "",
+    *,
+    kind: Literal["value", "awaitable", "stream", "iterator"] = "awaitable",
+    paths: int = 1,
+    operation: str | None = None,
+) -> Callable[[F], F]:
+    """Describe a method of the contract; see `Method`."""
+
+    def describe(function: F) -> F:
+        described = cast("Any", function)
+        described.contract = Method(
+            frozenset(effects.split()), kind, paths, operation or described.__name__
+        )
+        return function
+
+    return describe
 
 
 class StorageDriver(Protocol):
-    """What every driver has."""
+    """Methods of every driver."""
 
+    @contract("path content write")
     async def put(self, path: str, content: bytes | str | BinaryIO, /) -> str:
-        """Store a file whole, in place of one that is there, and return its path."""
+        """Store a whole file, replacing an existing one, and return its path."""
         ...
 
+    @contract("path content")
     async def get(self, path: str, /) -> bytes:
-        """Return a file's content; FileNotFoundError where there is none."""
+        """Return a file's content; FileNotFoundError if there is none."""
         ...
 
+    @contract("path")
     async def exists(self, path: str, /) -> bool:
-        """Tell whether there is a file."""
+        """Return whether there is a file."""
         ...
 
+    @contract("path write")
     async def delete(self, path: str, /) -> bool:
-        """Delete a file; False where there was none."""
+        """Delete a file; return False if there was none."""
         ...
 
+    @contract("path content")
     async def size(self, path: str, /) -> int:
-        """Return a file's length in bytes; FileNotFoundError where there is none."""
+        """Return a file's length in bytes; FileNotFoundError if there is none."""
         ...
 
+    @contract("path")
     async def last_modified(self, path: str, /) -> float:
         """Return when a file was written, in seconds since 1970 UTC."""
         ...
 
+    @contract("path content", kind="value")
     def url(self, path: str, /) -> str:
-        """Return the percent-encoded address of a file, without asking whether it exists."""
+        """Return the percent-encoded URL of a file, which need not exist."""
         ...
 
+    @contract("path", kind="value")
     def path(self, path: str, /) -> str:
-        """Return where the backend keeps a file: an absolute file name, or an address."""
+        """Return a file's place in the backend: an absolute file name, or a URI."""
         ...
 
 
 class ReadStream:
-    """An open file: its facts, its bytes, and the means to let go of it early.
+    """An open file: its metadata, its bytes, and a way to close it early.
 
-    A class and not a bare generator, because an async generator that was never started runs no
-    ``finally``, and so would leak its descriptor or connection.
+    Not a plain async generator: one that was never started runs no ``finally``, and so would leak
+    its descriptor or connection.
 
     Args:
-        info: The facts of these very bytes (`size` is the whole file's, whatever the range).
-        chunks: The bytes asked for.
-        close: Lets go of the file; called once at most, also after an error.
+        info: The metadata of the version that is read (`size` is that of the whole file).
+        chunks: The requested bytes.
+        close: Closes the file; called at most once, after an error too.
     """
 
     def __init__(
@@ -126,7 +204,7 @@ class ReadStream:
         return self._chunks
 
     async def aclose(self) -> None:
-        """Let go of the file. Does nothing the second time."""
+        """Close the file. Does nothing the second time."""
         close, self._close = self._close, None
         if close is not None:
             await close()
@@ -135,32 +213,34 @@ class ReadStream:
 class SupportsStat(Protocol):
     """Capability ``stat``."""
 
+    @contract("path content")
     async def stat(self, path: str, /) -> FileInfo:
-        """Return a file's facts; FileNotFoundError where there is none."""
+        """Return a file's metadata; FileNotFoundError if there is none."""
         ...
 
 
 class SupportsReading(Protocol):
     """Capability ``reading``: streams and ranges."""
 
-    async def open_read(
-        self,
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> ReadStream:
-        """Open a file for reading: every error that can be known is raised here.
+    @contract("path content", kind="stream", operation="stream")
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        """Open a file for reading; errors are raised here if they can be detected now.
 
-        Args:
-            path: The file.
-            start: The first byte; below 0, so many bytes from the end. Past the end: no bytes.
-            end: The byte after the last, cut at the file's end; None is the end.
-            if_match: An etag that this driver gave; PreconditionFailedException if it differs.
-            chunk_size: The length of a chunk in bytes.
+        ``if_match`` is an etag of this driver; PreconditionFailedException if it differs.
+        """
+        ...
+
+
+class SupportsRanges(Protocol):
+    """Capability ``ranges``: several ranges of one version in fewer requests."""
+
+    @contract("path content", operation="get_ranges")
+    async def read_ranges(
+        self, path: str, ranges: Sequence[tuple[int, int]], options: ReadOptions, /
+    ) -> Sequence[bytes]:
+        """Return the bytes ``[start, end)`` of each range, all of one version of the file.
+
+        The ranges are not negative and may overlap; each is cut at the file's end.
         """
         ...
 
@@ -170,31 +250,38 @@ class SupportsWriting(Protocol):
 
     @property
     def supported_options(self) -> Mapping[str, frozenset[str]]:
-        """The `WriteOptions` that are supported, by method name (``"write_file"``, …)."""
+        """The options that are accepted beyond `BASE_OPTIONS`, by method (``"write_file"``, …)."""
         ...
 
+    @contract("path content write", operation="put")
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
     ) -> str | None:
-        """Store a file whole, or leave what was there; return its etag."""
+        """Store a whole file, or keep the existing one; return its etag."""
+        ...
+
+
+class SupportsMetadataUpdate(Protocol):
+    """Capability ``metadata_update``."""
+
+    @contract("path content write", operation="set_metadata")
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        """Replace the declared fields that the options set, atomically; return the etag.
+
+        `metadata` replaces all names and values. The content does not change.
+        """
         ...
 
 
 class SupportsListing(Protocol):
     """Capability ``listing``."""
 
-    def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
-        """Yield what is below a directory; nothing where there is none.
+    @contract("path content", kind="iterator", operation="list")
+    def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        """Yield the entries of a directory (``""`` is the root); none if it does not exist.
 
         A plain ``def`` that returns an async iterator (an ``async def`` with ``yield`` is one).
-
-        Args:
-            prefix: The directory's path, ``""`` for the root: whole parts, never a part of a name.
-            recursive: Yield files at any depth, and no directories.
-            start_after: A key: yield only what comes after it in this driver's order. A file's
-                key is its path, a directory's is its path and ``/``.
+        The prefix consists of whole parts, never of a part of a name.
         """
         ...
 
@@ -202,18 +289,33 @@ class SupportsListing(Protocol):
 class SupportsDirectories(Protocol):
     """Capability ``directories``."""
 
+    @contract("path write")
     async def make_directory(self, path: str, /) -> None:
-        """Make a directory and those above it; one that is there already is fine."""
+        """Make a directory and its parents; an existing one is no error."""
         ...
 
+    @contract("path write")
     async def delete_directory(self, path: str, /) -> None:
-        """Delete a directory and everything below it; one that is not there is fine."""
+        """Delete a directory and everything below it; a missing one is no error."""
+        ...
+
+
+class SupportsEmptyDirectoryRemoval(Protocol):
+    """Capability ``empty_directory_removal``."""
+
+    @contract("path write")
+    async def remove_empty_directory(self, path: str, /) -> bool:
+        """Remove a directory only if it is empty, atomically; return False if there is none.
+
+        PathConflictException if it has entries, or is a file.
+        """
         ...
 
 
 class SupportsCopy(Protocol):
     """Capability ``copy``."""
 
+    @contract("path write", paths=2, operation="copy")
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file with its content type and metadata; return the new file's etag."""
         ...
@@ -222,6 +324,7 @@ class SupportsCopy(Protocol):
 class SupportsMove(Protocol):
     """Capability ``move``."""
 
+    @contract("path write", paths=2, operation="move")
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file with its content type and metadata; return the new file's etag."""
         ...
@@ -230,79 +333,71 @@ class SupportsMove(Protocol):
 class SupportsVisibility(Protocol):
     """Capability ``visibility``."""
 
+    @contract("path")
     async def visibility(self, path: str, /) -> Visibility:
-        """Tell who may read a file by its address."""
+        """Return who may read a file by its URL."""
         ...
 
+    @contract("path write")
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
-        """Say who may read a file by its address."""
+        """Set who may read a file by its URL."""
         ...
 
 
 class SupportsTemporaryUrls(Protocol):
     """Capability ``temporary_urls``."""
 
-    async def temporary_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        content_disposition: str | None = None,
-    ) -> str:
-        """Return an address that reads a file for so many seconds."""
+    @contract("path content")
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        """Return a presigned URL that reads a file until it expires."""
         ...
 
 
 class SupportsTemporaryUploads(Protocol):
     """Capability ``temporary_uploads``."""
 
-    async def temporary_upload_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        size: int | None = None,
-    ) -> PresignedRequest:
-        """Return a PUT request that stores a file within so many seconds."""
+    @contract("path content write")
+    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
+        """Return a presigned PUT request that stores a file until it expires."""
         ...
 
 
 class SupportsUploadForms(Protocol):
     """Capability ``upload_forms``."""
 
-    async def temporary_upload_form(
-        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> PresignedForm:
-        """Return a form that uploads a file of `max_size` bytes at most."""
+    @contract("path content write")
+    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
+        """Return a presigned form that uploads a file of ``max_size`` bytes at most."""
         ...
 
 
 class SupportsBulkDelete(Protocol):
     """Capability ``bulk_delete``."""
 
+    @contract("path write", paths=-1)
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
-        """Delete files; for each path whether it was there, or what went wrong with it."""
+        """Delete files; return for each path whether there was a file, or its error."""
         ...
 
 
 class SupportsClose(Protocol):
     """Capability ``close``."""
 
+    @contract(paths=0)
     async def aclose(self) -> None:
-        """Let go of connections and the like; a use afterwards opens them afresh."""
+        """Close connections and similar resources; a later call opens them again."""
         ...
 
 
 CAPABILITIES: Mapping[str, type] = {
     "stat": SupportsStat,
     "reading": SupportsReading,
+    "ranges": SupportsRanges,
     "writing": SupportsWriting,
+    "metadata_update": SupportsMetadataUpdate,
     "listing": SupportsListing,
     "directories": SupportsDirectories,
+    "empty_directory_removal": SupportsEmptyDirectoryRemoval,
     "copy": SupportsCopy,
     "move": SupportsMove,
     "visibility": SupportsVisibility,
@@ -312,5 +407,45 @@ CAPABILITIES: Mapping[str, type] = {
     "bulk_delete": SupportsBulkDelete,
     "close": SupportsClose,
 }
-"""Every capability by its name, as `unsupported`, a disk's ``disable`` and its `capabilities` say
-it."""
+"""Every capability by its name, as in `unsupported`, ``disable`` and `Disk.capabilities`."""
+
+
+class FullDriver(
+    StorageDriver,
+    SupportsStat,
+    SupportsReading,
+    SupportsRanges,
+    SupportsWriting,
+    SupportsMetadataUpdate,
+    SupportsListing,
+    SupportsDirectories,
+    SupportsEmptyDirectoryRemoval,
+    SupportsCopy,
+    SupportsMove,
+    SupportsVisibility,
+    SupportsTemporaryUrls,
+    SupportsTemporaryUploads,
+    SupportsUploadForms,
+    SupportsBulkDelete,
+    SupportsClose,
+    Protocol,
+):
+    """Every method of the contract, as a type; callers check that the driver has the capability."""
+
+
+METHODS: Mapping[str, Method] = {
+    name: member.contract
+    for protocol in (StorageDriver, *CAPABILITIES.values())
+    for name, member in vars(protocol).items()
+    if hasattr(member, "contract")
+}
+"""Descriptions of the contract's methods by their names."""
+
+BASE_OPTIONS: Mapping[str, frozenset[str]] = {
+    "open_read": frozenset({"start", "end", "if_match", "chunk_size"}),
+    "list_entries": frozenset({"recursive", "start_after"}),
+    "temporary_url": frozenset({"expires_in", "content_type", "content_disposition"}),
+    "temporary_upload_url": frozenset({"expires_in", "content_type", "size"}),
+    "temporary_upload_form": frozenset({"expires_in", "content_type", "max_size"}),
+}
+"""The options that every driver with the method accepts, besides its `supported_options`."""

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, in one tree, and how a driver's own errors become part of it.
+"""Exceptions of the library, in one tree.
 
 ::
 
@@ -8,18 +8,19 @@
     ├── StorageConfigException
     ├── UnsupportedOperationException
     │   └── ReadOnlyException
+    ├── NotModifiedException           the file has the version that `if_none_match` names
     ├── PreconditionFailedException
     │   └── FileExistsException        (also FileExistsError)
-    ├── PathConflictException          a file stands where a directory should be
+    ├── PathConflictException          there is a file where a directory is needed
     ├── RejectedException              (also ValueError) a limit or a rule refused the content
-    ├── IntegrityException             the bytes are not the bytes that were promised
+    ├── IntegrityException             the content differs from what was announced
     ├── StorageFullException
     ├── StoragePermissionException     (also PermissionError)
     └── StorageUnavailableException
         └── StorageTimeoutException    (also TimeoutError)
 
 A driver raises these without the disk's name, or raises builtins;
-`jtc.storage.driver_support.error_translation` adds what is missing.
+`jtc.storage.driver_support.error_translation` converts and completes them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "FileNotFoundException",
     "IntegrityException",
     "InvalidPathException",
+    "NotModifiedException",
     "PathConflictException",
     "PreconditionFailedException",
     "ReadOnlyException",
@@ -52,11 +54,11 @@ class StorageException(Exception):
     Args:
         message: What happened and what to do about it, without the path, the disk or the
             operation: `str()` adds those, and a scoped view replaces the path.
-        path: The path that failed, as the disk knows it.
+        path: The path that failed, on the disk.
         disk: The name of the disk.
         operation: The method of `Disk` or of the driver, such as ``"put"``.
-        retryable: Whether the same call may succeed later. The class's own answer when None.
-        errno: The number of the system's error (`errno` module), where there was one.
+        retryable: Whether the same call may succeed later; None for the default of the class.
+        errno: The number of the system error (`errno` module), if there was one.
     """
 
     retryable: bool = False
@@ -83,12 +85,12 @@ class StorageException(Exception):
 
     @property
     def message(self) -> str:
-        """What happened, without path, disk and operation."""
+        """The message without path, disk and operation."""
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
         text = self.message or type(self).__name__
-        # A driver of somebody else's may have written the path into its message already.
+        # The message of a third party's driver may contain the path already.
         if self.path is not None and not text.endswith((f": {self.path}", f": {self.path!r}")):
             text = f"{text}: {self.path!r}"
         return self._in_context(text, disk=self.disk, operation=self.operation)
@@ -99,7 +101,7 @@ class StorageException(Exception):
         return f"{text} ({', '.join(known)})" if known else text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # OSError's own __reduce__ knows nothing of the keyword attributes.
+        # OSError.__reduce__ would lose the keyword attributes.
         return _rebuild, (type(self), self.args), self.__dict__.copy()
 
 
@@ -116,14 +118,14 @@ class FileNotFoundException(StorageException, FileNotFoundError):
 
 
 class InvalidPathException(StorageException, ValueError):
-    """The path breaks the path policy, which `jtc.storage.paths` states. It is never rewritten."""
+    """The path breaks the path policy of `jtc.storage.paths`. It is never rewritten."""
 
 
 class StorageConfigException(StorageException):
     """A disk or a driver is missing, broken or configured wrongly."""
 
     def __str__(self) -> str:
-        # Right after the message a path would look like one more option, or one more disk.
+        # Directly after the message, a path would look like another option or disk.
         text = self.message or type(self).__name__
         return self._in_context(text, disk=self.disk, operation=self.operation, path=self.path)
 
@@ -136,18 +138,22 @@ class ReadOnlyException(UnsupportedOperationException):
     """The disk is a read-only view."""
 
 
+class NotModifiedException(StorageException):
+    """The file still has the version that `if_none_match` names: nothing was read."""
+
+
 class PreconditionFailedException(StorageException):
-    """The file is not, or is no longer, the one that `if_match` or `if_source_match` names."""
+    """The file does not have the version that `if_match` or `if_source_match` names."""
 
 
 class FileExistsException(PreconditionFailedException, FileExistsError):
-    """`overwrite=False` was asked for, and there is a file already."""
+    """There is a file already, and `overwrite` is False."""
 
     errno: int | None = _errno.EEXIST
 
 
 class PathConflictException(StorageException):
-    """A file stands where a directory should be, or a directory where a file should be."""
+    """There is a file where a directory is needed, or a directory where a file is needed."""
 
 
 class RejectedException(StorageException, ValueError):
@@ -163,7 +169,7 @@ class RejectedException(StorageException, ValueError):
 
 
 class IntegrityException(StorageException):
-    """The bytes are not the bytes that were promised: a checksum, a length or a version differs."""
+    """The content differs from what was announced: in a checksum, its length or its version."""
 
 
 class StorageFullException(StorageException):
@@ -177,7 +183,7 @@ class StoragePermissionException(StorageException, PermissionError):
 
 
 class StorageUnavailableException(StorageException):
-    """The backend cannot be reached or does not do its work. The same call may succeed later."""
+    """The backend cannot be reached or does not work. The same call may succeed later."""
 
     retryable = True
 

@@ -1,4 +1,4 @@
-"""The hooks: what a plugin may implement, and what it is told.
+"""Hooks that a plugin may implement, and the events that they receive.
 
 A plugin is any object with functions of these names that are marked with `hookimpl`: a module, or
 an instance, registered by ``Storage.hooks.register(plugin)`` or installed under the entry-point
@@ -6,12 +6,12 @@ group ``jtc.storage.plugins``. An implementation is a plain function or an ``asy
 the event or nothing.
 
 A before-hook that raises is a veto: the operation does not happen, and the caller gets the error.
-An after-hook tells of what has happened, and cannot change it: what it raises is logged and told to
-`storage_hook_failed`. Each before-hook is followed by an after-hook, or by `storage_failed`.
+An after-hook cannot change the result: its errors are logged and passed to `storage_hook_failed`.
+Each before-hook is followed by an after-hook, or by `storage_failed`.
 
-`stream`, `get_range` and `open` count as get, everything that stores content as put. A copy is a
-copy only, also where it is done by reading and writing; a move is a move only. What fails before it
-begins (a path that breaks the policy, a disk that is not there) is no operation.
+`stream`, `get_range` and `open` count as get, every method that stores content as put. A copy is a
+copy only, even where it is made by reading and writing; a move is a move only. An operation that
+fails before it begins (an invalid path, an unknown disk) has no events.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class Event:
     """One operation on one file.
 
     Attributes:
-        id: The same in all that is told of one operation, unique in the process.
+        id: The same in all events of one operation, unique in the process.
         disk: The disk's name.
         driver: The driver's name.
         operation: The method of `Disk` that was called, such as ``"put_file"``.
-        path: The file, as the disk knows it; in a scoped view, below the scope.
-        key: The file, as the driver beneath all views and layers knows it: what a rule goes by
-            that no view may get round.
+        path: The file's path on the disk; in a scoped view, below the scope.
+        key: The file's path for the driver below all views and layers: a rule on it cannot be
+            bypassed by a view.
     """
 
     id: int
@@ -78,7 +78,7 @@ class BeforePut(Event):
 
     Attributes:
         size: Its length in bytes, where that is known beforehand.
-        options: The options of the put, as the caller gave them.
+        options: The options of the put as the caller passed them.
     """
 
     size: int | None
@@ -108,7 +108,7 @@ class AfterGet(Event):
     """A file was read, to its end or not.
 
     Attributes:
-        size: How many bytes were given to the caller.
+        size: How many bytes the caller received.
         duration: How long it took, in seconds; of a stream, until it was closed.
     """
 
@@ -118,7 +118,7 @@ class AfterGet(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeDelete(Event):
-    """A file is about to be deleted; or, by ``delete_directory``, all that is below `path`."""
+    """A file is about to be deleted; or, by ``delete_directory``, everything below `path`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,36 +135,39 @@ class AfterDelete(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BeforeCopy(Event):
-    """A file is about to be copied.
+class _CopyEvent(Event):
+    """One copy or move of one file.
 
     Attributes:
         to_disk: The name of the copy's disk.
-        to_path: The copy.
-        to_key: The copy, as its driver knows it.
-        options: The options of the copy, as the caller gave them.
+        to_path: The copy's path.
+        to_key: The copy's path for the driver below all views and layers.
     """
 
     to_disk: str
     to_path: str
     to_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeCopy(_CopyEvent):
+    """A file is about to be copied.
+
+    Attributes:
+        options: The options of the copy as the caller passed them.
+    """
+
     options: Mapping[str, object] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AfterCopy(Event):
+class AfterCopy(_CopyEvent):
     """A file was copied.
 
     Attributes:
-        to_disk: The name of the copy's disk.
-        to_path: The copy.
-        to_key: The copy, as its driver knows it.
         duration: How long it took, in seconds.
     """
 
-    to_disk: str
-    to_path: str
-    to_key: str
     duration: float
 
 
@@ -183,7 +186,7 @@ class Failed(Event):
     """An operation failed, was vetoed, or was cancelled.
 
     Attributes:
-        error: What the caller gets; of a cancelled task, its `asyncio.CancelledError`.
+        error: The error that the caller gets; of a cancelled task, its `asyncio.CancelledError`.
         duration: How long it took, in seconds.
     """
 
@@ -198,8 +201,8 @@ class HookFailed:
     Attributes:
         plugin: The plugin's name.
         hook: The hook's name.
-        event: What it was told.
-        error: What it raised.
+        event: The event that it received.
+        error: The error that it raised.
     """
 
     plugin: str
@@ -210,59 +213,59 @@ class HookFailed:
 
 @hookspec
 def storage_before_put(event: BeforePut) -> object:
-    """Hear of a file that is about to be stored; raise to forbid it."""
+    """Receive an event before a file is stored; raise to veto it."""
 
 
 @hookspec
 def storage_after_put(event: AfterPut) -> object:
-    """Hear of a file that was stored."""
+    """Receive an event after a file was stored."""
 
 
 @hookspec
 def storage_before_get(event: BeforeGet) -> object:
-    """Hear of a file that is about to be read; raise to forbid it."""
+    """Receive an event before a file is read; raise to veto it."""
 
 
 @hookspec
 def storage_after_get(event: AfterGet) -> object:
-    """Hear of a file that was read."""
+    """Receive an event after a file was read."""
 
 
 @hookspec
 def storage_before_delete(event: BeforeDelete) -> object:
-    """Hear of a file, or a directory, that is about to be deleted; raise to forbid it."""
+    """Receive an event before a file, or a directory, is deleted; raise to veto it."""
 
 
 @hookspec
 def storage_after_delete(event: AfterDelete) -> object:
-    """Hear of a file, or a directory, that was deleted."""
+    """Receive an event after a file, or a directory, was deleted."""
 
 
 @hookspec
 def storage_before_copy(event: BeforeCopy) -> object:
-    """Hear of a file that is about to be copied; raise to forbid it."""
+    """Receive an event before a file is copied; raise to veto it."""
 
 
 @hookspec
 def storage_after_copy(event: AfterCopy) -> object:
-    """Hear of a file that was copied."""
+    """Receive an event after a file was copied."""
 
 
 @hookspec
 def storage_before_move(event: BeforeMove) -> object:
-    """Hear of a file that is about to be moved; raise to forbid it."""
+    """Receive an event before a file is moved; raise to veto it."""
 
 
 @hookspec
 def storage_after_move(event: AfterMove) -> object:
-    """Hear of a file that was moved."""
+    """Receive an event after a file was moved."""
 
 
 @hookspec
 def storage_failed(event: Failed) -> object:
-    """Hear of an operation that failed, was vetoed, or was cancelled."""
+    """Receive an event after an operation failed, was vetoed, or was cancelled."""
 
 
 @hookspec
 def storage_hook_failed(event: HookFailed) -> object:
-    """Hear of an after-hook that raised."""
+    """Receive an event after an after-hook raised."""

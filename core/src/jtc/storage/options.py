@@ -1,4 +1,4 @@
-"""What can be asked of a write: the keywords that users pass, and the record that drivers get."""
+"""Options: the keywords that users pass, and the records that drivers get."""
 
 from __future__ import annotations
 
@@ -8,17 +8,111 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict
 
 from jtc.storage._did_you_mean import closest
+from jtc.storage.driver_support.ranges import check_range
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
 
-__all__ = ["CopyOptions", "Progress", "PutOptions", "WriteOptions"]
+__all__ = [
+    "DEFAULT_CHUNK_SIZE",
+    "CopyOptions",
+    "ListOptions",
+    "MetadataOptions",
+    "Progress",
+    "PutOptions",
+    "ReadOptions",
+    "SignOptions",
+    "WriteOptions",
+]
+
+DEFAULT_CHUNK_SIZE = 262_144
+"""The default length in bytes of a stream's chunks; the last one may be shorter."""
 
 Progress: TypeAlias = Callable[[int, int | None], object]
 """Called with the bytes done so far and the total, or None where that is unknown."""
 
 
+@dataclass(slots=True, kw_only=True)
+class ReadOptions:
+    """Options of a driver's `open_read` and `read_ranges`.
+
+    Attributes:
+        start: The first byte; below 0, counted from the end. Beyond the end there are no bytes.
+        end: The byte after the last, cut at the file's end; None is the end.
+        if_match: The etag that the file must have; another is a PreconditionFailedException.
+        if_none_match: The etag that the file must not have; this one is a NotModifiedException.
+        chunk_size: The length of a chunk in bytes.
+
+    Raises:
+        ValueError: The range ends before it begins, or `chunk_size` is below 1.
+    """
+
+    start: int = 0
+    end: int | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    chunk_size: int = DEFAULT_CHUNK_SIZE
+
+    def __post_init__(self) -> None:
+        check_range(self.start, self.end)
+        if self.chunk_size < 1:
+            raise ValueError(f"chunk_size is 1 byte or more, not {self.chunk_size}")
+
+
+@dataclass(slots=True, kw_only=True)
+class ListOptions:
+    """Options of a driver's `list_entries`.
+
+    Attributes:
+        recursive: Yield files at any depth, and directories only with `directories`.
+        start_after: A key: yield only what comes after it in the driver's order. A file's key is
+            its path, a directory's is its path and ``/``.
+        directories: With `recursive`, yield directories too, each before its entries.
+    """
+
+    recursive: bool = False
+    start_after: str | None = None
+    directories: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class SignOptions:
+    """Options of a driver's `temporary_url`, `temporary_upload_url` and `temporary_upload_form`.
+
+    Attributes:
+        expires_in: Seconds until the result expires.
+        content_type: The Content-Type of the response, or of an upload.
+        content_disposition: The Content-Disposition of the response.
+        stable_for: Seconds: all URLs made within one period of this length are the same.
+        size: The length in bytes that an upload must have.
+        min_size: The smallest length in bytes that a form accepts.
+        max_size: The largest length in bytes that a form accepts.
+
+    Raises:
+        TypeError: A size is not an `int`.
+        ValueError: `min_size` is above `max_size`.
+    """
+
+    expires_in: float
+    content_type: str | None = None
+    content_disposition: str | None = None
+    stable_for: float | None = None
+    size: int | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("size", "min_size", "max_size"):
+            value = getattr(self, name)
+            # A bool or a float would be signed as text that no upload can match.
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+                raise TypeError(f"{name} is a number of bytes, not {value!r}")
+        least, most = self.min_size, self.max_size
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"min_size ({least}) is above max_size ({most})")
+
+
 class _NewFileOptions(TypedDict, total=False):
-    """What both a put and a copy can ask for the new file. None is the same as not given.
+    """Keywords of both a put and a copy. None is the same as not passed.
 
     Attributes:
         content_type: The MIME type.
@@ -26,8 +120,8 @@ class _NewFileOptions(TypedDict, total=False):
         content_disposition: The HTTP header of that name to serve the file with.
         metadata: Texts by names of ``[a-z0-9-]``.
         visibility: `Visibility`, or its value.
-        overwrite: False to create only; race-free.
-        driver_options: A mapping that the driver's documentation explains.
+        overwrite: False refuses to replace a file, without a race.
+        driver_options: A mapping that the driver's documentation describes.
     """
 
     content_type: str | None
@@ -40,19 +134,21 @@ class _NewFileOptions(TypedDict, total=False):
 
 
 class PutOptions(_NewFileOptions, total=False):
-    """The keywords of `Disk.put` and its relatives.
+    """The keywords of `Disk.put` and the methods built on it.
 
     Attributes:
-        if_match: Write only if the file there has this `FileInfo.etag`; race-free.
+        if_match: Write only if the existing file has this `FileInfo.etag`, without a race.
         size: The expected length in bytes; another length is refused.
+        min_size: The smallest length in bytes that is accepted.
         max_size: The largest length in bytes that is accepted.
-        allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content. What a
-            browser may run (HTML, SVG, XML, JavaScript) has to be named in full.
+        allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content. A type
+            that a browser may run (HTML, SVG, XML, JavaScript) has to be named in full.
         progress: Called while the content is read.
     """
 
     if_match: str | None
     size: int | None
+    min_size: int | None
     max_size: int | None
     allowed_types: Collection[str] | None
     progress: Progress | None
@@ -68,13 +164,31 @@ class CopyOptions(_NewFileOptions, total=False):
     if_source_match: str | None
 
 
+class MetadataOptions(TypedDict, total=False):
+    """The keywords of `Disk.set_metadata`. None is the same as not passed.
+
+    Attributes:
+        content_type: The new MIME type.
+        cache_control: The new Cache-Control to serve the file with.
+        content_disposition: The new Content-Disposition to serve the file with.
+        metadata: Texts by names of ``[a-z0-9-]``, which replace all existing ones.
+        if_match: Change only the file with this `FileInfo.etag`, without a race.
+    """
+
+    content_type: str | None
+    cache_control: str | None
+    content_disposition: str | None
+    metadata: Mapping[str, str] | None
+    if_match: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class WriteOptions:
-    """What a driver's `write_file`, `copy_file` and `move_file` get.
+    """Options of a driver's `write_file`, `copy_file`, `move_file` and `update_metadata`.
 
-    Only what the user asked for is set, and only what the driver's `supported_options` lists;
-    anything inferred, such as a MIME type by the name, is the driver's own affair. `size` is a
-    hint: the length in bytes where it is known beforehand.
+    Only options that the user passed and the driver's `supported_options` lists are set; a driver
+    infers others, such as a MIME type by the name, by itself. `size` is a hint: the length in bytes
+    where it is known beforehand.
     """
 
     content_type: str | None = None
@@ -89,12 +203,13 @@ class WriteOptions:
     size: int | None = None
 
 
-DISK_OPTIONS = frozenset({"size", "max_size", "allowed_types", "progress"})
-"""What `Disk` itself sees to, on every driver."""
+DISK_OPTIONS = frozenset({"size", "min_size", "max_size", "allowed_types", "progress"})
+"""The options that `Disk` supports by itself, on every driver."""
 
 _NEW_FILE_OPTIONS = frozenset(_NewFileOptions.__annotations__)
 _PUT_OPTIONS = frozenset(PutOptions.__annotations__)
 _COPY_OPTIONS = frozenset(CopyOptions.__annotations__)
+_METADATA_OPTIONS = frozenset(MetadataOptions.__annotations__)
 _METADATA_NAME = re.compile(r"[a-z0-9-]+")
 
 
@@ -111,7 +226,7 @@ def put_options(
 
     Raises:
         TypeError: A name is unknown, or a value has the wrong type.
-        ValueError: A value cannot be.
+        ValueError: A value is invalid.
         UnsupportedOperationException: The driver does not support an option.
     """
     return _write_options(given, _PUT_OPTIONS, supported | DISK_OPTIONS, driver, method)
@@ -124,10 +239,25 @@ def copy_options(
 
     Raises:
         TypeError: A name is unknown, or a value has the wrong type.
-        ValueError: A value cannot be.
+        ValueError: A value is invalid.
         UnsupportedOperationException: The driver does not support an option.
     """
     return _write_options(given, _COPY_OPTIONS, supported, driver, method)
+
+
+def metadata_options(
+    given: Mapping[str, Any], supported: frozenset[str], *, driver: str
+) -> WriteOptions:
+    """Check the keywords of `Disk.set_metadata`, as `put_options` does those of a put.
+
+    Raises:
+        TypeError: A name is unknown, a value has the wrong type, or there are no keywords.
+        ValueError: A value is invalid.
+        UnsupportedOperationException: The driver does not support an option.
+    """
+    if all(value is None or name == "if_match" for name, value in given.items()):
+        raise TypeError("set_metadata() takes at least one of content_type, cache_control, …")
+    return _write_options(given, _METADATA_OPTIONS, supported, driver, "set_metadata")
 
 
 def _write_options(
@@ -151,7 +281,7 @@ def _write_options(
             continue
         setattr(options, name, _checked(name, value))
     if options.if_match is not None and not options.overwrite:
-        raise ValueError("overwrite=False wants no file to be there, and if_match a certain one")
+        raise ValueError("overwrite=False and if_match exclude each other: pass one of them")
     return options
 
 
@@ -169,7 +299,7 @@ def _checked(name: str, value: Any) -> Any:
             return _of_type(name, value, int, "a number of bytes")
     text = _of_type(name, value, str, "a str")
     if not text.isprintable():
-        # These become HTTP headers: a line break would begin another one.
+        # Values of HTTP headers: a line break would begin another header.
         raise ValueError(f"{name} must not contain control characters")
     return text
 
@@ -183,7 +313,7 @@ def _of_type(name: str, value: Any, expected: type, described: str) -> Any:
 def _checked_metadata(value: Any) -> dict[str, str]:
     for key, text in _of_type("metadata", value, Mapping, "a mapping").items():
         if not isinstance(key, str) or not _METADATA_NAME.fullmatch(key):
-            raise ValueError(f"A metadata name has only a-z, 0-9 and '-'; {key!r} is not one")
+            raise ValueError(f"The metadata name {key!r} may only contain a-z, 0-9 and '-'")
         # A lone surrogate cannot be stored: UnicodeEncodeError, a ValueError.
         _of_type(f"metadata[{key!r}]", text, str, "a str").encode()
     return dict(value)
@@ -191,5 +321,5 @@ def _checked_metadata(value: Any) -> dict[str, str]:
 
 def _unknown(name: str, known: frozenset[str], method: str) -> str:
     close = closest(name, known)
-    hint = f"did you mean {close!r}?" if close else f"there are {', '.join(sorted(known))}"
+    hint = f"did you mean {close!r}?" if close else f"its options are {', '.join(sorted(known))}"
     return f"{method}() has no option {name!r}: {hint}"

@@ -1,9 +1,12 @@
-"""The path policy: the one place that says which paths are files' names.
+"""Path policy: the paths that a file may have.
 
 A path is relative, ``/`` between its parts, UTF-8, at most 1,024 bytes (the limit of S3's keys:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html) and 255 a part (Linux's
-NAME_MAX). Case, spaces and Unicode form are kept as given. One leading ``/`` is dropped. One file
-has one spelling: everything else is refused, and nothing is rewritten.
+NAME_MAX). Case, spaces and Unicode form are kept as given. One leading ``/`` is dropped. A file has
+one spelling: other spellings are refused, and never rewritten.
+
+The directory ``.jtc`` at a disk's root is reserved for the library: staged files, upload sessions,
+markers. No path of a user may lead there, and listings omit it.
 """
 
 from __future__ import annotations
@@ -18,17 +21,22 @@ from jtc.storage.exceptions import InvalidPathException
 __all__ = [
     "MAX_PART_BYTES",
     "MAX_PATH_BYTES",
+    "RESERVED_DIRECTORY",
     "TEMPORARY_PREFIX",
     "check_directory",
     "check_listed_path",
     "check_path",
+    "is_reserved",
 ]
 
 MAX_PATH_BYTES = 1024
 MAX_PART_BYTES = 255
 
+RESERVED_DIRECTORY = ".jtc"
+"""The directory at a disk's root that is reserved for the library."""
+
 TEMPORARY_PREFIX = ".jtc-tmp-"
-"""How the names of a driver's temporary files begin. No path may use it, so none can be read."""
+"""Prefix of the names of a driver's temporary files; paths with it are refused."""
 
 FORBIDDEN = re.compile(
     "["
@@ -36,14 +44,14 @@ FORBIDDEN = re.compile(
     "\\\\"  # a separator elsewhere, and SeaweedFS rewrites it
     "\u2028\u2029"  # line and paragraph separators: splitlines() breaks there
     "\u202a-\u202e\u2066-\u2069"  # bidi overrides and isolates: names that look like others
-    "\u200b\u2060\ufeff"  # zero width, and no script needs them (ZWJ and ZWNJ are needed)
+    "\u200b\u2060\ufeff"  # zero width, not needed by any script (ZWJ and ZWNJ are)
     "\ud800-\udfff"  # lone surrogates: not UTF-8
-    "\ufdd0-\ufdef"  # noncharacters, which are no text
-    "\ufffe\uffff"  # and these two are not legal in the XML that S3 answers with
+    "\ufdd0-\ufdef"  # noncharacters
+    "\ufffe\uffff"  # not allowed in XML, which S3 lists keys in
     "]"
 )
 _DOTS = frozenset({".", ".."})
-# What most paths look like breaks no rule, which this says in a quarter of the time (0.4 µs).
+# Matches most valid paths in a quarter of the time of all checks (0.4 µs).
 _PLAIN = re.compile(r"(?:[0-9A-Za-z_-][0-9A-Za-z_. -]*/)*[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
 
 
@@ -55,28 +63,17 @@ def check_path(path: str) -> str:
         path: The path of a file, relative to the disk's root.
 
     Returns:
-        The path, less one leading ``/``.
+        The path without one leading ``/``.
 
     Raises:
-        InvalidPathException: The path breaks the policy; the message says which rule.
+        InvalidPathException: The path breaks the policy; the message names the rule.
         TypeError: The path is not a `str`.
     """
     return check_listed_path(path)
 
 
 def check_listed_path(path: str) -> str:
-    """Check one of very many paths, as `check_path` does, but remember nothing.
-
-    Args:
-        path: The path of a file, relative to the disk's root.
-
-    Returns:
-        The path, less one leading ``/``.
-
-    Raises:
-        InvalidPathException: The path breaks the policy; the message says which rule.
-        TypeError: The path is not a `str`.
-    """
+    """Check one of very many paths, as `check_path` does, but without a cache."""
     if not isinstance(path, str):
         raise no_path(path)
     return path if len(path) <= MAX_PART_BYTES and _PLAIN(path) else _checked(path)
@@ -89,7 +86,7 @@ def check_directory(path: str) -> str:
         path: The path of a directory, without a ``/`` at its end; ``""`` is the root.
 
     Returns:
-        The path, less one leading ``/``.
+        The path without one leading ``/``.
 
     Raises:
         InvalidPathException: The path breaks the policy.
@@ -98,8 +95,16 @@ def check_directory(path: str) -> str:
     return check_path(path) if path else ""
 
 
+def is_reserved(path: str) -> bool:
+    """Return whether a path is the reserved directory or below it, in any case of letters.
+
+    Some file systems do not distinguish cases.
+    """
+    return path[:5].rstrip("/").lower() == RESERVED_DIRECTORY
+
+
 def no_path(path: object) -> TypeError:
-    """Return the error for what is no `str`."""
+    """Return the error for a path that is not a `str`."""
     hint = ": pass its as_posix()" if isinstance(path, PurePath) else ""
     return TypeError(f"A path is a str, not {type(path).__name__}{hint}")
 
@@ -109,13 +114,15 @@ def _checked(path: str) -> str:
     if not checked:
         raise _invalid(path, "A path must not be empty")
     if "\\" in checked:
-        raise _invalid(path, "A path must not contain a backslash: '/' stands between its parts")
+        raise _invalid(path, "A path must not contain a backslash: separate its parts by '/'")
     if found := FORBIDDEN.search(checked):
         raise _invalid(path, f"A path must not contain U+{ord(found[0]):04X}")
     if len(checked.encode()) > MAX_PATH_BYTES:
         raise _invalid(path, f"A path has at most {MAX_PATH_BYTES} bytes")
     for part in checked.split("/"):
         _check_part(path, part)
+    if is_reserved(checked):
+        raise _invalid(path, f"The directory {RESERVED_DIRECTORY!r} at the root is reserved")
     if not checked.isascii():
         for part in unicodedata.normalize("NFKC", checked).replace("\\", "/").split("/"):
             if part in _DOTS:

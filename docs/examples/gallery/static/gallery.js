@@ -1,6 +1,6 @@
 "use strict";
 
-// Names are strangers' texts: they become text nodes and properties, never markup.
+// Names come from users: they become text nodes and properties, never markup.
 
 const element = (tag, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(tag), properties);
@@ -27,18 +27,18 @@ async function ask(path, body) {
   return answer.status === 204 ? null : answer.json();
 }
 
-// Not fetch(): it does not tell how much of a body it has sent.
-function send(form, file, told, signal) {
+// Not fetch(), which has no upload progress.
+function send(form, file, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const data = new FormData();
     for (const [name, value] of Object.entries(form.fields)) data.append(name, value);
     data.append("file", file, "file");
     const request = new XMLHttpRequest();
     request.open("POST", form.url);
-    request.upload.onprogress = (event) => event.lengthComputable && told(event.loaded / event.total);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () =>
       request.status < 300 ? resolve() : reject(new Error(`The storage refused it (${request.status}).`));
-    request.onerror = () => reject(new Error("The storage was not reached."));
+    request.onerror = () => reject(new Error("The storage could not be reached."));
     request.onabort = () => reject(new Error("Cancelled."));
     signal.addEventListener("abort", () => request.abort());
     request.send(data);
@@ -53,16 +53,16 @@ async function upload(file, hidden) {
   const name = element("span", { className: "name", textContent: file.name, title: file.name });
   const row = element("li", { className: "transfer" }, name, bar, percent, cancel);
   byId("transfers").append(row);
-  const told = (part) => {
+  const showProgress = (part) => {
     bar.value = part;
     percent.textContent = `${Math.round(part * 100)} %`;
   };
   try {
     if (file.size > 100_000_000) throw new Error("It is longer than 100 MB.");
     const form = await ask("/api/uploads", { name: file.name, private: hidden });
-    await send(form, file, told, stop.signal);
+    await send(form, file, showProgress, stop.signal);
     await ask("/api/uploads/done", { token: form.token, name: file.name, private: hidden });
-    told(1);
+    showProgress(1);
     say(`“${file.name}” is there.`);
   } catch (error) {
     say(`“${file.name}”: ${error.message}`, true);
@@ -119,7 +119,7 @@ function card(item) {
       "div",
       { className: "text" },
       element("span", { className: "name", textContent: item.name, title: item.name }),
-      element("span", { className: "facts", textContent: item.private ? `${size}, private` : size }),
+      element("span", { className: "metadata", textContent: item.private ? `${size}, private` : size }),
       actions,
     ),
   );

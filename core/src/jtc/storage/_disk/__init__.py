@@ -1,4 +1,4 @@
-"""`Disk`: a name for some storage, and everything one can do with it."""
+"""Disks: named storage with all operations on files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from jtc.storage._config import LayerConfig
 from jtc.storage._discovery import load_layer
 from jtc.storage._disk.copying import Copying
-from jtc.storage._disk.generated_names import Uploads
-from jtc.storage._disk.health_check import Checking
-from jtc.storage._disk.listing import Listing
-from jtc.storage._disk.metadata import Facts
-from jtc.storage._disk.streaming import Reading
-from jtc.storage._disk.urls import Access
+from jtc.storage._disk.directories import Directories
+from jtc.storage._disk.file_metadata import FileMetadata
+from jtc.storage._disk.generated_names import GeneratedNames
+from jtc.storage._disk.streaming import Streaming
+from jtc.storage._disk.urls import Urls
 from jtc.storage._layering import LayerResolver
+from jtc.storage.layer import layers_of
 from jtc.storage.layers.read_only import ReadOnly
 from jtc.storage.layers.scoped import Scoped
 from jtc.storage.paths import check_path
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jtc.storage._capabilities import Capabilities, ResolvedDriver
-    from jtc.storage._manager import StorageManager
+    from jtc.storage._disk.base import Manager
     from jtc.storage.driver import StorageDriver
-    from jtc.storage.sync import SyncBuiltDisk, SyncDisk
+    from jtc.storage.sync._disks import SyncBuiltDisk, SyncDisk
 
 __all__ = ["BuiltDisk", "Disk", "DiskOperations"]
 
 D = TypeVar("D")
 
 
-class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing):
-    """Every method that a `Disk` has, and `Storage` for the default disk."""
+class DiskOperations(Streaming, GeneratedNames, FileMetadata, Copying, Urls, Directories):
+    """The methods of `Disk`, which `Storage` has too for the default disk."""
 
     __slots__ = ()
 
     @property
     def driver(self) -> StorageDriver:
-        """The driver of this moment, as it was set or made.
+        """The current driver, as it was set or made.
 
         Raises:
             StorageConfigException: There is none.
@@ -49,29 +49,26 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
             self._fail(error, "driver")
 
     def driver_as(self, cls: type[D]) -> D:
-        """Return the driver as an instance of its class, looking beneath views and layers.
+        """Return the driver below views and layers, as an instance of its class.
 
         Args:
-            cls: The class, such as `MemoryDriver`, whose own methods are wanted.
+            cls: The class, such as `MemoryDriver`.
 
         Raises:
-            TypeError: Neither the driver nor what it wraps is one.
+            TypeError: Neither the driver nor one of its layers is an instance.
             StorageConfigException: There is no driver.
         """
-        driver: Any = self.driver
-        while not isinstance(driver, cls):
-            inner = getattr(driver, "inner", None)
-            if inner is None:
-                raise TypeError(
-                    f"The disk {self.name!r} has the driver {type(driver).__name__}, "
-                    f"not {cls.__name__}"
-                )
-            driver = inner
-        return driver
+        layers = list(layers_of(self.driver))
+        for driver in layers:
+            if isinstance(driver, cls):
+                return driver
+        raise TypeError(
+            f"The disk {self.name!r} has the driver {type(layers[-1]).__name__}, not {cls.__name__}"
+        )
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the driver can do beyond the eight methods, as far as it knows beforehand.
+        """The driver's capabilities and supported options; its backend may have further limits.
 
         Raises:
             StorageConfigException: There is no driver.
@@ -82,7 +79,7 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
             self._fail(error, "capabilities")
 
     def scoped(self, prefix: str) -> Disk:
-        """Return a view of one directory, whose paths, in, out and in errors, begin below it.
+        """Return a view of one directory: paths of arguments, results and errors begin below it.
 
         Raises:
             InvalidPathException: The prefix breaks the path policy, or is empty.
@@ -94,7 +91,7 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
         return self._layered(lambda inner: Scoped(inner, checked))
 
     def read_only(self) -> Disk:
-        """Return a view that raises ReadOnlyException from everything that would write."""
+        """Return a view whose methods that write raise ReadOnlyException."""
         return self._layered(ReadOnly)
 
     def with_layer(self, layer: str | Callable[..., StorageDriver], **options: Any) -> Disk:
@@ -102,12 +99,12 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
 
         Args:
             layer: The name of an installed layer, such as ``"retry"``; or a class or function that
-                takes a driver, and options, and returns a driver: mostly a `Layer`.
-            **options: What it takes besides the driver.
+                takes a driver and options, and returns a driver, usually a `Layer`.
+            **options: Its options.
 
         Raises:
             StorageConfigException: No layer of this name is installed, or it does not have these
-                options. What its values are, it looks at when the disk is first used.
+                options. Their values are checked when the disk is first used.
         """
         try:
             if isinstance(layer, str):
@@ -119,7 +116,7 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
             self._fail(error, "with_layer")
         return self._layered(make)
 
-    # A late-bound view has no state of its own to copy, and a manager stands for a process.
+    # A view has no state to copy, and a manager belongs to its process.
     def __copy__(self) -> Self:
         return self
 
@@ -128,32 +125,30 @@ class DiskOperations(Reading, Uploads, Facts, Copying, Access, Checking, Listing
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{self!r} cannot be pickled: pass its name, and ask Storage.disk(name) for it there"
+            f"{self!r} cannot be pickled: pass its name, and call Storage.disk(name) there"
         )
 
     def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
-        return Disk(self.name, self._manager(), LayerResolver(self._resolved, make, self.name))
+        return Disk(self.name, self._manager, LayerResolver(self._resolved, make, self.name))
 
 
 class Disk(DiskOperations):
-    """A late-bound view of some storage: the driver is looked up at each operation.
+    """Named storage whose driver is looked up at each operation; `Storage.disk` makes it.
 
-    Immutable, so it can be kept at module level and shared between tasks, threads and event
-    loops; `Storage.configure`, `set_driver` and `fake` reach it at once. `Storage.disk` makes it.
+    It is immutable, so it can be kept at module level and shared between tasks, threads and event
+    loops; `Storage.configure`, `set_driver` and `fake` affect it immediately.
     """
 
-    __slots__ = ("_find", "_made_by", "_name")
+    # A slot in place of the base's property: one call less at each operation.
+    __slots__ = ("_manager", "_name", "_resolved")  # pyright: ignore[reportIncompatibleMethodOverride]
 
-    _find: Callable[[], ResolvedDriver]
-    _made_by: StorageManager
+    _manager: Manager
     _name: str
 
-    def __init__(
-        self, name: str, manager: StorageManager, find: Callable[[], ResolvedDriver]
-    ) -> None:
+    def __init__(self, name: str, manager: Manager, resolved: Callable[[], ResolvedDriver]) -> None:
         object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_made_by", manager)
-        object.__setattr__(self, "_find", find)
+        object.__setattr__(self, "_manager", manager)
+        object.__setattr__(self, "_resolved", resolved)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"A disk is immutable: {name!r} cannot be set")
@@ -169,29 +164,23 @@ class Disk(DiskOperations):
     @property
     def sync(self) -> SyncDisk:
         """This disk without `await`, for code that is not async: see `jtc.storage.sync`."""
-        from jtc.storage.sync import SyncDisk  # noqa: PLC0415 - only who asks pays for it
+        from jtc.storage.sync._disks import SyncDisk  # noqa: PLC0415 - imported only where it is used
 
         return SyncDisk(self)
 
-    def _resolved(self) -> ResolvedDriver:
-        return self._find()
-
-    def _manager(self) -> StorageManager:
-        return self._made_by
-
 
 class BuiltDisk(Disk):
-    """A disk that `Storage.build` made: it has no name to look it up by, and one driver for good.
+    """A disk of `Storage.build`, which has one driver and cannot be looked up by a name.
 
     ``async with Storage.build({...}) as disk`` closes the driver at the end.
     """
 
-    __slots__ = ("__weakref__",)  # the manager closes those that are still in use
+    __slots__ = ()
 
     @property
     def sync(self) -> SyncBuiltDisk:
         """This disk without `await`; ``with`` closes it."""
-        from jtc.storage.sync import SyncBuiltDisk  # noqa: PLC0415
+        from jtc.storage.sync._disks import SyncBuiltDisk  # noqa: PLC0415
 
         return SyncBuiltDisk(self)
 
@@ -202,14 +191,14 @@ class BuiltDisk(Disk):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let go of what the driver holds; a use afterwards opens it afresh.
+        """Close the driver; a later operation opens it again.
 
         Raises:
             StorageException: The storage failed.
         """
         try:
             resolved = self._resolved()
-            if resolved.close is not None:
-                await resolved.close.aclose()
+            if "close" in resolved.capabilities:
+                await resolved.methods.aclose()
         except Exception as error:
             self._fail(error, "aclose")

@@ -1,48 +1,58 @@
-"""What all groups of methods stand on: the driver of this moment, and errors that name the disk."""
+"""Base class of the `Disk` mixins: the current driver, and errors with the disk's name."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from types import NoneType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from jtc.storage._config import DEFAULT
-from jtc.storage._layering import unwrap_path
 from jtc.storage.driver_support.content import raised_by_source
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import StorageException
-from jtc.storage.paths import no_path
+from jtc.storage.layer import unwrap_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage._hooks import Hooks, Operation
-    from jtc.storage._manager import StorageManager
+    from jtc.storage._hooks import HookedOperation, Hooks
     from jtc.storage.driver import DriverContent
 
-__all__ = ["DiskBase"]
+__all__ = ["DiskBase", "Manager"]
+
+
+class Manager(Protocol):
+    """The part of `StorageManager` that disks use."""
+
+    hooks: Hooks
+
+    @property
+    def name(self) -> str:
+        """The name of the default disk."""
+        ...
+
+    def disk(self, name: str | None = None) -> DiskBase:
+        """Return a disk by its name."""
+        ...
 
 
 class DiskBase(ABC):
-    """A name, and the driver behind it, which is looked up at each operation."""
+    """A disk's name, and its driver, which is looked up at each operation."""
 
     __slots__ = ()
+
+    _resolved: Callable[[], ResolvedDriver]
+    """Returns the current driver; raises StorageConfigException if there is none."""
 
     @property
     @abstractmethod
     def name(self) -> str:
         """The disk's name."""
 
+    @property
     @abstractmethod
-    def _resolved(self) -> ResolvedDriver:
-        """Return the driver of this moment.
-
-        Raises:
-            StorageConfigException: There is none.
-        """
-
-    @abstractmethod
-    def _manager(self) -> StorageManager:
-        """Return the manager that knows the other disks by their names."""
+    def _manager(self) -> Manager:
+        """The manager of this disk and of all others."""
 
     def _operation(
         self,
@@ -52,9 +62,9 @@ class DiskBase(ABC):
         path: str,
         resolved: ResolvedDriver,
         source: DriverContent | None = None,
-        **told: Any,
-    ) -> Operation:
-        """Return what tells the plugins of an operation; see `Hooks.operation`."""
+        **before: Any,
+    ) -> HookedOperation:
+        """Return an operation that calls the hooks of the plugins; see `Hooks.operation`."""
 
         def explain(error: Exception) -> Exception:
             if raised_by_source(source, error) or not isinstance(
@@ -65,19 +75,19 @@ class DiskBase(ABC):
 
         return hooks.operation(
             kind,
-            disk=self._told_name(),
+            disk=self._own_name(),
             driver=resolved.name,
             operation=operation,
             path=path,
             key=unwrap_path(resolved.driver, path)[1],
             explain=explain,
-            **told,
+            **before,
         )
 
-    def _told_name(self) -> str:
-        """Return the disk's own name, so that the default disk gets past no hook as "default"."""
+    def _own_name(self) -> str:
+        """Return the name of the disk for events: for "default", the name of the default disk."""
         name = self.name
-        return self._manager().name if name == DEFAULT else name
+        return self._manager.name if name == DEFAULT else name
 
     def _explained(self, error: Exception, operation: str, path: str) -> StorageException:
         try:
@@ -87,10 +97,7 @@ class DiskBase(ABC):
 
     def _fail(self, error: Exception, operation: str, path: str | None = None) -> NoReturn:
         if isinstance(error, StorageException):
-            error.operation = operation  # what the user called, not what the driver did for it
-        if isinstance(error, TypeError) and not isinstance(path, (str, NoneType)):
-            # A memoised check_path() never sees what cannot be hashed, such as a list of paths.
-            raise no_path(path) from None
+            error.operation = operation  # the method that the user called, not the driver's
         if isinstance(error, (TypeError, ValueError)) and not isinstance(error, StorageException):
             error.add_note(f"in {operation}() of {path!r} on the disk {self.name!r}")
         reraise(error, operation=operation, path=path, disk=self.name)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import carried_options, store
-from jtc.storage._layering import unwrap_path
 from jtc.storage.driver_support.content import driver_content, raised_by_source
-from jtc.storage.driver_support.content_checks import watched
 from jtc.storage.driver_support.derived import derived_stat, open_read
 from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
-from jtc.storage.options import copy_options
+from jtc.storage.exceptions import (
+    FileExistsException,
+    FileNotFoundException,
+    PreconditionFailedException,
+    UnsupportedOperationException,
+)
+from jtc.storage.layer import unwrap_path
+from jtc.storage.options import ReadOptions, copy_options
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from jtc.storage._disk import Disk
     from jtc.storage.driver import StorageDriver
     from jtc.storage.models import FileInfo
-    from jtc.storage.options import CopyOptions
+    from jtc.storage.options import CopyOptions, WriteOptions
 
 __all__ = ["Copying"]
 
@@ -32,7 +35,7 @@ _CHUNK = 1024 * 1024
 
 
 class Copying(DiskBase):
-    """copy and move."""
+    """The methods `copy` and `move`."""
 
     __slots__ = ()
 
@@ -41,15 +44,15 @@ class Copying(DiskBase):
     ) -> str:
         """Copy a file: by the backend itself within a disk, else streamed in constant memory.
 
-        Content type and metadata travel along where the target's driver keeps them; so does a type
-        that nobody declared, where the backend keeps the one that it inferred. Visibility is
-        certain by the option only: a backend's own copy may keep it or not. A copy onto itself
-        changes nothing.
+        Content type and metadata are copied where the target's driver keeps them; so is an inferred
+        type, where the source's backend keeps it. Visibility is certain by the option only: a
+        backend's own copy may keep it or not. A copy onto itself changes nothing,
+        and options that would change something are refused.
 
         Args:
             src: The file.
-            dst: Its copy, which is whole or not there.
-            to: The disk, or the name of the disk, that the copy goes to; None is this disk.
+            dst: The path of the copy, which is stored whole or not at all.
+            to: The disk, or the name of the disk, of the copy; None is this disk.
             **options: See `CopyOptions`.
 
         Returns:
@@ -61,7 +64,7 @@ class Copying(DiskBase):
             FileExistsException: `overwrite=False`, and there is a file `dst`.
             PreconditionFailedException: `if_source_match` names another version.
             UnsupportedOperationException: The driver does not support an option.
-            TypeError: An option is unknown, or has a value of a wrong kind.
+            TypeError: An option is unknown, or has a value of a wrong type.
             StorageException: The storage failed.
         """
         return await self._transfer("copy", src, dst, to, options)
@@ -71,13 +74,13 @@ class Copying(DiskBase):
     ) -> str:
         """Move a file. See `copy`, whose arguments, result and errors it has.
 
-        Where the backend does not move by itself, the file is copied, then deleted: when that
-        fails, both are there.
+        Where the backend cannot move by itself, the file is copied, then deleted: when the
+        deletion fails, both exist.
 
         Raises:
             FileNotFoundException: There is no file `src`.
             PreconditionFailedException: As for `copy`; or the file was replaced meanwhile, and
-                both it and the copy are there.
+                both it and the copy exist.
             StorageException: As for `copy`.
         """
         return await self._transfer("move", src, dst, to, options)
@@ -93,75 +96,105 @@ class Copying(DiskBase):
         try:
             target_disk: DiskBase = self
             if to is not None:
-                target_disk = self._manager().disk(to) if isinstance(to, str) else to
-            source_path, target_path = check_path(src), check_path(dst)
-            source, target = self._resolved(), target_disk._resolved()  # noqa: SLF001
-            target.check_writable()
-            if operation == "move":
-                source.check_writable()
-            transfer = partial(
-                _transfer,
+                target_disk = self._manager.disk(to) if isinstance(to, str) else to
+            transfer = _Transfer(
                 operation,
-                source,
-                source_path,
-                target,
-                target_path,
+                self._resolved(),
+                check_path(src),
+                target_disk._resolved(),  # noqa: SLF001
+                check_path(dst),
                 given,
                 target_disk.name,
             )
-            if (hooks := self._manager().hooks.active) is None:
-                await transfer()
-                return target_path
+            transfer.target.check_writable()
+            if operation == "move":
+                transfer.source.check_writable()
+            if (hooks := self._manager.hooks.active) is None:
+                await _perform(transfer)
+                return transfer.dst
             async with self._operation(
                 hooks,
                 operation,
                 operation,
-                source_path,
-                source,
+                transfer.src,
+                transfer.source,
                 to={
-                    "to_disk": target_disk._told_name(),  # noqa: SLF001
-                    "to_path": target_path,
-                    "to_key": unwrap_path(target.driver, target_path)[1],
+                    "to_disk": target_disk._own_name(),  # noqa: SLF001
+                    "to_path": transfer.dst,
+                    "to_key": unwrap_path(transfer.target.driver, transfer.dst)[1],
                 },
                 options=dict(given),
             ):
-                await transfer()
+                await _perform(transfer)
         except Exception as error:
             self._fail(error, operation, src)
-        return target_path
+        return transfer.dst
 
 
-async def _transfer(
-    operation: str,
-    source: ResolvedDriver,
-    src: str,
-    target: ResolvedDriver,
-    dst: str,
-    given: Mapping[str, Any],
-    target_disk: str,
-) -> None:
-    if await _is_same(source, src, target, dst):
-        await _stay(operation, source, src, given)
-    elif source.driver is not target.driver:
-        before = await derived_stat(source, src) if operation == "move" else None
-        await _stream(operation, source, src, target, dst, given, target_disk)
+class _Transfer(NamedTuple):
+    """A copy or a move.
+
+    Attributes:
+        operation: ``"copy"`` or ``"move"``.
+        source: The driver of the source.
+        src: The path of the source.
+        target: The driver of the copy.
+        dst: The path of the copy.
+        given: The options as the user passed them.
+        target_disk: The name of the copy's disk, for errors.
+    """
+
+    operation: str
+    source: ResolvedDriver
+    src: str
+    target: ResolvedDriver
+    dst: str
+    given: Mapping[str, Any]
+    target_disk: str
+
+    def options(self, supported: frozenset[str]) -> WriteOptions:
+        """Return the options, of which the driver supports those given here."""
+        return copy_options(self.given, supported, driver=self.target.name, method=self.operation)
+
+    def needs_only(self, supported: frozenset[str]) -> bool:
+        """Return whether each option that differs from its default is among those given here."""
+        return all(
+            name in supported
+            for name, value in self.given.items()
+            if value is not None and not (name == "overwrite" and value is True)
+        )
+
+
+async def _perform(transfer: _Transfer) -> None:
+    source, src = transfer.source, transfer.src
+    moves = transfer.operation == "move"
+    if await _is_same(transfer):
+        await _check_in_place(transfer)
+    elif source.driver is not transfer.target.driver:
+        before = await derived_stat(source, src) if moves else None
+        await _stream(transfer)
         if before is not None:
             await _delete_copied(source, src, before)
-    elif operation == "move":
-        await _move(source, src, dst, given, target_disk)
+    elif not moves:
+        await _copy(transfer)
+    elif "move" in source.capabilities and transfer.needs_only(source.capabilities.move_options):
+        options = transfer.options(source.capabilities.move_options)
+        await source.methods.move_file(src, transfer.dst, options)
     else:
-        await _copy(operation, source, src, dst, given, target_disk)
+        before = await derived_stat(source, src)
+        await _copy(transfer)
+        await _delete_copied(source, src, before)
 
 
-async def _is_same(source: ResolvedDriver, src: str, target: ResolvedDriver, dst: str) -> bool:
-    """Tell whether both are one file, also where two views or two drivers show it."""
-    source_driver, source_path = unwrap_path(source.driver, src)
-    target_driver, target_path = unwrap_path(target.driver, dst)
+async def _is_same(transfer: _Transfer) -> bool:
+    """Return whether source and target are one file, even through two views or two drivers."""
+    source_driver, source_path = unwrap_path(transfer.source.driver, transfer.src)
+    target_driver, target_path = unwrap_path(transfer.target.driver, transfer.dst)
     if source_driver is target_driver:
         return source_path == target_path
     if type(source_driver) is not type(target_driver):
         return False
-    # In a thread: a local driver asks the file system.
+    # In a thread: a local driver reads the file system.
     places = await asyncio.to_thread(lambda: (_place(source_driver), _place(target_driver)))
     if None in places:
         return False
@@ -173,104 +206,86 @@ def _place(driver: StorageDriver) -> str | None:
     return location if isinstance(location, str) else None
 
 
-async def _stay(
-    operation: str, resolved: ResolvedDriver, path: str, given: Mapping[str, Any]
-) -> None:
-    """Do nothing, but fail as the real thing would."""
+async def _check_in_place(transfer: _Transfer) -> None:
+    """Check a copy or move of a file onto itself, which changes nothing: it may still fail."""
+    resolved, path = transfer.source, transfer.src
     capabilities = resolved.capabilities
     supported = capabilities.put_options | capabilities.copy_options | capabilities.move_options
-    options = copy_options(
-        given, supported | {"if_source_match"}, driver=resolved.name, method=operation
-    )
+    options = transfer.options(supported | {"if_source_match"})
     if options.if_source_match is not None:
         info = await derived_stat(resolved, path)
         if info.etag != options.if_source_match:
             raise PreconditionFailedException("The source is another version", path=path)
-    elif not await resolved.driver.exists(path):
+    elif not await resolved.methods.exists(path):
         raise FileNotFoundException("File not found", path=path)
-
-
-async def _move(
-    resolved: ResolvedDriver, src: str, dst: str, given: Mapping[str, Any], disk: str
-) -> None:
-    supported = resolved.capabilities.move_options
-    if resolved.move is not None and _asked(given) <= supported:
-        options = copy_options(given, supported, driver=resolved.name, method="move")
-        await resolved.move.move_file(src, dst, options)
-        return
-    before = await derived_stat(resolved, src)
-    await _copy("move", resolved, src, dst, given, disk)
-    await _delete_copied(resolved, src, before)
+    if not options.overwrite:
+        raise FileExistsException("The file exists already", path=path)
+    changes = [
+        name
+        for name, value in transfer.given.items()
+        if value is not None and name not in {"overwrite", "if_source_match"}
+    ]
+    if changes:
+        raise UnsupportedOperationException(
+            f"A {transfer.operation} of a file onto itself changes nothing, so that it cannot have "
+            f"{', '.join(changes)}: call set_metadata() or set_visibility()",
+            path=path,
+        )
 
 
 async def _delete_copied(resolved: ResolvedDriver, path: str, before: FileInfo) -> None:
-    """Delete the source of a move, unless it is not any more what it was before the copy.
+    """Delete the source of a move, unless it changed since the copy was begun.
 
-    The contract has no conditional delete, so a moment between look and deletion remains.
+    The contract has no conditional delete, so a moment between check and deletion remains.
     """
     try:
         now = await derived_stat(resolved, path)
     except FileNotFoundError:
-        return  # somebody else deleted it
+        return  # deleted by another program
     if (now.etag, now.size, now.last_modified) != (before.etag, before.size, before.last_modified):
         raise PreconditionFailedException(
-            "The file was replaced while it was moved: both it and the copy stay", path=path
+            "The file was replaced while it was moved: both it and the copy are kept", path=path
         )
-    await resolved.driver.delete(path)
+    await resolved.methods.delete(path)
 
 
-async def _copy(
-    operation: str,
-    resolved: ResolvedDriver,
-    src: str,
-    dst: str,
-    given: Mapping[str, Any],
-    disk: str,
-) -> None:
-    supported = resolved.capabilities.copy_options
-    if resolved.copy is not None and _asked(given) <= supported:
-        options = copy_options(given, supported, driver=resolved.name, method=operation)
-        await resolved.copy.copy_file(src, dst, options)
-        return
-    await _stream(operation, resolved, src, resolved, dst, given, disk)
+async def _copy(transfer: _Transfer) -> None:
+    capabilities = transfer.source.capabilities
+    if "copy" in capabilities and transfer.needs_only(capabilities.copy_options):
+        options = transfer.options(capabilities.copy_options)
+        await transfer.source.methods.copy_file(transfer.src, transfer.dst, options)
+    else:
+        await _stream(transfer)
 
 
-async def _stream(
-    operation: str,
-    source: ResolvedDriver,
-    src: str,
-    target: ResolvedDriver,
-    dst: str,
-    given: Mapping[str, Any],
-    target_disk: str,
-) -> None:
-    """Copy by reading and writing. What fails at the target says the target's path and disk."""
-    supported = target.capabilities.put_options
-    # Only a source with streams can promise to read the very version it was asked for.
-    versions = frozenset({"if_source_match"} if source.reading is not None else ())
-    checked = copy_options(given, supported | versions, driver=target.name, method=operation)
-    stream = await open_read(source, src, chunk_size=_CHUNK, if_match=checked.if_source_match)
+async def _stream(transfer: _Transfer) -> None:
+    """Copy by reading and writing. Errors of the target have the target's path and disk."""
+    supported = transfer.target.capabilities.put_options
+    # Only a source with streams can guarantee to read exactly the version that was asked for.
+    reading = "reading" in transfer.source.capabilities
+    checked = transfer.options(supported | {"if_source_match"} if reading else supported)
+    stream = await open_read(
+        transfer.source,
+        transfer.src,
+        ReadOptions(chunk_size=_CHUNK, if_match=checked.if_source_match),
+    )
     try:
-        asked = {k: v for k, v in given.items() if v is not None and k != "if_source_match"}
-        options = carried_options(supported, stream.info, dst) | asked
+        options = carried_options(supported, stream.info, transfer.dst)
+        options |= {name: value for name, value in transfer.given.items() if value is not None}
+        options.pop("if_source_match", None)
         # A short body must not become a whole file.
         options["size"] = stream.info.size
         content = driver_content(stream)
         try:
-            watched(dst, content, options)
-            await store(target, dst, content, options)
+            await store(transfer.target, transfer.dst, content, options)
         except Exception as error:
             if raised_by_source(content, error):
                 raise
-            reraise(error, operation=operation, path=dst, disk=target_disk)
+            reraise(
+                error,
+                operation=transfer.operation,
+                path=transfer.dst,
+                disk=transfer.target_disk,
+            )
     finally:
         await stream.aclose()
-
-
-def _asked(given: Mapping[str, Any]) -> set[str]:
-    """Return the options that ask for something."""
-    return {
-        name
-        for name, value in given.items()
-        if value is not None and not (name == "overwrite" and value is True)
-    }

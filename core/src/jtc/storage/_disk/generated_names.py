@@ -1,10 +1,10 @@
-"""Files from strangers, under names of our own or under theirs."""
+"""User uploads, under generated names or names of the application."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jtc.storage._disk.read_write import WholeFiles
+from jtc.storage._disk.read_write import ReadWrite
 from jtc.storage.driver_support.content import driver_content, peek
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, safe_extension
 from jtc.storage.exceptions import InvalidPathException
@@ -14,43 +14,43 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
     from jtc.storage.options import PutOptions
 
-__all__ = ["Uploads"]
+__all__ = ["GeneratedNames"]
 
 
-class Uploads(WholeFiles):
-    """put_file and put_file_as."""
+class GeneratedNames(ReadWrite):
+    """Methods that store user uploads."""
 
     __slots__ = ()
 
     async def put_file(self, directory: str, upload: Content, **options: Unpack[PutOptions]) -> str:
-        """Store an upload under a generated name that nobody can guess.
+        """Store a user upload under a generated name that cannot be guessed.
 
-        The extension says what the content proves to be, and never more: a page that was sent
-        as ``holiday.png`` becomes ``.txt``. Text keeps the extension that the client gave where
-        that is one of plain data (``.csv``, ``.json``, …).
+        The extension follows from the content: a page that was sent as ``holiday.png`` becomes
+        ``.txt``. Text keeps the client's extension if that is one of plain data (``.csv``,
+        ``.json``, …).
 
         Args:
-            directory: Where to; ``""`` is the root.
-            upload: The content, such as FastAPI's ``UploadFile``. Its ``filename`` counts for
-                texts only.
+            directory: The directory; ``""`` is the root.
+            upload: The content, such as FastAPI's ``UploadFile``. Its ``filename`` is used for
+                text only.
             **options: See `PutOptions`.
 
         Returns:
-            The path under which the file can be had.
+            The path of the file.
 
         Raises:
             StorageException: As for `put`.
-            TypeError: The content or an option is of a wrong kind.
+            TypeError: The content or an option is of a wrong type.
         """
-        import secrets  # noqa: PLC0415 - only who asks pays for it
+        import secrets  # noqa: PLC0415 - imported only where it is used
 
         checked = self._checked_directory("put_file", directory)
         source = driver_content(upload)
         try:
-            head, content = await peek(source, SNIFF_BYTES)
+            head = await peek(source, SNIFF_BYTES)
             extension = safe_extension(_client_name(upload), head)
             path = _join(checked, f"{secrets.token_hex(16)}{extension}")
-            await self._put("put_file", path, content, options)
+            await self._put("put_file", path, source, options)
         finally:
             close = getattr(source, "close", None)
             if close is not None:
@@ -60,10 +60,10 @@ class Uploads(WholeFiles):
     async def put_file_as(
         self, directory: str, upload: Content, name: str, **options: Unpack[PutOptions]
     ) -> str:
-        """Store an upload under a name of your choice; return its path.
+        """Store a user upload under a name of the application; return its path.
 
         Args:
-            directory: Where to; ``""`` is the root.
+            directory: The directory; ``""`` is the root.
             upload: The content.
             name: The file's name, one part of a path: a name with ``/`` is refused.
             **options: See `PutOptions`.
@@ -71,7 +71,7 @@ class Uploads(WholeFiles):
         Raises:
             InvalidPathException: The directory or the name breaks the path policy.
             StorageException: As for `put`.
-            TypeError: The content or an option is of a wrong kind.
+            TypeError: The content or an option is of a wrong type.
         """
         checked = self._checked_directory("put_file_as", directory)
         try:
@@ -95,6 +95,6 @@ def _join(directory: str, name: str) -> str:
 
 
 def _client_name(upload: Any) -> str:
-    """Return the name that a client gave, for its extension: only its letters are looked at."""
+    """Return the file name of a client, for its extension only."""
     name = getattr(upload, "filename", None) or getattr(upload, "name", None)
     return name if isinstance(name, str) else ""

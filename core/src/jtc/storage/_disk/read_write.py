@@ -1,4 +1,4 @@
-"""Whole files: put and get, and what follows from them."""
+"""Operations on whole files: put, get, delete, and methods built on them."""
 
 from __future__ import annotations
 
@@ -7,89 +7,110 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Unpack
 
 from jtc.storage._disk.base import DiskBase
-from jtc.storage._disk.write_pipeline import carried_options, store
+from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
 from jtc.storage._hooks import end_all
-from jtc.storage.driver_support.content import SourceFile, driver_content, raised_by_source
-from jtc.storage.driver_support.content_checks import announced_size, counted, watched
-from jtc.storage.driver_support.derived import derived_stat
+from jtc.storage.driver_support.content import (
+    SourceFile,
+    driver_content,
+    length_read,
+    raised_by_source,
+)
+from jtc.storage.driver_support.derived import derived_stat, open_read, read_all
+from jtc.storage.driver_support.standalone import checked_bulk
 from jtc.storage.exceptions import (
+    IntegrityException,
     PreconditionFailedException,
     StorageException,
     UnsupportedOperationException,
 )
+from jtc.storage.options import ReadOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage._hooks import Hooks, Operation
+    from jtc.storage._hooks import HookedOperation, Hooks
     from jtc.storage.driver import DriverContent
     from jtc.storage.driver_support.content import Content
-    from jtc.storage.models import Visibility
     from jtc.storage.options import PutOptions
 
-__all__ = ["WholeFiles"]
+__all__ = ["ReadWrite"]
 
 _APPEND_ATTEMPTS = 64
 _DELETES_AT_ONCE = 16
 
 
-class WholeFiles(DiskBase):
-    """put, get and their relatives, exists and delete."""
+class ReadWrite(DiskBase):
+    """Methods that read, write and delete whole files, and the health check."""
 
     __slots__ = ()
 
     async def put(self, path: str, content: Content, **options: Unpack[PutOptions]) -> str:
-        """Store a file, whole or not at all, in place of one that is there.
+        """Store a file whole or not at all, replacing an existing one.
 
         Args:
-            path: Where to.
+            path: The file.
             content: Bytes, a `str` (stored as UTF-8), a binary file or async file (read from
-                where it stands, never closed), an iterable or async iterable of bytes, or a
+                its current position, never closed), an iterable or async iterable of bytes, or a
                 `pathlib.Path` to read from.
             **options: See `PutOptions`.
 
         Returns:
-            The path under which the file can be had.
+            The path of the file.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
             FileExistsException: `overwrite=False`, and there is a file.
             PreconditionFailedException: `if_match` names another version.
             RejectedException: `max_size` or `allowed_types` refuse the content.
-            IntegrityException: The content has not the length `size`.
+            IntegrityException: The content does not have the length `size`.
             UnsupportedOperationException: The driver does not support an option.
-            TypeError: The content or an option is of a wrong kind.
-            StorageException: The storage failed. What the content itself raises comes unchanged.
+            TypeError: The content or an option is of a wrong type.
+            StorageException: The storage failed. Errors of the content itself are unchanged.
         """
         try:
             checked = check_path(path)
-            # The commonest put pays for nothing that only others need: half of its overhead.
-            if not options and type(content) is bytes and self._manager().hooks.active is None:
-                await self._resolved().driver.put(checked, content)
+            # The most common put skips everything that it does not need: half of the overhead.
+            if not options and type(content) is bytes and self._manager.hooks.active is None:
+                await self._resolved().methods.put(checked, content)
                 return checked
         except Exception as error:
             self._fail(error, "put", path)
         await self._put("put", path, content, options)
         return checked
 
-    async def get(self, path: str) -> bytes:
+    async def get(
+        self, path: str, *, if_match: str | None = None, if_none_match: str | None = None
+    ) -> bytes:
         """Return a file's content.
+
+        Args:
+            path: The file.
+            if_match: The etag that the file must have.
+            if_none_match: The etag that the file must not have, such as that of a cached copy.
 
         Raises:
             FileNotFoundException: There is no file.
+            PreconditionFailedException: The file is another version than `if_match` names.
+            NotModifiedException: The file still is the version that `if_none_match` names.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            if (hooks := self._manager().hooks.active) is None:
-                return await resolved.driver.get(checked)
-            async with self._operation(hooks, "get", "get", checked, resolved) as told:
-                content = await resolved.driver.get(checked)
-                told(size=len(content))
+            hooks = self._manager.hooks.active
+            if hooks is None and if_match is None and if_none_match is None:
+                return await resolved.methods.get(checked)
+            options = None
+            if if_match is not None or if_none_match is not None:
+                options = ReadOptions(if_match=if_match, if_none_match=if_none_match)
+            if hooks is None:
+                return await _read(resolved, checked, options)
+            async with self._operation(hooks, "get", "get", checked, resolved) as hooked:
+                content = await _read(resolved, checked, options)
+                hooked.report(size=len(content))
                 return content
         except Exception as error:
             self._fail(error, "get", path)
@@ -114,7 +135,7 @@ class WholeFiles(DiskBase):
             ValueError: The content is not JSON.
             StorageException: The storage failed.
         """
-        import json  # noqa: PLC0415 - only who asks pays for it
+        import json  # noqa: PLC0415 - imported only where it is used
 
         return json.loads(await self.get(path))
 
@@ -122,62 +143,62 @@ class WholeFiles(DiskBase):
         """Store a value as JSON (RFC 8259, UTF-8); return the path.
 
         Raises:
-            TypeError: The value, or something in it, has no form in JSON.
-            ValueError: It holds itself, or a number that JSON does not have.
+            TypeError: The value, or a part of it, cannot be represented in JSON.
+            ValueError: It contains itself, or a number that JSON does not have.
             StorageException: As for `put`.
         """
-        import json  # noqa: PLC0415 - only who asks pays for it
+        import json  # noqa: PLC0415 - imported only where it is used
 
         content = json.dumps(value, ensure_ascii=False, allow_nan=False)
         return await self.put(path, content, **options)
 
     async def append(self, path: str, content: bytes | bytearray | memoryview | str) -> str:
-        """Add to the end of a file, or make one; return the path.
+        """Append to a file, or create one; return the path.
 
         The file is rewritten whole: it keeps its content type, headers, metadata and visibility,
-        where the driver keeps any. On a driver that supports `if_match` and `overwrite`, appends
-        that run at the same time are all kept.
+        if the driver has any. On a driver that supports `if_match` and `overwrite`, concurrent
+        appends are all kept.
 
         Raises:
-            PreconditionFailedException: Others changed the file time after time.
+            PreconditionFailedException: The file was changed at each attempt.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
         """
         return await self._extend("append", path, content)
 
     async def prepend(self, path: str, content: bytes | bytearray | memoryview | str) -> str:
-        """Add to the beginning of a file, or make one; return the path. See `append`.
+        """Prepend to a file, or create one; return the path. See `append`.
 
         Raises:
-            PreconditionFailedException: Others changed the file time after time.
+            PreconditionFailedException: The file was changed at each attempt.
             InvalidPathException: The path breaks the path policy.
             StorageException: The storage failed.
         """
         return await self._extend("prepend", path, content)
 
     async def exists(self, path: str) -> bool:
-        """Tell whether there is a file. A directory is not a file.
+        """Return whether there is a file. A directory is not a file.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-            StorageException: The storage failed, so nobody knows.
+            StorageException: The storage failed.
         """
         try:
-            return await self._resolved().driver.exists(check_path(path))
+            return await self._resolved().methods.exists(check_path(path))
         except Exception as error:
             self._fail(error, "exists", path)
 
     async def missing(self, path: str) -> bool:
-        """Tell whether there is no file: the opposite of `exists`.
+        """Return whether there is no file, the opposite of `exists`.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-            StorageException: The storage failed, so nobody knows.
+            StorageException: The storage failed.
         """
         return not await self.exists(path)
 
     async def delete(self, path: str) -> bool:
-        """Delete a file; return False where there was none.
+        """Delete a file; return False if there was none.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
@@ -186,75 +207,90 @@ class WholeFiles(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            if (hooks := self._manager().hooks.active) is None:
-                return await resolved.driver.delete(checked)
-            async with self._operation(hooks, "delete", "delete", checked, resolved) as told:
-                found = await resolved.driver.delete(checked)
-                told(found=found)
+            if (hooks := self._manager.hooks.active) is None:
+                return await resolved.methods.delete(checked)
+            async with self._operation(hooks, "delete", "delete", checked, resolved) as hooked:
+                found = await resolved.methods.delete(checked)
+                hooked.report(found=found)
                 return found
         except Exception as error:
             self._fail(error, "delete", path)
 
     async def delete_many(self, paths: Iterable[str]) -> dict[str, bool | StorageException]:
-        """Delete files, many at once.
+        """Delete several files.
 
         Args:
             paths: Their paths.
 
         Returns:
-            For each path as it was given: whether there was a file, or what went wrong with it.
+            For each path as it was passed: whether there was a file, or its error.
 
         Raises:
             StorageException: The storage failed for all of them.
         """
         try:
-            if isinstance(paths, str):
-                raise TypeError("delete_many() takes an iterable of paths, not one path")
             resolved = self._resolved()
             resolved.check_writable()
-            outcome: dict[str, bool | StorageException] = {}
-            asked: dict[str, str] = {}
-            for path in paths:
-                try:
-                    asked[path] = check_path(path)
-                except StorageException as error:
-                    outcome[path] = self._explained(error, "delete_many", path)
-            unique = list(dict.fromkeys(asked.values()))
-            if (hooks := self._manager().hooks.active) is None:
-                found = await _delete(resolved, unique)
-            else:
-                found = await self._delete_told(hooks, resolved, unique)
+
+            async def delete(checked: list[str]) -> dict[str, bool | Exception]:
+                if (hooks := self._manager.hooks.active) is None:
+                    return await _delete(resolved, checked)
+                return await self._delete_hooked(hooks, resolved, checked)
+
+            found = await checked_bulk(delete, paths, "delete_many")
         except Exception as error:
             self._fail(error, "delete_many")
-        for path, checked in asked.items():
-            result = found[checked]
-            if not isinstance(result, bool):
-                result = self._explained(result, "delete_many", path)
-            outcome[path] = result
-        return outcome
+        return {
+            path: result
+            if isinstance(result, bool)
+            else self._explained(result, "delete_many", path)
+            for path, result in found.items()
+        }
 
-    async def _delete_told(
+    async def check(self) -> None:
+        """Write, read and delete a small file ``.jtc-check-…``: a health check.
+
+        Raises:
+            StorageException: A step failed; the error has its reason.
+        """
+        import secrets  # noqa: PLC0415 - imported only where it is used
+
+        path = f".jtc-check-{secrets.token_hex(8)}"
+        content = secrets.token_bytes(16)
+        await self.put(path, content)
+        try:
+            if await self.get(path) != content:
+                raise IntegrityException(
+                    "The disk returned other bytes than those that were stored",
+                    disk=self.name,
+                    operation="check",
+                    path=path,
+                )
+        finally:
+            await self.delete(path)
+
+    async def _delete_hooked(
         self, hooks: Hooks, resolved: ResolvedDriver, paths: list[str]
     ) -> dict[str, bool | Exception]:
-        """Delete files as one operation each: a veto concerns its own file."""
+        """Delete files as one operation each: a veto affects its own file only."""
         outcome: dict[str, bool | Exception] = {}
-        begun: dict[str, Operation] = {}
+        begun: dict[str, HookedOperation] = {}
         try:
             for path in paths:
                 operation = self._operation(hooks, "delete", "delete_many", path, resolved)
                 try:
                     begun[path] = await operation.__aenter__()
                 except (StorageException, OSError) as error:
-                    outcome[path] = error  # any other one is a fault in a plugin, and ends it all
+                    outcome[path] = error  # any other error is a bug in a plugin, and is raised
             found = await _delete(resolved, list(begun))
             outcome |= {path: found[path] for path in begun}
         except BaseException as error:
             await end_all((operation, error) for operation in begun.values())
             raise
-        ended: list[tuple[Operation, BaseException | None]] = []
+        ended: list[tuple[HookedOperation, BaseException | None]] = []
         for path, operation in begun.items():
             result = outcome[path]
-            operation(found=result)
+            operation.report(found=result)
             ended.append((operation, None if isinstance(result, bool) else result))
         await end_all(ended)
         return outcome
@@ -266,25 +302,26 @@ class WholeFiles(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            hooks = self._manager().hooks.active
             source = driver_content(content)
-            if hooks is None:
-                await store(resolved, checked, watched(checked, source, options), options)
-                return
-            # The hooks get the options to look at, and not to change.
-            told_before = {"size": announced_size(source, options), "options": dict(options)}
-            async with self._operation(
-                hooks, "put", operation, checked, resolved, source, **told_before
-            ) as told:
-                count = counted(watched(checked, source, options))
+            if (hooks := self._manager.hooks.active) is None:
                 await store(resolved, checked, source, options)
-                told(size=count())
+                return
+            # Plugins get a copy of the options: they cannot change them.
+            before = {
+                "size": len(source) if isinstance(source, bytes) else options.get("size"),
+                "options": dict(options),
+            }
+            async with self._operation(
+                hooks, "put", operation, checked, resolved, source, **before
+            ) as hooked:
+                await store(resolved, checked, source, options)
+                hooked.report(size=length_read(source))
         except Exception as error:
             if raised_by_source(source, error):
                 raise
             self._fail(error, operation, path)
         finally:
-            if isinstance(source, SourceFile):
+            if isinstance(source, SourceFile) and source is not content:
                 source.close()
 
     async def _extend(
@@ -299,24 +336,30 @@ class WholeFiles(DiskBase):
             checked = check_path(path)
             resolved = self._resolved()
             added = driver_content(content)
-            if (hooks := self._manager().hooks.active) is None:
-                await _rewrite_until_kept(resolved, checked, added, operation)
+            if (hooks := self._manager.hooks.active) is None:
+                await _rewrite_with_retries(resolved, checked, added, operation)
                 return checked
             async with self._operation(
                 hooks, "put", operation, checked, resolved, size=None, options={}
-            ) as told:
-                told(size=await _rewrite_until_kept(resolved, checked, added, operation))
+            ) as hooked:
+                hooked.report(size=await _rewrite_with_retries(resolved, checked, added, operation))
         except Exception as error:
             self._fail(error, operation, path)
         return checked
 
 
-async def _rewrite_until_kept(
+async def _read(resolved: ResolvedDriver, path: str, options: ReadOptions | None) -> bytes:
+    if options is None:
+        return await resolved.methods.get(path)
+    return await read_all(await open_read(resolved, path, options))
+
+
+async def _rewrite_with_retries(
     resolved: ResolvedDriver, path: str, added: Any, operation: str
 ) -> int:
-    """Extend a file, again if somebody else changes it meanwhile; return its new length."""
+    """Extend a file, with retries if it is changed meanwhile; return its new length."""
     for _ in range(_APPEND_ATTEMPTS - 1):
-        with contextlib.suppress(PreconditionFailedException):
+        with contextlib.suppress(PreconditionFailedException, FileExistsError):
             return await _rewrite(resolved, path, added, operation)
     return await _rewrite(resolved, path, added, operation)
 
@@ -326,7 +369,7 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     options: dict[str, Any]
     try:
         info = await derived_stat(resolved, path)
-        old = await resolved.driver.get(path)
+        old = await resolved.methods.get(path)
     except FileNotFoundError:
         options = {"overwrite": False} if "overwrite" in supported else {}
         await store(resolved, path, added, options)
@@ -335,7 +378,7 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     if "if_match" in supported:
         options["if_match"] = info.etag
     content = added + old if operation == "prepend" else old + added
-    visibility = await _visibility(resolved, path)
+    visibility = await kept_visibility(resolved, path)
     if visibility is not None:
         try:
             await store(resolved, path, content, options | {"visibility": visibility})
@@ -347,25 +390,15 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     return len(content)
 
 
-async def _visibility(resolved: ResolvedDriver, path: str) -> Visibility | None:
-    """Return what a rewritten file must keep: a private one must not become public, or be lost."""
-    if resolved.visibility is None or "visibility" not in resolved.capabilities.put_options:
-        return None
-    try:
-        return await resolved.visibility.visibility(path)
-    except (UnsupportedOperationException, PermissionError):
-        return None  # who may not ask has not set it either
-
-
 async def _delete(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:
-    if resolved.bulk_delete is not None:
-        return dict(await resolved.bulk_delete.delete_many(paths))
+    if "bulk_delete" in resolved.capabilities:
+        return dict(await resolved.methods.delete_many(paths))
     gate = asyncio.Semaphore(_DELETES_AT_ONCE)
 
     async def delete(path: str) -> bool | Exception:
         async with gate:
             try:
-                return await resolved.driver.delete(path)
+                return await resolved.methods.delete(path)
             except Exception as error:
                 return error
 

@@ -1,31 +1,33 @@
-"""Reading piece by piece: streams, ranges, and files opened as aiofiles opens them."""
+"""Streams, ranges, and open files."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, overload
 
 from jtc.storage._byte_stream import ByteStream
-from jtc.storage._disk.read_write import WholeFiles
+from jtc.storage._disk.read_write import ReadWrite
 from jtc.storage._open_files import OpenFile, ReadableFile, WritableFile
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.driver_support.derived import open_read, read_all
-from jtc.storage.driver_support.ranges import check_range
+from jtc.storage.driver_support.derived import check_version, derived_stat, open_read, read_all
+from jtc.storage.driver_support.ranges import check_range, coalesced, resolve_range
+from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from typing import Unpack
 
-    from jtc.storage._hooks import Operation
+    from jtc.storage._capabilities import ResolvedDriver
+    from jtc.storage._hooks import HookedOperation
     from jtc.storage.driver import ReadStream
     from jtc.storage.options import PutOptions
 
-__all__ = ["Reading"]
+__all__ = ["Streaming"]
 
 
-class Reading(WholeFiles):
-    """stream, get_range and open."""
+class Streaming(ReadWrite):
+    """Methods that read or write parts of files."""
 
     __slots__ = ()
 
@@ -36,42 +38,114 @@ class Reading(WholeFiles):
         start: int = 0,
         end: int | None = None,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
     ) -> ByteStream:
-        """Read a file, or a range ``[start, end)`` of it, piece by piece.
+        """Read a file, or a range ``[start, end)`` of it, in chunks.
 
         Args:
             path: The file.
-            start: The first byte; below 0, so many bytes from the end. Past the end: no bytes.
+            start: The first byte; below 0, counted from the end. Beyond the end there are no bytes.
             end: The byte after the last, cut at the file's end; None is the end.
-            chunk_size: The length of a piece in bytes.
+            chunk_size: The length of a chunk in bytes.
+            if_match: The etag that the file must have.
+            if_none_match: The etag that the file must not have, such as that of a cached copy.
 
         Returns:
-            What one iterates, awaits or enters. Nothing happens before; then it raises as `get`
-            does, and `ValueError` for what is no range.
+            A stream to iterate, await or enter, which opens the file. It raises the errors of
+            `get`, and `ValueError` for an invalid range.
         """
-        return self._stream("stream", path, start=start, end=end, chunk_size=chunk_size)
 
-    async def get_range(self, path: str, start: int, end: int | None = None) -> bytes:
+        def options() -> ReadOptions:
+            return ReadOptions(
+                start=start,
+                end=end,
+                chunk_size=chunk_size,
+                if_match=if_match,
+                if_none_match=if_none_match,
+            )
+
+        return self._stream("stream", path, options)
+
+    async def get_range(
+        self,
+        path: str,
+        start: int,
+        end: int | None = None,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> bytes:
         """Return the bytes ``[start, end)`` of a file; see `stream`.
 
         Raises:
             FileNotFoundException: There is no file.
+            PreconditionFailedException: The file is another version than `if_match` names.
+            NotModifiedException: The file still is the version that `if_none_match` names.
             InvalidPathException: The path breaks the path policy.
-            ValueError: It is no range.
+            ValueError: The range ends before it begins.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
-            check_range(start, end)
+            options = ReadOptions(
+                start=start, end=end, if_match=if_match, if_none_match=if_none_match
+            )
             resolved = self._resolved()
-            if (hooks := self._manager().hooks.active) is None:
-                return await read_all(await open_read(resolved, checked, start=start, end=end))
-            async with self._operation(hooks, "get", "get_range", checked, resolved) as told:
-                content = await read_all(await open_read(resolved, checked, start=start, end=end))
-                told(size=len(content))
+            if (hooks := self._manager.hooks.active) is None:
+                return await read_all(await open_read(resolved, checked, options))
+            async with self._operation(hooks, "get", "get_range", checked, resolved) as hooked:
+                content = await read_all(await open_read(resolved, checked, options))
+                hooked.report(size=len(content))
                 return content
         except Exception as error:
             self._fail(error, "get_range", path)
+
+    async def get_ranges(
+        self,
+        path: str,
+        ranges: Iterable[tuple[int, int | None]],
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> list[bytes]:
+        """Return several ranges of one version of a file, such as parts of a Parquet file.
+
+        Ranges that overlap or lie close together are read together.
+
+        Args:
+            path: The file.
+            ranges: Pairs ``(start, end)``, in any order, each as for `get_range`.
+            if_match: The etag that the file must have.
+            if_none_match: The etag that the file must not have.
+
+        Returns:
+            The bytes of each range, in the order of `ranges`.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: The file is another version than `if_match` names, or was
+                replaced between two of the reads.
+            NotModifiedException: The file still is the version that `if_none_match` names.
+            InvalidPathException: The path breaks the path policy.
+            ValueError: A range ends before it begins.
+            StorageException: The storage failed.
+        """
+        try:
+            checked = check_path(path)
+            options = ReadOptions(if_match=if_match, if_none_match=if_none_match)
+            wanted = [(start, end) for start, end in ranges]
+            for start, end in wanted:
+                check_range(start, end)
+            resolved = self._resolved()
+            if (hooks := self._manager.hooks.active) is None:
+                return await _read_ranges(resolved, checked, wanted, options)
+            async with self._operation(hooks, "get", "get_ranges", checked, resolved) as hooked:
+                contents = await _read_ranges(resolved, checked, wanted, options)
+                hooked.report(size=sum(map(len, contents)))
+                return contents
+        except Exception as error:
+            self._fail(error, "get_ranges", path)
 
     @overload
     def open(self, path: str, mode: Literal["rb"] = "rb") -> OpenFile[ReadableFile]: ...
@@ -88,17 +162,17 @@ class Reading(WholeFiles):
 
         Args:
             path: The file.
-            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not be there.
+            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not exist.
             **options: As for `put`, in the modes that write.
 
         Returns:
-            What one enters or awaits; only then something happens, and it raises as `get` or
-            `put` does. A written file appears when it is closed, whole; when the block raises,
-            the one before stays.
+            A file to enter or await, which opens it and raises the errors of `get` or `put`. A
+            written file is stored whole when it is closed; when the block raises, the file before
+            is kept.
 
         Raises:
-            ValueError: There is no such mode.
-            TypeError: Options were given for reading.
+            ValueError: The mode is unknown.
+            TypeError: There are options, in the mode ``"rb"``.
         """
         match mode:
             case "rb" if not options:
@@ -113,8 +187,8 @@ class Reading(WholeFiles):
         raise ValueError(f"open() has the modes 'rb', 'wb' and 'xb', not {mode!r}")
 
     async def _open_to_read(self, path: str) -> ReadableFile:
-        stream = self._stream("open", path, told=False)
-        if (hooks := self._manager().hooks.active) is None:
+        stream = self._stream("open", path, ReadOptions, hooked=False)
+        if (hooks := self._manager.hooks.active) is None:
             return await self._readable(path, stream)
         try:
             checked = check_path(path)
@@ -129,18 +203,20 @@ class Reading(WholeFiles):
             raise
 
     async def _readable(
-        self, path: str, stream: ByteStream, operation: Operation | None = None
+        self, path: str, stream: ByteStream, operation: HookedOperation | None = None
     ) -> ReadableFile:
         etag = (await stream).info.etag
 
         async def finish(size: int, error: BaseException | None) -> None:
             if operation is not None:
-                operation(size=size)
+                operation.report(size=size)
                 await operation.__aexit__(None if error is None else type(error), error, None)
 
         return ReadableFile(
             stream,
-            lambda start: self._stream("open", path, start=start, if_match=etag, told=False),
+            lambda start: self._stream(
+                "open", path, lambda: ReadOptions(start=start, if_match=etag), hooked=False
+            ),
             finish,
         )
 
@@ -156,33 +232,46 @@ class Reading(WholeFiles):
         return WritableFile(put)
 
     def _stream(
-        self,
-        operation: str,
-        path: str,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-        if_match: str | None = None,
-        told: bool = True,
+        self, operation: str, path: str, options: Callable[[], ReadOptions], *, hooked: bool = True
     ) -> ByteStream:
         async def opener() -> ReadStream:
             checked = check_path(path)
-            check_range(start, end)
-            if chunk_size < 1:
-                raise ValueError(f"A chunk has one byte at least, not {chunk_size}")
-            resolved = self._resolved()
-            opened = partial(
-                open_read,
-                resolved,
-                checked,
-                start=start,
-                end=end,
-                chunk_size=chunk_size,
-                if_match=if_match,
-            )
-            if not told or (hooks := self._manager().hooks.active) is None:
+            opened = partial(open_read, self._resolved(), checked, options())
+            if not hooked or (hooks := self._manager.hooks.active) is None:
                 return await opened()
-            return await self._operation(hooks, "get", operation, checked, resolved).stream(opened)
+            return await self._operation(hooks, "get", operation, checked, opened.args[0]).stream(
+                opened
+            )
 
         return ByteStream(opener, lambda error: self._fail(error, operation, path))
+
+
+async def _read_ranges(
+    resolved: ResolvedDriver,
+    path: str,
+    ranges: Sequence[tuple[int, int | None]],
+    options: ReadOptions,
+) -> list[bytes]:
+    """Return the bytes of each range, by as few reads as the gaps between them are worth."""
+    if not ranges:
+        check_version(await derived_stat(resolved, path), options.if_match, options.if_none_match)
+        return []
+    if "reading" not in resolved.capabilities:
+        whole = await read_all(await open_read(resolved, path, options))
+        size = len(whole)
+        return [whole[slice(*resolve_range(start, end, size))] for start, end in ranges]
+    # The first read gives the version and the length that all others must have.
+    first = await open_read(resolved, path, replace(options, start=0, end=0))
+    await first.aclose()
+    size, version = first.info.size, first.info.etag
+    spans = [resolve_range(start, end, size) for start, end in ranges]
+    same = ReadOptions(if_match=version)
+    if "ranges" in resolved.capabilities:
+        return list(await resolved.methods.read_ranges(path, spans, same))
+    contents = [b""] * len(spans)
+    for (begin, end), members in coalesced(spans):
+        whole = await read_all(await open_read(resolved, path, replace(same, start=begin, end=end)))
+        for member in members:
+            start, stop = spans[member]
+            contents[member] = whole[start - begin : stop - begin]
+    return contents

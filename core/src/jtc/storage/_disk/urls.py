@@ -1,51 +1,53 @@
-"""Who may read a file, and the addresses under which it can be had or sent."""
+"""Visibility, URLs, and presigned URLs and forms."""
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import TYPE_CHECKING
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage.models import Visibility
+from jtc.storage.options import SignOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import timedelta
 
     from jtc.storage.models import PresignedForm, PresignedRequest
 
-__all__ = ["Access"]
+__all__ = ["Urls"]
 
 
-class Access(DiskBase):
-    """visibility, url, path, and the signed addresses."""
+class Urls(DiskBase):
+    """Methods for visibility, URLs, and presigned URLs and forms."""
 
     __slots__ = ()
 
     async def visibility(self, path: str) -> Visibility:
-        """Tell who may read a file by its `url`.
+        """Return who may read a file by its `url`.
 
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
-            UnsupportedOperationException: The driver, or its backend, knows no visibility.
+            UnsupportedOperationException: The driver, or its backend, has no visibility.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            return await resolved.need(resolved.visibility, "visibility").visibility(checked)
+            return await resolved.require("visibility").visibility(checked)
         except Exception as error:
             self._fail(error, "visibility", path)
 
     async def set_visibility(self, path: str, visibility: Visibility | str) -> None:
-        """Say who may read a file by its `url`.
+        """Set who may read a file by its `url`.
 
         Raises:
             FileNotFoundException: There is no file.
             InvalidPathException: The path breaks the path policy.
             ValueError: It is neither ``"public"`` nor ``"private"``.
-            UnsupportedOperationException: The driver, or its backend, knows no visibility.
+            UnsupportedOperationException: The driver, or its backend, has no visibility.
             StorageException: The storage failed.
         """
         try:
@@ -53,31 +55,31 @@ class Access(DiskBase):
             wanted = Visibility(visibility)
             resolved = self._resolved()
             resolved.check_writable()
-            await resolved.need(resolved.visibility, "visibility").set_visibility(checked, wanted)
+            await resolved.require("visibility").set_visibility(checked, wanted)
         except Exception as error:
             self._fail(error, "set_visibility", path)
 
     def url(self, path: str) -> str:
-        """Return the percent-encoded address of a file, without asking whether there is one.
+        """Return the percent-encoded URL of a file, which need not exist.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-            StorageException: The disk has no addresses.
+            StorageException: The disk has no URLs.
         """
         try:
-            return self._resolved().driver.url(check_path(path))
+            return self._resolved().methods.url(check_path(path))
         except Exception as error:
             self._fail(error, "url", path)
 
     def path(self, path: str) -> str:
-        """Return where the backend keeps a file: an absolute file name, or an address.
+        """Return a file's place in the backend: an absolute file name, or a URI.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-            StorageException: The disk has no such names.
+            StorageException: The disk has no such places.
         """
         try:
-            return self._resolved().driver.path(check_path(path))
+            return self._resolved().methods.path(check_path(path))
         except Exception as error:
             self._fail(error, "path", path)
 
@@ -88,32 +90,77 @@ class Access(DiskBase):
         *,
         content_disposition: str | None = None,
         content_type: str | None = None,
+        stable_for: float | timedelta | None = None,
     ) -> str:
-        """Return an address that anybody can read a file from, for a while.
+        """Return a presigned URL, which reads a file without credentials until it expires.
 
         Args:
-            path: The file; it need not be there yet.
-            expires_in: For how long, in seconds or as a `timedelta`.
-            content_disposition: The header of that name in the answer.
-            content_type: The header of that name in the answer.
+            path: The file; it need not exist yet.
+            expires_in: Seconds until it expires, or a `timedelta`.
+            content_disposition: The header of that name in the response.
+            content_type: The header of that name in the response.
+            stable_for: Seconds, or a `timedelta`: all URLs of a file that are made within one
+                period of this length are the same, so that browsers and CDNs cache the response.
+                Each is valid for at least `expires_in`, and at most one period longer.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
-            ValueError: The time is not above 0, or longer than the backend signs for.
-            UnsupportedOperationException: The driver signs nothing.
+            ValueError: A time is not above 0, or longer than the backend signs for.
+            UnsupportedOperationException: The driver cannot sign URLs, or not with this option.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            return await resolved.need(resolved.temporary_urls, "temporary_urls").temporary_url(
-                checked,
-                _seconds(expires_in),
+            methods = resolved.require("temporary_urls")
+            resolved.check_option("temporary_url", "stable_for", stable_for)
+            options = SignOptions(
+                expires_in=_seconds("expires_in", expires_in),
                 content_type=content_type,
                 content_disposition=content_disposition,
+                stable_for=None if stable_for is None else _seconds("stable_for", stable_for),
             )
+            return await methods.temporary_url(checked, options)
         except Exception as error:
             self._fail(error, "temporary_url", path)
+
+    async def temporary_urls(
+        self,
+        paths: Iterable[str],
+        expires_in: float | timedelta,
+        *,
+        content_disposition: str | None = None,
+        content_type: str | None = None,
+        stable_for: float | timedelta | None = None,
+    ) -> dict[str, str]:
+        """Return a presigned URL for each of several files, such as those of a page.
+
+        Args:
+            paths: The files.
+            expires_in: As for `temporary_url`, like the other options.
+            content_disposition: The header of that name in the responses.
+            content_type: The header of that name in the responses.
+            stable_for: As for `temporary_url`.
+
+        Returns:
+            The URLs by the paths as they were passed.
+
+        Raises:
+            StorageException: As for `temporary_url`; then none is returned.
+            TypeError: It is one path, not several.
+        """
+        if isinstance(paths, str):
+            raise TypeError("temporary_urls() takes an iterable of paths, not one path")
+        return {
+            path: await self.temporary_url(
+                path,
+                expires_in,
+                content_disposition=content_disposition,
+                content_type=content_type,
+                stable_for=stable_for,
+            )
+            for path in paths
+        }
 
     async def temporary_upload_url(
         self,
@@ -123,27 +170,27 @@ class Access(DiskBase):
         content_type: str | None = None,
         size: int | None = None,
     ) -> PresignedRequest:
-        """Return a PUT request by which anybody can store one file, for a while.
+        """Return a presigned PUT request, which stores a file without credentials until it expires.
 
         Args:
-            path: Where the file goes.
-            expires_in: For how long, in seconds or as a `timedelta`.
+            path: The file.
+            expires_in: Seconds until it expires, or a `timedelta`.
             content_type: The type that the request must declare, and the file then has.
             size: The length in bytes that the body must have.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
             ValueError: The time is not above 0, or longer than the backend signs for.
-            UnsupportedOperationException: The driver signs nothing.
+            UnsupportedOperationException: The driver cannot sign requests.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
-            uploads = resolved.need(resolved.temporary_uploads, "temporary_uploads")
-            return await uploads.temporary_upload_url(
-                checked, _seconds(expires_in), content_type=content_type, size=size
+            methods = self._resolved().require("temporary_uploads")
+            options = SignOptions(
+                expires_in=_seconds("expires_in", expires_in), content_type=content_type, size=size
             )
+            return await methods.temporary_upload_url(checked, options)
         except Exception as error:
             self._fail(error, "temporary_upload_url", path)
 
@@ -153,38 +200,49 @@ class Access(DiskBase):
         expires_in: float | timedelta,
         *,
         max_size: int,
+        min_size: int | None = None,
         content_type: str | None = None,
     ) -> PresignedForm:
-        """Return a form by which anybody can upload one file from a browser, for a while.
+        """Return a presigned form, which uploads a file without credentials until it expires.
 
         Args:
-            path: Where the file goes.
-            expires_in: For how long, in seconds or as a `timedelta`.
-            max_size: The most bytes that the backend takes.
+            path: The file.
+            expires_in: Seconds until it expires, or a `timedelta`.
+            max_size: The largest length in bytes that the backend accepts.
+            min_size: The smallest length in bytes that the backend accepts, such as 1.
             content_type: The type that the form must declare, and the file then has.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
             ValueError: The time is not above 0, or longer than the backend signs for.
-            UnsupportedOperationException: The driver signs no forms.
+            UnsupportedOperationException: The driver cannot sign forms, or not with this option.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            return await resolved.need(resolved.upload_forms, "upload_forms").temporary_upload_form(
-                checked, _seconds(expires_in), max_size=max_size, content_type=content_type
+            methods = resolved.require("upload_forms")
+            resolved.check_option("temporary_upload_form", "min_size", min_size)
+            if max_size is None:  # a form without a limit
+                raise TypeError("max_size is a number of bytes, not None")
+            options = SignOptions(
+                expires_in=_seconds("expires_in", expires_in),
+                content_type=content_type,
+                min_size=min_size,
+                max_size=max_size,
             )
+            return await methods.temporary_upload_form(checked, options)
         except Exception as error:
             self._fail(error, "temporary_upload_form", path)
 
 
-def _seconds(expires_in: float | timedelta) -> float:
-    from datetime import timedelta  # noqa: PLC0415 - only who asks pays for it
+def _seconds(name: str, value: float | timedelta) -> float:
+    from datetime import timedelta  # noqa: PLC0415 - imported only where it is used
 
-    seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
-    if not isinstance(seconds, (int, float)):
-        raise TypeError(f"expires_in is seconds or a timedelta, not {type(seconds).__name__}")
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"An address expires after some seconds, not {expires_in!r}")
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        raise TypeError(f"{name} is seconds or a timedelta, not {type(seconds).__name__}")
+    # Comparison, unlike isfinite(), takes an int that is too large for a float.
+    if not 0 < seconds <= sys.float_info.max:
+        raise ValueError(f"{name} is seconds above 0, not {value!r}")
     return seconds

@@ -1,16 +1,17 @@
-"""Support for authors of drivers and layers: what every driver needs, the official ones included.
+"""Support for authors of drivers and layers, which the official drivers use too.
 
-Each module stands alone and imports nothing that one operating system lacks:
+Each module is independent and imports nothing that one operating system lacks:
 
-* `content`: the kinds of content that users pass, and the three that a driver gets;
+* `content`: conversion of the kinds of content that users pass to the three that a driver gets;
 * `content_checks`: limits of length and type, checked while content is read;
 * `mime_types`: MIME types by content and by name;
 * `ranges`: byte ranges;
 * `checksums`: checksums by name;
-* `derived`: reads of a driver that has no more than the eight methods;
+* `derived`: reads and listings of a driver that lacks a capability;
+* `standalone`: checks of a driver that is used without `Disk`;
 * `error_translation`: system errors as `jtc.storage.exceptions`;
-* `url_signing`: presigned URLs for storage without a server of its own;
-* `loop_budget`: how long operations may keep one turn of the event loop;
-* `fork_safety`: locks and connections in a forked child;
-* `traceback_scrubbing`: secrets kept out of tracebacks.
+* `url_signing`: presigned URLs for storage that no server serves;
+* `loop_budget`: time budget of operations within one iteration of the event loop;
+* `fork_safety`: reset of locks and connections in a forked child;
+* `traceback_scrubbing`: removal of secrets from tracebacks.
 """

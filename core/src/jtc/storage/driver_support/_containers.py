@@ -1,8 +1,8 @@
-"""Looks into formats that hold others, or whose first bytes alone prove too little.
+"""Inspection of formats that contain others, or whose first bytes alone prove too little.
 
-Each look gets a file's beginning and the type of its signature. It returns this type or a closer
-one, or None where the content is not of the format. All lengths come from the file, so none is
-trusted: a slice that goes too far is just short.
+Each function gets a file's beginning and the type of its signature. It returns this type or a
+closer one, or None where the content is not of the format. All lengths come from the file, so none
+is trusted: a slice that goes too far is just short.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ FILE_TYPES = frozenset(
     | {*_BRANDS.values(), *_IMAGE_BRANDS.values(), *_GENERAL_IMAGE_BRANDS.values()}
     | {*_DOCTYPES.values(), *_MIMETYPES.values(), *_OFFICE_FOLDERS.values()}
 )
-"""Every type that a look can find."""
+"""Every type that an inspection can find."""
 
 
 _MOST_OF_A_HEADER = 256

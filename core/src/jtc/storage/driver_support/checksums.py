@@ -1,4 +1,4 @@
-"""Checksums by their names: those of `hashlib`, and CRC-32, which stores keep."""
+"""Checksums by name: those of `hashlib`, and CRC-32, which object stores keep."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["Digest", "new_digest"]
 
 
 class Digest(Protocol):
-    """A checksum in the making."""
+    """A checksum that is being computed."""
 
     def update(self, data: bytes, /) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         ...
 
     def hexdigest(self) -> str:
@@ -21,24 +21,24 @@ class Digest(Protocol):
 
 
 def new_digest(algorithm: str) -> Digest:
-    """Begin a checksum.
+    """Return a new checksum.
 
     Args:
-        algorithm: ``"crc32"`` (ISO 3309, as in `zlib`), or a name that `hashlib.new` knows and
-            that has a length of its own.
+        algorithm: ``"crc32"`` (ISO 3309, as in `zlib`), or a name for `hashlib.new` of an
+            algorithm with a fixed length.
 
     Raises:
-        ValueError: There is no such algorithm; the message lists those there are.
+        ValueError: There is no such algorithm; the message lists all.
     """
     if algorithm == "crc32":
         return _Crc32()
-    import hashlib  # noqa: PLC0415 - only who asks pays for it
+    import hashlib  # noqa: PLC0415 - imported only where it is used
 
     try:
         digest = hashlib.new(algorithm, usedforsecurity=False)
     except ValueError:
         digest = None
-    if digest is None or digest.digest_size == 0:  # SHAKE has no length of its own
+    if digest is None or digest.digest_size == 0:  # SHAKE has no fixed length
         known = sorted(name for name in hashlib.algorithms_guaranteed if "shake" not in name)
         raise ValueError(f"There is no checksum {algorithm!r}; there are crc32, {', '.join(known)}")
     return digest

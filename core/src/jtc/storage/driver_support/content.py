@@ -1,7 +1,7 @@
-"""What can be stored: every kind of content that users pass, brought to the three drivers know.
+"""Kinds of content that users pass, and their conversion to the three kinds that drivers get.
 
-A driver gets bytes, a blocking binary file, or an async iterator of bytes. Nothing is read here:
-reading happens while the driver writes, so memory stays bounded.
+A driver gets bytes, a blocking binary file, or an async iterator of bytes. The conversion reads
+nothing: reading happens while the driver writes, so memory stays bounded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
+from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
@@ -25,6 +25,7 @@ __all__ = [
     "SupportsAsyncRead",
     "SupportsRead",
     "driver_content",
+    "length_read",
     "peek",
     "raised_by_source",
     "watch_content",
@@ -37,7 +38,7 @@ class SupportsRead(Protocol):
     """A binary file object, or anything that reads like one."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most so many bytes, none at the end."""
+        """Return at most `size` bytes, none at the end."""
         ...
 
 
@@ -45,7 +46,7 @@ class SupportsAsyncRead(Protocol):
     """An async file object: FastAPI's ``UploadFile``, aiofiles', aiohttp's streams."""
 
     async def read(self, size: int = -1, /) -> bytes:
-        """Return at most so many bytes, none at the end."""
+        """Return at most `size` bytes, none at the end."""
         ...
 
 
@@ -61,35 +62,37 @@ Content: TypeAlias = (
     | Iterable[bytes]
     | AsyncIterable[bytes]
 )
-"""What `Disk.put` takes. A `str` is stored as UTF-8, a `Path` names a local file to read from.
+"""Content for `Disk.put`. A `str` is stored as UTF-8, a `Path` names a local file to read from.
 
-A file object is read from where it stands, and is never closed.
+A file object is read from its current position, and is never closed.
 """
 
 
 Watch: TypeAlias = Callable[[bytes], None]
-"""Sees each chunk as it is read, and an empty one at the end; may raise."""
+"""Called with each chunk as it is read, and with an empty one at the end; may raise."""
 
 
 def driver_content(content: Content) -> DriverContent:
-    """Bring content to a kind that drivers know, without reading it.
+    """Convert content to a kind that drivers get, without reading it.
 
     Args:
-        content: Any `Content`.
+        content: Any `Content`. Converted content is returned as it is.
 
     Returns:
         `bytes`; or a binary file to be read in a worker thread, whose ``close`` leaves the
         caller's file open; or an async iterator of non-empty `bytes`.
 
     Raises:
-        TypeError: It is no content.
+        TypeError: It is not content.
     """
-    if isinstance(content, bytes):
+    if isinstance(content, (bytes, SourceIterator)):
         return content
     if isinstance(content, str):
         return content.encode()
     if isinstance(content, (bytearray, memoryview)):
         return bytes(content)
+    if isinstance(content, SourceFile):
+        return cast("BinaryIO", content)
     if isinstance(content, Path):
         reader = _PathReader(content)
         return cast("BinaryIO", SourceFile(reader.read, reader.close))
@@ -110,68 +113,96 @@ def driver_content(content: Content) -> DriverContent:
 
 
 def raised_by_source(content: object, error: BaseException) -> bool:
-    """Tell whether an error came out of the caller's content, and so is not the storage's."""
-    if not isinstance(content, (SourceFile, SourceIterator)) or content.failure is None:
+    """Return whether an error came out of the caller's content, and not out of the storage."""
+    if not isinstance(content, _Source) or content.failure is None:
         return False
     failure = content.failure
-    # asyncio hands on a thread's TimeoutError as a copy, every other error as it is.
+    # asyncio passes on a thread's TimeoutError as a copy, every other error as it is.
     copied = type(failure) is type(error) is TimeoutError and failure.args == error.args
     return copied or failure is error
 
 
+def length_read(content: DriverContent) -> int:
+    """Return how many bytes of content that `driver_content` made were read so far."""
+    return len(content) if isinstance(content, bytes) else cast("_Source", content).length_read
+
+
 def watch_content(content: DriverContent, watch: Watch) -> None:
-    """Have content seen as it is read, after those that watch it already.
+    """Call a function with each chunk of content as it is read.
 
     Args:
-        content: What `driver_content` made. Bytes are seen at once.
-        watch: Sees each chunk, and an empty one at the end; what it raises, the reader gets.
+        content: A result of `driver_content`. For bytes the function is called immediately.
+        watch: The function. Its errors are raised to the reader.
     """
     if isinstance(content, bytes):
         if content:
             watch(content)
         watch(b"")
-        return
-    source = cast("SourceFile | SourceIterator", content)
-    first = source.watch
-
-    def both(chunk: bytes) -> None:
-        if first is not None:
-            first(chunk)
-        watch(chunk)
-
-    source.watch = both
+    else:
+        cast("_Source", content).watches.append(watch)
 
 
-async def peek(content: DriverContent, size: int) -> tuple[bytes, DriverContent]:
-    """Look at the beginning of content that `driver_content` made.
+async def peek(content: DriverContent, size: int) -> bytes:
+    """Return the beginning of content that `driver_content` made; reading it yields it again.
 
     Args:
         content: The content.
-        size: How many bytes to see; fewer where there are no more.
-
-    Returns:
-        Its beginning, and the content to go on with, which yields the beginning again.
+        size: How many bytes to return; fewer where the content is shorter.
     """
     if isinstance(content, bytes):
-        return content[:size], content
-    pieces = []
-    seen = 0
-    while seen < size:
+        return content[:size]
+    pieces: list[bytes] = []
+    missing = size
+    while missing > 0:
         if isinstance(content, AsyncIterator):
             piece = await anext(content, b"")
         else:
-            piece = await asyncio.to_thread(content.read, size - seen)
+            piece = await asyncio.to_thread(content.read, missing)
         if not piece:
             break
         pieces.append(piece)
-        seen += len(piece)
+        missing -= len(piece)
     head = b"".join(pieces)
-    content.head = head  # type: ignore[union-attr] # driver_content() made it
-    return head[:size], content
+    cast("_Source", content).unread(head)
+    return head[:size]
 
 
-class SourceFile(io.RawIOBase):
-    """A blocking source behind a file of our own: closing that closes nothing of the caller's."""
+class _Source:
+    """State of content while it is read.
+
+    Attributes:
+        failure: The error that reading raised, if any.
+        length_read: The number of bytes that were read.
+        watches: Functions to call with each chunk.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: BaseException | None = None
+        self.length_read = 0
+        self.watches: list[Watch] = []
+        self._head = b""
+
+    def unread(self, head: bytes) -> None:
+        """Put the first bytes back, to be read again."""
+        self._head = head
+        self.length_read -= len(head)
+
+    def _passed(self, chunk: bytes) -> bytes:
+        """Count a chunk, and call the watches with it."""
+        self.length_read += len(chunk)
+        try:
+            for watch in self.watches:
+                watch(chunk)
+        except (StopIteration, StopAsyncIteration) as error:
+            # Neither may come out of a read: one hangs the task that waits for the thread, and the
+            # other looks like the end of the content.
+            raise RuntimeError(f"A watch of the content raised {type(error).__name__}") from error
+        return chunk
+
+
+class SourceFile(_Source, io.RawIOBase):
+    """A blocking source as a binary file; closing it does not close the caller's file."""
 
     def __init__(
         self, read: Callable[[int], bytes], close: Callable[[], None] | None = None
@@ -179,9 +210,6 @@ class SourceFile(io.RawIOBase):
         super().__init__()
         self._source = read
         self._close = close
-        self.failure: BaseException | None = None
-        self.watch: Watch | None = None
-        self.head = b""
 
     def readable(self) -> bool:
         """Return True."""
@@ -191,26 +219,24 @@ class SourceFile(io.RawIOBase):
         """Return at most `size` bytes, or all where it is None or below 0; none at the end.
 
         Raises:
-            ValueError: The file is closed: what was given up must not look like what has ended.
+            ValueError: The file is closed: closed content must not look like content at its end.
         """
         if self.closed:
             raise ValueError("The content is closed")
         if size is None or size < 0:
             return self.readall()
         if size == 0:
-            return b""  # not the end, so nothing that `watch` may take for it
-        chunk = self.head or self._read_source(size)
-        # What reads more than it was asked for keeps the rest for the next time.
-        chunk, self.head = chunk[:size], chunk[size:]
-        if self.watch is not None:
-            _show(self.watch, chunk)
-        return chunk
+            return b""  # not the end, so the watches must not get it
+        chunk = self._head or self._read_source(size)
+        # A source may return more than it was asked for: the rest is kept for the next read.
+        chunk, self._head = chunk[:size], chunk[size:]
+        return self._passed(chunk)
 
     def _read_source(self, size: int) -> bytes:
         try:
             return _checked_chunk(self._source(size))
         except StopIteration as error:
-            # A future cannot carry it: the task that waits for this thread would wait for ever.
+            # A future cannot carry it: the task that waits for this thread would wait forever.
             self.failure = RuntimeError("The content's read() raised StopIteration")
             raise self.failure from error
         except BaseException as error:
@@ -218,7 +244,7 @@ class SourceFile(io.RawIOBase):
             raise
 
     def close(self) -> None:
-        """Close what was opened here for reading, and nothing of the caller's."""
+        """Close the file that was opened here for reading, and never the caller's."""
         if self._close is not None:
             self._close()
         super().close()
@@ -230,30 +256,25 @@ class SourceFile(io.RawIOBase):
         return len(chunk)
 
 
-class SourceIterator(AsyncIterator[bytes]):
-    """An async source that remembers what it raised, and leaves out empty chunks."""
+class SourceIterator(_Source, AsyncIterator[bytes]):
+    """An async source that records what it raised, and leaves out empty chunks."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        super().__init__()
         self._chunks = chunks
-        self.failure: BaseException | None = None
-        self.watch: Watch | None = None
-        self.head = b""
 
     async def __anext__(self) -> bytes:
-        chunk, self.head = self.head, b""
+        chunk, self._head = self._head, b""
         while not chunk:
             try:
                 chunk = _checked_chunk(await anext(self._chunks))
             except StopAsyncIteration:
-                if self.watch is not None:
-                    _show(self.watch, b"")
+                self._passed(b"")
                 raise
             except BaseException as error:
                 self.failure = error
                 raise
-        if self.watch is not None:
-            _show(self.watch, chunk)
-        return chunk
+        return self._passed(chunk)
 
 
 class _AsyncReader(AsyncIterator[bytes]):
@@ -286,10 +307,10 @@ class _IterableReader:
 
 
 class _ClosedWhenIdle:
-    """Closes a file that a thread may be using: then that thread does it when it is done.
+    """Closes a file that a thread may be using: then that thread closes it when it is done.
 
-    A cancelled task leaves its thread behind. Closing under it would let it go on with whatever
-    gets the same descriptor next.
+    A cancelled task leaves its thread behind. If the file were closed under it, it would go on with
+    the file that gets the same descriptor next.
     """
 
     def __init__(self, close: Callable[[], None]) -> None:
@@ -318,7 +339,7 @@ class _ClosedWhenIdle:
                     self._close()
 
     def close(self) -> None:
-        """Close the file now, or when nobody uses it any more. Does nothing the second time."""
+        """Close the file now, or once it is no longer in use. Does nothing the second time."""
         with self._lock:
             first, self._closed = not self._closed, True
             if first and not self._used:
@@ -352,15 +373,6 @@ class _PathReader:
             self._file.close()
 
 
-def _show(watch: Watch, chunk: bytes) -> None:
-    try:
-        watch(chunk)
-    except (StopIteration, StopAsyncIteration) as error:
-        # Neither may come out of a read: one hangs the task that waits for the thread, and the
-        # other looks like the end of the content.
-        raise RuntimeError(f"What watches the content raised {type(error).__name__}") from error
-
-
 def _checked_chunk(chunk: object) -> bytes:
     if isinstance(chunk, bytes):
         return chunk
@@ -368,7 +380,7 @@ def _checked_chunk(chunk: object) -> bytes:
         return bytes(chunk)
     hint = ": open a file in binary mode, and encode text" if isinstance(chunk, str) else ""
     if inspect.iscoroutine(chunk):
-        chunk.close()  # nobody can wait for it here
+        chunk.close()  # it cannot be awaited here
         hint = ": declare an async read() with 'async def'"
     raise TypeError(f"Content yields bytes, not {type(chunk).__name__}{hint}")
 
@@ -381,9 +393,9 @@ class Spool:
 
     def __init__(self, content: DriverContent) -> None:
         self._content = content
-        import tempfile  # noqa: PLC0415 - only who asks pays for it
+        import tempfile  # noqa: PLC0415 - imported only where it is used
 
-        # Nothing is opened before there is more than the memory holds.
+        # No file is opened before there is more than the memory holds.
         self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115 - it is one
         self._closing = _ClosedWhenIdle(self._file.close)
 
@@ -408,7 +420,7 @@ class Spool:
 
     async def _write_all(self, content: AsyncIterator[bytes]) -> None:
         async for chunk in content:
-            # Beyond the memory a write may block: only then is a thread worth its hop.
+            # Beyond the memory a write may block: only then it is made in a thread.
             if self._file.tell() + len(chunk) > _SPOOL_MEMORY:
                 await asyncio.to_thread(self._write, chunk)
             else:

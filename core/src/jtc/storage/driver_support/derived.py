@@ -1,45 +1,59 @@
-"""Reads derived from the eight methods, for drivers that lack the capability."""
+"""Reads and listings derived from a driver's other methods, where it lacks a capability."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
+from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.ranges import resolve_range
-from jtc.storage.exceptions import PreconditionFailedException
-from jtc.storage.models import FileInfo
+from jtc.storage.exceptions import NotModifiedException, PreconditionFailedException
+from jtc.storage.models import DirectoryInfo, FileInfo
+from jtc.storage.options import ListOptions, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-__all__ = ["ResolvedDriver", "derived_stat", "open_read", "read_all", "resolve"]
+
+    from jtc.storage.models import Entry
+
+__all__ = [
+    "ResolvedDriver",
+    "check_version",
+    "derived_stat",
+    "list_entries",
+    "open_read",
+    "read_all",
+    "resolve",
+]
 
 
-async def open_read(
-    resolved: ResolvedDriver,
-    path: str,
-    *,
-    start: int = 0,
-    end: int | None = None,
-    chunk_size: int = DEFAULT_CHUNK_SIZE,
-    if_match: str | None = None,
-) -> ReadStream:
-    """Open a file through its driver, or read it whole where the driver has no streams."""
-    if resolved.reading is not None:
-        return await resolved.reading.open_read(
-            path, start=start, end=end, if_match=if_match, chunk_size=chunk_size
-        )
-    content = await resolved.driver.get(path)
+async def open_read(resolved: ResolvedDriver, path: str, options: ReadOptions) -> ReadStream:
+    """Open a file through its driver, or read it whole where the driver has no streams.
+
+    Raises:
+        NotModifiedException: `if_none_match` names the version that is there.
+        PreconditionFailedException: `if_match` names another version.
+    """
+    if "reading" in resolved.capabilities:
+        cached = options.if_none_match
+        if cached is None or resolved.capabilities.supports("open_read", "if_none_match"):
+            return await resolved.methods.open_read(path, options)
+        stream = await resolved.methods.open_read(path, replace(options, if_none_match=None))
+        if stream.info.etag == cached:
+            await stream.aclose()  # nothing of it was read
+            raise _not_modified()
+        return stream
+    content = await resolved.methods.get(path)
     info = await derived_stat(resolved, path)
-    if if_match is not None and info.etag != if_match:
-        raise PreconditionFailedException("The file is another version by now")
+    check_version(info, options.if_match, options.if_none_match)
     info.size = len(content)
-    first, last = resolve_range(start, end, len(content))
-    return ReadStream(info, _slices(content, first, last, chunk_size))
+    first, last = resolve_range(options.start, options.end, len(content))
+    return ReadStream(info, _slices(content, first, last, options.chunk_size))
 
 
 async def read_all(stream: ReadStream) -> bytes:
-    """Return what a stream still has, and let go of it."""
+    """Return the rest of a stream, and close it."""
     try:
         return b"".join([chunk async for chunk in stream])
     finally:
@@ -47,14 +61,69 @@ async def read_all(stream: ReadStream) -> bytes:
 
 
 async def derived_stat(resolved: ResolvedDriver, path: str) -> FileInfo:
-    """Return a file's facts, by `size` and `last_modified` where the driver has no `stat`."""
-    if resolved.stat is not None:
-        return await resolved.stat.stat(path)
+    """Return a file's metadata, by opening it where the driver has no `stat`, else by its size."""
+    if "stat" in resolved.capabilities:
+        return await resolved.methods.stat(path)
+    if "reading" in resolved.capabilities:
+        stream = await resolved.methods.open_read(path, ReadOptions(end=0))
+        await stream.aclose()
+        return stream.info
     return FileInfo(
         path=path,
-        size=await resolved.driver.size(path),
-        last_modified=await resolved.driver.last_modified(path),
+        size=await resolved.methods.size(path),
+        last_modified=await resolved.methods.last_modified(path),
     )
+
+
+def check_version(info: FileInfo, if_match: str | None, if_none_match: str | None) -> None:
+    """Compare a file's version with the conditions of a read.
+
+    Raises:
+        PreconditionFailedException: `if_match` names another version.
+        NotModifiedException: `if_none_match` names this version.
+    """
+    if if_match is not None and info.etag != if_match:
+        raise PreconditionFailedException("The file is another version than if_match names")
+    if if_none_match is not None and info.etag == if_none_match:
+        raise _not_modified()
+
+
+def list_entries(
+    resolved: ResolvedDriver, prefix: str, options: ListOptions
+) -> AsyncIterator[Entry]:
+    """List through the driver, level by level where it cannot list directories recursively.
+
+    Raises:
+        UnsupportedOperationException: The driver has no listing.
+    """
+    methods = resolved.require("listing")
+    walks = options.recursive and options.directories
+    if walks and not resolved.capabilities.supports("list_entries", "directories"):
+        return _walk(resolved, prefix, options.start_after)
+    return methods.list_entries(prefix, options)
+
+
+async def _walk(
+    resolved: ResolvedDriver, prefix: str, start_after: str | None
+) -> AsyncIterator[Entry]:
+    base = f"{prefix}/" if prefix else ""
+    if start_after is not None and start_after.startswith(base):
+        # It may lie in a directory of this level, which then comes first.
+        child, slash, rest = start_after.removeprefix(base).partition("/")
+        if slash:
+            async for entry in _walk(resolved, base + child, start_after if rest else None):
+                yield entry
+            start_after = f"{base}{child}/"
+    level = ListOptions(start_after=start_after)
+    async for entry in resolved.methods.list_entries(prefix, level):
+        yield entry
+        if isinstance(entry, DirectoryInfo):
+            async for below in _walk(resolved, entry.path, None):
+                yield below
+
+
+def _not_modified() -> NotModifiedException:
+    return NotModifiedException("The file still is the version that if_none_match names")
 
 
 async def _slices(content: bytes, first: int, last: int, size: int) -> AsyncIterator[bytes]:

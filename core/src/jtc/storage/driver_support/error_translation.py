@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno as _errno
+from types import NoneType
 from typing import NoReturn
 
 from jtc.storage.exceptions import (
@@ -17,6 +18,7 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.paths import no_path
 
 __all__ = ["reraise", "translate"]
 
@@ -24,8 +26,8 @@ __all__ = ["reraise", "translate"]
 _BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
     _errno.ENOENT: (FileNotFoundException, "File not found"),
     _errno.EEXIST: (FileExistsException, "The file exists already"),
-    _errno.ENOTDIR: (PathConflictException, "A file stands where a directory should be"),
-    _errno.EISDIR: (PathConflictException, "A directory stands where a file should be"),
+    _errno.ENOTDIR: (PathConflictException, "There is a file where a directory is needed"),
+    _errno.EISDIR: (PathConflictException, "There is a directory where a file is needed"),
     _errno.ENOTEMPTY: (PathConflictException, "The directory is not empty"),
     _errno.ENAMETOOLONG: (InvalidPathException, "The path is too long for this file system"),
     _errno.EILSEQ: (InvalidPathException, "This file system refuses such a name"),
@@ -49,8 +51,8 @@ _BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
 _BY_CLASS: tuple[tuple[type[OSError], type[StorageException], str], ...] = (
     (FileNotFoundError, FileNotFoundException, "File not found"),
     (FileExistsError, FileExistsException, "The file exists already"),
-    (IsADirectoryError, PathConflictException, "A directory stands where a file should be"),
-    (NotADirectoryError, PathConflictException, "A file stands where a directory should be"),
+    (IsADirectoryError, PathConflictException, "There is a directory where a file is needed"),
+    (NotADirectoryError, PathConflictException, "There is a file where a directory is needed"),
     (PermissionError, StoragePermissionException, "Permission denied"),
     (TimeoutError, StorageTimeoutException, "The storage did not answer in time"),
     (ConnectionError, StorageUnavailableException, "The connection to the storage failed"),
@@ -58,7 +60,7 @@ _BY_CLASS: tuple[tuple[type[OSError], type[StorageException], str], ...] = (
 
 
 def translate(error: OSError) -> StorageException:
-    """Say a system error, or a builtin that a driver raised, in the terms of this tree.
+    """Convert a system error, or a builtin that a driver raised, to a `StorageException`.
 
     Args:
         error: Any OSError; its `errno` decides, then its class.
@@ -73,32 +75,36 @@ def translate(error: OSError) -> StorageException:
     for builtin, cls, message in _BY_CLASS:
         if isinstance(error, builtin):
             return cls(message, errno=number)
-    # A type, not the text: what a client library writes into its errors may hold an address.
+    # The type and not the text: the errors of a client library may contain a URL.
     return StorageException(f"The storage failed ({type(error).__name__})", errno=number)
 
 
 def reraise(
     error: BaseException, *, operation: str, path: str | None = None, disk: str | None = None
 ) -> NoReturn:
-    """Raise the error again as a `StorageException` that knows where it happened.
+    """Raise the error again as a `StorageException` with its operation, path and disk.
 
-    What the error says already is kept: the innermost path wins, since it is the one that failed.
-    An error that is neither ours nor an OSError is a fault in a program, and is raised unchanged.
+    Fields that the error has already are kept: the innermost path is the one that failed. An error
+    that is neither a `StorageException` nor an OSError is a bug in a program, and raised unchanged;
+    a TypeError of a path that is not a `str` gets that as its message.
 
     Args:
-        error: What was caught.
+        error: The error that was caught.
         operation: The method that failed.
-        path: The path that was given to it.
-        disk: The disk's name; a driver does not know it.
+        path: The path that was passed to it.
+        disk: The disk's name; None in a driver.
 
     Raises:
-        StorageException: For one, or for an OSError, which is then its cause.
-        BaseException: Any other error, as it came.
+        StorageException: `error` itself, or one whose cause is the OSError `error`.
+        BaseException: Any other error, unchanged.
     """
     if isinstance(error, StorageException):
         mapped = error
     elif isinstance(error, OSError):
         mapped = translate(error)
+    elif isinstance(error, TypeError) and not isinstance(path, (str, NoneType)):
+        # The cache of check_path() raises this for unhashable values, such as a list of paths.
+        raise no_path(path) from None
     else:
         raise error
     if mapped.path is None:

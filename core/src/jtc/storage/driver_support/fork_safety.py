@@ -1,4 +1,4 @@
-"""What a forked child must not take over from its parent."""
+"""Reset of locks and connections in a forked child."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["at_fork"]
+__all__ = ["reset_after_fork"]
 
 
 class _Forked(Protocol):
     def _after_fork(self) -> None: ...
 
 
-_forked: weakref.WeakSet[_Forked] = weakref.WeakSet()
+_registered: weakref.WeakSet[_Forked] = weakref.WeakSet()
 
 
-def at_fork(owner: _Forked) -> None:
+def reset_after_fork(owner: _Forked) -> None:
     """Have an object's ``_after_fork()`` called in each forked child.
 
     A lock that another thread held at the fork is never released there, and a connection is still
-    the parent's: both are made anew.
+    the parent's: the object makes new ones.
 
     Args:
-        owner: Held weakly.
+        owner: The object, referenced weakly.
     """
-    _forked.add(owner)
+    _registered.add(owner)
 
 
 def _after_fork() -> None:
-    for owner in list(_forked):
+    for owner in list(_registered):
         owner._after_fork()  # noqa: SLF001
 
 

@@ -1,9 +1,9 @@
-"""So many operations begin in one turn of the event loop, and others wait for the next ones.
+"""Time budget of operations within one iteration of the event loop.
 
-What a driver answers at once never waits, so a loop over ten thousand files would keep the event
-loop from everything else until its end; and ten thousand tasks that begin to read all do so in one
-turn. Both are held up after a few milliseconds, where a driver begins each operation with
-``if crowded(): await next_turn()``.
+A driver that answers without waiting would keep the event loop from everything else: a loop over
+ten thousand files does so until its end, and ten thousand tasks that begin to read all do so in one
+iteration. After a few milliseconds, further operations wait for the next iteration, if a driver
+begins each of them with ``if over_budget(): await next_iteration()``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import threading
 from collections import deque
 from time import monotonic
 
-__all__ = ["crowded", "next_turn"]
+__all__ = ["next_iteration", "over_budget"]
 
 _SECONDS = 0.005
-"""For how long operations begin in one turn of the loop."""
+"""For how long operations begin in one iteration of the loop."""
 
 _BATCH = 16
-"""How many of those that wait begin in each further turn, since nobody knows what follows them."""
+"""How many waiting operations begin in each further iteration: how long each takes is unknown."""
 
 
-class _Pace(threading.local):
-    """How far a thread's event loop is in its turn, and who waits for another one."""
+class _LoopBudget(threading.local):
+    """The budget of a thread's event loop in this iteration, and the operations that wait."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -33,10 +33,10 @@ class _Pace(threading.local):
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.until = monotonic() + _SECONDS
-        loop.call_soon(self.turn, loop)
+        loop.call_soon(self.end, loop)
 
-    def turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let some of those begin that wait, in a new turn of the loop."""
+    def end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the iteration's budget, and let a batch of waiting operations begin."""
         if loop is not self.loop:
             return
         self.loop = None
@@ -50,25 +50,25 @@ class _Pace(threading.local):
             self.begin(loop)
 
 
-_pace = _Pace()
+_budget = _LoopBudget()
 
 
-def crowded() -> bool:
-    """Tell whether an operation has to wait for `next_turn` before it begins."""
-    pace = _pace
-    if pace.loop is None:
-        pace.begin(asyncio.get_running_loop())
+def over_budget() -> bool:
+    """Return whether an operation has to wait for `next_iteration` before it begins."""
+    budget = _budget
+    if budget.loop is None:
+        budget.begin(asyncio.get_running_loop())
         return False
-    return bool(pace.waiting) or monotonic() >= pace.until
+    return bool(budget.waiting) or monotonic() >= budget.until
 
 
-async def next_turn() -> None:
-    """Wait until it is one's turn; whoever comes first begins first."""
+async def next_iteration() -> None:
+    """Wait for an iteration of the loop with budget left; the first to wait begins first."""
     loop = asyncio.get_running_loop()
-    pace = _pace
-    if pace.loop is not loop:  # one that was closed before its turn ended
-        pace.waiting.clear()
-        pace.begin(loop)
+    budget = _budget
+    if budget.loop is not loop:  # one that was closed during an iteration
+        budget.waiting.clear()
+        budget.begin(loop)
     future = loop.create_future()
-    pace.waiting.append(future)
+    budget.waiting.append(future)
     await future

@@ -36,14 +36,14 @@ ACTIVE_TYPES = frozenset(
         "text/xml",
     }
 )
-"""What a browser runs, or may, when it is sent from a site's own address."""
+"""Types that a browser runs, or may run, when a site serves them from its own origin."""
 
 SNIFF_BYTES = 8192
-"""How much of a file's beginning `sniff_type` wants to see."""
+"""How many bytes of a file's beginning `sniff_type` needs."""
 
-# The standard library's table, without the machine's /etc/mime.types, and with what the web has
-# that the table of Python 3.11 has not (https://www.iana.org/assignments/media-types). What has a
-# signature is named after it, so that the name and the content of a file say the same.
+# The standard library's table, without the machine's /etc/mime.types, and with types of the web
+# that Python 3.11 lacks (https://www.iana.org/assignments/media-types). Types with a signature are
+# added from their table, so that the name and the content of a file give the same type.
 _ADDITIONS = {
     ".jsonl": "application/jsonl",
     ".md": "text/markdown",
@@ -84,9 +84,9 @@ def _table() -> mimetypes.MimeTypes:
 
 
 def guess_type(path: str) -> str:
-    """Return the MIME type that a name's extension says; octets where it says nothing."""
+    """Return the MIME type of a name's extension; ``application/octet-stream`` if it is unknown."""
     name = path.rpartition("/")[2]
-    # guess_type() parses a URL: without a scheme of ours before it, "a:b.png" would be one.
+    # guess_type() parses URLs: without the "./", "a:b.png" would be one.
     content_type, encoding = _table().guess_type(f"./{name}", strict=True)
     if encoding is not None:
         return _COMPRESSED.get(encoding, OCTET_STREAM)
@@ -96,22 +96,23 @@ def guess_type(path: str) -> str:
 def sniff_type(head: bytes) -> str | None:
     """Return the MIME type that a file's beginning proves, or None.
 
-    Text proves nothing, whatever letters it begins with ("BMW" is no bitmap).
+    Text proves nothing, even if it begins with a signature ("BMW" is not a bitmap).
     """
     kind = _sniff(head)
     return None if kind is None else kind.content_type
 
 
 def safe_extension(name: str, head: bytes) -> str:
-    """Return an extension that promises no more than the content keeps.
+    """Return an extension that the content justifies.
 
     Args:
-        name: The name that a client gave. It counts for text only, and only where it says that
-            the text is plain data: never a page, a script or an image.
+        name: The name that a client gave. It counts for text only, and only if its extension is
+            one of plain data: never of a page, a script or an image.
         head: The content's beginning.
 
     Returns:
-        The extension with its dot: what the content proves, else ``.txt`` or ``.bin``.
+        The extension with its dot: that of the type that the content proves, else ``.txt`` or
+        ``.bin``.
     """
     kind = _sniff(head)
     if kind is not None:
@@ -136,10 +137,10 @@ def infer_type(path: str, head: bytes) -> str:
 
 
 def judge_type(path: str, head: bytes) -> str:
-    """Return the MIME type that content can be trusted to have: a name alone proves nothing.
+    """Return the MIME type for a security decision, in which a name alone proves nothing.
 
-    The type is what the content proves. Text has the type that the name says where that is a
-    text's; octets that prove nothing are just octets, whatever their name says.
+    It is the type that the content proves. Text has the type of its name if that is a type of
+    text; other bytes that prove nothing are ``application/octet-stream``, whatever their name.
     """
     if proven := sniff_type(head):
         return proven
@@ -150,16 +151,16 @@ def judge_type(path: str, head: bytes) -> str:
 
 
 def is_allowed(content_type: str, allowed: Collection[str]) -> bool:
-    """Tell whether a MIME type is among others: ``"image/png"``, ``"image/*"``.
+    """Return whether a MIME type is among others: ``"image/png"``, ``"image/*"``.
 
-    ``image/*`` and ``text/*`` let no script in: one of `ACTIVE_TYPES` has to be named in full.
+    ``image/*`` and ``text/*`` do not include `ACTIVE_TYPES`: those have to be named in full.
     """
     family = content_type.partition("/")[0] + "/*"
     return content_type in allowed or (family in allowed and content_type not in ACTIVE_TYPES)
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether a file's beginning is UTF-8 text; the last character may be cut."""
+    """Return whether a file's beginning is UTF-8 text; the last character may be cut."""
     head = head[:SNIFF_BYTES]
     if len(head.translate(None, _NOT_IN_TEXT)) < len(head):
         return False

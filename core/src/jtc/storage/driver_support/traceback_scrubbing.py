@@ -1,4 +1,4 @@
-"""Keeping secrets out of tracebacks, whose frames hold every local variable."""
+"""Removal of secrets from tracebacks, whose frames hold every local variable."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-__all__ = ["ForgottenLocals"]
+__all__ = ["ScrubbedLocals"]
 
 
-class ForgottenLocals:
-    """A block whose errors leave without the local variables of the functions that it called.
+class ScrubbedLocals:
+    """A block that removes the local variables of the functions it called from its errors.
 
-    Error reporters and `traceback.TracebackException(capture_locals=True)` show those: keys among
-    a driver's options, the environment, signed headers. Files, lines and names stay. What the
-    function with the ``with`` holds itself is not forgotten; neither is an error that was being
-    handled before.
+    Error reporters and `traceback.TracebackException(capture_locals=True)` show them: keys among
+    a driver's options, the environment, signed headers. Files, lines and names remain, and so do
+    the variables of the function with the ``with`` statement and an error that was being handled
+    before.
 
     Args:
-        also: Called with each error, its causes and contexts, to forget what they hold themselves.
+        also: Called with each error, its causes and contexts, to scrub their own attributes.
     """
 
     __slots__ = ("_also", "_before")
@@ -38,7 +38,7 @@ class ForgottenLocals:
     ) -> None:
         if error is not None:
             for each in _chain(error, self._before):
-                # Frames that still run, such as the caller's, are left alone.
+                # Frames that still run, such as the caller's, are not cleared.
                 traceback.clear_frames(each.__traceback__)
                 if self._also is not None:
                     self._also(each)

@@ -1,12 +1,12 @@
-"""Signed addresses for disks that no server of their own answers for: local files and memory.
+"""Presigned URLs and forms for storage that no server serves: local files and memory.
 
-A driver signs, `jtc.storage.asgi` verifies, both with a `Signer`. What is signed is HMAC-SHA256
-(RFC 2104) over the version, the method, the disk, the file, the end, the type, the length and the
-disposition, as one JSON array: each value has its own place and its own quotes, so that no two
-permissions are signed alike.
+A driver signs and `jtc.storage.asgi` verifies, both with a `UrlSigner`. The signature is
+HMAC-SHA256 (RFC 2104) over the version, the method, the disk, the file, the expiry, the type, the
+length and the disposition, as one JSON array: each value has its own position and its own quotes,
+so that no two grants have the same signature.
 
-The disk is its `base_url`. A driver does not know its disk's name, which may differ from process to
-process; the address under which its files are found may not.
+The disk is identified by its `base_url`: a driver does not have its disk's name, which may differ
+between processes, while the base URL of its files may not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from jtc.storage.driver_support.mime_types import guess_type
-from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
+from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.exceptions import (
     StorageConfigException,
     StoragePermissionException,
@@ -34,35 +34,38 @@ from jtc.storage.models import PresignedForm, PresignedRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SIGNING_CAPABILITIES", "Grant", "Secrets", "Signer", "make_signer", "needed"]
+    from jtc.storage.options import SignOptions
+
+__all__ = ["SIGNING_CAPABILITIES", "Grant", "Secrets", "UrlSigner", "make_signer", "require_signer"]
 
 Secrets: TypeAlias = "str | bytes | Sequence[str | bytes]"
 """A secret, or several: the first one signs, all verify. Each has 32 bytes or more."""
 
 SIGNING_CAPABILITIES = frozenset({"temporary_urls", "temporary_uploads", "upload_forms"})
-"""What a driver withholds that was given no secret."""
+"""The capabilities that a driver without a secret lacks."""
 
 _VERSION = "1"
 _SHORTEST = 32
-"""RFC 2104, section 3: a key below the hash's length weakens the whole; one above adds little."""
+"""RFC 2104, section 3: a key below the hash's length weakens it, and a longer one adds little."""
 _LATEST = 10**11
-"""Seconds since 1970, in the year 5138: an end that every part of the way can say."""
+"""Seconds since 1970, in the year 5138: every part involved can represent it."""
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _LONGEST_QUERY = 8192
-_PARAMETERS = ("version", "expires", "type", "length", "disposition", "signature")
+_PARAMETERS = ("version", "expires", "type", "length", "min_length", "disposition", "signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a signature permits.
+    """A permission that a signature grants.
 
     Attributes:
         method: ``"GET"`` (which includes HEAD), ``"PUT"`` or ``"POST"`` (a form).
-        path: The file, as the driver knows it.
-        expires: The end, in seconds since 1970 UTC.
-        content_type: To answer with, or what an upload is.
-        length: An upload's length in bytes; of a form, the most bytes.
-        content_disposition: To answer with.
+        path: The file's path for the driver.
+        expires: When it expires, in seconds since 1970 UTC.
+        content_type: The Content-Type of the response, or of an upload.
+        length: An upload's length in bytes; of a form, the largest length.
+        content_disposition: The Content-Disposition of the response.
+        min_length: Of a form, the smallest length in bytes.
     """
 
     method: str
@@ -71,26 +74,28 @@ class Grant:
     content_type: str | None = None
     length: int | None = None
     content_disposition: str | None = None
+    min_length: int | None = None
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What an address says of itself, less the signature, in the one order there is."""
-        said = {
+        """The query parameters of a URL without the signature, in their fixed order."""
+        parameters = {
             "version": _VERSION,
             "expires": str(self.expires),
             "type": self.content_type,
             "length": None if self.length is None else str(self.length),
+            "min_length": None if self.min_length is None else str(self.min_length),
             "disposition": self.content_disposition,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in parameters.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
-    """Signs and verifies addresses of one disk; `make_signer` makes it.
+class UrlSigner:
+    """Signs and verifies the URLs of one disk; `make_signer` makes it.
 
     Args:
-        base_url: What the disk's addresses begin with, without a ``/`` at the end.
+        base_url: The beginning of the disk's URLs, without a ``/`` at the end.
         keys: The secrets; the first one signs, all verify.
     """
 
@@ -98,45 +103,38 @@ class Signer:
     keys: tuple[bytes, ...] = field(repr=False)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A signer holds secrets and is not pickled: make the driver anew there")
+        raise TypeError(
+            "A signer holds secrets and cannot be pickled: make the driver in the other process"
+        )
 
-    def download_url(
-        self,
-        path: str,
-        expires_in: float,
-        *,
-        content_type: str | None,
-        content_disposition: str | None,
-    ) -> str:
-        """Return an address for GET; path and arguments are those of `SupportsTemporaryUrls`.
+    def download_url(self, path: str, options: SignOptions) -> str:
+        """Return a presigned URL for GET; see `SupportsTemporaryUrls`.
 
         Raises:
-            ValueError: The time, the type or the disposition cannot be.
+            ValueError: The time, the type or the disposition is invalid.
         """
-        return self._url(
+        return self._signed_url(
             Grant(
                 method="GET",
                 path=path,
-                expires=_end(expires_in),
-                content_type=_header("content_type", content_type),
-                content_disposition=_header("content_disposition", content_disposition),
+                expires=_end(options.expires_in, options.stable_for),
+                content_type=_header("content_type", options.content_type),
+                content_disposition=_header("content_disposition", options.content_disposition),
             )
         )
 
-    def upload_request(
-        self, path: str, expires_in: float, *, content_type: str | None, size: int | None
-    ) -> PresignedRequest:
-        """Return a PUT; path and arguments are those of `SupportsTemporaryUploads`.
+    def upload_request(self, path: str, options: SignOptions) -> PresignedRequest:
+        """Return a presigned PUT request; see `SupportsTemporaryUploads`.
 
         Raises:
-            ValueError: The time, the type or the size cannot be.
+            ValueError: The time, the type or the size is invalid.
         """
         grant = Grant(
             method="PUT",
             path=path,
-            expires=_end(expires_in),
-            content_type=_header("content_type", content_type),
-            length=_length("size", size),
+            expires=_end(options.expires_in),
+            content_type=_header("content_type", options.content_type),
+            length=_length("size", options.size),
         )
         headers = {}
         if grant.content_type is not None:
@@ -144,43 +142,45 @@ class Signer:
         if grant.length is not None:
             headers["Content-Length"] = str(grant.length)
         return PresignedRequest(
-            method="PUT", url=self._url(grant), headers=headers, expires_at=float(grant.expires)
+            method="PUT",
+            url=self._signed_url(grant),
+            headers=headers,
+            expires_at=float(grant.expires),
         )
 
-    def upload_form(
-        self, path: str, expires_in: float, *, max_size: int, content_type: str | None
-    ) -> PresignedForm:
-        """Return a form; path and arguments are those of `SupportsUploadForms`.
+    def upload_form(self, path: str, options: SignOptions) -> PresignedForm:
+        """Return a presigned form; see `SupportsUploadForms`.
 
-        Without a content type it has the one by the file's name: left open, it would be the
-        uploader's to say that an image is a web page.
+        Without a content type it has the one of the file's name: otherwise an uploader could
+        declare an image as a web page.
 
         Raises:
-            ValueError: The time, the type or the size cannot be.
+            ValueError: The time, the type or the size is invalid.
         """
         grant = Grant(
             method="POST",
             path=path,
-            expires=_end(expires_in),
-            content_type=_header("content_type", content_type) or guess_type(path),
-            length=_length("max_size", max_size),
+            expires=_end(options.expires_in),
+            content_type=_header("content_type", options.content_type) or guess_type(path),
+            min_length=_length("min_size", options.min_size),
+            length=_length("max_size", options.max_size),
         )
         return PresignedForm(
-            url=self._address(path),
+            url=self._url(path),
             fields={**grant.parameters, "signature": self._signature(self.keys[0], grant)},
             expires_at=float(grant.expires),
         )
 
-    def verify_query(self, method: str, address: str, query: str) -> Grant:
-        """Return what a signed address permits.
+    def verify_query(self, method: str, url: str, query: str) -> Grant:
+        """Return the grant of a presigned URL.
 
         Args:
             method: ``"GET"`` or ``"PUT"``.
-            address: The file's `url`, as the disk says it.
-            query: What follows the ``?``, as it was sent. There is one way to write it.
+            url: The file's `url`, as the disk returns it.
+            query: The part after the ``?`` as it was sent, which has one valid form.
 
         Raises:
-            StoragePermissionException: It permits nothing, or nothing any more.
+            StoragePermissionException: It grants nothing, or has expired.
         """
         if len(query) > _LONGEST_QUERY:
             raise _refused()
@@ -195,34 +195,35 @@ class Signer:
         except ValueError:
             raise _refused() from None
         given = dict(pairs)
-        grant = self.verify(method, address, given)
+        grant = self.verify(method, url, given)
         if _query({**grant.parameters, "signature": given["signature"]}) != query:
             raise _refused()
         return grant
 
-    def verify(self, method: str, address: str, given: Mapping[str, str]) -> Grant:
-        """Return what a form's fields, or an address's parameters, permit.
+    def verify(self, method: str, url: str, given: Mapping[str, str]) -> Grant:
+        """Return the grant of a form's fields, or of a URL's parameters.
 
         Args:
             method: ``"GET"``, ``"PUT"`` or ``"POST"``.
-            address: The file's `url`, as the disk says it.
+            url: The file's `url`, as the disk returns it.
             given: All parameters with their values.
 
         Raises:
-            StoragePermissionException: They permit nothing, or nothing any more.
+            StoragePermissionException: They grant nothing, or have expired.
         """
         if not given.keys() <= set(_PARAMETERS) or given.get("version") != _VERSION:
             raise _refused()
         grant = Grant(
             method=method,
-            path=self._path_of(address),
+            path=self._path_of(url),
             expires=_number(given.get("expires", "")),
             content_type=given.get("type"),
             length=_number(given["length"]) if "length" in given else None,
+            min_length=_number(given["min_length"]) if "min_length" in given else None,
             content_disposition=given.get("disposition"),
         )
         signature = given.get("signature", "").encode("utf-8", "replace")
-        # All keys are tried, whichever fits: the time taken says nothing.
+        # All keys are tried even after one fits: the time taken must not depend on the key.
         fits = [
             hmac.compare_digest(self._signature(key, grant).encode(), signature)
             for key in self.keys
@@ -230,24 +231,24 @@ class Signer:
         if not any(fits):
             raise _refused()
         if time.time() >= grant.expires:
-            raise StoragePermissionException("The signed address has expired: ask for another one")
+            raise StoragePermissionException("The presigned URL has expired: request another one")
         return grant
 
-    def _url(self, grant: Grant) -> str:
+    def _signed_url(self, grant: Grant) -> str:
         signature = self._signature(self.keys[0], grant)
-        return f"{self._address(grant.path)}?{_query(grant.parameters | {'signature': signature})}"
+        return f"{self._url(grant.path)}?{_query(grant.parameters | {'signature': signature})}"
 
-    def _address(self, path: str) -> str:
+    def _url(self, path: str) -> str:
         return f"{self.base_url}/{quote(path)}"
 
-    def _path_of(self, address: str) -> str:
+    def _path_of(self, url: str) -> str:
         base = f"{self.base_url}/"
-        if not address.startswith(base):
+        if not url.startswith(base):
             raise _refused()
-        return unquote(address.removeprefix(base))
+        return unquote(url.removeprefix(base))
 
     def _signature(self, key: bytes, grant: Grant) -> str:
-        permission = [
+        values = [
             _VERSION,
             grant.method,
             self.base_url,
@@ -256,29 +257,30 @@ class Signer:
             grant.content_type,
             grant.length,
             grant.content_disposition,
+            grant.min_length,
         ]
-        # ASCII, with escapes: what is given may be anything, also lone surrogates.
-        digest = hmac.digest(key, json.dumps(permission).encode(), hashlib.sha256)
+        # ASCII, with escapes: the values may contain lone surrogates.
+        digest = hmac.digest(key, json.dumps(values).encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def make_signer(secret: Secrets | None, base_url: str) -> Signer | None:
+def make_signer(secret: Secrets | None, base_url: str) -> UrlSigner | None:
     """Return the signer for a driver's options, or None where there is no secret.
 
     Raises:
-        StorageConfigException: A secret is too short, or is none.
+        StorageConfigException: A secret is too short, or of a wrong type.
     """
     if secret is None:
         return None
     try:
-        with ForgottenLocals():
+        with ScrubbedLocals():
             return _made(secret, base_url)
     except StorageConfigException:
         del secret  # a traceback holds this function's variables
         raise
 
 
-def _made(secret: Secrets, base_url: str) -> Signer:
+def _made(secret: Secrets, base_url: str) -> UrlSigner:
     given = [secret] if isinstance(secret, (str, bytes)) else list(secret)
     if not given or not all(isinstance(each, (str, bytes)) for each in given):
         raise StorageConfigException(
@@ -290,10 +292,10 @@ def _made(secret: Secrets, base_url: str) -> Signer:
             f"'secret' has {min(shortest)} bytes, and at least {_SHORTEST} are needed: make one "
             "with  python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
-    return Signer(base_url.rstrip("/"), keys)
+    return UrlSigner(base_url.rstrip("/"), keys)
 
 
-def needed(signer: Signer | None) -> Signer:
+def require_signer(signer: UrlSigner | None) -> UrlSigner:
     """Return the signer.
 
     Raises:
@@ -301,7 +303,7 @@ def needed(signer: Signer | None) -> Signer:
     """
     if signer is None:
         raise UnsupportedOperationException(
-            "The driver signs no addresses: give it the option 'secret'"
+            "The driver cannot sign URLs: give it the option 'secret'"
         )
     return signer
 
@@ -310,8 +312,11 @@ def _query(parameters: Mapping[str, str]) -> str:
     return urlencode(parameters, quote_via=quote, safe="")
 
 
-def _end(expires_in: float) -> int:
-    end = time.time() + expires_in
+def _end(expires_in: float, stable_for: float | None = None) -> int:
+    now = time.time()
+    # All URLs of one period end together: at its end, and `expires_in` later.
+    start = now if stable_for is None else now - now % stable_for + stable_for
+    end = start + expires_in
     if not math.isfinite(end) or expires_in <= 0 or end >= _LATEST:
         raise ValueError(f"expires_in is a number of seconds above 0, not {expires_in}")
     return math.ceil(end)
@@ -341,5 +346,5 @@ def _number(text: str) -> int:
 
 
 def _refused() -> StoragePermissionException:
-    # Not what is wrong: that is of use only to those who try.
-    return StoragePermissionException("The signed address is not one of this disk's")
+    # Without the reason, which would help an attacker.
+    return StoragePermissionException("The presigned URL or form is not valid for this disk")

@@ -1,8 +1,8 @@
 """The official drivers by name, as in ``from jtc.storage.drivers import LocalDriver``.
 
-Each is imported at its first use. Every driver is a distribution of its own; a missing one is an
-`ImportError` that names its extra.
-Third parties may put packages of theirs below this one: its path is extended.
+Each is imported at its first use. Every driver is a separate distribution; a missing one is an
+`ImportError` that names its extra. Third parties may install packages below this one: its path is
+extended.
 """
 
 from __future__ import annotations

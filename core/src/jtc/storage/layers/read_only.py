@@ -1,4 +1,4 @@
-"""`ReadOnly`: everything that reads, and nothing that writes."""
+"""Layer of `Disk.read_only`, which refuses writes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["ReadOnly"]
 
 
 class ReadOnly(Layer, guards={"write"}):
-    """Refuse whatever would change something; `Disk.read_only` makes one.
+    """Refuse everything that would change something; `Disk.read_only` makes one.
 
     Args:
-        inner: The driver within.
+        inner: The inner driver.
 
     Raises:
         ReadOnlyException: From each method that would write.
@@ -36,7 +36,7 @@ class ReadOnly(Layer, guards={"write"}):
         """Refuse."""
         self._refuse()
 
-    # Without it the capability would be unsupported, and nobody could ask for a visibility.
+    # Without this the whole capability would be unsupported, `visibility` included.
     async def set_visibility(self, _path: str, _visibility: Visibility, /) -> None:
         """Refuse."""
         self._refuse()

@@ -1,55 +1,38 @@
-"""`Scoped`: one directory of a driver, whose paths, in, out and in errors, begin below it."""
+"""Layer of `Disk.scoped`, which shows one directory as a whole disk."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
-from jtc.storage.exceptions import InvalidPathException, StorageException
+from jtc.storage.driver import METHODS, ReadStream
+from jtc.storage.driver_support.standalone import checked_bulk
+from jtc.storage.exceptions import StorageException
 from jtc.storage.layer import Layer
-from jtc.storage.paths import check_path
+from jtc.storage.models import FileInfo
+from jtc.storage.paths import check_path, is_reserved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 
-    from jtc.storage.driver import DriverContent, StorageDriver
-    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
-    from jtc.storage.options import WriteOptions
+    from jtc.storage.driver import StorageDriver
+    from jtc.storage.models import Entry
+    from jtc.storage.options import ListOptions, ReadOptions
 
 __all__ = ["Scoped"]
 
 T = TypeVar("T")
 
 
-class _Relative:
-    """Says paths as they are within a directory; as a context manager, those in errors."""
+class Scoped(Layer, guards={"path"}, passes=METHODS):
+    """Show one directory as a whole disk; `Disk.scoped` makes one.
 
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._prefix = f"{directory}/"
-
-    def path(self, path: str) -> str:
-        return "" if path == self._directory else path.removeprefix(self._prefix)
-
-    def error(self, error: Exception) -> Exception:
-        if isinstance(error, StorageException) and error.path is not None:
-            error.path = self.path(error.path)
-        return error
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Exception):
-            self.error(error)
-
-
-class Scoped(Layer, guards={"path"}):
-    """Show one directory as if it were the whole; `Disk.scoped` makes one.
+    Paths begin below the directory: those of arguments, of results and of errors. Every method of
+    the contract, of later versions too, is wrapped according to `METHODS`.
 
     Args:
-        inner: The driver within.
+        inner: The inner driver.
         prefix: The directory's path.
 
     Raises:
@@ -57,195 +40,117 @@ class Scoped(Layer, guards={"path"}):
     """
 
     def __init__(self, inner: StorageDriver, prefix: str) -> None:
-        super().__init__(inner)
         self.directory = check_path(prefix)
         self._prefix = f"{self.directory}/"
-        self._relative = _Relative(self.directory)
+        super().__init__(inner)
 
     def inner_path(self, path: str) -> str:
-        """Return the path under which the inner driver knows a file."""
+        """Return the inner driver's path of a file."""
         return self._prefix + path
+
+    def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method with the directory prepended to its paths."""
+        described = METHODS[name]
+        if described.paths == 0:
+            return method
+        if described.paths < 0:
+            wrapper = self._bulk(method, described.operation)
+        elif described.kind == "value":
+            wrapper = self._value(method)
+        elif described.kind == "stream":
+            wrapper = self._stream(method)
+        elif described.kind == "iterator":
+            wrapper = self._listing(method)
+        else:
+            wrapper = self._awaitable(method, described.paths, stores=name == "put")
+        return functools.wraps(method)(wrapper)
+
+    def _value(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: str, /) -> Any:
+            with self._errors():
+                return method(self._full(path))
+
+        return call
+
+    def _awaitable(
+        self, method: Callable[..., Any], paths: int, *, stores: bool
+    ) -> Callable[..., Any]:
+        async def call(*arguments: Any) -> Any:
+            with self._errors():
+                full = map(self._full, arguments[:paths])
+                result = await method(*full, *arguments[paths:])
+            if stores:
+                return self._relative(result)
+            return self._described(result) if isinstance(result, FileInfo) else result
+
+        return call
+
+    def _stream(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        async def open_read(path: str, options: ReadOptions, /) -> ReadStream:
+            with self._errors():
+                stream: ReadStream = await method(self._full(path), options)
+            return ReadStream(self._described(stream.info), self._items(stream), stream.aclose)
+
+        return open_read
+
+    def _listing(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        async def list_entries(prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+            if options.start_after is not None:
+                options = dataclasses.replace(
+                    options, start_after=self._prefix + options.start_after
+                )
+            directory = self._full(prefix) if prefix else self.directory
+            async for entry in self._items(method(directory, options)):
+                path = self._relative(entry.path)
+                if not is_reserved(path):
+                    yield dataclasses.replace(entry, path=path)
+
+        return list_entries
+
+    def _bulk(self, method: Callable[..., Any], operation: str) -> Callable[..., Any]:
+        async def delete_many(paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
+            async def delete(checked: list[str]) -> dict[str, bool | Exception]:
+                found = await method([self._prefix + path for path in checked])
+                return {path: self._relative_error(found[self._prefix + path]) for path in checked}
+
+            with self._errors():
+                return await checked_bulk(delete, paths, operation)
+
+        return delete_many
+
+    async def _items(self, items: AsyncIterable[T]) -> AsyncIterator[T]:
+        with self._errors():
+            async for item in items:
+                yield item
 
     def _full(self, path: str) -> str:
         return check_path(self._prefix + check_path(path))
 
-    def _inform(self, info: FileInfo) -> FileInfo:
-        return dataclasses.replace(info, path=self._relative.path(info.path))
+    def _relative(self, path: str) -> str:
+        return "" if path == self.directory else path.removeprefix(self._prefix)
 
-    async def put(self, path: str, content: bytes | str | BinaryIO, /) -> str:
-        """Store a file."""
-        with self._relative:
-            await self.inner.put(self._full(path), content)
-        return check_path(path)
+    def _described(self, info: FileInfo) -> FileInfo:
+        return dataclasses.replace(info, path=self._relative(info.path))
 
-    async def get(self, path: str, /) -> bytes:
-        """Return a file's content."""
-        with self._relative:
-            return await self.inner.get(self._full(path))
+    def _errors(self) -> _RelativeErrors:
+        return _RelativeErrors(self)
 
-    async def exists(self, path: str, /) -> bool:
-        """Tell whether there is a file."""
-        with self._relative:
-            return await self.inner.exists(self._full(path))
+    def _relative_error(self, result: T) -> T:
+        if isinstance(result, StorageException) and result.path is not None:
+            result.path = self._relative(result.path)
+        return result
 
-    async def delete(self, path: str, /) -> bool:
-        """Delete a file."""
-        with self._relative:
-            return await self.inner.delete(self._full(path))
 
-    async def size(self, path: str, /) -> int:
-        """Return a file's length in bytes."""
-        with self._relative:
-            return await self.inner.size(self._full(path))
+class _RelativeErrors:
+    """A block whose errors have paths within a scope."""
 
-    async def last_modified(self, path: str, /) -> float:
-        """Return when a file was written."""
-        with self._relative:
-            return await self.inner.last_modified(self._full(path))
+    __slots__ = ("_scope",)
 
-    def url(self, path: str, /) -> str:
-        """Return the address of a file."""
-        with self._relative:
-            return self.inner.url(self._full(path))
+    def __init__(self, scope: Scoped) -> None:
+        self._scope = scope
 
-    def path(self, path: str, /) -> str:
-        """Return where the backend keeps a file."""
-        with self._relative:
-            return self.inner.path(self._full(path))
+    def __enter__(self) -> None:
+        pass
 
-    async def stat(self, path: str, /) -> FileInfo:
-        """Return a file's facts."""
-        with self._relative:
-            info = await self.inner.stat(self._full(path))
-        return self._inform(info)
-
-    async def open_read(
-        self,
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> ReadStream:
-        """Open a file for reading."""
-        with self._relative:
-            stream = await self.inner.open_read(
-                self._full(path), start=start, end=end, if_match=if_match, chunk_size=chunk_size
-            )
-        return ReadStream(self._inform(stream.info), self._iterate(stream), stream.aclose)
-
-    async def write_file(
-        self, path: str, content: DriverContent, options: WriteOptions, /
-    ) -> str | None:
-        """Store a file."""
-        with self._relative:
-            return await self.inner.write_file(self._full(path), content, options)
-
-    async def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
-        """Yield what is below a directory."""
-        entries = self.inner.list_entries(
-            self._full(prefix) if prefix else self.directory,
-            recursive=recursive,
-            start_after=None if start_after is None else self._prefix + start_after,
-        )
-        async for entry in self._iterate(entries):
-            yield dataclasses.replace(entry, path=self._relative.path(entry.path))
-
-    async def make_directory(self, path: str, /) -> None:
-        """Make a directory."""
-        with self._relative:
-            await self.inner.make_directory(self._full(path))
-
-    async def delete_directory(self, path: str, /) -> None:
-        """Delete a directory."""
-        with self._relative:
-            await self.inner.delete_directory(self._full(path))
-
-    async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
-        """Copy a file."""
-        with self._relative:
-            return await self.inner.copy_file(self._full(src), self._full(dst), options)
-
-    async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
-        """Move a file."""
-        with self._relative:
-            return await self.inner.move_file(self._full(src), self._full(dst), options)
-
-    async def visibility(self, path: str, /) -> Visibility:
-        """Tell who may read a file."""
-        with self._relative:
-            return await self.inner.visibility(self._full(path))
-
-    async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
-        """Say who may read a file."""
-        with self._relative:
-            await self.inner.set_visibility(self._full(path), visibility)
-
-    async def temporary_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        content_disposition: str | None = None,
-    ) -> str:
-        """Return an address that reads a file for a while."""
-        with self._relative:
-            return await self.inner.temporary_url(
-                self._full(path),
-                expires_in,
-                content_type=content_type,
-                content_disposition=content_disposition,
-            )
-
-    async def temporary_upload_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        size: int | None = None,
-    ) -> PresignedRequest:
-        """Return a request that stores a file."""
-        with self._relative:
-            return await self.inner.temporary_upload_url(
-                self._full(path), expires_in, content_type=content_type, size=size
-            )
-
-    async def temporary_upload_form(
-        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> PresignedForm:
-        """Return a form that uploads a file."""
-        with self._relative:
-            return await self.inner.temporary_upload_form(
-                self._full(path), expires_in, max_size=max_size, content_type=content_type
-            )
-
-    async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
-        """Delete files."""
-        outcome: dict[str, bool | Exception] = {}
-        asked: dict[str, str] = {}
-        for path in paths:
-            try:
-                asked[path] = self._full(path)
-            except InvalidPathException as error:
-                outcome[path] = self._relative.error(error)
-        with self._relative:
-            found = await self.inner.delete_many(list(dict.fromkeys(asked.values())))
-        for path, full in asked.items():
-            result = found[full]
-            outcome[path] = (
-                self._relative.error(result) if isinstance(result, Exception) else result
-            )
-        return outcome
-
-    async def _iterate(self, items: AsyncIterable[T]) -> AsyncIterator[T]:
-        with self._relative:
-            async for item in items:
-                yield item
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._scope._relative_error(error)  # noqa: SLF001 - a part of Scoped

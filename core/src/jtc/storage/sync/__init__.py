@@ -1,4 +1,4 @@
-"""The sync face: every method without `await`, for code that is not async.
+"""Sync API: every method without `await`, for code that is not async.
 
 ::
 
@@ -7,19 +7,19 @@
     Storage.sync.put("uploads/avatar.jpg", image_bytes)
     Storage.disk("s3").sync.get("backup.txt")
 
-All calls run in one event loop, in one thread that begins with the first of them.
+All calls run in one event loop, in a thread that the first call starts.
 """
 
 from jtc.storage.sync._disks import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage
-from jtc.storage.sync._files import ReadableFile, SyncListing, SyncStream, WritableFile
+from jtc.storage.sync._files import SyncListing, SyncReadableFile, SyncStream, SyncWritableFile
 
 __all__ = [
-    "ReadableFile",
     "SyncBuiltDisk",
     "SyncDisk",
     "SyncFakeDisk",
     "SyncListing",
+    "SyncReadableFile",
     "SyncStorage",
     "SyncStream",
-    "WritableFile",
+    "SyncWritableFile",
 ]

@@ -1,27 +1,27 @@
-"""What all sync faces stand on: the async one behind."""
+"""Base class of the sync API: the async disk, or manager, behind it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from jtc.storage._disk import DiskOperations
+from jtc.storage._disk.base import DiskBase
 from jtc.storage.sync._files import SyncStream
 from jtc.storage.sync._portal import CallersChunks
 
 if TYPE_CHECKING:
-    from jtc.storage._disk import Disk
     from jtc.storage.driver_support.content import Content
 
-__all__ = ["Face", "content_behind", "disk_behind"]
+__all__ = ["SyncApi", "content_behind", "disk_behind"]
 
 _WHOLE = (bytes, bytearray, memoryview, str, list, tuple, dict, set, frozenset)
 
-D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
+D = TypeVar("D", bound=DiskBase)
+D_co = TypeVar("D_co", bound=DiskBase, covariant=True)
 
 
-class Face(Generic[D_co]):
-    """The sync face of a disk, or of all disks. It has no state but what is behind it."""
+class SyncApi(Generic[D_co]):
+    """Sync API of a disk, or of a manager. Its only state is the async object behind it."""
 
     __slots__ = ("_behind",)
 
@@ -32,15 +32,15 @@ class Face(Generic[D_co]):
         return f"{self._behind!r}.sync"
 
 
-def disk_behind(disk: Face[Disk] | Disk | str | None) -> Disk | str | None:
+def disk_behind(disk: SyncApi[D] | D | str | None) -> D | str | None:
     """Return the async disk where a sync one is given."""
-    return disk._behind if isinstance(disk, Face) else disk  # noqa: SLF001
+    return disk._behind if isinstance(disk, SyncApi) else disk  # noqa: SLF001
 
 
 def content_behind(content: Content) -> Content:
-    """Return what the loop reads by itself where a stream of ours is given.
+    """Return content for the event loop to read, by itself if it is a stream of the sync API.
 
-    What else is iterated is iterated in the caller's thread.
+    Other iterables are iterated in the caller's thread.
     """
     if isinstance(content, SyncStream):
         return content._as_content()  # noqa: SLF001

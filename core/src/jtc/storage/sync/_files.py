@@ -1,4 +1,4 @@
-"""What the sync face gives to iterate and to open: iterators, and files as `open` has them."""
+"""Streams, listings and open files of the sync API."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage.exceptions import IntegrityException
+from jtc.storage.options import DEFAULT_CHUNK_SIZE
 from jtc.storage.sync._portal import portal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from jtc.storage import _open_files as open_files
     from jtc.storage._byte_stream import ByteStream
+    from jtc.storage._open_files import ReadableFile, WritableFile
     from jtc.storage.models import FileInfo
 
-__all__ = ["ReadableFile", "SyncListing", "SyncStream", "WritableFile"]
+__all__ = ["SyncListing", "SyncReadableFile", "SyncStream", "SyncWritableFile"]
 
 T = TypeVar("T")
 
@@ -27,9 +27,9 @@ _MOST_AHEAD = 256
 
 
 class _Owned:
-    """What is open belongs to the process that opened it.
+    """An open object of the process that opened it.
 
-    In a forked child its loop does not run, and its connections are the parent's.
+    In a forked child, its event loop does not run and its connections are the parent's.
     """
 
     _owner: int | None = None
@@ -43,14 +43,14 @@ class _Owned:
     def _check_owner(self) -> None:
         if self._is_foreign():
             raise RuntimeError(
-                "This was open when the process forked, and is the parent's: open it again here"
+                "This was opened before the process forked: open it again in the child"
             )
 
 
 class SyncStream(_Owned, Iterator[bytes]):
-    """A file's bytes as they come: a plain iterator, which reads when it is asked.
+    """A file's bytes in chunks: an iterator that reads on demand.
 
-    ``with`` opens it at once and closes it however the block ends. One that is dropped is closed
+    ``with`` opens it first and closes it however the block ends. One that is dropped is closed
     soon after.
 
     Args:
@@ -61,11 +61,11 @@ class SyncStream(_Owned, Iterator[bytes]):
         self._stream = stream
         self._opened = False
         self._chunks: AsyncIterator[bytes] | None = None
-        self._fetched = b""  # kept where an interruption came after it
+        self._fetched = b""  # kept if an interruption came after it
 
     @property
     def info(self) -> FileInfo:
-        """The facts of these very bytes; opens the file where it is not open.
+        """The metadata of the version that is read; opens the file if it is not open.
 
         Raises:
             FileNotFoundException: There is no file.
@@ -94,14 +94,14 @@ class SyncStream(_Owned, Iterator[bytes]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the file. Does nothing the second time.
+        """Close the file. Does nothing the second time.
 
         Raises:
             StorageException: The storage failed.
         """
         self._fetched = b""
         if self._opened and not self._is_foreign():
-            portal.finish(self.let_go())
+            portal.finish(self.release())
 
     def _open(self) -> None:
         self._check_owner()
@@ -116,21 +116,21 @@ class SyncStream(_Owned, Iterator[bytes]):
 
     async def _fetch(self) -> None:
         portal.left_open.add(self)
-        self._fetched = await anext(self._left(), b"")
+        self._fetched = await anext(self._rest(), b"")
 
-    async def let_go(self) -> None:
-        """Close what is open, in the loop, as `close` does; it raises what that does."""
+    async def release(self) -> None:
+        """Close the stream in the event loop, with the errors of `close`."""
         await self._stream.aclose()
 
     async def _as_content(self) -> AsyncIterator[bytes]:
-        """Return what is left, for the loop to read without this thread."""
+        """Yield the rest, for the event loop to read without this thread."""
         fetched, self._fetched = self._fetched, b""
         if fetched:
             yield fetched
-        async for chunk in self._left():
+        async for chunk in self._rest():
             yield chunk
 
-    def _left(self) -> AsyncIterator[bytes]:
+    def _rest(self) -> AsyncIterator[bytes]:
         self._check_owner()
         self._own()
         self._opened = True
@@ -140,10 +140,10 @@ class SyncStream(_Owned, Iterator[bytes]):
 
 
 class SyncListing(_Owned, Iterator[T]):
-    """What is in a directory: a plain iterator. One that is dropped is closed soon after.
+    """Entries of a directory. A listing that is dropped is closed soon after.
 
-    The first entry is fetched alone, then twice as many each time, up to 256: so the first comes
-    at once, and many cost little each.
+    The first entry is fetched alone, then twice as many each time, up to 256: so the first one
+    comes early, and many are fetched with few calls.
 
     Args:
         entries: The entries.
@@ -172,7 +172,7 @@ class SyncListing(_Owned, Iterator[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """Let go of the listing; it has no more entries then.
+        """Close the listing; it has no more entries.
 
         Raises:
             StorageException: The storage failed.
@@ -190,37 +190,37 @@ class SyncListing(_Owned, Iterator[T]):
         except StopAsyncIteration:
             self._ended = True
         except Exception as error:
-            self._ended, self._error = True, error  # after the entries that came before it
+            self._ended, self._error = True, error  # raised after the entries before it
         self._most = min(2 * self._most, _MOST_AHEAD)
 
 
-class ReadableFile(io.BufferedReader):
-    """A file open for reading, as ``open(path, "rb")`` gives one: all that reads files takes it.
+class SyncReadableFile(io.BufferedReader):
+    """A file open for reading, like one of ``open(path, "rb")``.
 
-    `seek` costs nothing until the next read. One that is dropped is closed soon after.
+    `seek` costs nothing until the next read. A file that is dropped is closed soon after.
     """
 
-    def __init__(self, file: open_files.ReadableFile) -> None:
+    def __init__(self, file: ReadableFile) -> None:
         super().__init__(_RawReader(file), DEFAULT_CHUNK_SIZE)
         self._file = file
 
     @property
     def info(self) -> FileInfo:
-        """The facts of the version that is being read."""
+        """The metadata of the version that is read."""
         return self._file.info
 
-    # Not the base's, which waits for the closing: the collector runs in any thread.
+    # Not the base's, which waits for close(): the garbage collector runs in any thread.
     def __del__(self) -> None:
         pass
 
 
-class WritableFile(io.BufferedWriter):
-    """A file open for writing. Nobody sees it before `close`, and nobody ever does after `abort`.
+class SyncWritableFile(io.BufferedWriter):
+    """A file open for writing; it is stored by `close`, and never after `abort`.
 
-    A ``with`` block that raises aborts, and so does dropping the file: the one before stays.
+    A ``with`` block that raises aborts it, and so does dropping it: the file before is kept.
     """
 
-    def __init__(self, file: open_files.WritableFile) -> None:
+    def __init__(self, file: WritableFile) -> None:
         self._writer = _RawWriter(file)
         super().__init__(self._writer, DEFAULT_CHUNK_SIZE)
 
@@ -231,10 +231,10 @@ class WritableFile(io.BufferedWriter):
             self.abort()
 
     def close(self) -> None:
-        """Make the file visible under its name. Does nothing the second time.
+        """Store the file. Does nothing the second time.
 
         Raises:
-            StorageException: The storage failed; the file as it was before is still there.
+            StorageException: The storage failed; the file before the write is kept.
         """
         if self.closed:
             return
@@ -246,7 +246,7 @@ class WritableFile(io.BufferedWriter):
         self._writer.close()
 
     def abort(self) -> None:
-        """Forget what was written; the file as it was before stays. Raises nothing."""
+        """Discard what was written; the file before the write is kept. Raises nothing."""
         self._writer.abort()
 
     def __del__(self) -> None:
@@ -254,7 +254,7 @@ class WritableFile(io.BufferedWriter):
 
 
 class _RawReader(_Owned, io.RawIOBase):
-    def __init__(self, file: open_files.ReadableFile) -> None:
+    def __init__(self, file: ReadableFile) -> None:
         super().__init__()
         self._file = file
         self._position = 0
@@ -294,7 +294,7 @@ class _RawReader(_Owned, io.RawIOBase):
         return await self._file.read(size)
 
     async def _go(self, offset: int, whence: int) -> int:
-        # The file is elsewhere where an interrupted call went on to its end.
+        # The position differs if an interrupted call ran to its end.
         if self._file.tell() != self._position:
             await self._file.seek(self._position)
         return await self._file.seek(offset, whence)
@@ -303,17 +303,17 @@ class _RawReader(_Owned, io.RawIOBase):
         if not self.closed:
             super().close()
             if not self._is_foreign():
-                portal.finish(self.let_go())
+                portal.finish(self.release())
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         await self._file.close()
 
     def __del__(self) -> None:
-        pass  # what is open is closed by the loop, once its stream is dropped
+        pass  # the event loop closes the stream once it is dropped
 
 
 class _RawWriter(_Owned, io.RawIOBase):
-    def __init__(self, file: open_files.WritableFile) -> None:
+    def __init__(self, file: WritableFile) -> None:
         super().__init__()
         self._file = file
         self._unclear = False
@@ -329,7 +329,7 @@ class _RawWriter(_Owned, io.RawIOBase):
         try:
             return portal.run(self._file.write(data))
         except BaseException:
-            # Interrupted when the bytes were taken: the buffer would send them once more.
+            # Interrupted after the bytes were taken: the buffer would write them again.
             self._unclear = self._unclear or self._file.tell() != before
             raise
 
@@ -343,28 +343,28 @@ class _RawWriter(_Owned, io.RawIOBase):
                 self._check_owner()
                 if self._unclear:
                     raise IntegrityException(
-                        "A write was interrupted, and it is not clear what the file would hold"
+                        "A write was interrupted, and may be incomplete: write the file again"
                     )
                 portal.run(self._file.close())
             except BaseException:
-                self._give_up(portal.schedule)  # where a loop runs, nobody could wait for it
+                self._discard(portal.schedule)  # in a thread with a loop, waiting is impossible
                 raise
 
     def abort(self) -> None:
         if not self.closed:
             super().close()
-            self._give_up(portal.finish)
+            self._discard(portal.finish)
 
     def drop(self) -> None:
         if not self.closed:
             super().close()
-            self._give_up(portal.schedule)
+            self._discard(portal.schedule)
 
-    def _give_up(self, how: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def _discard(self, how: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         if not self._is_foreign():
-            how(self.let_go())
+            how(self.release())
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         await self._file.abort()
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""The one event loop behind the sync face: in a thread of its own, until the process ends."""
+"""Event loop of the sync API, in one thread until the process ends."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ T = TypeVar("T")
 
 _MOST_WORKERS = 512
 """A call may hold a worker that waits for another call: content that is read from a disk. With
-asyncio's few (six on two processors) six such calls at once would wait for each other."""
+asyncio's default (six on two processors), six such calls would wait for each other."""
 
 _FORK_PATIENCE = 1.0
 """How long a fork waits for the loop to be between two steps, in seconds."""
 
 _EXIT_PATIENCE = 5.0
-"""How long the end of the process waits for what is still open, in seconds."""
+"""How long the end of the process waits for objects that are open, in seconds."""
 
 
 class _Open(Protocol):
-    async def let_go(self) -> None: ...
+    async def release(self) -> None: ...
 
 
 class Portal:
     """Runs coroutines for threads that have no event loop, all in one loop in one daemon thread.
 
-    The thread begins with the first call. What drivers keep for each loop, such as a client's
-    connections, is thereby made once for all callers. A call runs in a copy of its caller's
-    context (`contextvars`).
+    The first call starts the thread. Resources that drivers have per event loop, such as a client's
+    connections, are made once for all callers. A call runs in a copy of its caller's context
+    (`contextvars`).
 
     Attributes:
-        left_open: What the end of the process closes where nobody did before.
+        left_open: Open objects, which are closed at the end of the process.
     """
 
     def __init__(self) -> None:
-        self._begin_anew()
+        self._reset()
         self._abandoned: list[asyncio.AbstractEventLoop | None] = []
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -62,15 +62,15 @@ class Portal:
         self._ended = False
 
     def run(self, coroutine: Coroutine[Any, Any, T], source: object = None) -> T:
-        """Run a coroutine to its end and return what it returns, or raise what it raises.
+        """Run a coroutine to its end and return its result, or raise its error.
 
-        `CallersChunks` that it reads, its `source`, are made in this thread meanwhile.
+        `CallersChunks` that it reads, its `source`, are iterated in this thread meanwhile.
 
-        What interrupts the wait, such as KeyboardInterrupt, cancels the coroutine, waits until
-        that is done, and is raised then. A second interruption does not wait.
+        An interruption of the wait, such as KeyboardInterrupt, cancels the coroutine, waits for its
+        end, and is then raised. A second interruption does not wait.
 
         Raises:
-            RuntimeError: An event loop runs in this thread and would stand still, or the process
+            RuntimeError: An event loop runs in this thread and would be blocked, or the process
                 ends.
         """
         try:
@@ -85,9 +85,9 @@ class Portal:
         return call.result(loop)
 
     def finish(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine that closes something, as `run`; without waiting where that cannot be.
+        """Run a coroutine that closes something, like `run`, or `schedule` it in an event loop.
 
-        Files are also closed by the garbage collector, which runs in any thread at any time.
+        The garbage collector closes files too, in any thread at any time.
         """
         if _has_loop():
             self.schedule(coroutine)
@@ -95,7 +95,7 @@ class Portal:
             self.run(coroutine)
 
     def schedule(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine that closes something, soon; nobody hears what it raises."""
+        """Run a coroutine that closes something without waiting for it; its errors are dropped."""
         loop = self._loop
         try:
             if loop is None or self._ended:
@@ -115,7 +115,7 @@ class Portal:
         if not _has_loop() or (_in_notebook() and threading.current_thread() is not self._thread):
             return
         raise RuntimeError(
-            "An event loop runs in this thread, and the sync face would stop it: await the method "
+            "An event loop runs in this thread, and the sync API would block it: await the method "
             "of the disk itself ('await disk.get(...)', not 'disk.sync.get(...)'), or call this "
             "in another thread, by asyncio.to_thread()"
         )
@@ -126,7 +126,7 @@ class Portal:
             return loop
         with self._lock:
             if self._ended:
-                raise RuntimeError("The process ends: the sync face is closed")
+                raise RuntimeError("The process ends: the sync API is closed")
             if self._loop is None:
                 loop = asyncio.new_event_loop()
                 loop.set_default_executor(
@@ -142,14 +142,13 @@ class Portal:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         while not self._ended:
-            # A task that raises one of these takes it for the end of the program, and it would
-            # be that of all callers.
+            # A task that raises one of these would end the loop of all callers.
             with contextlib.suppress(KeyboardInterrupt, SystemExit):
                 loop.run_forever()
         loop.close()
 
     def end(self) -> None:
-        """Cancel what runs, close what is open, and end the thread. For the end of the process."""
+        """Cancel all tasks, close all open objects, and end the thread, when the process ends."""
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = None
@@ -164,7 +163,7 @@ class Portal:
             thread.join(_EXIT_PATIENCE)
 
     def before_fork(self) -> None:
-        """Keep the loop between two steps, so that the child inherits no lock that it holds."""
+        """Pause the loop between two steps, so that the child inherits no lock that it holds."""
         self._lock.acquire()
         loop = self._loop
         self._after_fork = resume = threading.Event()
@@ -180,25 +179,25 @@ class Portal:
         paused.wait(_FORK_PATIENCE)
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume the loop."""
         self._after_fork.set()
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew: the thread stayed with the parent.
+        """Reset the portal: the thread exists in the parent only.
 
-        The loop is kept and never closed: it shares its poll set with the parent's, whose
-        connections it would take from it.
+        The old loop is kept and never closed: it shares its poll set with the parent's loop, and
+        closing it would remove the parent's connections.
         """
         self._abandoned.append(self._loop)
-        self._begin_anew()
+        self._reset()
 
 
 class _Call(Generic[T]):
     """One coroutine on its way from a thread to the loop and back.
 
-    The thread waits at a `SimpleQueue`: an exception out of a signal handler can leave the lock of
-    a `threading.Condition`, which futures and events are made of, taken for good.
+    The thread waits at a `SimpleQueue`: an exception from a signal handler can leave the lock of a
+    `threading.Condition`, which futures and events use, acquired forever.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -217,7 +216,7 @@ class _Call(Generic[T]):
             while (asked := self._inbox.get()) is not None:
                 asked.answer()
         except BaseException:
-            # An interruption may come at any place, also before the loop was told to begin.
+            # An interruption may come at any point, even before _begin() is scheduled.
             self._leave()
             if not self._over:
                 loop.call_soon_threadsafe(self._give_up)
@@ -233,7 +232,7 @@ class _Call(Generic[T]):
             del self
 
     def ask(self, make: Callable[[], bytes]) -> bytes | None:
-        """Have the waiting thread make a chunk; None where there is none left. For a worker."""
+        """Have the waiting thread make a chunk, for a worker; None at the end."""
         if _has_loop():  # a pool that takes no more work: see `_Workers`
             return _made(make)
         asked = _Asked(make)
@@ -268,22 +267,22 @@ class _Call(Generic[T]):
             self._finish()
 
     def _finish(self, _task: object = None) -> None:
-        # A task that is cancelled before its first step never comes to close it.
+        # A task that is cancelled before its first step does not close it.
         self._coroutine.close()
         if not self._results and self._error is None:
-            self._error = RuntimeError("The operation was given up: the process ends")
+            self._error = RuntimeError("The operation was aborted: the process ends")
         self._over = True
         self._inbox.put(None)
 
 
 class _Asked:
-    """A chunk that a worker wants from the calling thread. The first reply counts."""
+    """A request of a worker for a chunk from the calling thread. The first reply counts."""
 
     def __init__(self, make: Callable[[], bytes]) -> None:
         self._make = make
         self._replies: SimpleQueue[bytes | Exception | None] = SimpleQueue()
 
-    # What is no Exception interrupts the call, as it does where the thread waits.
+    # A BaseException that is not an Exception interrupts the call, as during the wait.
     def answer(self) -> None:
         try:
             self._replies.put(_made(self._make))
@@ -291,7 +290,7 @@ class _Asked:
             self._replies.put(error)
 
     def refuse(self) -> None:
-        self._replies.put(RuntimeError("The operation was given up"))
+        self._replies.put(RuntimeError("The operation was aborted"))
 
     def reply(self) -> bytes | None:
         made = self._replies.get()
@@ -301,12 +300,12 @@ class _Asked:
 
 
 class CallersChunks(Iterator[bytes]):
-    """Content that is iterated in the thread that calls, though a worker reads it.
+    """Content that is iterated in the calling thread, although a worker reads it.
 
-    What it iterates may belong to that thread: a database's cursor, a lock that is held.
+    The iterable may depend on that thread: a database cursor, a lock that is held.
 
     Args:
-        content: What the caller gave.
+        content: The content as the caller passed it.
     """
 
     def __init__(self, content: Iterable[bytes]) -> None:
@@ -315,7 +314,7 @@ class CallersChunks(Iterator[bytes]):
         self.call: _Call[Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._content, name)  # an upload's name, and the like
+        return getattr(self._content, name)  # such as an upload's name
 
     def __next__(self) -> bytes:
         make = self._chunks.__next__
@@ -333,16 +332,16 @@ def _made(make: Callable[[], bytes]) -> bytes | None:
 
 
 class _Workers(ThreadPoolExecutor):
-    """Goes on while the interpreter shuts down, when a pool takes no more work.
+    """Workers that still run calls during the shutdown of the interpreter.
 
-    Files are closed in a worker thread, and the loop closes them after that moment.
+    The event loop closes files in worker threads, even after a pool refuses new calls.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         try:
             return super().submit(fn, *args, **kwargs)
         except RuntimeError as error:
-            # "can't start new thread" comes when the work is queued already, for another one.
+            # "can't start new thread": the call is queued already, for another worker.
             if "shutdown" not in str(error):
                 raise
             done: Future[Any] = Future()
@@ -361,9 +360,9 @@ async def _close_all(left_open: list[_Open]) -> None:
         await asyncio.wait(tasks)
     for each in left_open:
         with contextlib.suppress(Exception):
-            await each.let_go()
+            await each.release()
     await asyncio.get_running_loop().shutdown_asyncgens()
-    await asyncio.sleep(0)  # transports say goodbye one step later
+    await asyncio.sleep(0)  # transports close one step later
 
 
 def _has_loop() -> bool:
@@ -375,7 +374,7 @@ def _has_loop() -> bool:
 
 
 def _in_notebook() -> bool:
-    """Tell whether IPython runs: in a notebook each cell runs inside an event loop."""
+    """Return whether IPython runs: in a notebook each cell runs inside an event loop."""
     return hasattr(builtins, "__IPYTHON__")
 
 

@@ -1,4 +1,4 @@
-"""`DiskStorage`: what Django asks of a file storage, answered by a disk."""
+"""`DiskStorage`: a Django file storage whose files are on a disk."""
 
 from __future__ import annotations
 
@@ -34,20 +34,19 @@ if TYPE_CHECKING:
 __all__ = ["DiskStorage"]
 
 _MOST_NAME_BYTES = 255 - len("_1234567")
-"""A part of a path has 255 bytes, of which Django's alternative names take some."""
+"""A part of a path has at most 255 bytes, and Django's alternative names are longer."""
 
-# Django tells `save`, not `_save`, how long a name may become.
+# Django passes the greatest length of a name to `save` and not to `_save`.
 _max_length: ContextVar[int | None] = ContextVar("_max_length", default=None)
 
 
 @deconstructible(path="jtc.storage.django.DiskStorage")
 class DiskStorage(DjangoStorage):
-    """A Django file storage on a disk, found by its name at each operation.
+    """A Django file storage on a disk, which is looked up by its name at each operation.
 
     Args:
         disk: The disk's name; None is the default disk.
-        allow_overwrite: Let a new file replace the one of its name, instead of getting another
-            name.
+        allow_overwrite: A new file replaces an existing one. Otherwise it gets another name.
     """
 
     def __init__(self, disk: str | None = None, *, allow_overwrite: bool = False) -> None:
@@ -59,17 +58,17 @@ class DiskStorage(DjangoStorage):
 
     @property
     def disk(self) -> SyncDisk:
-        """The disk, for everything that Django has no method for."""
+        """The disk, for everything that a Django file storage has no method for."""
         return Storage.sync.disk(self._name)
 
     def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
-        """Store a file; return its name, which is another one where this one is taken.
+        """Store a file; return its name, which is another one where the given name is taken.
 
-        Of several that save under one name at the same time each gets its own.
+        Files that are saved under one name at the same time get different names.
 
         Raises:
-            SuspiciousFileOperation: The name breaks the path policy, or no free one is short
-                enough.
+            SuspiciousFileOperation: The name breaks the path policy, or no free name is as short
+                as `max_length`.
             StorageException: The storage failed; nothing was stored.
         """
         token = _max_length.set(max_length)
@@ -80,20 +79,20 @@ class DiskStorage(DjangoStorage):
 
     def _save(self, name: str, content: File[Any]) -> str:
         disk = self.disk
-        # A driver without conditions has the look of get_available_name() only.
+        # Without conditional writes there is only the check of get_available_name().
         create_only = not self._allow_overwrite and "overwrite" in disk.capabilities.put_options
-        asked = name
+        requested = name
         while True:
             try:
                 with _names_checked():
-                    return disk.put(_key(name), _octets(content), overwrite=not create_only)
+                    return disk.put(_key(name), _byte_chunks(content), overwrite=not create_only)
             except (FileExistsException, PathConflictException) as error:
                 if self._allow_overwrite or not content.seekable():
                     raise
-                # Where a file stands for a directory above, no other name helps.
+                # Where a file is in place of a directory above, no other name helps.
                 if isinstance(error, PathConflictException) and not self._has_directory(name):
                     raise
-                name = self._other_name(asked)
+                name = self._other_name(requested)
 
     def _other_name(self, name: str) -> str:
         directory, file = posixpath.split(name)
@@ -106,29 +105,29 @@ class DiskStorage(DjangoStorage):
             return DiskFile(self.disk, _key(name), mode)
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
-        """Tell whether a new file may have this name.
+        """Return whether a new file may have this name.
 
         Raises:
             SuspiciousFileOperation: The name breaks the path policy.
-            StorageException: The storage failed, so nobody knows.
+            StorageException: The storage failed.
         """
         if max_length and len(name) > max_length:
             return False
         return self._allow_overwrite or not self._has_file(name)
 
     def get_valid_name(self, name: str) -> str:
-        """Return a file's name without what file names cannot have, cut to 247 bytes of UTF-8."""
+        """Return a file name without characters that are not allowed, cut to 247 bytes of UTF-8."""
         root, extension = posixpath.splitext(super().get_valid_name(name))
         room = max(_MOST_NAME_BYTES - len(extension.encode()), 1)
         root = root.encode()[:room].decode(errors="ignore")
         return (root + extension).encode()[:_MOST_NAME_BYTES].decode(errors="ignore")
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a file or a directory; the root, ``""``, is always there.
+        """Return whether there is a file or a directory; the root, ``""``, always exists.
 
         Raises:
             SuspiciousFileOperation: The name breaks the path policy.
-            StorageException: The storage failed, so nobody knows.
+            StorageException: The storage failed.
         """
         path = str(name).removesuffix("/")
         return not name or self._has_file(path) or self._has_directory(path)
@@ -143,15 +142,15 @@ class DiskStorage(DjangoStorage):
         return False
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is fine.
+        """Delete a file; a missing one is no error.
 
         Raises:
-            ValueError: There is no name.
+            ValueError: The name is empty.
             SuspiciousFileOperation: The name breaks the path policy.
             StorageException: The storage failed.
         """
         if not name:
-            raise ValueError("delete() needs a file's name")
+            raise ValueError("delete() takes the name of a file: this name is empty")
         with _names_checked():
             self.disk.delete(_key(name))
 
@@ -160,7 +159,8 @@ class DiskStorage(DjangoStorage):
 
         Raises:
             SuspiciousFileOperation: The path breaks the path policy.
-            StorageException: The storage failed, or cannot list.
+            UnsupportedOperationException: The driver has no listing.
+            StorageException: The storage failed.
         """
         directories: list[str] = []
         files: list[str] = []
@@ -182,7 +182,7 @@ class DiskStorage(DjangoStorage):
             return self.disk.size(_key(name))
 
     def get_modified_time(self, name: str) -> datetime:
-        """Return when a file was written: aware, in UTC, where ``USE_TZ`` is set.
+        """Return when a file was written, with the time zone UTC where ``USE_TZ`` is set.
 
         Raises:
             FileNotFoundError: There is no file.
@@ -194,37 +194,39 @@ class DiskStorage(DjangoStorage):
         return datetime.fromtimestamp(seconds, tz=UTC if settings.USE_TZ else None)
 
     def url(self, name: str | None) -> str:
-        """Return the percent-encoded address of a file, or of a directory with a ``/`` at its end.
+        """Return the percent-encoded URL of a file, or of a directory with a ``/`` at its end.
 
         Raises:
-            NotImplementedError: The disk has no addresses.
+            NotImplementedError: The disk has no URLs.
             SuspiciousFileOperation: The name breaks the path policy.
         """
         with _names_checked():
             try:
                 path = _key(name)
-                # Templates put a file's name behind it.
+                # Templates append a file name to the URL of a directory.
                 end = "/" if path.endswith("/") else ""
                 return self.disk.url(path.removesuffix("/")) + end
             except UnsupportedOperationException as error:
                 raise NotImplementedError(str(error)) from error
 
     def path(self, name: str) -> str:
-        """Return a file's absolute name, on a local disk.
+        """Return a file's absolute path, on a local disk.
 
         Raises:
-            NotImplementedError: The disk's files are none of this machine's.
+            NotImplementedError: The disk's files are not on this machine.
             SuspiciousFileOperation: The name breaks the path policy.
         """
-        if name:  # collectstatic asks for the root's, to put links there
+        if name:  # collectstatic passes "" to find out whether it can make links
             with _names_checked(), contextlib.suppress(UnsupportedOperationException):
                 path = self.disk.path(_key(name))
                 if "://" not in path:
                     return str(Path(path).absolute())
-        raise NotImplementedError(f"The files of {self!r} have no paths on this machine")
+        raise NotImplementedError(
+            f"The files of {self!r} have no paths on this machine: use open() or url()"
+        )
 
 
-def _octets(content: File[Any]) -> Iterator[bytes]:
+def _byte_chunks(content: File[Any]) -> Iterator[bytes]:
     for chunk in content.chunks():
         yield chunk.encode() if isinstance(chunk, str) else chunk
 
@@ -232,8 +234,8 @@ def _octets(content: File[Any]) -> Iterator[bytes]:
 def _key(name: str | None) -> str:
     path = str(name or "").replace("\\", "/")
     if path.startswith("/"):
-        # The disk would drop it; to Django an absolute name leads out of the storage.
-        raise InvalidPathException("A file's name is relative", path=path)
+        # The disk drops a "/"; in Django, an absolute name leads out of the storage.
+        raise InvalidPathException("A file name must not begin with '/'", path=path)
     return path
 
 

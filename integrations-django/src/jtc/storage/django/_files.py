@@ -1,4 +1,4 @@
-"""The files that the backend opens."""
+"""`DiskFile`: a file that `DiskStorage` opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from django.core.files import File
 
-from jtc.storage.sync import ReadableFile, WritableFile
+from jtc.storage.sync import SyncReadableFile, SyncWritableFile
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,17 +20,17 @@ _READING = {"rb", "r", "rt"}
 
 
 class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
-    """A file of a disk, open from the beginning, and again by `open` after it was closed.
+    """A file of a disk. It is open at first, and `open` opens it again after it was closed.
 
     Args:
-        disk: Where it is.
-        name: Its path there.
+        disk: The disk.
+        name: The file's path on the disk.
         mode: ``"rb"`` and ``"wb"``, or ``"r"`` and ``"w"`` for UTF-8 text.
 
     Raises:
         FileNotFoundException: There is no file to read.
         StorageException: The storage failed.
-        ValueError: There is no such mode.
+        ValueError: The mode is another one.
     """
 
     mode: str
@@ -43,17 +43,17 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
 
     @property
     def size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride] # cached there
-        """The file's length in bytes; while it is written, so many as were."""
-        return self._raw.tell() if isinstance(self._raw, WritableFile) else self._raw.info.size
+        """The file's length in bytes; of a file being written, the bytes written so far."""
+        return self._raw.tell() if isinstance(self._raw, SyncWritableFile) else self._raw.info.size
 
     def open(self, mode: str | None = None, *_: Any, **__: Any) -> DiskFile:
-        """Go to the beginning, or open the file again where it is closed; return this object.
+        """Seek to the beginning, or open the file again where it is closed; return this object.
 
-        A file that is read may be opened again in the other mode that reads.
+        A file that is open for reading may be opened again in another mode for reading.
 
         Raises:
             StorageException: The storage failed.
-            ValueError: There is no such mode, or it is open in another one.
+            ValueError: There is no such mode, or the file is open in another one.
         """
         mode = mode or self.mode
         if not self.closed and mode != self.mode and {mode, self.mode} <= _READING:
@@ -62,7 +62,10 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
             self._raw, self.file = _opened(self._disk, cast("str", self.name), mode)
             self.mode = mode
         elif mode != self.mode:
-            raise ValueError(f"The file {self.name!r} is open in the mode {self.mode!r}")
+            raise ValueError(
+                f"The file {self.name!r} is open in the mode {self.mode!r}: close it before you "
+                f"open it in the mode {mode!r}"
+            )
         elif self.seekable():
             self.seek(0)
         return self
@@ -73,14 +76,16 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # What was written until the error is not the file that was meant.
-        if exc_type is not None and isinstance(self._raw, WritableFile):
+        # After an exception the file may be incomplete: the one before stays.
+        if exc_type is not None and isinstance(self._raw, SyncWritableFile):
             self._raw.abort()
         self.close()
 
 
-def _opened(disk: SyncDisk, name: str, mode: str) -> tuple[ReadableFile | WritableFile, IO[Any]]:
-    raw: ReadableFile | WritableFile
+def _opened(
+    disk: SyncDisk, name: str, mode: str
+) -> tuple[SyncReadableFile | SyncWritableFile, IO[Any]]:
+    raw: SyncReadableFile | SyncWritableFile
     match mode.replace("t", ""):
         case "rb" | "r":
             raw = disk.open(name)
@@ -89,6 +94,6 @@ def _opened(disk: SyncDisk, name: str, mode: str) -> tuple[ReadableFile | Writab
         case _:
             raise ValueError(
                 f"A file on a disk is opened in the modes 'rb', 'r', 'wb' and 'w', not {mode!r}: "
-                "it is replaced as a whole"
+                "it can only be replaced as a whole"
             )
     return raw, raw if "b" in mode else io.TextIOWrapper(raw, "utf-8")

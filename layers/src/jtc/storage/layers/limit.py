@@ -1,4 +1,4 @@
-"""`Limit`: so many operations at once, and so many bytes a second."""
+"""The layer that limits concurrent operations and bytes per second: `Limit`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import io
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
+from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.content import SourceFile, driver_content
-from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.layers.around import Around
+from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
     from jtc.storage.driver import StorageDriver
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Limit"]
 
-_KEPT = 1.0
-"""Seconds of unused pace that are kept."""
+_UNUSED_SECONDS = 1.0
+"""How many seconds of an unused byte rate are kept for later."""
 
 
 class Limit(Around):
-    """Have operations wait for their turn, in all tasks, threads and event loops together.
+    """Make operations wait for their turn, in all tasks, threads and event loops together.
 
-    Waiting costs nothing of the storage: an operation holds its place only while it waits for the
-    storage itself, so that a stream held open by a slow reader, or an upload from a slow client,
-    keeps nobody out. Nothing is refused, and who comes first goes first.
+    An operation counts only while it waits for the storage itself, so that a stream that a slow
+    reader holds open, or an upload from a slow client, blocks no other operation. Nothing is
+    refused: operations wait in the order in which they came.
 
     Args:
         inner: The driver within.
         operations: The most operations at once; None does not limit them.
-        bytes_per_second: The most bytes of content a second, of reads and writes together, on
+        bytes_per_second: The most bytes of content per second, read and written together, on
             average; None does not limit them.
 
     Raises:
@@ -60,77 +61,78 @@ class Limit(Around):
         ):
             raise StorageConfigException(f"bytes_per_second is above 0, not {bytes_per_second!r}")
         self._operations = operations
-        self._gate = None if operations is None else _Gate(operations)
-        self._pace = None if bytes_per_second is None else _Pace(bytes_per_second)
+        self._semaphore = None if operations is None else _Semaphore(operations)
+        self._rate = None if bytes_per_second is None else _ByteRate(bytes_per_second)
         super().__init__(inner)
-        at_fork(self)
+        reset_after_fork(self)
 
     def _after_fork(self) -> None:
         if self._operations is not None:
-            # Not the old one emptied: what the parent had under way still gives its places back.
-            self._gate = _Gate(self._operations)
+            # A new one: operations that the parent began still release their slots of the old one.
+            self._semaphore = _Semaphore(self._operations)
 
-    def waiting(self, name: str, *, first: bool = True) -> _Place:  # noqa: ARG002
-        """Return a place among the operations."""
-        return _Place(self._gate)
+    def waiting(self, name: str, *, first: bool = True) -> _Slot:  # noqa: ARG002
+        """Return a slot for one operation."""
+        return _Slot(self._semaphore)
 
-    def left_alone(self, content: Any, wait: Wait) -> Any:
-        """Return content whose reading holds no place: a file may be one of this very disk."""
-        if self._gate is not None and isinstance(content, SourceFile):
+    def pausing(self, content: Any, wait: Wait) -> Any:
+        """Return content that takes no slot while it is read: it may be a file of the same disk."""
+        if self._semaphore is not None and isinstance(content, SourceFile):
             content = _read(content)
-        return super().left_alone(content, wait)
+        return super().pausing(content, wait)
 
     def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method in its turn, and its content at its pace."""
+        """Return the method with a slot for each wait, and with its content at the byte rate."""
         if name == "aclose":
-            return method  # it may be what ends the operations that hold the places
-        placed = super().wrap(name, method)
-        paced = _PACED.get(name)
-        if self._pace is None or paced is None:
-            return placed
-        return functools.wraps(method)(paced(self._pace, placed))
+            return method  # it may be what ends the operations that hold all slots
+        wrapped = super().wrap(name, method)
+        limited = _RATE_LIMITED.get(name)
+        if self._rate is None or limited is None:
+            return wrapped
+        return functools.wraps(method)(limited(self._rate, wrapped))
 
 
-class _Place:
-    """One operation's place, which it gives up while the caller's content is waited for."""
+class _Slot:
+    """One operation's slot, which is free for others while the caller's content is read."""
 
-    def __init__(self, gate: _Gate | None) -> None:
-        self._gate = gate
+    def __init__(self, semaphore: _Semaphore | None) -> None:
+        self._semaphore = semaphore
         self._held = False
         self._over = False
 
     async def __aenter__(self) -> Self:
-        await self.enter()
+        await self.resume()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._over = True
-        self.leave()
+        self.pause()
 
-    def leave(self) -> None:
-        if self._gate is not None and self._held:
+    def pause(self) -> None:
+        if self._semaphore is not None and self._held:
             self._held = False
-            self._gate.release()
+            self._semaphore.release()
 
-    async def enter(self) -> None:
+    async def resume(self) -> None:
         # A task that the driver left behind may still be reading when the operation is over.
-        if self._gate is not None and not self._held and not self._over:
-            await self._gate.acquire()
+        if self._semaphore is not None and not self._held and not self._over:
+            await self._semaphore.acquire()
             self._held = True
             if self._over:
-                self.leave()
+                self.pause()
 
-    def go_on(self) -> None:
-        """Do without a place: what is left to do is cleaning up."""
+    def resume_now(self) -> None:
+        """Go on without a slot: only cleaning up is left to do."""
 
 
-class _Gate:
-    """A semaphore for all event loops of a process: asyncio's belongs to one."""
+class _Semaphore:
+    """A semaphore for all event loops of a process: asyncio's belongs to one loop."""
 
-    def __init__(self, places: int) -> None:
-        # The garbage collector may drop a waiting task amid any of this, in the same thread.
+    def __init__(self, slots: int) -> None:
+        # Reentrant: the garbage collector may drop a waiting task at any point here, and so call
+        # `release` in the same thread.
         self._lock = threading.RLock()
-        self._free = places
+        self._free = slots
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
@@ -146,7 +148,7 @@ class _Gate:
             try:
                 self._waiting.remove(turn)
             except ValueError:
-                self.release()  # the place came at the same time
+                self.release()  # the slot came at the same time
             raise
 
     def release(self) -> None:
@@ -159,7 +161,7 @@ class _Gate:
             try:
                 turn.get_loop().call_soon_threadsafe(_take, turn)
             except RuntimeError:
-                continue  # that loop was closed with its tasks waiting
+                continue  # that loop was closed while its tasks were waiting
             return
 
 
@@ -168,32 +170,33 @@ def _take(turn: asyncio.Future[None]) -> None:
         turn.set_result(None)
 
 
-class _Pace:
-    """Says how long to wait before the next bytes, for all who move some.
+class _ByteRate:
+    """The wait before the next bytes, for all operations that move some.
 
-    A virtual clock: the time at which what was moved so far would have been moved at this pace.
-    An unused second is kept, and no more, so that a pause does not become a burst.
+    A virtual clock: the time at which all bytes so far would have been moved at this rate. One
+    unused second is kept, so that a pause does not become a burst.
     """
 
     def __init__(self, bytes_per_second: float) -> None:
-        self._seconds_a_byte = 1 / bytes_per_second
+        self._seconds_per_byte = 1 / bytes_per_second
         self._share = max(1, int(bytes_per_second))
         self._lock = threading.Lock()
         self._clock = 0.0
-        at_fork(self)
+        reset_after_fork(self)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
     async def take(self, size: int) -> None:
-        # A second's bytes at a time: large content keeps no small one waiting for all of it, and
-        # what is cancelled has not paid for what never moves.
+        # A second's bytes at a time: small content need not wait for all of the large, and what is
+        # cancelled has not taken the time of bytes that never move.
         while size > 0:
             share = min(size, self._share)
             size -= share
             now = time.monotonic()
             with self._lock:
-                self._clock = max(self._clock, now - _KEPT) + share * self._seconds_a_byte
+                earliest = now - _UNUSED_SECONDS
+                self._clock = max(self._clock, earliest) + share * self._seconds_per_byte
                 delay = self._clock - now
             if delay > 0:
                 await asyncio.sleep(delay)
@@ -204,65 +207,66 @@ class _Pace:
             yield chunk
 
 
-def _paced_get(pace: _Pace, method: Callable[..., Any]) -> Callable[..., Any]:
+def _get(rate: _ByteRate, method: Callable[..., Any]) -> Callable[..., Any]:
     async def get(path: str, /) -> bytes:
         content: bytes = await method(path)
-        await pace.take(len(content))
+        await rate.take(len(content))
         return content
 
     return get
 
 
-def _paced_stream(pace: _Pace, method: Callable[..., Any]) -> Callable[..., Any]:
-    async def open_read(*args: Any, **options: Any) -> ReadStream:
-        stream: ReadStream = await method(*args, **options)
-        return ReadStream(stream.info, pace.chunks(aiter(stream)), stream.aclose)
+def _read_ranges(rate: _ByteRate, method: Callable[..., Any]) -> Callable[..., Any]:
+    async def read_ranges(*arguments: Any) -> Sequence[bytes]:
+        pieces: Sequence[bytes] = await method(*arguments)
+        await rate.take(sum(map(len, pieces)))
+        return pieces
+
+    return read_ranges
+
+
+def _open_read(rate: _ByteRate, method: Callable[..., Any]) -> Callable[..., Any]:
+    async def open_read(*arguments: Any) -> ReadStream:
+        stream: ReadStream = await method(*arguments)
+        return ReadStream(stream.info, rate.chunks(aiter(stream)), stream.aclose)
 
     return open_read
 
 
-def _paced_put(pace: _Pace, method: Callable[..., Any]) -> Callable[..., Any]:
-    async def put(path: str, content: Any, /) -> str:
-        stored: str = await method(path, await _paced(pace, content))
-        return stored
+def _write(rate: _ByteRate, method: Callable[..., Any]) -> Callable[..., Any]:
+    async def write(path: str, content: Any, /, *options: Any) -> Any:
+        return await method(path, await _rate_limited(rate, content), *options)
 
-    return put
-
-
-def _paced_write(pace: _Pace, method: Callable[..., Any]) -> Callable[..., Any]:
-    async def write_file(path: str, content: Any, options: Any, /) -> str | None:
-        etag: str | None = await method(path, await _paced(pace, content), options)
-        return etag
-
-    return write_file
+    return write
 
 
-_PACED: dict[str, Callable[[_Pace, Callable[..., Any]], Callable[..., Any]]] = {
-    "get": _paced_get,
-    "open_read": _paced_stream,
-    "put": _paced_put,
-    "write_file": _paced_write,
+_RATE_LIMITED: dict[str, Callable[[_ByteRate, Callable[..., Any]], Callable[..., Any]]] = {
+    "get": _get,
+    "read_ranges": _read_ranges,
+    "open_read": _open_read,
+    "put": _write,
+    "write_file": _write,
 }
 
 
-async def _paced(pace: _Pace, content: Any) -> Any:
-    """Return content that is read at the pace, or has been paid for."""
+async def _rate_limited(rate: _ByteRate, content: Any) -> Any:
+    """Return content that is read at the rate; wait first for content that is there already."""
     if isinstance(content, io.IOBase) and content.seekable():
         # What was spooled for a driver that takes no stream.
         start = content.tell()
-        await pace.take(content.seek(0, io.SEEK_END) - start)
+        await rate.take(content.seek(0, io.SEEK_END) - start)
         content.seek(start)
         return content
     source = driver_content(content)
     if isinstance(source, bytes):
-        await pace.take(len(source))
+        await rate.take(len(source))
         return content
     if isinstance(source, AsyncIterator):
-        return pace.chunks(source)
-    return pace.chunks(_read(source))
+        return rate.chunks(source)
+    return rate.chunks(_read(source))
 
 
 async def _read(file: Any) -> AsyncIterator[bytes]:
-    """Read a file in threads that are given back before the next wait."""
+    """Read a file in worker threads, none of which is kept until the next chunk."""
     while chunk := await asyncio.to_thread(file.read, DEFAULT_CHUNK_SIZE):
         yield chunk

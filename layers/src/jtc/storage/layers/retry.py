@@ -1,9 +1,10 @@
-"""`Retry`: what is safe to repeat is tried again where the storage could not be reached."""
+"""The layer that sends failed calls again: `Retry`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import logging
 import warnings
@@ -13,72 +14,71 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from tenacity.stop import stop_base
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE, ReadStream
+from jtc.storage.driver import METHODS, ReadStream
 from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver_support.error_translation import translate
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.exceptions import StorageConfigException, StorageException
-from jtc.storage.layer import Layer
+from jtc.storage.layer import Layer, layers_of
 from jtc.storage.models import DirectoryInfo
+from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent, StorageDriver
     from jtc.storage.models import Entry
-    from jtc.storage.options import WriteOptions
+    from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 
 __all__ = ["Retry"]
 
 _log = logging.getLogger("jtc.storage.retry")
 
-_RESERVE = 10.0
+_TOKENS = 10.0
+"""How many retries a full token bucket allows."""
 
-_SIMPLY = frozenset(
+_SAFE_WRITES = frozenset(
     {
-        "exists",
-        "get",
-        "last_modified",
+        "delete_directory",
         "make_directory",
         "set_visibility",
-        "size",
-        "stat",
         "temporary_upload_form",
         "temporary_upload_url",
-        "temporary_url",
-        "visibility",
-        "delete_directory",
     }
 )
-"""Methods that change nothing, or that leave the same behind when they are done twice."""
+"""Methods with the effect ``write`` that leave the same behind when they are called twice."""
+
+_UNLESS_CONDITIONAL = frozenset({"copy_file", "update_metadata"})
+"""Methods that are safe to call twice unless their options, the last argument, have a condition."""
 
 
 class Retry(Layer):
-    """Repeat calls that failed with a retryable error, after a while that grows, with jitter.
+    """Retry calls that failed with a retryable error, after growing waits with jitter.
 
-    Repeated are: everything that reads, a stream from where it broke off (where the driver tells
-    etags, so that it is the same file), a listing after its last entry, `make_directory`,
-    `delete_directory`, `set_visibility`; and a put or a copy without conditions, where the content
-    can be sent again: bytes, a file that can be rewound, and what is no longer than `buffer`.
+    These are retried: everything that reads; a stream from where it broke off, if the driver has
+    etags, so that the rest is of the same version; a listing after its last entry;
+    `make_directory`, `delete_directory` and `set_visibility`; and a put, a copy or a change of
+    metadata without a condition. The content of a put must be such that it can be sent again:
+    bytes, a seekable file, or at most `buffer` bytes of a stream.
 
-    Not repeated are `delete` and `move`, which would find nothing where the first attempt has
-    succeeded and only its answer was lost, and writes with `overwrite=False` or `if_match`, for the
-    same reason.
+    These are not, because their first attempt may have succeeded while only its answer was lost,
+    and a second one would report the wrong result: `delete`, `remove_empty_directory`, `move`, and
+    writes with `overwrite=False`, `if_match` or `if_source_match`.
 
-    For drivers that do not try again themselves. The S3 driver does: both together multiply the
-    attempts, and warn.
+    For drivers without retries of their own. The S3 driver has its own: both together multiply the
+    attempts, which is a RuntimeWarning.
 
     Args:
         inner: The driver within.
-        attempts: How often a call is tried at most.
-        delay: The longest first wait, in seconds; each further one may be twice as long. How long
-            it really is, chance decides, so that many clients do not come back at once
+        attempts: The most attempts per call.
+        delay: The longest first wait in seconds. The limit doubles with each further wait, and the
+            wait itself is random below it, so that many clients do not return at once
             (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-        max_delay: The longest wait, in seconds.
-        budget: The share of calls that may be repeats, when many fail: a storage that is down is
-            not asked several times as often. Ten repeats are free.
-        buffer: How many bytes of a streamed content to keep, so that they can be sent again.
+        max_delay: The longest wait in seconds.
+        budget: How much of a retry each successful call pays for. Ten retries are free, and paid
+            ones are kept up to ten, so that a storage that is down gets few of them.
+        buffer: How many bytes of a stream to keep, so that they can be sent again.
 
     Raises:
-        StorageConfigException: An option cannot be so.
+        StorageConfigException: An option is invalid.
     """
 
     has_own_retries = True
@@ -102,34 +102,34 @@ class Retry(Layer):
         ):
             if not isinstance(value, (int, float)) or not value >= least:
                 raise StorageConfigException(f"{name} is {least} or more, not {value!r}")
-        _warn_of_others(inner)
+        _warn_of_own_retries(inner)
         self._attempts = attempts
         self._buffer = buffer
-        self._budget = _Budget(budget)
+        self._tokens = _TokenBucket(budget)
         self._retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_may_succeed_later),
-            stop=tenacity.stop_any(tenacity.stop_after_attempt(attempts), self._budget),
+            retry=tenacity.retry_if_exception(_is_retryable),
+            stop=tenacity.stop_any(tenacity.stop_after_attempt(attempts), self._tokens),
             wait=tenacity.wait_random_exponential(multiplier=delay, max=max_delay),
-            before_sleep=self._tell,
+            before_sleep=self._log_attempt,
             reraise=True,
         )
         super().__init__(inner)
 
     def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method, repeated where that is safe."""
-        repeated: dict[str, Callable[..., Any]] = {
+        """Return the method with retries, where a second call is safe."""
+        wrappers: dict[str, Callable[..., Any]] = {
             "put": self._put,
             "write_file": self._write_file,
-            "copy_file": self._copy_file,
             "open_read": self._open_read,
             "list_entries": self._list_entries,
+            **dict.fromkeys(_UNLESS_CONDITIONAL, self._call_unless_conditional),
         }
-        wrapper = repeated.get(name, self._call if name in _SIMPLY else None)
+        wrapper = wrappers.get(name, self._call if _is_safe(name) else None)
         if wrapper is None:
             return method
         return functools.wraps(method)(functools.partial(wrapper, name, method))
 
-    async def _repeat(
+    async def _retried(
         self, call: Callable[[], Awaitable[Any]], name: str, path: str, *, earns: bool = True
     ) -> Any:
         # A copy for each call: tenacity's object has a state of its own.
@@ -141,27 +141,34 @@ class Retry(Layer):
         attempt.__dict__.update(name=name, path=path)
         result: Any = await retrying(attempt)
         if earns:
-            self._budget.earn()
+            self._tokens.earn()
         return result
 
     async def _call(
-        self, name: str, method: Callable[..., Any], path: str, *args: Any, **options: Any
+        self, name: str, method: Callable[..., Any], path: str, /, *arguments: Any
     ) -> Any:
-        return await self._repeat(lambda: method(path, *args, **options), name, path)
+        return await self._retried(lambda: method(path, *arguments), name, path)
+
+    async def _call_unless_conditional(
+        self, name: str, method: Callable[..., Any], path: str, /, *arguments: Any
+    ) -> Any:
+        if _is_conditional(arguments[-1]):
+            return await method(path, *arguments)
+        return await self._call(name, method, path, *arguments)
 
     async def _put(self, name: str, method: Callable[..., Any], path: str, content: Any, /) -> Any:
         if isinstance(content, (bytes, bytearray, memoryview, str)):
-            return await self._repeat(lambda: method(path, content), name, path)
+            return await self._call(name, method, path, content)
         seekable = getattr(content, "seekable", None)
         if not callable(seekable) or not seekable():
             return await method(path, content)
         start = content.tell()
 
-        async def again() -> Any:
+        async def rewound() -> Any:
             content.seek(start)
             return await method(path, content)
 
-        return await self._repeat(again, name, path)
+        return await self._retried(rewound, name, path)
 
     async def _write_file(
         self,
@@ -172,74 +179,30 @@ class Retry(Layer):
         options: WriteOptions,
         /,
     ) -> Any:
-        if _has_conditions(options):
+        if _is_conditional(options):
             return await method(path, content, options)
         if not isinstance(content, bytes):
-            content = await self._kept(content)
+            content = await self._buffered(content)
         if not isinstance(content, bytes):
             return await method(path, content, options)
-        return await self._repeat(lambda: method(path, content, options), name, path)
-
-    async def _copy_file(
-        self, name: str, method: Callable[..., Any], src: str, dst: str, options: WriteOptions, /
-    ) -> Any:
-        if _has_conditions(options):
-            return await method(src, dst, options)
-        return await self._repeat(lambda: method(src, dst, options), name, src)
+        return await self._call(name, method, path, content, options)
 
     async def _open_read(
-        self,
-        name: str,
-        method: Callable[..., Any],
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        self, name: str, method: Callable[..., Any], path: str, options: ReadOptions, /
     ) -> ReadStream:
-        async def open_at(start: int, end: int | None, etag: str | None) -> ReadStream:
-            stream: ReadStream = await self._repeat(
-                lambda: method(path, start=start, end=end, if_match=etag, chunk_size=chunk_size),
-                name,
-                path,
-            )
+        async def open_(options: ReadOptions) -> ReadStream:
+            stream: ReadStream = await self._call(name, method, path, options)
             return stream
 
-        stream = await open_at(start, end, if_match)
-        current = [stream]
-        first, last = resolve_range(start, end, stream.info.size)
-        etag = stream.info.etag
+        async def wait(error: Exception, failures: int) -> None:
+            await self._wait(name, path, error, failures)
 
-        async def chunks() -> AsyncIterator[bytes]:
-            position = first
-            failures = 0  # since the last chunk
-            while True:
-                try:
-                    async for chunk in current[0]:
-                        position += len(chunk)
-                        failures = 0
-                        yield chunk
-                except Exception as error:
-                    failures += 1
-                    # Only of the same version can the rest follow.
-                    if etag is None or not _may_succeed_later(error) or position >= last:
-                        raise
-                    if failures >= self._attempts or not self._budget.spend():
-                        raise
-                    with contextlib.suppress(Exception):
-                        await current[0].aclose()  # of a broken stream it may fail too
-                    broken = error
-                else:
-                    return
-                await self._wait(name, path, broken, failures)
-                current[0] = await open_at(position, last, etag)
+        stream = await open_(options)
+        resuming = _ResumingStream(stream, options, open_, self._may_resume, wait)
+        return ReadStream(stream.info, resuming.chunks(), resuming.aclose)
 
-        async def close() -> None:
-            await current[0].aclose()
-
-        return ReadStream(stream.info, chunks(), close)
+    def _may_resume(self, error: Exception, failures: int) -> bool:
+        return _is_retryable(error) and failures < self._attempts and self._tokens.spend()
 
     async def _wait(self, name: str, path: str, error: Exception, failures: int) -> None:
         state = tenacity.RetryCallState(self._retrying, None, (), {})
@@ -249,22 +212,15 @@ class Retry(Layer):
         await asyncio.sleep(delay)
 
     async def _list_entries(
-        self,
-        name: str,
-        method: Callable[..., Any],
-        prefix: str,
-        /,
-        *,
-        recursive: bool = False,
-        start_after: str | None = None,
+        self, name: str, method: Callable[..., Any], prefix: str, options: ListOptions, /
     ) -> AsyncIterator[Entry]:
-        last = start_after
+        last = options.start_after
         entries: AsyncIterator[Entry] | None = None
 
-        async def following() -> Entry | None:
+        async def next_entry() -> Entry | None:
             nonlocal entries
             if entries is None:
-                entries = aiter(method(prefix, recursive=recursive, start_after=last))
+                entries = aiter(method(prefix, dataclasses.replace(options, start_after=last)))
             try:
                 return await anext(entries, None)
             except Exception:
@@ -272,13 +228,13 @@ class Retry(Layer):
                 raise
 
         earns = True  # once, however many entries there are
-        while (entry := await self._repeat(following, name, prefix, earns=earns)) is not None:
+        while (entry := await self._retried(next_entry, name, prefix, earns=earns)) is not None:
             earns = False
             last = f"{entry.path}/" if isinstance(entry, DirectoryInfo) else entry.path
             yield entry
 
-    async def _kept(self, content: Any) -> DriverContent:
-        """Read content to its end where it is short; else return what goes on with all of it."""
+    async def _buffered(self, content: DriverContent) -> DriverContent:
+        """Return content as bytes if it is short, else as an iterator over all of it."""
         chunks = _chunks(driver_content(content))
         pieces: list[bytes] = []
         length = 0
@@ -289,7 +245,7 @@ class Retry(Layer):
                 return _chained(pieces, chunks)
         return b"".join(pieces)
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _log_attempt(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         delay = state.next_action.sleep if state.next_action is not None else 0.0
         about = vars(state.fn)
@@ -317,51 +273,120 @@ class Retry(Layer):
         )
 
 
-class _Budget(stop_base):
-    """How many repeats there may be: each takes one, each success gives a part of one back."""
+class _ResumingStream:
+    """A stream that is opened again where it broke off, for the same version of the file.
 
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._left = _RESERVE
+    Args:
+        stream: The open stream.
+        options: What it was opened with.
+        open_: Opens the file again.
+        may_resume: Whether an error is worth another attempt, by the number of failures in a row.
+        wait: Waits before that attempt.
+    """
+
+    def __init__(
+        self,
+        stream: ReadStream,
+        options: ReadOptions,
+        open_: Callable[[ReadOptions], Awaitable[ReadStream]],
+        may_resume: Callable[[Exception, int], bool],
+        wait: Callable[[Exception, int], Awaitable[None]],
+    ) -> None:
+        self._stream = stream
+        self._options = options
+        self._open = open_
+        self._may_resume = may_resume
+        self._wait = wait
+        size = stream.info.size
+        self._position, self._end = resolve_range(options.start, options.end, size)
+        self._etag = stream.info.etag
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        failures = 0  # since the last chunk
+        while True:
+            try:
+                async for chunk in self._stream:
+                    self._position += len(chunk)
+                    failures = 0
+                    yield chunk
+            except Exception as error:
+                failures += 1
+                # Without an etag the rest could be another version's.
+                resumable = self._etag is not None and self._position < self._end
+                if not resumable or not self._may_resume(error, failures):
+                    raise
+                broken = error
+            else:
+                return
+            with contextlib.suppress(Exception):  # closing a broken stream may fail too
+                await self._stream.aclose()
+            await self._wait(broken, failures)
+            self._stream = await self._open(self._rest())
+
+    def _rest(self) -> ReadOptions:
+        return dataclasses.replace(
+            self._options,
+            start=self._position,
+            end=self._end,
+            if_match=self._etag,
+            if_none_match=None,
+        )
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _TokenBucket(stop_base):
+    """A token bucket: each retry spends one token, each success earns a part of one."""
+
+    def __init__(self, earned: float) -> None:
+        self._earned = earned
+        self._left = _TOKENS
 
     def earn(self) -> None:
-        self._left = min(_RESERVE, self._left + self._share)
+        self._left = min(_TOKENS, self._left + self._earned)
 
     def spend(self) -> bool:
-        """Take one repeat; return False where there is none."""
+        """Take one token; return False if there is none."""
         if self._left < 1:
             return False
         self._left -= 1
         return True
 
     def __call__(self, _state: tenacity.RetryCallState) -> bool:
-        """Tell tenacity whether to stop."""
+        """Return whether tenacity must stop."""
         return not self.spend()
 
 
-def _may_succeed_later(error: BaseException) -> bool:
+def _is_safe(name: str) -> bool:
+    """Return whether a second call leaves the same behind, and returns the same, as one."""
+    method = METHODS[name]
+    reads = "path" in method.effects and "write" not in method.effects
+    return method.kind == "awaitable" and (reads or name in _SAFE_WRITES)
+
+
+def _is_retryable(error: BaseException) -> bool:
     if isinstance(error, OSError) and not isinstance(error, StorageException):
         error = translate(error)
     return isinstance(error, StorageException) and error.retryable
 
 
-def _has_conditions(options: WriteOptions) -> bool:
+def _is_conditional(options: WriteOptions) -> bool:
     return (
         not options.overwrite or options.if_match is not None or options.if_source_match is not None
     )
 
 
-def _warn_of_others(driver: Any) -> None:
-    while driver is not None:
-        if getattr(driver, "has_own_retries", False):
+def _warn_of_own_retries(driver: StorageDriver) -> None:
+    for each in layers_of(driver):
+        if getattr(each, "has_own_retries", False):
             warnings.warn(
-                f"{type(driver).__name__} tries again by itself: with the layer 'retry' around it "
+                f"{type(each).__name__} has retries of its own: with the layer 'retry' around it "
                 "the attempts multiply. Leave one of them out",
                 RuntimeWarning,
                 stacklevel=3,
             )
             return
-        driver = getattr(driver, "inner", None)
 
 
 async def _chunks(content: DriverContent) -> AsyncIterator[bytes]:

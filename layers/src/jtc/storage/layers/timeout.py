@@ -1,4 +1,4 @@
-"""`Timeout`: the storage answers in time, or the operation fails."""
+"""The layer that ends operations whose storage does not answer in time: `Timeout`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import io
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from jtc.storage.driver import METHODS
 from jtc.storage.driver_support.content import SourceFile
 from jtc.storage.exceptions import StorageConfigException, StorageTimeoutException
 from jtc.storage.layers.around import Around, Wait
@@ -19,19 +20,19 @@ __all__ = ["Timeout"]
 
 
 class Timeout(Around):
-    """Raise StorageTimeoutException where the storage keeps one waiting.
+    """Raise StorageTimeoutException if the storage does not answer in time.
 
-    Only time spent waiting on the storage counts. The reading of the caller's content does not, nor
-    what the caller does with a chunk, so that a slow client's upload of 20 GB lives.
+    Only time spent waiting for the storage counts. Reading the caller's content does not count, nor
+    does what the caller does with a chunk, so that a slow client's upload of 20 GB succeeds.
 
-    For drivers that keep no deadlines themselves, as the S3 driver does. Beneath a `retry` layer
-    each attempt has its own time.
+    For drivers that have no timeouts of their own; the S3 driver has. Within a `retry` layer each
+    attempt has its own time.
 
     Args:
         inner: The driver within.
         connect: The most seconds until a stream is open, or a listing has its first entry.
-        total: The most seconds that one bounded request may take: a call; of a stream or a listing
-            each further chunk or entry; of an upload the time from one piece of the content to the
+        total: The most seconds for one bounded request: a call; of a stream or a listing each
+            further chunk or entry; of an upload the time from one piece of the content to the
             next, and from the last one to the end.
 
     Raises:
@@ -49,15 +50,15 @@ class Timeout(Around):
 
     def waiting(self, name: str, *, first: bool = True) -> _Deadline:
         """Return a deadline."""
-        opens = first and name in {"open_read", "list_entries"}
+        opens = first and METHODS[name].kind in {"stream", "iterator"}
         return _Deadline(self._connect if opens else self._total)
 
-    def left_alone(self, content: Any, wait: Wait) -> Any:
-        """Return content whose reading stops the clock; a file's too, which a thread reads."""
+    def pausing(self, content: Any, wait: Wait) -> Any:
+        """Return content that stops the clock while it is read, also by a worker thread."""
         seekable = getattr(content, "seekable", None)
         if isinstance(content, io.IOBase) and callable(seekable) and not seekable():
-            return _stopping_the_clock(content, cast("_Deadline", wait))
-        return super().left_alone(content, wait)
+            return _pausing_file(content, cast("_Deadline", wait))
+        return super().pausing(content, wait)
 
 
 class _Deadline:
@@ -84,30 +85,30 @@ class _Deadline:
                 f"The storage did not answer within {self._seconds:g} s"
             ) from expired
 
-    def leave(self) -> None:
+    def pause(self) -> None:
         self._set(None)
 
-    async def enter(self) -> None:
-        self.go_on()
+    async def resume(self) -> None:
+        self.resume_now()
 
-    def go_on(self) -> None:
+    def resume_now(self) -> None:
         self._set(asyncio.get_running_loop().time() + self._seconds)
 
     def _set(self, when: float | None) -> None:
-        # A thread that was left behind may still be reading when nobody waits any more.
+        # A thread that was left behind may still be reading after the end of the operation.
         if not self._over and not self._timeout.expired():
             self._timeout.reschedule(when)
 
 
-def _stopping_the_clock(file: Any, deadline: _Deadline) -> SourceFile:
+def _pausing_file(file: Any, deadline: _Deadline) -> SourceFile:
     loop = asyncio.get_running_loop()
 
     def read(size: int) -> bytes:
-        loop.call_soon_threadsafe(deadline.leave)
+        loop.call_soon_threadsafe(deadline.pause)
         try:
             chunk: bytes = file.read(size)
         finally:
-            loop.call_soon_threadsafe(deadline.go_on)
+            loop.call_soon_threadsafe(deadline.resume_now)
         return chunk
 
     return SourceFile(read)

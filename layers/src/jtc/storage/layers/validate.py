@@ -1,4 +1,4 @@
-"""`Validate`: files that break a rule are not let in."""
+"""The layer that refuses files by rules: `Validate`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jtc.storage.driver_support.derived import open_read, read_all, resolve
 from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, guess_type, judge_type
 from jtc.storage.exceptions import RejectedException, StorageConfigException
 from jtc.storage.layer import Layer
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ReadOptions, WriteOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
@@ -24,34 +24,41 @@ if TYPE_CHECKING:
 __all__ = ["Predicate", "Validate"]
 
 Predicate: TypeAlias = Callable[[str, bytes], str | None]
-"""Gets a file's path and its first 8,192 bytes; returns what is wrong with it, or None."""
+"""Takes a file's path and its first 8,192 bytes; returns what is wrong with it, or None."""
 
 
 class Validate(
     Layer,
     guards={"write"},
-    passes={"delete", "delete_directory", "delete_many", "make_directory", "set_visibility"},
+    passes={
+        "delete",
+        "delete_directory",
+        "delete_many",
+        "make_directory",
+        "remove_empty_directory",
+        "set_visibility",
+    },
 ):
     """Refuse files by size, type, name, or a rule of your own; a refused one leaves nothing behind.
 
-    The size is counted as the content comes, the type is judged by the content's beginning, and a
-    copy or a move is judged under its new name. Signed addresses for uploads are unsupported: what
-    a client sends to the storage directly, nobody here sees.
+    The size is counted while the content is read, the type is judged by the content's beginning, a
+    copy or a move is judged under its new name, and a new content type like a declared one.
+    Presigned uploads are unsupported: their content goes to the storage and not through here.
 
     Args:
         inner: The driver within.
         max_size: The most bytes.
-        allowed_types: MIME types (``"image/png"``, ``"image/*"``), of which must be the content,
-            what its name says, and what was declared of it. What a browser may run (HTML, SVG, XML,
-            JavaScript) has to be named in full.
-        allowed_extensions: Of which the name's must be one, in any case: ``["jpg", "png"]``.
+        allowed_types: MIME types (``"image/png"``, ``"image/*"``). The type of the content, the
+            type that the name suggests and the declared type must each be one of them. What a
+            browser may run (HTML, SVG, XML, JavaScript) has to be named in full.
+        allowed_extensions: The name must end with one of them, in any case: ``["jpg", "png"]``.
         name_pattern: A regular expression that the file's whole name, after the last ``/``, has
             to match.
-        predicate: A rule of your own; see `Predicate`. It must not block, as it may be called in
-            the event loop.
+        predicate: A rule of your own; see `Predicate`. It must not block, since it may be called
+            in the event loop.
 
     Raises:
-        StorageConfigException: An option cannot be so, or there is no rule.
+        StorageConfigException: An option is invalid, or there is no rule.
         RejectedException: From each method that stores; its `reason` is ``"size"``, ``"type"``,
             ``"name"`` or ``"predicate"``.
         PreconditionFailedException: From a copy or a move whose file was replaced while it was
@@ -72,15 +79,17 @@ class Validate(
         rules = (max_size, allowed_types, allowed_extensions, name_pattern, predicate)
         if all(rule is None for rule in rules):
             raise StorageConfigException(
-                "Nothing is to be validated: give max_size, allowed_types, allowed_extensions, "
-                "name_pattern or predicate"
+                "There is no rule to validate by: give max_size, allowed_types, "
+                "allowed_extensions, name_pattern or predicate"
             )
         if max_size is not None and (not isinstance(max_size, int) or max_size < 0):
             raise StorageConfigException(f"max_size is a number of bytes, not {max_size!r}")
         if predicate is not None and (
             not callable(predicate) or inspect.iscoroutinefunction(predicate)
         ):
-            raise StorageConfigException("predicate is a plain function of a path and bytes")
+            raise StorageConfigException(
+                "predicate is a plain function, not async, of a path and bytes"
+            )
         self._max_size = max_size
         types = _names("allowed_types", allowed_types)
         self._types = None if types is None else frozenset(map(str.lower, types))
@@ -117,12 +126,17 @@ class Validate(
         judged = await self._judged("move_file", src, dst, options)
         return await self.inner.move_file(src, dst, judged)
 
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        """Change a file's metadata; the content type must be an allowed one."""
+        self._check_declared(options)
+        return await self.inner.update_metadata(path, options)
+
     def _checked(self, path: str, content: Any, options: WriteOptions | None) -> Any:
         self._check_name(check_path(path))
         if options is not None:
             self._check_declared(options)
         if isinstance(content, io.IOBase) and content.seekable():
-            # Spooled to its end, for a driver whose own put may not be whole or not at all.
+            # Spooled to its end, for a driver whose own put may store a part.
             start = content.tell()
             size = content.seek(0, io.SEEK_END) - start
             content.seek(start)
@@ -141,15 +155,14 @@ class Validate(
         return source
 
     async def _judged(self, method: str, src: str, dst: str, options: WriteOptions) -> WriteOptions:
-        """Judge a stored file; return the options by which no other version takes its place."""
+        """Judge a stored file; return options that allow no other version to be copied."""
         self._check_name(check_path(dst))
         self._check_declared(options)
-        stream = await open_read(
-            resolve(self.inner), src, end=SNIFF_BYTES, if_match=options.if_source_match
-        )
+        beginning = ReadOptions(end=SNIFF_BYTES, if_match=options.if_source_match)
+        stream = await open_read(resolve(self.inner), src, beginning)
         head = await read_all(stream)
         if options.content_type is None and stream.info.content_type not in {None, OCTET_STREAM}:
-            # It travels to the copy, as if it had been declared.
+            # The copy keeps it, as if it had been declared.
             self._check_declared(WriteOptions(content_type=stream.info.content_type))
         self._check_content(dst, stream.info.size, head)
         if stream.info.etag is None or "if_source_match" not in self.supported_options[method]:
@@ -163,10 +176,10 @@ class Validate(
     def _check_declared(self, options: WriteOptions) -> None:
         if self._types is not None and options.content_type is not None:
             declared = options.content_type
-            # Of several types in one header a browser takes the last, which hides behind the first:
+            # Of several types in one header a browser takes the last, whatever the first is:
             # https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
             if "," in declared:
-                raise RejectedException("Several types are declared, not one", reason="type")
+                raise RejectedException("Several content types are declared", reason="type")
             check_type(declared.partition(";")[0].strip().lower(), self._types)
 
     def _check_name(self, path: str) -> None:
@@ -201,5 +214,5 @@ def _names(option: str, names: Any) -> frozenset[str] | None:
     if names is None:
         return None
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise StorageConfigException(f"{option} is a list of texts, not {names!r}")
+        raise StorageConfigException(f"{option} is a list of strings, not {names!r}")
     return frozenset(names)

@@ -1,4 +1,4 @@
-"""The conformance kit: what a driver must do, as tests that it inherits by giving one factory.
+"""Conformance tests: what a driver must do, as tests that a class inherits.
 
 ::
 
@@ -8,18 +8,18 @@
         async def make_driver(self):
             return MyDriver()
 
-It needs pytest and pytest-asyncio, in either of its modes. The tests are chosen by the capabilities
-that the driver claims: what is claimed must work, and what is not is skipped with that reason,
-while `Disk` has to refuse it. Each test runs through `Disk`, and where `Disk` stands in for the
-driver, on the driver alone too. What backends may do differently is said by the attributes of
-`DriverConformance`.
+They need pytest and pytest-asyncio, in either of its modes. The tests are chosen by the
+capabilities and options that the driver claims: what is claimed must work; what is not claimed is
+skipped with that reason, and `Disk` must derive or refuse it. Each test runs through `Disk`; those
+of paths, content, errors and streams run on the driver alone too. The attributes of
+`DriverConformance` declare what backends may do differently.
 """
 
 from __future__ import annotations
 
 import pytest
 
-# Before the tests' modules are imported, or their assertions would fail without a word.
+# Before the tests' modules are imported, or their assertions would fail without an explanation.
 pytest.register_assert_rewrite(f"{__name__}._groups", f"{__name__}._suite")
 
 from jtc.storage.testing._conformance import DriverConformance  # noqa: E402

@@ -1,48 +1,56 @@
-"""The kit's one class: every group of tests together."""
+"""`DriverConformance`: every group of tests in one class."""
 
 from __future__ import annotations
 
-from jtc.storage.testing._groups.bulk import BulkDeletes
-from jtc.storage.testing._groups.cancellation import Cancellation
-from jtc.storage.testing._groups.capabilities import Capabilities
-from jtc.storage.testing._groups.concurrency import Concurrency
-from jtc.storage.testing._groups.conditions import Conditions
-from jtc.storage.testing._groups.contents import Contents
-from jtc.storage.testing._groups.copies import Copies
-from jtc.storage.testing._groups.directories import Directories
-from jtc.storage.testing._groups.errors import Errors
-from jtc.storage.testing._groups.listing import Listing
-from jtc.storage.testing._groups.metadata import Metadata
-from jtc.storage.testing._groups.metadata_of_files import Facts
-from jtc.storage.testing._groups.paths import Paths
-from jtc.storage.testing._groups.streams import Streams
-from jtc.storage.testing._groups.urls import Addresses
-from jtc.storage.testing._groups.visibility import VisibilityOfFiles
-from jtc.storage.testing._groups.whole_files import WholeFiles
+from jtc.storage.testing._groups.bulk_deletes import BulkDeleteTests
+from jtc.storage.testing._groups.cancellation import CancellationTests
+from jtc.storage.testing._groups.capabilities import CapabilityTests
+from jtc.storage.testing._groups.concurrency import ConcurrencyTests
+from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
+from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
+from jtc.storage.testing._groups.contents import ContentTests
+from jtc.storage.testing._groups.copies import CopyTests
+from jtc.storage.testing._groups.declared_metadata import DeclaredMetadataTests
+from jtc.storage.testing._groups.directories import DirectoryTests
+from jtc.storage.testing._groups.errors import ErrorTests
+from jtc.storage.testing._groups.file_info import FileInfoTests
+from jtc.storage.testing._groups.listing import ListingTests
+from jtc.storage.testing._groups.lookups import LookupTests
+from jtc.storage.testing._groups.metadata_updates import MetadataUpdateTests
+from jtc.storage.testing._groups.paths import PathTests
+from jtc.storage.testing._groups.ranges import RangeTests
+from jtc.storage.testing._groups.streams import StreamTests
+from jtc.storage.testing._groups.urls import UrlTests
+from jtc.storage.testing._groups.visibility import VisibilityTests
+from jtc.storage.testing._groups.whole_files import WholeFileTests
 
 __all__ = ["DriverConformance"]
 
 
 class DriverConformance(
-    WholeFiles,
-    Facts,
-    Streams,
-    Listing,
-    Directories,
-    Copies,
-    Conditions,
-    Metadata,
-    VisibilityOfFiles,
-    Paths,
-    Errors,
-    Addresses,
-    Contents,
-    BulkDeletes,
-    Concurrency,
-    Cancellation,
-    Capabilities,
+    WholeFileTests,
+    FileInfoTests,
+    StreamTests,
+    RangeTests,
+    ConditionalReadTests,
+    ListingTests,
+    LookupTests,
+    DirectoryTests,
+    CopyTests,
+    ConditionalWriteTests,
+    DeclaredMetadataTests,
+    MetadataUpdateTests,
+    VisibilityTests,
+    PathTests,
+    ErrorTests,
+    UrlTests,
+    ContentTests,
+    BulkDeleteTests,
+    ConcurrencyTests,
+    CancellationTests,
+    CapabilityTests,
 ):
-    """All tests of the kit. Inherit from it in a class whose name begins with ``Test``.
+    """All conformance tests. Inherit from it in a class whose name begins with ``Test``.
 
     Give one factory, `make_driver`; where it needs pytest's own fixtures (``tmp_path``), override
     the fixture ``driver`` instead. The attributes that say what a backend does differently, with

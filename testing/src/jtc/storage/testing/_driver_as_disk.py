@@ -1,40 +1,37 @@
-"""A driver without `Disk`, behind the names of `Disk`'s methods, so that a test is written once."""
+"""`DriverAlone`: a driver without `Disk`, under the names of `Disk`'s methods."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack, cast
 
 import pytest
 
 from jtc.storage import ByteStream
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
 from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.models import DirectoryInfo
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import DEFAULT_CHUNK_SIZE, ListOptions, ReadOptions, WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
-    from jtc.storage.driver import ReadStream, StorageDriver
+    from jtc.storage.driver import FullDriver, ReadStream, StorageDriver
     from jtc.storage.driver_support.content import Content
     from jtc.storage.models import Entry, FileInfo, Visibility
-    from jtc.storage.options import CopyOptions, PutOptions
+    from jtc.storage.options import CopyOptions, MetadataOptions, PutOptions
 
 __all__ = ["DriverAlone"]
 
-T = TypeVar("T")
-
 
 class DriverAlone:
-    """Calls the driver's own methods. What the driver lacks, and `Disk` derives, skips the test.
+    """Calls the driver's own methods; what the driver lacks skips the test.
 
     Args:
         driver: Any driver.
     """
 
     def __init__(self, driver: StorageDriver) -> None:
-        self._resolved = resolve(driver)
+        self._capabilities = resolve(driver).capabilities
         self._driver = driver
         self.get = driver.get
         self.exists = driver.exists
@@ -50,13 +47,13 @@ class DriverAlone:
             put: Any = self._driver.put
             stored: str = await put(path, content)
             return stored
-        writing = self._have(self._resolved.writing, "writing")
         record: Any = options
-        await writing.write_file(path, driver_content(content), WriteOptions(**record))
+        driver = self._with("writing")
+        await driver.write_file(path, driver_content(content), WriteOptions(**record))
         return path.removeprefix("/")
 
     async def stat(self, path: str) -> FileInfo:
-        return await self._have(self._resolved.stat, "stat").stat(path)
+        return await self._with("stat").stat(path)
 
     def stream(
         self,
@@ -65,51 +62,68 @@ class DriverAlone:
         start: int = 0,
         end: int | None = None,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
     ) -> ByteStream:
-        reading = self._have(self._resolved.reading, "reading")
+        driver = self._with("reading")
 
         async def opener() -> ReadStream:
-            return await reading.open_read(path, start=start, end=end, chunk_size=chunk_size)
+            options = ReadOptions(
+                start=start,
+                end=end,
+                chunk_size=chunk_size,
+                if_match=if_match,
+                if_none_match=if_none_match,
+            )
+            return await driver.open_read(path, options)
 
         return ByteStream(opener, _unchanged)
 
     async def get_range(self, path: str, start: int, end: int | None = None) -> bytes:
         return b"".join([chunk async for chunk in self.stream(path, start=start, end=end)])
 
-    async def copy(self, src: str, dst: str, **options: Unpack[CopyOptions]) -> str:
-        copy = self._have(self._resolved.copy, "copy")
+    async def get_ranges(self, path: str, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
+        driver = self._with("ranges")
+        return list(await driver.read_ranges(path, list(ranges), ReadOptions()))
+
+    async def set_metadata(self, path: str, **options: Unpack[MetadataOptions]) -> None:
         record: Any = options
-        await copy.copy_file(src, dst, WriteOptions(**record))
+        await self._with("metadata_update").update_metadata(path, WriteOptions(**record))
+
+    async def copy(self, src: str, dst: str, **options: Unpack[CopyOptions]) -> str:
+        record: Any = options
+        await self._with("copy").copy_file(src, dst, WriteOptions(**record))
         return dst.removeprefix("/")
 
     async def move(self, src: str, dst: str, **options: Unpack[CopyOptions]) -> str:
-        move = self._have(self._resolved.move, "move")
         record: Any = options
-        await move.move_file(src, dst, WriteOptions(**record))
+        await self._with("move").move_file(src, dst, WriteOptions(**record))
         return dst.removeprefix("/")
 
     async def visibility(self, path: str) -> Visibility:
-        return await self._have(self._resolved.visibility, "visibility").visibility(path)
+        return await self._with("visibility").visibility(path)
 
     async def set_visibility(self, path: str, visibility: Visibility) -> None:
-        capability = self._have(self._resolved.visibility, "visibility")
-        await capability.set_visibility(path, visibility)
+        await self._with("visibility").set_visibility(path, visibility)
 
     async def make_directory(self, path: str) -> None:
-        await self._have(self._resolved.directories, "directories").make_directory(path)
+        await self._with("directories").make_directory(path)
 
     async def delete_directory(self, path: str) -> None:
-        await self._have(self._resolved.directories, "directories").delete_directory(path)
+        await self._with("directories").delete_directory(path)
+
+    async def remove_empty_directory(self, path: str) -> bool:
+        return await self._with("empty_directory_removal").remove_empty_directory(path)
 
     async def delete_many(self, paths: Iterable[str]) -> Mapping[str, bool | Exception]:
-        capability = self._have(self._resolved.bulk_delete, "bulk_delete")
-        return await capability.delete_many(list(paths))
+        return await self._with("bulk_delete").delete_many(list(paths))
 
     def list(
         self,
         prefix: str = "",
         *,
         recursive: bool = False,
+        directories: bool = False,
         start_after: str | Entry | None = None,
     ) -> AsyncIterator[Entry]:
         key = start_after
@@ -117,13 +131,13 @@ class DriverAlone:
             key = f"{key.path}/"
         elif key is not None and not isinstance(key, str):
             key = key.path
-        listing = self._have(self._resolved.listing, "listing")
-        return listing.list_entries(prefix, recursive=recursive, start_after=key)
+        options = ListOptions(recursive=recursive, directories=directories, start_after=key)
+        return self._with("listing").list_entries(prefix, options)
 
-    def _have(self, capability: T | None, name: str) -> T:
-        if capability is None:
-            pytest.skip(f"the driver does not claim the capability {name!r}, which Disk derives")
-        return capability
+    def _with(self, capability: str) -> FullDriver:
+        if capability not in self._capabilities:
+            pytest.skip(f"the driver lacks the capability {capability!r}, which Disk derives")
+        return cast("FullDriver", self._driver)
 
 
 def _unchanged(error: Exception) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The smallest driver there is, to be another disk in tests of copies."""
+"""`PlainDriver`: the smallest driver, for tests of copies to another disk."""
 
 from __future__ import annotations
 

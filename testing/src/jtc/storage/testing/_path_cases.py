@@ -1,4 +1,4 @@
-"""The paths that every driver takes and refuses, with the reason of each."""
+"""Path cases: the paths that every driver accepts or refuses, each with the reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PathCase:
     Attributes:
         path: The path; it may hold anything that a `str` can.
         why: What goes wrong elsewhere with it. Printable: it is the name of a test.
-        accepted: Whether the path policy takes it.
+        accepted: Whether the path policy accepts it.
     """
 
     path: str

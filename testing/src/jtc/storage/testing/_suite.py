@@ -1,10 +1,12 @@
-"""What all groups of tests stand on: the factory, the fixtures, and which tests are run."""
+"""`Suite`: the base class of all groups of tests, with the factory and the fixtures."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import AsyncIterator, Callable, Collection
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pytest
 import pytest_asyncio
@@ -18,9 +20,18 @@ if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.driver import StorageDriver
 
-__all__ = ["DISK_NAME", "Suite", "also_alone", "assert_same", "needs"]
+__all__ = [
+    "DISK_NAME",
+    "Suite",
+    "also_alone",
+    "assert_same",
+    "awaited",
+    "metadata_update_options",
+    "must_raise",
+    "needs",
+]
 
-DISK_NAME = "kit"
+DISK_NAME = "conformance"
 
 _THROUGH_DISK = "through Disk"
 _ALONE = "alone"
@@ -28,17 +39,35 @@ _ALONE = "alone"
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-def needs(*needed: str, put: Collection[str] = (), copy: Collection[str] = ()) -> Callable[[T], T]:
+class Needs(NamedTuple):
+    """What a driver must claim for a test to run; see `needs`."""
+
+    capabilities: Collection[str] = ()
+    put: Collection[str] = ()
+    copy: Collection[str] = ()
+    update: Collection[str] = ()
+    options: Mapping[str, Collection[str]] = MappingProxyType({})
+
+
+def needs(
+    *capabilities: str,
+    put: Collection[str] = (),
+    copy: Collection[str] = (),
+    update: Collection[str] = (),
+    options: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Callable[[T], T]:
     """Run a test only for drivers that claim something.
 
     Args:
-        *needed: Names of `jtc.storage.driver.CAPABILITIES`.
+        *capabilities: Names of `jtc.storage.driver.CAPABILITIES`.
         put: Options of a put that the driver must support.
         copy: Options of a copy and of a move that the driver must support.
+        update: Options of `Disk.set_metadata` that must be supported, by the driver or derived.
+        options: Options that the driver must support, by the method of the contract.
     """
 
     def mark(test: T) -> T:
-        test.kit_needs = (needed, put, copy)  # type: ignore[attr-defined]
+        test.conformance_needs = Needs(capabilities, put, copy, update, options)  # type: ignore[attr-defined]
         return test
 
     return mark
@@ -63,10 +92,10 @@ def also_alone(tests: T) -> T:
     return tests
 
 
-# The mark is inherited; in pytest-asyncio's auto mode it says nothing new.
+# The mark is inherited; in pytest-asyncio's auto mode it changes nothing.
 @pytest.mark.asyncio
 class Suite:
-    """The factory, and what the backend does in its own way.
+    """The factory, the fixtures, and what the backend does in its own way.
 
     Attributes:
         stands_alone: The driver promises to be as safe without `Disk`: it checks paths itself,
@@ -76,30 +105,35 @@ class Suite:
             its path and ``/``. False: in an order of the backend's own, the same each time.
         files_may_shadow_directories: There may be files ``a`` and ``a/b`` at once. False: the
             second one is refused with PathConflictException, and the first one stays.
+        metadata_changes_etags: A file has another etag after `set_metadata`. False: an etag names
+            the content only, so that `if_match` cannot tell two updates of metadata apart.
         changes_nothing_after_cancellation: Once a put has raised CancelledError, nothing changes
             any more. False: a request that was sent already may land whole.
-        gives_urls: Files have addresses. False: `url` raises UnsupportedOperationException.
-        max_path_bytes: The longest path, in bytes: the policy's, less what a view puts before it.
+        gives_urls: Files have URLs. False: `url` raises UnsupportedOperationException.
+        max_path_bytes: The longest path, in bytes: the policy's, minus what a view puts before it.
     """
 
     stands_alone: bool = True
     lists_in_key_order: bool = True
     files_may_shadow_directories: bool = True
+    metadata_changes_etags: bool = True
     changes_nothing_after_cancellation: bool = True
     gives_urls: bool = True
     max_path_bytes: int = MAX_PATH_BYTES
 
     def make_driver(self) -> Any:
-        """Return a driver on an empty storage: the one thing to be given.
+        """Return a driver on an empty storage: the one thing that a suite must define.
 
         A plain function or an ``async def``, called once a test, in the test's event loop.
         """
-        raise NotImplementedError(f"{type(self).__name__} gives make_driver(), or a fixture driver")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define make_driver(), or a fixture named driver"
+        )
 
     def make_failing_driver(self) -> Any:
-        """Return a driver whose backend fails each request, or None where that cannot be had.
+        """Return a driver whose backend fails each request, or None to skip those tests.
 
-        Such as one with an address where nobody listens. Plain or ``async def``.
+        For example one with the URL of a port where nothing listens. Plain or ``async def``.
         """
         return None
 
@@ -110,37 +144,30 @@ class Suite:
 
     @pytest.fixture
     def capabilities(self, driver: StorageDriver) -> Capabilities:
-        """Tell what the driver claims."""
+        """Return what the driver claims."""
         return resolve(driver).capabilities
 
     @pytest.fixture(autouse=True)
     def _chosen(self, request: pytest.FixtureRequest, capabilities: Capabilities) -> None:
         """Skip what the driver does not claim."""
-        needed, put, copy = getattr(request.function, "kit_needs", ((), (), ()))
-        for capability in needed:
-            if capability not in capabilities:
-                pytest.skip(f"the driver does not claim the capability {capability!r}")
-        for option in put:
-            if option not in capabilities.put_options:
-                pytest.skip(f"the driver does not support the option {option!r} of a put")
-        for option in copy:
-            if not option_of_copies(option, capabilities):
-                pytest.skip(f"the driver does not support the option {option!r} of a copy")
+        wanted: Needs = getattr(request.function, "conformance_needs", Needs())
+        if (lacking := lacking_of(wanted, capabilities)) is not None:
+            pytest.skip(lacking)
 
     @pytest_asyncio.fixture
     async def manager(self, driver: StorageDriver) -> AsyncIterator[StorageManager]:
-        """Make a manager of its own; close in the end what the driver has open."""
+        """Make a manager of its own; close the driver in the end."""
         manager = StorageManager.isolated()
         manager.set_driver(driver, DISK_NAME)
         yield manager
         await manager.aclose()
         resolved = resolve(driver)
-        if resolved.close is not None:
-            await resolved.close.aclose()
+        if "close" in resolved.capabilities:
+            await resolved.methods.aclose()
 
     @pytest.fixture
     def disk(self, manager: StorageManager) -> Disk:
-        """Give the driver's disk, for what only `Disk` has."""
+        """Return the driver's disk, for what only `Disk` has."""
         return manager.disk(DISK_NAME)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -152,20 +179,58 @@ class Suite:
 
     @pytest.fixture
     def storage(self, request: pytest.FixtureRequest, disk: Disk, driver: StorageDriver) -> Disk:
-        """Give the disk, or the driver itself behind the same methods."""
+        """Return the disk, or the driver itself behind the same methods."""
         if request.param == _THROUGH_DISK:
             return disk
         return cast("Disk", DriverAlone(driver))
 
 
-def option_of_copies(option: str, capabilities: Capabilities) -> bool:
-    """Tell whether both copies and moves within the disk support an option."""
-    return option in capabilities.copy_options and option in capabilities.move_options
+def lacking_of(wanted: Needs, capabilities: Capabilities) -> str | None:
+    """Return what a driver lacks of what a test needs, as the reason of a skip; None is nothing."""
+    for capability in wanted.capabilities:
+        if capability not in capabilities:
+            return f"the driver does not claim the capability {capability!r}"
+    updates = metadata_update_options(capabilities)
+    supported = [
+        *(("put", option, option in capabilities.put_options) for option in wanted.put),
+        *(
+            ("copy", option, option in capabilities.copy_options & capabilities.move_options)
+            for option in wanted.copy
+        ),
+        *(("set_metadata", option, option in updates) for option in wanted.update),
+        *(
+            (method, option, capabilities.supports(method, option))
+            for method, options in wanted.options.items()
+            for option in options
+        ),
+    ]
+    for method, option, found in supported:
+        if not found:
+            return f"the driver does not support the option {option!r} of {method}"
+    return None
+
+
+def metadata_update_options(capabilities: Capabilities) -> frozenset[str]:
+    """Return the options that `Disk.set_metadata` supports, by the driver or by rewriting."""
+    if "metadata_update" in capabilities:
+        return capabilities.options["update_metadata"]
+    rewrites = "reading" in capabilities and {"if_match", "overwrite"} <= capabilities.put_options
+    return capabilities.put_options if rewrites else frozenset()
 
 
 async def awaited(value: Any) -> Any:
     """Return a value, awaited if it has to be."""
     return await value if inspect.isawaitable(value) else value
+
+
+@contextlib.contextmanager
+def must_raise(error: type[BaseException], call: str) -> Iterator[None]:
+    """Expect an error as `pytest.raises` does, and name the call that did not raise it."""
+    try:
+        with pytest.raises(error):
+            yield
+    except pytest.fail.Exception:
+        pytest.fail(f"{call} must raise {error.__name__}, and raised nothing")
 
 
 def assert_same(found: bytes, expected: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Files in an SQLite database: a driver for jtc-storage that imports nothing of it."""
+"""A driver for jtc-storage that keeps files in an SQLite database, and imports nothing of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AcmeDriver"]
 
 
 class AcmeDriver:
-    """Keeps files as rows.
+    """Keep files as rows of a table.
 
     Args:
         database: The SQLite file.
@@ -26,7 +26,7 @@ class AcmeDriver:
 
     def __init__(self, *, database: str = ":memory:", timeout: float = 5.0) -> None:
         self._database = database
-        # Used from worker threads, one at a time: the lock sees to that.
+        # Used from worker threads, one at a time under the lock.
         self._connection = sqlite3.connect(database, timeout=timeout, check_same_thread=False)
         self._lock = threading.Lock()
         weakref.finalize(self, self._connection.close)
@@ -50,11 +50,11 @@ class AcmeDriver:
         return content
 
     async def exists(self, path: str, /) -> bool:
-        """Tell whether there is a file."""
+        """Return whether there is a file."""
         return bool(await asyncio.to_thread(self._run, "SELECT 1 FROM files WHERE path = ?", path))
 
     async def delete(self, path: str, /) -> bool:
-        """Delete a file; False where there was none."""
+        """Delete a file; return False if there was none."""
         statement = "DELETE FROM files WHERE path = ? RETURNING path"
         return bool(await asyncio.to_thread(self._run, statement, path))
 
@@ -69,7 +69,7 @@ class AcmeDriver:
         return written
 
     def url(self, path: str, /) -> str:
-        """Return an address."""
+        """Return a URL."""
         return f"acme:///{quote(path)}"
 
     def path(self, path: str, /) -> str:

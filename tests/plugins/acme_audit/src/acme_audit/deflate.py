@@ -1,7 +1,7 @@
-"""The layer: files are kept compressed, and read as they were written.
+"""A layer that keeps files compressed, and reads them as they were written.
 
-A file begins with a mark and its length, so that its facts cost no more than its first bytes; what
-follows is in the zlib format (RFC 1950), whose checksum tells damage.
+A stored file begins with a mark and the length of its content, so that a `stat` reads only its
+first bytes. The rest is in the zlib format (RFC 1950), whose checksum shows damage.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from jtc.storage import (
     ReadStream,
     UnsupportedOperationException,
 )
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.driver_support.ranges import check_range, resolve_range
+from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.layer import Layer
+from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions
 
 if TYPE_CHECKING:
     from jtc.storage import Entry
     from jtc.storage.driver import DriverContent, StorageDriver
-    from jtc.storage.options import WriteOptions
+    from jtc.storage.options import ListOptions, WriteOptions
 
 __all__ = ["Deflate"]
 
@@ -35,7 +35,7 @@ _HEAD = struct.Struct(">4sQ")
 _MARK = b"ACZ1"
 
 
-class Deflate(Layer, guards={"content"}):
+class Deflate(Layer, guards={"content"}, passes={"update_metadata"}):
     """Keep files compressed.
 
     Args:
@@ -62,48 +62,39 @@ class Deflate(Layer, guards={"content"}):
         return await asyncio.to_thread(_unpacked, await self.inner.get(path))
 
     async def size(self, path: str, /) -> int:
-        """Return a file's length, not that of what is stored."""
+        """Return the length of a file's content, not of its compressed form."""
         if "reading" in self.unsupported:
             return _length(await self.inner.get(path))
-        return (await self._facts(path)).size
+        return (await self._metadata(path)).size
 
     def url(self, _path: str, /) -> str:
-        """Refuse: what is at the address is compressed."""
+        """Refuse: the URL would lead to the compressed form."""
         raise UnsupportedOperationException(
-            "A compressed file has no address: serve what get gives"
+            "A compressed file has no URL: read the file and serve its content"
         )
 
     async def stat(self, path: str, /) -> FileInfo:
-        """Return a file's facts; it has no checksums, since those are of what is stored."""
+        """Return a file's metadata, without the checksums, which are of the compressed form."""
         if "reading" not in self.unsupported:
-            return await self._facts(path)
+            return await self._metadata(path)
         info = await self.inner.stat(path)
         return _as_written(info, _length(await self.inner.get(path)))
 
-    async def open_read(
-        self,
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> ReadStream:
-        """Open a file for reading; what is before `start` is decompressed all the same."""
-        check_range(start, end)
-        stream = await self.inner.open_read(path, if_match=if_match, chunk_size=chunk_size)
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+        """Open a file for reading; the content before the range is decompressed too."""
+        whole = dataclasses.replace(options, start=0, end=None)
+        stream = await self.inner.open_read(path, whole)
         try:
             stored = aiter(stream)
             head = b""
             while len(head) < _HEAD.size and (chunk := await anext(stored, b"")):
                 head += chunk
             length = _length(head)
-            first, last = resolve_range(start, end, length)
+            first, last = resolve_range(options.start, options.end, length)
         except BaseException:
             await stream.aclose()
             raise
-        chunks = _inflated(head[_HEAD.size :], stored, first, last, length, chunk_size)
+        chunks = _inflated(head[_HEAD.size :], stored, first, last, length, options.chunk_size)
         return ReadStream(_as_written(stream.info, length), chunks, stream.aclose)
 
     async def write_file(
@@ -115,13 +106,9 @@ class Deflate(Layer, guards={"content"}):
             path, packed, dataclasses.replace(options, size=len(packed))
         )
 
-    async def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
-        """Yield what is below a directory; one more request for the length of each file."""
-        async for entry in self.inner.list_entries(
-            prefix, recursive=recursive, start_after=start_after
-        ):
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        """Yield what is below a directory, with one more request for each file's length."""
+        async for entry in self.inner.list_entries(prefix, options):
             if not isinstance(entry, FileInfo):
                 yield entry
                 continue
@@ -130,8 +117,8 @@ class Deflate(Layer, guards={"content"}):
             except (FileNotFoundException, FileNotFoundError):
                 continue  # deleted meanwhile
 
-    async def _facts(self, path: str) -> FileInfo:
-        stream = await self.inner.open_read(path, end=_HEAD.size)
+    async def _metadata(self, path: str) -> FileInfo:
+        stream = await self.inner.open_read(path, ReadOptions(end=_HEAD.size))
         try:
             head = b"".join([chunk async for chunk in stream])
         finally:
@@ -145,7 +132,9 @@ def _as_written(info: FileInfo, length: int) -> FileInfo:
 
 def _length(stored: bytes) -> int:
     if len(stored) < _HEAD.size or not stored.startswith(_MARK):
-        raise IntegrityException("The file was not stored by acme_deflate: read it without")
+        raise IntegrityException(
+            "The file was not stored through acme_deflate: read it without the layer"
+        )
     length: int = _HEAD.unpack_from(stored)[1]
     return length
 
@@ -212,7 +201,7 @@ async def _inflated(
             break
         if not data and len(piece) < size and not (data := await anext(stored, b"")):
             break
-    # To the file's end the checksum has its say; before that there have to be the bytes at least.
+    # The checksum is only known at the file's end; a range before that needs its bytes at least.
     if at < last or (last == length and not (unpack.eof and at == length)):
         raise _damaged()
     if waiting:
@@ -220,4 +209,6 @@ async def _inflated(
 
 
 def _damaged() -> IntegrityException:
-    return IntegrityException("The file is damaged: what is stored is not what was written")
+    return IntegrityException(
+        "The stored file is damaged: it does not decompress to what was written"
+    )

@@ -1,4 +1,4 @@
-"""The plugin: what happened, line by line, and what must not happen."""
+"""A plugin that writes an audit trail and vetoes deletions of files on legal hold."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["HELD", "AuditTrail"]
 
 HELD = "legal-hold"
-"""The directory whose files stay."""
+"""The directory whose files may not be deleted or moved."""
 
 _log = logging.getLogger("acme.audit")
 
 
 class AuditTrail:
-    """Keep an audit trail, and files below `HELD`.
+    """Write an audit trail, and keep files below `HELD`.
 
     Args:
-        environ: Where ``ACME_AUDIT_LOG`` is looked up.
+        environ: The environment; ``ACME_AUDIT_LOG`` in it names the file.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -51,48 +51,50 @@ class AuditTrail:
 
     @hookimpl
     def storage_before_delete(self, event: BeforeDelete) -> None:
-        """Forbid it for a file that is held."""
+        """Veto the deletion of a file on legal hold."""
         self._refuse_held(event)
 
     @hookimpl
     def storage_before_move(self, event: BeforeMove) -> None:
-        """Forbid it for a file that is held: a move takes it away."""
+        """Veto the move of a file on legal hold: it would be gone from there."""
         self._refuse_held(event)
 
     @hookimpl
     async def storage_after_put(self, event: AfterPut) -> None:
-        """Write that a file was stored."""
+        """Record that a file was stored."""
         await self._write("put", event, size=event.size)
 
     @hookimpl
     async def storage_after_get(self, event: AfterGet) -> None:
-        """Write that a file was read."""
+        """Record that a file was read."""
         await self._write("get", event, size=event.size)
 
     @hookimpl
     async def storage_after_delete(self, event: AfterDelete) -> None:
-        """Write that a file was deleted."""
+        """Record that a file was deleted."""
         await self._write("delete", event, found=event.found)
 
     @hookimpl
     async def storage_after_copy(self, event: AfterCopy) -> None:
-        """Write that a file was copied."""
+        """Record that a file was copied."""
         await self._write("copy", event, to=[event.to_disk, event.to_path])
 
     @hookimpl
     async def storage_after_move(self, event: AfterMove) -> None:
-        """Write that a file was moved."""
+        """Record that a file was moved."""
         await self._write("move", event, to=[event.to_disk, event.to_path])
 
     @hookimpl
     async def storage_failed(self, event: Failed) -> None:
-        """Write that something was tried, and what came of it."""
+        """Record that an operation failed, and with which error."""
         await self._write("failed", event, error=type(event.error).__name__)
 
     def _refuse_held(self, event: Event) -> None:
-        # By the key too: in a view of what is held, the path says nothing of it.
+        # By the key too: in a scoped view of the directory, the path does not begin with its name.
         if any(f"{path}/".startswith(f"{HELD}/") for path in (event.path, event.key)):
-            raise StoragePermissionException("The file is on legal hold, and has to stay")
+            raise StoragePermissionException(
+                "The file is on legal hold: it may not be deleted or moved"
+            )
 
     async def _write(self, what: str, event: Event, **more: Any) -> None:
         entry = {

@@ -1,9 +1,12 @@
-"""Files of any disk over HTTP, in any ASGI framework: ``pip install 'jtc-storage[web]'``.
+"""Web integration: files of any disk over HTTP, in any ASGI framework.
 
-`serve` is an application to mount, `DiskResponse` an answer to return from a handler. `put_request`
-and `put_request_file` store a request's body, `disk` is a dependency, `closing_disks` a lifespan,
-`storage_problem` an exception handler. `status_of` says an error as an HTTP status, and
-`attachment` writes a Content-Disposition.
+Install it with ``pip install 'jtc-storage[web]'``.
+
+* `serve` makes an application to mount; `DiskResponse` is a response for a handler to return.
+* `put_request` and `put_request_file` store the body of a request.
+* `disk` makes a dependency, `closing_disks` a lifespan.
+* `storage_problem` is an exception handler, and `status_of` gives the HTTP status of an error.
+* `attachment` writes a Content-Disposition header.
 """
 
 from jtc.storage.asgi._application import ServedDisk, serve

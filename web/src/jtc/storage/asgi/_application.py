@@ -1,20 +1,27 @@
-"""A disk as an ASGI application: public files for everybody, all others by signed addresses."""
+"""The ASGI application that serves a disk: public files to everyone, others by presigned URLs."""
 
 from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 
-from jtc.storage.asgi._errors import answer_error, answer_nobody, send_head, send_plain
+from jtc.storage.asgi._errors import (
+    StatusError,
+    send_disconnected,
+    send_error,
+    send_head,
+    send_status,
+)
 from jtc.storage.asgi._forms import FormError
 from jtc.storage.asgi._responses import DiskResponse
-from jtc.storage.asgi._uploads import RefusedError, receive_form, receive_put
-from jtc.storage.driver_support.url_signing import Signer, needed
+from jtc.storage.asgi._uploads import receive_form, receive_put
+from jtc.storage.driver_support.url_signing import UrlSigner, require_signer
 from jtc.storage.exceptions import FileNotFoundException, StorageException
-from jtc.storage.paths import check_path
+from jtc.storage.layer import layers_of
+from jtc.storage.paths import check_path, is_reserved
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -25,7 +32,7 @@ __all__ = ["ServedDisk", "serve"]
 
 _SIGNED = re.compile(r"(^|&)signature=")
 _LARGEST_UPLOAD = 5 * 1024**3
-"""That of one PUT on S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+"""The limit of one PUT on S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 
 
 class ServedDisk:
@@ -58,16 +65,17 @@ class ServedDisk:
         return f"<{type(self).__name__} of {self._disk!r}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request.
+        """Respond to one request.
 
         Raises:
-            StorageException: The disk is configured wrongly, or the storage failed half-way.
+            StorageException: The disk is configured wrongly, or the storage failed after the
+                response began.
         """
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
         if scope["type"] != "http":
-            raise RuntimeError(f"Files are served over HTTP, not {scope['type']!r}")
+            raise RuntimeError(f"Files are served over HTTP, not over {scope['type']!r}")
         method = scope["method"]
         try:
             if method in ("GET", "HEAD"):
@@ -75,32 +83,31 @@ class ServedDisk:
             else:
                 await self._upload(method, scope, receive, send)
                 return
-        except RefusedError as refused:
-            await send_plain(refused.status, method, send, refused.headers)
+        except StatusError as error:
+            await send_status(error.status, method, send, error.headers)
         except FormError:
-            await send_plain(HTTPStatus.BAD_REQUEST, method, send)
+            await send_status(HTTPStatus.BAD_REQUEST, method, send)
         except ClientDisconnect:
-            await answer_nobody(method, send)  # amid an upload, of which nothing stays
+            await send_disconnected(method, send)  # during an upload, which stored nothing
         except StorageException as error:
-            await answer_error(error, method, send)
+            await send_error(error, method, send)
         else:
             await response(scope, receive, send)
 
     async def _upload(self, method: str, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path(scope)
+        request = Request(scope, receive)
         match method:
-            case "PUT" if self._may("temporary_uploads"):
+            case "PUT" if self._signs("temporary_uploads"):
                 grant = self._signer().verify_query("PUT", self._disk.url(path), _query(scope))
-                request = Request(scope, receive)
                 await receive_put(self._disk, path, grant, request, self._max_upload_size)
-                status = HTTPStatus.OK  # as S3 answers, here and below
-            case "POST" if self._may("upload_forms"):
-                await receive_form(self._disk, path, self._signer(), Request(scope, receive))
-                status = HTTPStatus.NO_CONTENT
+                # The statuses of S3, here and below.
+                await send_head(HTTPStatus.OK, {"content-length": "0"}, send)
+            case "POST" if self._signs("upload_forms"):
+                await receive_form(self._disk, path, self._signer(), request)
+                await send_head(HTTPStatus.NO_CONTENT, {}, send)
             case _:
-                raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, {"allow": self._allowed()})
-        headers = {} if status == HTTPStatus.NO_CONTENT else {"content-length": "0"}
-        await send_head(status, headers, send)
+                raise StatusError(HTTPStatus.METHOD_NOT_ALLOWED, {"allow": self._allowed()})
         await send({"type": "http.response.body", "body": b""})
 
     def _response(self, path: str, scope: Scope) -> DiskResponse:
@@ -111,26 +118,26 @@ class ServedDisk:
         if not _SIGNED.search(query):
             response.public_only = not self._public
             return response
-        if not self._may("temporary_urls"):
-            raise RefusedError(HTTPStatus.FORBIDDEN)
+        if not self._signs("temporary_urls"):
+            raise StatusError(HTTPStatus.FORBIDDEN)
         grant = self._signer().verify_query("GET", self._disk.url(path), query)
         response.media_type = grant.content_type
         response.content_disposition = grant.content_disposition
-        # Nobody in between shall keep it for others, or for longer than the signature lasts.
+        # A shared cache must not give the file to others, nor any cache after the URL expired.
         response.cache_control = "private, no-cache"
         return response
 
-    def _may(self, capability: str) -> bool:
+    def _signs(self, capability: str) -> bool:
         return _signer_of(self._disk) is not None and capability in self._disk.capabilities
 
-    def _signer(self) -> Signer:
-        return needed(_signer_of(self._disk))
+    def _signer(self) -> UrlSigner:
+        return require_signer(_signer_of(self._disk))
 
     def _allowed(self) -> str:
         methods = ["GET", "HEAD"]
-        if self._may("temporary_uploads"):
+        if self._signs("temporary_uploads"):
             methods.append("PUT")
-        if self._may("upload_forms"):
+        if self._signs("upload_forms"):
             methods.append("POST")
         return ", ".join(methods)
 
@@ -145,20 +152,20 @@ def serve(
 ) -> ServedDisk:
     """Serve a disk's files below the path where the application is mounted.
 
-    Without a signature, who asks gets files of the visibility ``"public"``; all others are not
-    there for them. Signed addresses, which the disk's `temporary_url`, `temporary_upload_url` and
-    `temporary_upload_form` give, read and write one file each. For that the disk's `base_url` is
-    the address where this application is mounted.
+    A request without a signature gets files with the visibility ``"public"``, and 404 for all
+    others. Presigned URLs and forms, from the disk's `temporary_url`, `temporary_upload_url` and
+    `temporary_upload_form`, read or write one file each. They need a disk whose `base_url` is the
+    URL under which this application is mounted, and whose `secret` is set.
 
     Args:
         disk: The disk, a view of one, or `Storage` for the default disk.
-        public: Serve every file to everybody, whatever its visibility, as Starlette's `StaticFiles`
+        public: Serve every file to everyone, whatever its visibility, as Starlette's `StaticFiles`
             does.
-        active: Let browsers run what they can run (HTML, SVG, XML, JavaScript) from this address,
-            with all rights that it has: for files that only you write. Else they save it.
-        cache_control: The header of that name for files without one of their own; signed addresses
-            excepted.
-        max_upload_size: The most bytes of a signed PUT that was signed without a size.
+        active: Let browsers run what they can run (HTML, SVG, XML, JavaScript) with all rights of
+            this site: for files that only you write. Otherwise browsers save such files.
+        cache_control: The Cache-Control of files that have none of their own; not for presigned
+            URLs.
+        max_upload_size: The largest length in bytes of a presigned PUT that names no size.
 
     Returns:
         An ASGI application: ``app.mount("/storage", serve(Storage.disk("media")))``.
@@ -176,18 +183,18 @@ def _path(scope: Scope) -> str:
     """Return the path of the file that a request names.
 
     Raises:
-        FileNotFoundException: It names none, but a directory.
-        InvalidPathException: It breaks the path policy, or does so less one ``/``.
+        FileNotFoundException: It names a directory, or a file of the library itself.
+        InvalidPathException: It breaks the path policy.
     """
     path: str = scope["path"]
     root = scope.get("root_path", "").rstrip("/")
-    # Starlette leaves the mount's path before it; others take it off.
+    # Starlette leaves the mount's path at the beginning; other frameworks remove it.
     if root and (path == root or path.startswith(f"{root}/")):
         path = path[len(root) :]
     path = path.removeprefix("/")
-    if not path or path.endswith("/"):
-        raise FileNotFoundException("No file has such an address")
-    # check_path() drops a "/": here that one is gone already, and one file has one address.
+    if not path or path.endswith("/") or is_reserved(path):
+        raise FileNotFoundException("No file has such a URL")
+    # check_path() drops one "/", which is gone already: a file must not have a second URL.
     return check_path(f"/{path}")
 
 
@@ -196,11 +203,9 @@ def _query(scope: Scope) -> str:
     return query.decode("latin-1")
 
 
-def _signer_of(disk: DiskOperations) -> Signer | None:
-    driver: Any = disk.driver
-    while driver is not None:
+def _signer_of(disk: DiskOperations) -> UrlSigner | None:
+    for driver in layers_of(disk.driver):
         signer = getattr(driver, "signer", None)
-        if isinstance(signer, Signer):
+        if isinstance(signer, UrlSigner):
             return signer
-        driver = getattr(driver, "inner", None)
     return None

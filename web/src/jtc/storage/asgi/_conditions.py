@@ -1,4 +1,4 @@
-"""What a request asks on condition, and which part of a file: RFC 9110, sections 13 and 14."""
+"""Conditional requests and byte ranges: RFC 9110, sections 13 and 14."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-__all__ = ["CONDITIONS", "UnsatisfiableRangeError", "failed_condition", "wanted_range"]
+__all__ = ["CONDITIONS", "UnsatisfiableRangeError", "failed_condition", "requested_range"]
 
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
-# One range. Several are not asked for by players or downloads, but to make a server send a file
-# many times over; RFC 9110, section 14.2, allows to answer them whole.
+# One range. Players and downloads ask for one; many ranges make a server send a file many times
+# over. RFC 9110, section 14.2, allows a server to send the whole file instead.
 _RANGE = re.compile(
     r"bytes=[ \t]*(?:([0-9]{1,40})-([0-9]{1,40})?|-([0-9]{1,40}))[ \t]*", re.IGNORECASE
 )
-# Section 5.6.7: three ways to write a date. The parser takes others too, and a list for its first
-# one, all of which are to be ignored (sections 13.1.3 and 13.1.4).
+# The three formats of section 5.6.7. The parser accepts others too, and the first date of a list;
+# sections 13.1.3 and 13.1.4 require that all of these are ignored.
 _TIME = "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
 _DATE = re.compile(
     rf"[A-Z][a-z]{{2}}, [0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} {_TIME} GMT"
@@ -32,19 +32,19 @@ _DATE = re.compile(
 
 
 class UnsatisfiableRangeError(Exception):
-    """The range begins behind the file's end."""
+    """The range begins after the file's end."""
 
 
 def failed_condition(
     method: str, headers: Headers, etag: str | None, last_modified: float
 ) -> int | None:
-    """Return the status of the condition that does not hold, in the order of section 13.2.2.
+    """Return the status of the first condition that fails, in the order of section 13.2.2.
 
     Args:
-        method: For GET and HEAD, what the client has already is a 304; else it is a 412.
-        headers: The request's.
-        etag: The file's, as HTTP writes it.
-        last_modified: When it was written, in seconds since 1970 UTC.
+        method: GET and HEAD get 304 where the client has this version already; others get 412.
+        headers: The request's headers.
+        etag: The file's etag as an HTTP header has it.
+        last_modified: When the file was written, in seconds since 1970 UTC.
     """
     reading = method in ("GET", "HEAD")
     if (tags := _field(headers, "if-match")) is not None:
@@ -63,16 +63,16 @@ def failed_condition(
     return None
 
 
-def wanted_range(
+def requested_range(
     headers: Headers, etag: str | None, last_modified: float, size: int
 ) -> tuple[int, int] | None:
-    """Return the part that a GET asks for, ``[start, end)``, or None for the whole file.
+    """Return the range ``[start, end)`` that a GET requests, or None for the whole file.
 
-    Whole is also the answer to what is no range, to several, and where If-Range names another
-    version.
+    The whole file is also the response to an invalid range, to several ranges, and to an If-Range
+    that names another version.
 
     Raises:
-        UnsatisfiableRangeError: There is nothing to send of such a part.
+        UnsatisfiableRangeError: The range has no bytes of the file.
     """
     match = _RANGE.fullmatch(_field(headers, "range") or "")
     if match is None or not _is_version(_field(headers, "if-range"), etag, last_modified):
@@ -89,15 +89,15 @@ def wanted_range(
     return first, size if last is None else min(last + 1, size)
 
 
-def _is_version(wanted: str | None, etag: str | None, last_modified: float) -> bool:
-    """Tell whether If-Range holds (section 13.1.5); without one it does."""
-    if wanted is None:
+def _is_version(version: str | None, etag: str | None, last_modified: float) -> bool:
+    """Return whether an If-Range (section 13.1.5) names this version; True without one."""
+    if version is None:
         return True
-    wanted = wanted.strip()
-    if wanted.startswith(('"', "W/")):
-        return wanted == etag and not wanted.startswith("W/")
-    date = _seconds(wanted)
-    # Within its second a file may be written again: until that is over, its date names no version.
+    version = version.strip()
+    if version.startswith(('"', "W/")):
+        return version == etag and not version.startswith("W/")
+    date = _seconds(version)
+    # A file may be written again within the same second, so a date of this second is no version.
     return date is not None and date == int(last_modified) < int(time.time())
 
 
@@ -116,12 +116,12 @@ def _field(headers: Headers, name: str) -> str | None:
 
 
 def _is_newer(last_modified: float, date: str | None) -> bool | None:
-    """Tell whether a file was written after a date; None where there is no date."""
+    """Return whether a file was written after a date; None for an invalid date or none."""
     since = None if date is None else _seconds(date.strip())
     return None if since is None else int(last_modified) > since
 
 
 def _seconds(date: str) -> int | None:
-    """Return an HTTP date in seconds since 1970; None for what is none, which is to be ignored."""
+    """Return an HTTP date in seconds since 1970; None for an invalid date, which is ignored."""
     parsed = parsedate_tz(date) if _DATE.fullmatch(date) else None
     return None if parsed is None else int(mktime_tz(parsed))

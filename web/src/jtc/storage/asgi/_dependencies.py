@@ -1,15 +1,11 @@
-"""Disks for handlers, and their end with the application's: FastAPI, Litestar, Starlette."""
+"""Dependencies that give a disk to a handler, and a lifespan that closes all disks."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage import (
-    Disk,
-    Storage,
-    StorageManager,
-)
+from jtc.storage import Disk, Storage, StorageManager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,16 +20,16 @@ def disk(
     """Return a dependency that gives a disk to a handler.
 
     In FastAPI ``Annotated[Disk, Depends(disk("media"))]``, in Litestar
-    ``dependencies={"media": Provide(disk("media"))}``; Starlette has no dependencies, and a handler
-    there asks ``Storage.disk("media")``.
+    ``dependencies={"media": Provide(disk("media"))}``. Starlette has no dependencies: a handler
+    calls ``Storage.disk("media")``.
 
     Args:
-        name: The disk; None is the default one.
-        manager: Whose disk, if not that of `Storage`.
+        name: The name of the disk; None is the default disk.
+        manager: The manager that has the disk.
 
     Returns:
-        An async function without parameters. It never fails: the disk's first operation does,
-        where there is no such disk.
+        An async function without parameters. It never raises: where there is no such disk, the
+        first operation of the disk does.
     """
 
     async def give_disk() -> Disk:
@@ -45,13 +41,13 @@ def disk(
 def closing_disks(
     manager: StorageManager = Storage,
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return a lifespan that closes what the disks opened, when the server stops.
+    """Return a lifespan that closes all disks when the server stops.
 
     ``FastAPI(lifespan=closing_disks())``, the same in Starlette, and in Litestar
-    ``lifespan=[closing_disks()]``. In a lifespan of your own it is ``async with Storage:``.
+    ``lifespan=[closing_disks()]``. In a lifespan of your own, write ``async with Storage:``.
 
     Args:
-        manager: Whose disks, if not those of `Storage`.
+        manager: The manager whose disks are closed.
 
     Returns:
         A function that takes the application and returns an async context manager.

@@ -1,4 +1,4 @@
-"""Errors as answers: the status of each, and nothing of what it says."""
+"""Error responses: the HTTP status of each exception, and nothing of its message."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
     InvalidPathException,
+    NotModifiedException,
     PathConflictException,
     PreconditionFailedException,
     ReadOnlyException,
@@ -26,10 +27,20 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
-__all__ = ["RETRY_AFTER", "answer_error", "answer_nobody", "phrase_of", "send_plain", "status_of"]
+__all__ = [
+    "RETRY_AFTER",
+    "StatusError",
+    "phrase_of",
+    "send_disconnected",
+    "send_error",
+    "send_head",
+    "send_status",
+    "status_of",
+]
 
-# The most derived comes first.
+# The most derived class comes first.
 _STATUSES: tuple[tuple[type[StorageException], HTTPStatus], ...] = (
+    (NotModifiedException, HTTPStatus.NOT_MODIFIED),
     (FileNotFoundException, HTTPStatus.NOT_FOUND),
     (InvalidPathException, HTTPStatus.BAD_REQUEST),
     (ReadOnlyException, HTTPStatus.FORBIDDEN),
@@ -46,15 +57,29 @@ _REJECTED = {
     "type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
-# RFC 9110, section 15.5, has another name for it than Python had before 3.13.
+# The name in RFC 9110, section 15.5, which Python has since 3.13.
 _RENAMED = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large"}
 
 RETRY_AFTER = "5"
-"""Seconds: about what a driver itself waits and tries before it gives up once."""
+"""Seconds: about as long as a driver itself retries before it raises."""
+
+
+class StatusError(Exception):
+    """A request whose response is a status and its name.
+
+    Args:
+        status: The HTTP status.
+        headers: Further headers of the response.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
 
 
 def status_of(error: StorageException) -> int:
-    """Return the HTTP status that says an error; 500 where a request is not to blame for it."""
+    """Return the HTTP status for an exception; 500 for a fault of the program."""
     if isinstance(error, RejectedException):
         return _REJECTED.get(error.reason, HTTPStatus.BAD_REQUEST)
     for cls, status in _STATUSES:
@@ -69,11 +94,12 @@ def phrase_of(status: int) -> str:
     return _RENAMED.get(known, known.phrase)
 
 
-async def answer_error(error: StorageException, method: str, send: Send) -> None:
-    """Answer with an error's status.
+async def send_error(error: StorageException, method: str, send: Send) -> None:
+    """Send the status of an exception.
 
     Raises:
-        StorageException: The error, if it is no answer but a fault, such as in a configuration.
+        StorageException: The exception itself where it is a fault of the program, such as a wrong
+            configuration.
     """
     status = status_of(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -81,19 +107,19 @@ async def answer_error(error: StorageException, method: str, send: Send) -> None
     headers = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = RETRY_AFTER
-    await send_plain(status, method, send, headers)
+    await send_status(status, method, send, headers)
 
 
-async def answer_nobody(method: str, send: Send) -> None:
-    """End a request whose client is gone: middleware takes it for a fault where no answer comes."""
-    with suppress(OSError):  # as servers may say to who sends (ASGI 2.4)
-        await send_plain(HTTPStatus.BAD_REQUEST, method, send)
+async def send_disconnected(method: str, send: Send) -> None:
+    """End a request whose client disconnected: some middleware fails without a response."""
+    with suppress(OSError):  # which servers may raise here (ASGI 2.4)
+        await send_status(HTTPStatus.BAD_REQUEST, method, send)
 
 
-async def send_plain(
+async def send_status(
     status: int, method: str, send: Send, headers: Mapping[str, str] | None = None
 ) -> None:
-    """Answer with a status and its name. Of the error it says nothing: that may hold a path."""
+    """Send a status and its name: the message of an exception may hold a path."""
     body = f"{phrase_of(status)}\n".encode()
     fields = {
         "content-type": "text/plain; charset=utf-8",
@@ -107,6 +133,6 @@ async def send_plain(
 
 
 async def send_head(status: int, headers: Mapping[str, str], send: Send) -> None:
-    """Begin an answer."""
+    """Send the status and the headers of a response."""
     fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": int(status), "headers": fields})

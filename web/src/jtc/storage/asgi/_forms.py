@@ -1,4 +1,4 @@
-"""Reading ``multipart/form-data`` (RFC 7578) as it comes: some short fields, then one file."""
+"""Forms (``multipart/form-data``, RFC 7578) read as they arrive: short fields, then one file."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _Event: TypeAlias = "tuple[str, bytes]"
 
 
 class FormError(Exception):
-    """The form is broken, or has other parts than it may have."""
+    """The form is malformed, or has parts that are not allowed."""
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """Return what stands between a form's parts, or None where it is no form."""
+    """Return the boundary of a form's parts, or None where the type is not that of a form."""
     kind, parameters = parse_options_header(content_type)
     boundary = parameters.get(b"boundary", b"")
     return boundary if kind == b"multipart/form-data" and boundary else None
 
 
 class FormReader:
-    """A form whose last part is the file: first call `fields`, then iterate `file`.
+    """A form whose last part is the file: call `fields` first, then iterate `file`.
 
     Args:
-        chunks: The body.
-        boundary: What `boundary_of` returned.
+        chunks: The body of the request.
+        boundary: The result of `boundary_of`.
 
     Raises:
         FormError: The boundary is too long.
@@ -66,10 +66,11 @@ class FormReader:
         self._events = self._read(chunks)
 
     async def fields(self) -> dict[str, str]:
-        """Return all fields that come before the file.
+        """Return all fields, which come before the file.
 
         Raises:
-            FormError: There is no file, a field comes twice, or there is too much of them.
+            FormError: There is no file, a field comes twice, or the fields are too many or too
+                long.
         """
         fields: dict[str, bytes] = {}
         name, size = None, 0
@@ -91,10 +92,10 @@ class FormReader:
         raise FormError
 
     async def file(self) -> AsyncIterator[bytes]:
-        """Yield the file; end only where the whole form ends, so that no part of one is stored.
+        """Yield the file; end only where the whole form ends, so that no part of a file is stored.
 
         Raises:
-            FormError: The form breaks off, or goes on behind the file.
+            FormError: The form is incomplete, or has more parts after the file.
         """
         async for kind, data in self._events:
             if kind == "data":

@@ -1,4 +1,7 @@
-"""What an answer says of a file, so that no name and no declared fact can say anything else."""
+"""Response headers of a file.
+
+Names and declared metadata come from users: no value may become another header, or another type.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["attachment", "file_headers", "http_etag"]
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# Parameters in quotes are left out: a comma in them begins another type for some browsers
+# Without quoted parameters: for some browsers, a comma in them begins another type
 # (https://fetch.spec.whatwg.org/#concept-header-extract-mime-type).
 _TYPE = re.compile(rf"\s*({_WORD}/{_WORD})((?:\s*;\s*{_WORD}={_WORD})*)\s*(?:;.*)?")
 _ETAG = re.compile(r'(W/)?"?([\x21\x23-\x7e]+)"?')
-# Where no token stands before the ";", browsers see no type, and show the file.
+# Without a token before the ";", browsers see no disposition type, and show the file.
 _SAVED = re.compile(r"\s*attachment\s*(;.*)?", re.IGNORECASE)
 _FILE_NAME = re.compile(r'filename="([^"]*)"', re.IGNORECASE)
 _NOT_IN_QUOTES = re.compile(r"[^ !#-$&-\[\]-~]")
 _LATEST = 253_402_300_799
-"""The last second of the year 9999, behind which an HTTP date cannot say it."""
+"""The last second of the year 9999, and of HTTP dates."""
 _ATTR_CHARS = "!#$&+-.^_`|~"
-"""RFC 8187, section 3.2.1: what else than letters and digits stands in an extended value."""
+"""RFC 8187, section 3.2.1: the characters of an extended value beyond letters and digits."""
 
 # Beyond ACTIVE_TYPES: the other names of scripts (https://mimesniff.spec.whatwg.org/
-# #javascript-mime-type), and what holds pages within.
+# #javascript-mime-type), and types that contain pages.
 _SCRIPT = re.compile(r"(application|text)/(x-)?(java|ecma|j|live)script[0-9.]*")
 _CONTAINERS = frozenset({"application/pkcs7-mime", "message/rfc822", "text/xsl"})
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -45,13 +48,13 @@ def file_headers(
     cache_control: str | None = None,
     active: bool = False,
 ) -> dict[str, str]:
-    """Return the headers that every answer about a file has, less its length.
+    """Return the headers that every response with a file has, except for its length.
 
     Args:
-        info: The file's facts.
-        content_type: In place of the file's own.
-        content_disposition: In place of the file's own.
-        cache_control: Where the file has none of its own.
+        info: The file's metadata.
+        content_type: Replaces the file's own.
+        content_disposition: Replaces the file's own.
+        cache_control: For a file that has none of its own.
         active: Let a browser run what it can run.
     """
     essence, parameters = _type_of(content_type or info.content_type or guess_type(info.path))
@@ -64,7 +67,7 @@ def file_headers(
         "x-content-type-options": "nosniff",
     }
     if disposition is not None:
-        disposition = _carried(disposition, name)
+        disposition = _encodable(disposition, name)
     if not active and _is_active(essence):
         headers["content-security-policy"] = _SANDBOX
         if disposition is None or not _SAVED.fullmatch(disposition):
@@ -82,15 +85,15 @@ def file_headers(
 def attachment(name: str, kind: str = "attachment") -> str:
     """Return a Content-Disposition for a name in any script (RFC 6266, RFC 8187).
 
-    Old clients read ``filename``, where ``_`` stands for what they cannot; all others read
-    ``filename*``. Separators, control characters and what turns text around become ``_`` in both.
+    Current clients read ``filename*``, old ones ``filename``, where ``_`` replaces what they cannot
+    read. Separators, control characters and text direction overrides become ``_`` in both.
 
     Args:
         name: The name to save the file under.
         kind: ``"attachment"`` or ``"inline"``.
 
     Raises:
-        ValueError: It is another kind.
+        ValueError: The kind is another one.
     """
     if kind not in ("attachment", "inline"):
         raise ValueError(f"A disposition is 'attachment' or 'inline', not {kind!r}")
@@ -103,7 +106,7 @@ def attachment(name: str, kind: str = "attachment") -> str:
 
 
 def http_etag(info: FileInfo) -> str | None:
-    """Return a file's etag as HTTP writes it: in quotes, and of letters that may stand there."""
+    """Return a file's etag as an HTTP header has it: in quotes, and hashed if not printable."""
     if info.etag is None:
         return None
     if (match := _ETAG.fullmatch(info.etag)) is not None:
@@ -112,7 +115,7 @@ def http_etag(info: FileInfo) -> str | None:
 
 
 def _type_of(declared: str) -> tuple[str, str]:
-    """Return a type and its parameters; octets for what is none."""
+    """Return a type and its parameters; ``application/octet-stream`` for an invalid type."""
     match = _TYPE.fullmatch(declared) if _is_plain(declared) else None
     if match is None:
         return OCTET_STREAM, ""
@@ -136,8 +139,8 @@ def _is_plain(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
 
-def _carried(disposition: str, name: str) -> str:
-    """Return a declared disposition as a header can carry it."""
+def _encodable(disposition: str, name: str) -> str:
+    """Return a declared disposition in the characters that a header may have."""
     if _is_plain(disposition):
         return disposition
     kind = "inline" if disposition.strip().lower().startswith("inline") else "attachment"

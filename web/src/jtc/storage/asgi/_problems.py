@@ -1,10 +1,10 @@
-"""Errors as problem details (RFC 9457): what a client may know of them, and no more."""
+"""Error responses as problem details (RFC 9457), without anything internal."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -21,35 +21,38 @@ from jtc.storage.exceptions import (
 if TYPE_CHECKING:
     from typing import Self
 
+    from jtc.storage.asgi._requests import FrameworkRequest
+
 __all__ = ["storage_problem"]
 
-# What a status means here. The errors' own messages speak to the program: they may name a bucket,
-# a driver, a server. Only what is about the client's own request is told in them.
+# One sentence for each status. The message of an exception is for the developer: it may name a
+# bucket, a driver or a server. It is sent only where it is about the client's own request.
 _DETAILS = {
-    HTTPStatus.BAD_REQUEST: "The content is not what was announced.",
-    HTTPStatus.FORBIDDEN: "The storage refuses this.",
+    HTTPStatus.BAD_REQUEST: "The content does not have the announced length.",
+    HTTPStatus.FORBIDDEN: "The storage refuses access.",
     HTTPStatus.NOT_FOUND: "There is no such file.",
-    HTTPStatus.CONFLICT: "Something else is there already.",
-    HTTPStatus.PRECONDITION_FAILED: "The file is not the version that the request names.",
-    HTTPStatus.NOT_IMPLEMENTED: "The storage cannot do this.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The storage cannot be reached now. Try again later.",
+    HTTPStatus.CONFLICT: "Another file or directory is there already.",
+    HTTPStatus.PRECONDITION_FAILED: "The file is another version than the request names.",
+    HTTPStatus.NOT_IMPLEMENTED: "The storage does not support this operation.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The storage is unavailable. Try again later.",
     HTTPStatus.INSUFFICIENT_STORAGE: "The storage is full.",
 }
 
 
-class _Request(Protocol):
-    """A request of Starlette, FastAPI or Litestar."""
+class FrameworkResponse(Response):
+    """A response of Starlette that Litestar takes too."""
 
-    @property
-    def scope(self) -> Any: ...
+    def to_asgi_response(self, *_: Any, **__: Any) -> Self:
+        """Return itself, since Litestar calls this for each response."""
+        return self
 
 
-class ProblemResponse(Response):
-    """An ``application/problem+json`` answer. Litestar takes it too.
+class ProblemResponse(FrameworkResponse):
+    """A response with the type ``application/problem+json``.
 
     Args:
         status: The HTTP status.
-        detail: A sentence for who sent the request.
+        detail: A sentence for the client.
         headers: Further headers.
         **members: Further members of the problem.
     """
@@ -59,7 +62,7 @@ class ProblemResponse(Response):
     def __init__(
         self, status: int, detail: str, headers: dict[str, str] | None = None, **members: str
     ) -> None:
-        # Without a type, the title is the status's own phrase (RFC 9457, section 4.2.1).
+        # Without a type, the title is the name of the status (RFC 9457, section 4.2.1).
         problem = {"title": phrase_of(status), "status": int(status), "detail": detail}
         fields = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
         super().__init__(
@@ -68,55 +71,55 @@ class ProblemResponse(Response):
             headers=fields | (headers or {}),
         )
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> Self:
-        """Return itself: that is how Litestar asks for an answer."""
-        return self
 
-
-def storage_problem(request: _Request, error: Exception) -> Response:
-    """Answer with a storage's error: an exception handler for any framework.
+def storage_problem(request: FrameworkRequest, error: Exception) -> Response:
+    """Respond to a storage exception: an exception handler for any framework.
 
     ``app.add_exception_handler(StorageException, storage_problem)`` in Starlette and FastAPI, and
     in Litestar ``exception_handlers={StorageException: storage_problem}``.
 
-    The statuses are those of `status_of`, with 409 in place of 412 where it was not the request
-    that named a condition. A 503 says when to come back. The detail tells why content or a path
-    was refused, since that is about what the client sent; of all else it says only what kind of
-    thing it is, without the path, the disk or the storage's own words. What a rule of yours
-    refuses (`RejectedException`) is told in the rule's words, with its ``reason``.
+    The status is that of `status_of`, but 409 instead of 412 where the request had no condition of
+    its own. A 503 has a Retry-After. The detail says why content or a path was refused, since that
+    is about what the client sent; otherwise it is one sentence for the status, without the path,
+    the disk or the exception's message. A `RejectedException` of your own rules is sent with its
+    message and its ``reason``. A `NotModifiedException` is a 304 without a body.
 
     Args:
         request: The request.
-        error: What was raised.
+        error: The exception.
 
     Returns:
-        The answer, as problem details (RFC 9457).
+        A response with problem details (RFC 9457).
 
     Raises:
-        Exception: The error itself where the request is not to blame, such as for a configuration
-            that is wrong: the framework logs it and answers 500.
+        Exception: The exception itself where it is a fault of the program, such as a wrong
+            configuration: the framework logs it and responds with 500.
     """
     if not isinstance(error, StorageException):
         raise error
     status = status_of(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
+    if status == HTTPStatus.NOT_MODIFIED:
+        # It has no body (RFC 9110, section 15.4.5).
+        return FrameworkResponse(status_code=status)
     if isinstance(error, PreconditionFailedException):
         # RFC 9110, section 15.5.13: a 412 is about the conditions in the request's own headers.
-        asked = Headers(scope=request.scope)
-        if not any(name in asked for name in CONDITIONS):
+        request_headers = Headers(scope=request.scope)
+        if not any(name in request_headers for name in CONDITIONS):
             status = HTTPStatus.CONFLICT
     headers = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = RETRY_AFTER
     if isinstance(error, RejectedException):
-        return ProblemResponse(status, _told(error, "Refused."), headers, reason=error.reason)
+        detail = _public_message(error, "The content is refused.")
+        return ProblemResponse(status, detail, headers, reason=error.reason)
     if isinstance(error, InvalidPathException):
-        return ProblemResponse(status, _told(error, "The name is not allowed."), headers)
+        return ProblemResponse(status, _public_message(error, "The name is not allowed."), headers)
     return ProblemResponse(status, _DETAILS[HTTPStatus(status)], headers)
 
 
-def _told(error: StorageException, instead: str) -> str:
-    """Return an error's message, unless a driver of somebody else's wrote the path into it."""
+def _public_message(error: StorageException, default: str) -> str:
+    """Return an exception's message, unless a third party's driver wrote the path into it."""
     message = error.message
-    return instead if not message or (error.path and error.path in message) else message
+    return default if not message or (error.path and error.path in message) else message

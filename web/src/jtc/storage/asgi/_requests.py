@@ -1,4 +1,4 @@
-"""A request's body, straight to a disk: as it comes, within limits, whole or not at all."""
+"""Storing the body of a request: as it arrives, within limits, whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from jtc.storage import DiskOperations
     from jtc.storage.options import PutOptions
 
-__all__ = ["announced_length", "check_whole", "put_conditions", "put_request", "put_request_file"]
+__all__ = [
+    "FrameworkRequest",
+    "announced_length",
+    "check_whole",
+    "put_conditions",
+    "put_request",
+    "put_request_file",
+]
 
-_LENGTH = re.compile("[0-9]{1,19}")  # one that fits into 64 bits: more is no length
+_LENGTH = re.compile("[0-9]{1,19}")  # a length that fits into 64 bits
 
 
-class _Request(Protocol):
+class FrameworkRequest(Protocol):
     """A request of Starlette, FastAPI or Litestar."""
 
     @property
@@ -38,56 +45,57 @@ class _Request(Protocol):
 
 
 async def put_request(
-    disk: DiskOperations, path: str, request: _Request, **options: Unpack[PutOptions]
+    disk: DiskOperations, path: str, request: FrameworkRequest, **options: Unpack[PutOptions]
 ) -> str:
-    """Store a request's body under a path, as `Disk.put` does, in constant memory.
+    """Store the body of a request under a path, as `Disk.put` does, in constant memory.
 
-    When the client leaves half-way, or a limit is passed, nothing stays and the old file is still
-    there. The request's own conditions hold, free of races: ``If-None-Match: *`` creates only,
-    ``If-Match`` replaces the version that it names.
+    When the client disconnects before the end, or a limit is exceeded, nothing is stored and an
+    existing file stays. The request's own conditions are applied without a race:
+    ``If-None-Match: *`` creates only, ``If-Match`` replaces the version that it names.
 
-    The client's Content-Type is not believed: without the option `content_type`, the type is the
-    content's own, or the name's.
+    The client's Content-Type is ignored: without the option `content_type`, the type follows from
+    the content, or from the name.
 
     Args:
         disk: The disk.
-        path: Where to.
-        request: Of Starlette, FastAPI or Litestar, its body not read yet. Litestar's own limit
-            (`request_max_body_size`) holds too.
-        **options: See `PutOptions`. Give `max_size`: without it only the storage's end is one.
-            `progress` is told the length that the client announced.
+        path: The file.
+        request: A request of Starlette, FastAPI or Litestar whose body was not read yet. Litestar's
+            own limit (`request_max_body_size`) applies too.
+        **options: See `PutOptions`. Give `max_size`: without it, a client may fill the storage.
+            `progress` gets the length that the client announced.
 
     Returns:
-        The path under which the file can be had.
+        The path of the stored file.
 
     Raises:
-        RejectedException: It is too long, which is known at once where the client announced it, of
-            a type that is not allowed, or compressed (``Content-Encoding``).
-        IntegrityException: The client left half-way.
-        PreconditionFailedException: A condition of the request does not hold.
+        RejectedException: The body is too long (refused before it is read where the client
+            announced its length), too short, of a type that is not allowed, or compressed
+            (``Content-Encoding``).
+        IntegrityException: The client disconnected before the end.
+        PreconditionFailedException: A condition of the request failed.
         StorageException: As for `Disk.put`.
     """
     headers = Headers(scope=request.scope)
     given = _with_length(headers, options)
-    wanted = await put_conditions(disk, path, headers)
+    conditions = await put_conditions(disk, path, headers)
     if given.get("overwrite") is False or given.get("if_match") is not None:
-        wanted = {}  # it held a moment ago; what is to hold at the end, the caller says
-    return await disk.put(path, _body(request), **{**given, **wanted})
+        conditions = {}  # they held just now; the caller's own condition is the one for the write
+    return await disk.put(path, _body(request), **{**given, **conditions})
 
 
 async def put_request_file(
-    disk: DiskOperations, directory: str, request: _Request, **options: Unpack[PutOptions]
+    disk: DiskOperations, directory: str, request: FrameworkRequest, **options: Unpack[PutOptions]
 ) -> str:
-    """Store a request's body under a generated name, as `Disk.put_file` does.
+    """Store the body of a request under a generated name, as `Disk.put_file` does.
 
     Args:
         disk: The disk.
-        directory: Where to; ``""`` is the root.
+        directory: The directory of the file; ``""`` is the root.
         request: As for `put_request`.
         **options: As for `put_request`.
 
     Returns:
-        The path under which the file can be had. Its extension says what the content proves.
+        The path of the stored file. Its extension follows from the content.
 
     Raises:
         StorageException: As for `put_request`.
@@ -97,30 +105,34 @@ async def put_request_file(
 
 
 def check_whole(headers: Headers) -> None:
-    """Refuse what is no file as it stands.
+    """Refuse a body that is not a file as it is.
 
     Raises:
-        RejectedException: It is a part of one, or compressed.
+        RejectedException: The body is a part of a file, or compressed.
     """
     if "content-range" in headers:
-        # RFC 9110, section 14.5: stored as a whole, a part would replace the file.
-        raise RejectedException("A part of a file is no file", reason="range")
+        # RFC 9110, section 14.5: stored as it is, a part would replace the whole file.
+        raise RejectedException(
+            "Send the whole file, without Content-Range: parts are not accepted", reason="range"
+        )
     if "content-encoding" in headers:
-        raise RejectedException("Send the file as it is, without an encoding", reason="encoding")
+        raise RejectedException(
+            "Send the file uncompressed, without Content-Encoding", reason="encoding"
+        )
 
 
 def announced_length(headers: Headers) -> int | None:
-    """Return how many bytes the client says it will send."""
+    """Return the length of the body in bytes where the client announced it."""
     length = headers.get("content-length", "")
     return int(length) if _LENGTH.fullmatch(length) else None
 
 
 async def put_conditions(disk: DiskOperations, path: str, headers: Headers) -> dict[str, Any]:
-    """Return the options of a put that stand for the request's conditions, free of races.
+    """Return the options of a put that apply the request's conditions without a race.
 
     Raises:
-        PreconditionFailedException: One does not hold even now.
-        StorageException: The storage could not say.
+        PreconditionFailedException: A condition fails already now.
+        StorageException: The storage failed.
     """
     if not any(name in headers for name in CONDITIONS):
         return {}
@@ -130,10 +142,14 @@ async def put_conditions(disk: DiskOperations, path: str, headers: Headers) -> d
         info = await disk.stat(path)
     except FileNotFoundException:
         if "if-match" in headers:
-            raise PreconditionFailedException("There is no file to match", path=path) from None
+            raise PreconditionFailedException(
+                "There is no file, which If-Match requires", path=path
+            ) from None
         return {"overwrite": False}
     if failed_condition("PUT", headers, http_etag(info), info.last_modified) is not None:
-        raise PreconditionFailedException("The file is another version", path=path)
+        raise PreconditionFailedException(
+            "The file is not the version that the request names", path=path
+        )
     return {"if_match": info.etag}
 
 
@@ -145,9 +161,9 @@ def _with_length(headers: Headers, options: PutOptions) -> dict[str, Any]:
     return given
 
 
-async def _body(request: _Request) -> AsyncIterator[bytes]:
+async def _body(request: FrameworkRequest) -> AsyncIterator[bytes]:
     try:
         async for chunk in request.stream():
             yield chunk
     except ClientDisconnect as error:
-        raise IntegrityException("The client left half-way") from error
+        raise IntegrityException("The client disconnected before the end of the file") from error

@@ -1,10 +1,10 @@
-"""A file as an answer: whole, in part, or that the client has it already."""
+"""`DiskResponse`: a response with one file, one range of it, or 304."""
 
 from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -13,9 +13,9 @@ from jtc.storage.asgi._conditions import (
     CONDITIONS,
     UnsatisfiableRangeError,
     failed_condition,
-    wanted_range,
+    requested_range,
 )
-from jtc.storage.asgi._errors import answer_error, answer_nobody, send_plain
+from jtc.storage.asgi._errors import send_disconnected, send_error, send_status
 from jtc.storage.asgi._headers import attachment, file_headers, http_etag
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -38,31 +38,31 @@ if TYPE_CHECKING:
 __all__ = ["DiskResponse"]
 
 _ATTEMPTS = 5
-"""How often a file is looked at anew that others replace between the look and the opening."""
+"""How often a file is looked up and opened while others replace it between the two."""
 
 _ABOUT_CONTENT = ("accept-ranges", "content-disposition", "content-security-policy", "content-type")
 
 
 class DiskResponse(Response):
-    """A file of any disk, to be returned from a handler, as Starlette's `FileResponse`.
+    """A response with a file of any disk, to return from a handler, as Starlette's `FileResponse`.
 
-    It answers conditions and a range, in constant memory, and lets go of the file when the client
-    goes. A file that is not there is a 404, a storage that is away a 503: nothing is raised for
-    them. What a browser would run (HTML, SVG, XML, JavaScript) it is told to save.
+    It applies the request's conditions and range, sends in constant memory, and closes the file
+    when the client disconnects. A missing file is a 404 and an unavailable storage a 503: neither
+    is raised. A file that a browser would run (HTML, SVG, XML, JavaScript) is sent to be saved.
 
     Args:
         disk: The disk.
         path: The file.
-        filename: The name to save it under, in any script.
+        filename: The name to save the file under, in any script.
         media_type: The MIME type, in place of the file's own.
-        content_disposition_type: ``"attachment"`` or ``"inline"``; it counts with a `filename`.
-        headers: Further headers; they win over the file's.
-        background: Runs when the answer is sent.
-        cache_control: The header of that name, where the file has none of its own.
+        content_disposition_type: ``"attachment"`` or ``"inline"``, for `filename`.
+        headers: Further headers, which replace the file's.
+        background: A task to run after the response.
+        cache_control: The Cache-Control of a file that has none of its own.
         active: Let a browser run what it can run: for files that only you write.
 
     Raises:
-        ValueError: There is no such disposition.
+        ValueError: `content_disposition_type` is another one.
     """
 
     def __init__(
@@ -90,38 +90,39 @@ class DiskResponse(Response):
             None if filename is None else attachment(filename, content_disposition_type)
         )
         self.body = b""
-        # Whoever looks at the headers before the file is looked at sees these, and may add to them.
+        # Middleware and handlers see these, and may add to them, before the file is opened.
         self.raw_headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in (headers or {}).items()
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request.
+        """Respond to one request.
 
         Raises:
-            StorageException: The disk is configured wrongly, or the storage failed half-way: the
-                server then breaks the connection off, so that nobody takes a part for the whole.
+            StorageException: The disk is configured wrongly, or the storage failed after the
+                response began: the server then closes the connection, so that a part does not look
+                like the whole file.
         """
         method = scope["method"]
-        asked = Headers(scope=scope)
+        request_headers = Headers(scope=scope)
         try:
-            begun = await _while_heard(
-                receive, send, lambda tell: self._answer(method, asked, tell)
+            begun = await _until_disconnect(
+                receive, send, lambda tracked: self._respond(method, request_headers, tracked)
             )
             if not begun:
-                await answer_nobody(method, send)
-        except _BeforeTheAnswer as refused:
-            await answer_error(refused.error, method, send)
+                await send_disconnected(method, send)
+        except _EarlyError as early:
+            await send_error(early.error, method, send)
         if self.background is not None:
             await self.background()
 
-    async def _answer(self, method: str, asked: Headers, send: Send) -> None:
+    async def _respond(self, method: str, request_headers: Headers, send: Send) -> None:
         try:
-            info, stream, status, part = await self._look(method, asked)
+            info, status, (start, end), stream = await self._open(method, request_headers)
         except StorageException as error:
-            raise _BeforeTheAnswer(error) from error
-        headers = self._facts(info)
+            raise _EarlyError(error) from error
+        headers = self._file_headers(info)
         match status:
             case HTTPStatus.NOT_MODIFIED:
                 kept = {name: headers[name] for name in headers if name not in _ABOUT_CONTENT}
@@ -129,26 +130,25 @@ class DiskResponse(Response):
                 await send({"type": "http.response.body", "body": b""})
                 return
             case HTTPStatus.PRECONDITION_FAILED:
-                await send_plain(status, method, send)
+                await send_status(status, method, send)
                 return
             case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                await send_plain(status, method, send, {"content-range": f"bytes */{info.size}"})
+                await send_status(status, method, send, {"content-range": f"bytes */{info.size}"})
                 return
             case HTTPStatus.PARTIAL_CONTENT:
-                headers["content-range"] = f"bytes {part[0]}-{part[1] - 1}/{info.size}"
-        length = part[1] - part[0]
-        headers["content-length"] = str(length)
+                headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
+        headers["content-length"] = str(end - start)
         if stream is None:
             await self._send_head(status, headers, send)
             await send({"type": "http.response.body", "body": b""})
             return
         try:
             await self._send_head(status, headers, send)
-            await _send_body(stream, length, send)
+            await _send_body(stream, end - start, send)
         finally:
             await stream.aclose()
 
-    def _facts(self, info: FileInfo) -> dict[str, str]:
+    def _file_headers(self, info: FileInfo) -> dict[str, str]:
         return file_headers(
             info,
             content_type=self.media_type,
@@ -171,36 +171,35 @@ class DiskResponse(Response):
             }
         )
 
-    async def _look(
-        self, method: str, asked: Headers
-    ) -> tuple[FileInfo, ByteStream | None, int, tuple[int, int]]:
-        """Open the file, or its part, as far as the request wants and may have any of it.
+    async def _open(self, method: str, request_headers: Headers) -> _Opened:
+        """Open the file, or the requested range, unless the response needs no content.
 
-        Returns:
-            The facts, the open stream if there is something to send, the status, and the part.
+        Raises:
+            StorageException: As for `Disk.stat` and `Disk.stream`; a private file is not found
+                where only public ones are served.
         """
-        plain = method == "GET" and not any(name in asked for name in (*CONDITIONS, "range"))
-        if plain and not self.public_only:
+        conditional = any(name in request_headers for name in (*CONDITIONS, "range"))
+        if method == "GET" and not conditional and not self.public_only:
             stream = await self.disk.stream(self.path)
-            return stream.info, stream, HTTPStatus.OK, (0, stream.info.size)
+            return _Opened(stream.info, HTTPStatus.OK, (0, stream.info.size), stream)
         for _ in range(_ATTEMPTS):
             info = await self.disk.stat(self.path)
             await self._check_visibility()
-            status, part = _judge(method, asked, info)
+            status, (start, end) = _status_and_range(method, request_headers, info)
             if method == "HEAD" or status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-                return info, None, status, part
-            # Only the version that was looked at: its visibility, its conditions, its length.
-            opening = self.disk._stream(  # noqa: SLF001 - if_match is not of the public one
-                "stream", self.path, start=part[0], end=part[1], if_match=info.etag
-            )
+                return _Opened(info, status, (start, end), None)
+            # Only the version whose visibility, conditions and length were checked.
+            opening = self.disk.stream(self.path, start=start, end=end, if_match=info.etag)
             try:
                 stream = await opening
             except PreconditionFailedException:
                 continue
             if stream.info.size == info.size:
-                return info, stream, status, part
+                return _Opened(info, status, (start, end), stream)
             await stream.aclose()
-        raise StorageUnavailableException("The file is replaced time after time", path=self.path)
+        raise StorageUnavailableException(
+            f"The file was replaced during each of {_ATTEMPTS} attempts to open it", path=self.path
+        )
 
     async def _check_visibility(self) -> None:
         if not self.public_only:
@@ -208,75 +207,93 @@ class DiskResponse(Response):
         try:
             visibility = await self.disk.visibility(self.path)
         except UnsupportedOperationException:
-            visibility = Visibility.PRIVATE  # where nobody can say it is public, it is not
+            visibility = Visibility.PRIVATE  # without visibility, no file is known to be public
         if visibility is not Visibility.PUBLIC:
-            # As a file that is not there: who may not read it may not know of it either.
+            # The same as for a missing file: that a private file exists is private too.
             raise FileNotFoundException("File not found", path=self.path)
 
 
-class _BeforeTheAnswer(Exception):
-    """An error while there is still an answer to be given."""
+class _Opened(NamedTuple):
+    """What `DiskResponse` sends.
+
+    Attributes:
+        info: The file's metadata.
+        status: The HTTP status.
+        part: The bytes ``[start, end)`` of the file that the response is about.
+        stream: Those bytes; None where the response has no content.
+    """
+
+    info: FileInfo
+    status: int
+    part: tuple[int, int]
+    stream: ByteStream | None
+
+
+class _EarlyError(Exception):
+    """An exception before the response began, which can still become a status."""
 
     def __init__(self, error: StorageException) -> None:
         super().__init__()
         self.error = error
 
 
-def _judge(method: str, asked: Headers, info: FileInfo) -> tuple[int, tuple[int, int]]:
-    """Return the status that a request deserves, and the part of the file it is about."""
+def _status_and_range(
+    method: str, request_headers: Headers, info: FileInfo
+) -> tuple[int, tuple[int, int]]:
+    """Return the status for a request, and the range of the file that the response is about."""
     whole, etag = (0, info.size), http_etag(info)
-    status = failed_condition(method, asked, etag, info.last_modified)
+    status = failed_condition(method, request_headers, etag, info.last_modified)
     if status is not None:
         return status, whole
     if method != "GET":
         return HTTPStatus.OK, whole  # a range means something for GET only (section 14.2)
     try:
-        part = wanted_range(asked, etag, info.last_modified, info.size)
+        part = requested_range(request_headers, etag, info.last_modified, info.size)
     except UnsatisfiableRangeError:
         return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, whole
     return (HTTPStatus.OK, whole) if part is None else (HTTPStatus.PARTIAL_CONTENT, part)
 
 
-async def _while_heard(
-    receive: Receive, send: Send, answer: Callable[[Send], Coroutine[Any, Any, None]]
+async def _until_disconnect(
+    receive: Receive, send: Send, respond: Callable[[Send], Coroutine[Any, Any, None]]
 ) -> bool:
-    """Give an answer, and stop where the client goes: not every server says so to who sends.
+    """Respond, and stop when the client disconnects: not every server makes `send` raise then.
 
-    A store that is slow to open a file, or to give its first byte, is let go then too.
+    This also stops waiting for a storage that is slow to open a file or to give its first byte.
 
     Returns:
-        Whether the answer was begun.
+        Whether the response was begun.
     """
     begun = sent = False
 
-    async def tell(message: Message) -> None:
+    async def tracked(message: Message) -> None:
         nonlocal begun, sent
         begun = True
         await send(message)
         sent = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-    answering = asyncio.ensure_future(answer(tell))
-    leaving = asyncio.ensure_future(_left(receive))
+    responding = asyncio.ensure_future(respond(tracked))
+    disconnecting = asyncio.ensure_future(_disconnected(receive))
     try:
-        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((responding, disconnecting), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        leaving.cancel()
-        if not sent:  # else it has but the file to close, and does
-            answering.cancel()
-        await asyncio.wait((answering, leaving))
-    for task in (answering, leaving):
+        disconnecting.cancel()
+        if not sent:  # otherwise only the file is left to close
+            responding.cancel()
+        await asyncio.wait((responding, disconnecting))
+    for task in (responding, disconnecting):
         if not task.cancelled():
             task.result()
     return begun
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _send_body(stream: ByteStream, length: int, send: Send) -> None:
-    """Send a file; less where the server says that nobody listens any more (ASGI 2.4)."""
+    """Send a file; stop where `send` raises since the client disconnected (ASGI 2.4)."""
     if not length:
         await send({"type": "http.response.body", "body": b""})
         return
@@ -288,6 +305,6 @@ async def _send_body(stream: ByteStream, length: int, send: Send) -> None:
             await send(message)
         except OSError:
             return
-        # A store that never waits, such as memory, and a server that no longer does, since the
-        # client is gone, would let nobody else run until the end.
+        # Where neither the storage nor the server waits (files in memory, a client that is gone),
+        # other tasks would not run until the end of the file.
         await asyncio.sleep(0)

@@ -1,65 +1,52 @@
-"""Signed uploads: what was signed is what arrives, or nothing stays."""
+"""Presigned uploads: a request that differs from what was signed stores nothing."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.asgi._errors import StatusError
 from jtc.storage.asgi._forms import FormReader, boundary_of
 from jtc.storage.asgi._requests import announced_length, check_whole, put_conditions
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
     from jtc.storage import DiskOperations
-    from jtc.storage.driver_support.url_signing import Grant, Signer
+    from jtc.storage.driver_support.url_signing import Grant, UrlSigner
 
-__all__ = ["RefusedError", "receive_form", "receive_put"]
-
-
-class RefusedError(Exception):
-    """A request that gets no more than a status.
-
-    Args:
-        status: The HTTP status.
-        headers: What else to say.
-    """
-
-    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.headers = headers
+__all__ = ["receive_form", "receive_put"]
 
 
 async def receive_put(
     disk: DiskOperations, path: str, grant: Grant, request: Request, max_size: int
 ) -> None:
-    """Store the body of a PUT that a signature permits.
+    """Store the body of a presigned PUT.
 
     Args:
         disk: The disk.
-        path: The file, as the disk knows it.
+        path: The file's path on the disk.
         grant: What the signature permits.
         request: The request.
-        max_size: The most bytes, where none were signed.
+        max_size: The largest length in bytes where no length was signed.
 
     Raises:
-        RefusedError: It is not the request that was signed.
-        StorageException: It was not stored.
+        StatusError: The request differs from what was signed.
+        StorageException: The file was not stored.
     """
     headers = request.headers
     length = headers.get("content-length")
     if grant.content_type is not None and headers.get("content-type") != grant.content_type:
-        raise RefusedError(HTTPStatus.FORBIDDEN)
+        raise StatusError(HTTPStatus.FORBIDDEN)
     if grant.length is not None and length != str(grant.length):
-        raise RefusedError(HTTPStatus.LENGTH_REQUIRED if length is None else HTTPStatus.FORBIDDEN)
+        raise StatusError(HTTPStatus.LENGTH_REQUIRED if length is None else HTTPStatus.FORBIDDEN)
     check_whole(headers)
     if grant.length is None and (announced_length(headers) or 0) > max_size:
-        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        raise StatusError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     options = await put_conditions(disk, path, headers)
     if grant.length is None:
         options["max_size"] = max_size
@@ -68,26 +55,29 @@ async def receive_put(
     await _put(disk, path, grant, request.stream(), options)
 
 
-async def receive_form(disk: DiskOperations, path: str, signer: Signer, request: Request) -> None:
-    """Store the file of a form whose fields permit it.
+async def receive_form(
+    disk: DiskOperations, path: str, signer: UrlSigner, request: Request
+) -> None:
+    """Store the file of a presigned form.
 
     Args:
         disk: The disk.
-        path: The file, as the disk knows it.
+        path: The file's path on the disk.
         signer: Verifies the fields.
         request: The request.
 
     Raises:
-        RefusedError: It is no form.
-        FormError: The form is broken, or is another one than was signed.
-        StorageException: The fields permit nothing, or the file was not stored.
+        StatusError: The request has no form.
+        FormError: The form is malformed, or has other fields than were signed.
+        StorageException: The signature is not valid, or the file was not stored.
     """
     boundary = boundary_of(request.headers.get("content-type", ""))
     if boundary is None:
-        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        raise StatusError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     form = FormReader(request.stream(), boundary)
     grant = signer.verify("POST", disk.url(path), await form.fields())
-    await _put(disk, path, grant, form.file(), {"max_size": grant.length})
+    limits = {"min_size": grant.min_length, "max_size": grant.length}
+    await _put(disk, path, grant, form.file(), limits)
 
 
 async def _put(
@@ -97,10 +87,10 @@ async def _put(
     content: AsyncIterator[bytes],
     options: dict[str, Any],
 ) -> None:
-    # What the name says anyway is not declared: not every file system keeps declarations.
+    # A type that the name implies is not declared: not every file system keeps declarations.
     if grant.content_type not in (None, guess_type(path)):
         options["content_type"] = grant.content_type
-    # Whoever uploads does not publish: that is for the application, once it has looked at it.
+    # A user upload is private until the application has checked it.
     if "visibility" in disk.capabilities.put_options:
         options["visibility"] = Visibility.PRIVATE
     await disk.put(path, content, **options)

@@ -1,4 +1,4 @@
-"""How files and directories go."""
+"""Deletions of files and directories."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.drivers.local_driver._locking import locked
-from jtc.storage.drivers.local_driver._safe_open import Root, look
-from jtc.storage.exceptions import StorageException
-from jtc.storage.paths import check_path
+from jtc.storage.drivers.local_driver._safe_open import Root, locked, look
+from jtc.storage.exceptions import PathConflictException, StorageException
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
 
-__all__ = ["delete_directory", "delete_file", "delete_files"]
+__all__ = ["delete_directory", "delete_file", "delete_files", "remove_empty_directory"]
 
 
-def delete_file(turn: Turn, root: Root, path: str) -> bool:
+def delete_file(token: CancelToken, root: Root, path: str) -> bool:
     """Delete a file; False if there is none. Of several that try at once, one gets True."""
     parent, _, name = path.rpartition("/")
     try:
@@ -30,11 +27,11 @@ def delete_file(turn: Turn, root: Root, path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        with locked(directory, turn):
-            facts = look(directory, name)
-            if facts is None or not stat.S_ISREG(facts.st_mode):
+        with locked(directory, token):
+            status = look(directory, name)
+            if status is None or not stat.S_ISREG(status.st_mode):
                 return False
-            with turn:
+            with token:
                 os.unlink(name, dir_fd=directory)
             return True
     except FileNotFoundError:
@@ -43,41 +40,40 @@ def delete_file(turn: Turn, root: Root, path: str) -> bool:
         os.close(directory)
 
 
-def delete_files(turn: Turn, root: Root, paths: Sequence[str]) -> dict[str, bool | Exception]:
-    """Delete files; say for each whether it was there, or what went wrong with it."""
+def delete_files(
+    token: CancelToken, root: Root, paths: Sequence[str]
+) -> dict[str, bool | Exception]:
+    """Delete files; return for each whether it was there, or its error."""
     results: dict[str, bool | Exception] = {}
-    for path in dict.fromkeys(paths):
-        turn.check()
+    for path in paths:
+        token.check()
         try:
-            try:
-                results[path] = delete_file(turn, root, check_path(path))
-            except (OSError, StorageException) as error:
-                reraise(error, operation="delete", path=path)
-        except StorageException as error:
+            results[path] = delete_file(token, root, path)
+        except (OSError, StorageException) as error:
             results[path] = error
     return results
 
 
-def delete_directory(turn: Turn, root: Root, path: str) -> None:
-    """Delete a directory and all below it. Links in it go, and what they name stays.
+def delete_directory(token: CancelToken, root: Root, path: str) -> None:
+    """Delete a directory and all below it. Links in it are deleted, and what they name stays.
 
     A file that is put there meanwhile may stay, as if it had been put afterwards.
     """
-    # Each directory is opened anew, by its path: the descriptors do not add up with the depth,
+    # Each directory is opened again by its path: the descriptors do not add up with the depth,
     # and a directory that was moved away or replaced by a link is not followed.
     pending = [(path, False)]
     while pending:
         at, emptied = pending.pop()
         with suppress(FileNotFoundError, NotADirectoryError):
             if emptied:
-                _remove_directory(turn, root, at)
+                _remove_directory(token, root, at)
             else:
                 pending.append((at, True))
-                pending.extend((f"{at}/{name}", False) for name in _empty(turn, root, at))
+                pending.extend((f"{at}/{name}", False) for name in _empty(token, root, at))
 
 
-def _empty(turn: Turn, root: Root, path: str) -> list[str]:
-    """Delete what is in a directory but the directories; return their names."""
+def _empty(token: CancelToken, root: Root, path: str) -> list[str]:
+    """Delete what is in a directory except the directories; return their names."""
     directories = []
     directory = root.open_directory(path)
     try:
@@ -86,21 +82,49 @@ def _empty(turn: Turn, root: Root, path: str) -> list[str]:
                 if entry.is_dir(follow_symlinks=False):
                     directories.append(entry.name)
                     continue
-                with suppress(FileNotFoundError), turn:
+                with suppress(FileNotFoundError), token:
                     os.unlink(entry.name, dir_fd=directory)
     finally:
         os.close(directory)
     return directories
 
 
-def _remove_directory(turn: Turn, root: Root, path: str) -> None:
+def _remove_directory(token: CancelToken, root: Root, path: str) -> None:
     parent, _, name = path.rpartition("/")
     directory = root.open_directory(parent)
     try:
-        with turn:
+        with token:
             os.rmdir(name, dir_fd=directory)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+    finally:
+        os.close(directory)
+
+
+def remove_empty_directory(token: CancelToken, root: Root, path: str) -> bool:
+    """Remove a directory if it is empty; return False where there is none."""
+    parent, _, name = path.rpartition("/")
+    try:
+        directory = root.open_directory(parent)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        status = look(directory, name)
+        if status is None:
+            return False
+        if not stat.S_ISDIR(status.st_mode):
+            raise PathConflictException("A file is there, and no directory")
+        with token:
+            os.rmdir(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        # POSIX allows either number for a directory that is not empty.
+        if error.errno == errno.EEXIST:
+            raise PathConflictException("The directory is not empty") from error
+        raise
+    else:
+        return True
     finally:
         os.close(directory)

@@ -1,4 +1,4 @@
-"""Files below one directory of this machine."""
+"""`LocalDriver`: files below one directory of this machine."""
 
 from __future__ import annotations
 
@@ -8,69 +8,64 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.driver_support.content import (
-    SourceFile,
-    SourceIterator,
-    driver_content,
-    raised_by_source,
-)
-from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.driver_support.loop_budget import crowded, next_turn
-from jtc.storage.driver_support.ranges import check_range
-from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, needed
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.driver_support.standalone import standalone
+from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, require_signer
 from jtc.storage.drivers.local_driver._copying import copy_file, move_file
-from jtc.storage.drivers.local_driver._deleting import delete_directory, delete_file, delete_files
+from jtc.storage.drivers.local_driver._deleting import (
+    delete_directory,
+    delete_file,
+    delete_files,
+    remove_empty_directory,
+)
 from jtc.storage.drivers.local_driver._listing import list_entries
-from jtc.storage.drivers.local_driver._metadata import mode_of, set_mode, visibility_of
-from jtc.storage.drivers.local_driver._page_cache import facts_at_once, info_at_once, read_at_once
-from jtc.storage.drivers.local_driver._reading import open_stream, read_file, stat_file
+from jtc.storage.drivers.local_driver._metadata import (
+    known_info,
+    set_visibility,
+    update_metadata,
+    visibility_of,
+)
+from jtc.storage.drivers.local_driver._reading import (
+    file_status,
+    open_stream,
+    read_file,
+    read_ranges,
+    stat_file,
+)
 from jtc.storage.drivers.local_driver._safe_open import Root
 from jtc.storage.drivers.local_driver._staged_file import write_file
 from jtc.storage.drivers.local_driver._stream_writer import write_stream
 from jtc.storage.drivers.local_driver._worker_calls import run
-from jtc.storage.exceptions import InvalidPathException, StorageConfigException
+from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
-from jtc.storage.paths import check_directory, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
-    from jtc.storage.driver_support.url_signing import Secrets, Signer
-    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.driver_support.url_signing import Secrets, UrlSigner
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest
+    from jtc.storage.options import ListOptions, ReadOptions, SignOptions
 
 __all__ = ["LocalDriver"]
 
 _DEFAULT_ROOT = "storage/app"
 _DEFAULT_URL = "/storage"
 
-_NEW_FILE = frozenset(
-    {
-        "content_type",
-        "cache_control",
-        "content_disposition",
-        "metadata",
-        "visibility",
-        "overwrite",
-    }
-)
-_SUPPORTED_OPTIONS = {
-    "write_file": _NEW_FILE | {"if_match"},
-    "copy_file": _NEW_FILE | {"if_source_match"},
-    "move_file": _NEW_FILE | {"if_source_match"},
-}
+_DECLARED = frozenset({"content_type", "cache_control", "content_disposition", "metadata"})
+_NEW_FILE = _DECLARED | {"visibility", "overwrite"}
 
 
+@standalone
 class LocalDriver:
-    """Files below one directory of this machine.
+    """Keeps files below one directory of this machine.
 
     Symbolic links below the root are refused, and not listed; the root itself may be one. Each
     operation is one call in a thread of the loop's default executor, unless the kernel has in
-    memory all that a `get`, `exists`, `size` or `stat` asks for.
+    memory all that a `get`, `exists`, `size` or `stat` reads.
 
     Args:
         root: The directory; a relative one is below the working directory of this moment. It is
@@ -78,8 +73,8 @@ class LocalDriver:
         base_url: What `url` puts before a file's path.
         durable: Have each write survive a power cut: the file and its directory are synced before
             a put, copy or move returns.
-        secret: Signs addresses, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
-            first one signs and all verify. With it, new files are private unless told, as on S3;
+        secret: Signs URLs, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
+            first one signs and all verify. With it, new files are private by default, as on S3;
             without it, the umask decides.
 
     Raises:
@@ -87,6 +82,17 @@ class LocalDriver:
     """
 
     unsupported: frozenset[str] = SIGNING_CAPABILITIES
+
+    supported_options: Mapping[str, frozenset[str]] = {
+        "open_read": frozenset({"if_none_match"}),
+        "write_file": _NEW_FILE | {"if_match"},
+        "update_metadata": _DECLARED | {"if_match"},
+        "list_entries": frozenset({"directories"}),
+        "copy_file": _NEW_FILE | {"if_source_match"},
+        "move_file": _NEW_FILE | {"if_source_match"},
+        "temporary_url": frozenset({"stable_for"}),
+        "temporary_upload_form": frozenset({"min_size"}),
+    }
 
     def __init__(
         self,
@@ -104,15 +110,17 @@ class LocalDriver:
         self._root = Root(os.path.abspath(root), durable=durable)  # noqa: PTH100 - follows no link
         self._base_url = base_url.rstrip("/")
         try:
-            self.signer: Signer | None = make_signer(secret, self._base_url)
+            self.signer: UrlSigner | None = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
+        self._new_file = WriteOptions()
         if self.signer is not None:
+            self._new_file.visibility = Visibility.PRIVATE
             self.unsupported = frozenset()
 
     @staticmethod
     def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the capabilities that a driver with such options withholds; raises nothing."""
+        """Return the capabilities that a driver with such options lacks; raises nothing."""
         return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
@@ -142,23 +150,25 @@ class LocalDriver:
         """Where the files are, links resolved: drivers of one location keep the same files."""
         return os.path.realpath(self._root.path)
 
+    # The eight methods
+
     async def put(self, path: str, content: Content, /) -> str:
-        """Store a file whole, in place of one that is there.
+        """Store a file whole, in place of an existing one, and return its path.
 
         Args:
-            path: Where; directories are made as needed.
+            path: Where to; directories are made as needed.
             content: Any `Content`. A file object is read from where it stands.
-
-        Returns:
-            The checked path.
 
         Raises:
             PathConflictException: A directory is there, or a file where a directory should be.
             StorageFullException: There is no room; the old file stays.
             StorageException: Another failure; the old file stays.
         """
-        await self.write_file(path, driver_content(content), WriteOptions())
-        return check_path(path)
+        if isinstance(content, AsyncIterator):
+            await write_stream(self._root, path, content, self._new_file)
+        else:
+            await run(write_file, self._root, path, content, self._new_file)
+        return path
 
     async def get(self, path: str, /) -> bytes:
         """Return a file's content.
@@ -166,35 +176,30 @@ class LocalDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        try:
-            checked = check_path(path)
-            if self._root.near is not None:
-                if crowded():
-                    await next_turn()
-                if (content := read_at_once(self._root, checked)) is not None:
-                    return content
-            return await run(read_file, self._root, checked)
-        except Exception as error:
-            reraise(error, operation="get", path=path)
+        cache = self._root.page_cache
+        if cache is not None:
+            if over_budget():
+                await next_iteration()
+            if (content := cache.read(path)) is not None:
+                return content
+        return await run(read_file, self._root, path)
 
     async def exists(self, path: str, /) -> bool:
-        """Tell whether there is a file; a directory is none, and a link is refused.
+        """Return whether there is a file; a directory is none, and a link is refused.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
             StoragePermissionException: It is a symbolic link.
-            StorageException: The file system failed, so nobody knows.
+            StorageException: The file system failed, so the answer is unknown.
         """
         try:
-            await self._facts(check_path(path))
+            await self._status(path)
         except FileNotFoundError:
             return False
-        except Exception as error:
-            reraise(error, operation="exists", path=path)
         return True
 
     async def delete(self, path: str, /) -> bool:
-        """Delete a file; False where there is none. Its directory stays.
+        """Delete a file; return False where there was none. Its directory stays.
 
         Of several that delete one file at once, one gets True.
 
@@ -203,10 +208,7 @@ class LocalDriver:
             StoragePermissionException: It may not be deleted, or is a symbolic link.
             StorageException: The file system failed.
         """
-        try:
-            return await run(delete_file, self._root, check_path(path))
-        except Exception as error:
-            reraise(error, operation="delete", path=path)
+        return await run(delete_file, self._root, path)
 
     async def size(self, path: str, /) -> int:
         """Return a file's length in bytes.
@@ -214,10 +216,7 @@ class LocalDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        try:
-            return (await self._facts(check_path(path))).st_size
-        except Exception as error:
-            reraise(error, operation="size", path=path)
+        return (await self._status(path)).st_size
 
     async def last_modified(self, path: str, /) -> float:
         """Return when a file was written, in seconds since 1970 UTC.
@@ -225,21 +224,15 @@ class LocalDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        try:
-            return (await self._facts(check_path(path))).st_mtime
-        except Exception as error:
-            reraise(error, operation="last_modified", path=path)
+        return (await self._status(path)).st_mtime
 
     def url(self, path: str, /) -> str:
-        """Return the percent-encoded address of a file below `base_url`.
+        """Return the percent-encoded (RFC 3986) URL of a file, below `base_url`.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return f"{self._base_url}/{quote(check_path(path))}"
-        except Exception as error:
-            reraise(error, operation="url", path=path)
+        return f"{self._base_url}/{quote(path)}"
 
     def path(self, path: str, /) -> str:
         """Return the absolute file name of a file. Opening it by that name follows links.
@@ -247,177 +240,151 @@ class LocalDriver:
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return os.path.join(self._root.path, check_path(path))  # noqa: PTH118 - a str is asked
-        except Exception as error:
-            reraise(error, operation="path", path=path)
+        return os.path.join(self._root.path, path)  # noqa: PTH118 - the result is a str
+
+    # The capabilities
 
     async def stat(self, path: str, /) -> FileInfo:
-        """Return a file's facts; `content_type` is what was declared, or None.
+        """Return a file's metadata; `content_type` is what was declared, or None.
 
         Raises:
             FileNotFoundException: There is no file.
         """
-        try:
-            checked = check_path(path)
-            if self._root.near is not None:
-                if crowded():
-                    await next_turn()
-                if (info := info_at_once(self._root, checked)) is not None:
-                    return info
-            return await run(stat_file, self._root, checked)
-        except Exception as error:
-            reraise(error, operation="stat", path=path)
+        status = await self._cached_status(path)
+        if status is not None and (info := known_info(path, status)) is not None:
+            return info
+        return await run(stat_file, self._root, path)
 
-    async def open_read(
-        self,
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> ReadStream:
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         """Open a file for reading in chunks; it stays open until the stream's ``aclose()``.
 
-        Args:
-            path: The file.
-            start: The first byte; below 0, so many bytes from the end.
-            end: The byte after the last, cut at the file's end.
-            if_match: The etag that the file must have.
-            chunk_size: The length of a chunk in bytes.
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: `if_match` names another version.
+            NotModifiedException: `if_none_match` names this version.
+        """
+        return await open_stream(self._root, path, options)
+
+    async def read_ranges(
+        self, path: str, ranges: Sequence[tuple[int, int]], options: ReadOptions, /
+    ) -> Sequence[bytes]:
+        """Return several ranges of one version of a file, which is opened once.
 
         Raises:
             FileNotFoundException: There is no file.
-            PreconditionFailedException: It is another version.
-            ValueError: The range ends before it begins, or `chunk_size` is below 1.
+            PreconditionFailedException: `if_match` names another version.
+            NotModifiedException: `if_none_match` names this version.
         """
-        try:
-            check_range(start, end)
-            if chunk_size < 1:
-                raise ValueError(f"A chunk has at least one byte, not {chunk_size}")
-            return await open_stream(
-                self._root,
-                check_path(path),
-                start=start,
-                end=end,
-                if_match=if_match,
-                chunk_size=chunk_size,
-            )
-        except Exception as error:
-            reraise(error, operation="stream", path=path)
-
-    @property
-    def supported_options(self) -> Mapping[str, frozenset[str]]:
-        """The options that are supported, by method."""
-        return _SUPPORTED_OPTIONS
+        return await run(read_ranges, self._root, path, ranges, options)
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
     ) -> str | None:
-        """Store a file whole, or leave what was there; return its etag.
+        """Store a file whole, or leave the existing one; return its etag.
+
+        Args:
+            path: Where to; directories are made as needed.
+            content: Any content. A file object is read from where it stands, in a worker thread.
+            options: See `supported_options`.
 
         Raises:
-            FileExistsException: ``overwrite=False``, and there is a file.
-            PreconditionFailedException: The file there is not the one that `if_match` names.
+            FileExistsException: `overwrite` is False, and there is a file.
+            PreconditionFailedException: `if_match` names another version.
             UnsupportedOperationException: The file system cannot keep what was declared.
             StorageException: What `put` raises.
         """
-        if not isinstance(content, (bytes, SourceFile, SourceIterator)):
-            content = driver_content(content)
-        if self.signer is not None and options.visibility is None:
+        if options.visibility is None and self.signer is not None:
             options = dataclasses.replace(options, visibility=Visibility.PRIVATE)
-        try:
-            checked = check_path(path)
-            if isinstance(content, AsyncIterator):
-                return await write_stream(self._root, checked, content, options)
-            return await run(write_file, self._root, checked, content, options)
-        except Exception as error:
-            if raised_by_source(content, error):
-                raise
-            reraise(error, operation="put", path=path)
+        if isinstance(content, AsyncIterator):
+            return await write_stream(self._root, path, content, options)
+        return await run(write_file, self._root, path, content, options)
 
-    def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
-        """Yield what is below a directory, in key order; a listing tells no declared facts.
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        """Replace declared fields of a file in place; return its new etag. The content stays.
 
-        Args:
-            prefix: The directory; ``""`` is the root. One that is not there holds nothing.
-            recursive: Yield files at any depth, and no directories.
-            start_after: Yield only what comes after this key.
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: `if_match` names another version.
+            UnsupportedOperationException: The file system has no extended attributes, or no locks.
+        """
+        return await run(update_metadata, self._root, path, options)
+
+    def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        """Yield what is below a directory, in the order of keys; nothing where there is none.
+
+        Returns:
+            An iterator of FileInfo without declared fields, and DirectoryInfo.
 
         Raises:
             InvalidPathException: The prefix breaks the path policy.
             StorageException: The file system failed.
         """
-        try:
-            prefix = check_directory(prefix)
-        except Exception as error:
-            reraise(error, operation="list", path=prefix)
-        return list_entries(self._root, prefix, recursive=recursive, start_after=start_after)
+        return list_entries(self._root, prefix, options)
 
     async def make_directory(self, path: str, /) -> None:
-        """Make a directory and those above it; one that is there already is fine.
+        """Make a directory and those above it; an existing one is no error.
 
         Raises:
+            InvalidPathException: The path breaks the path policy, or is the root.
             PathConflictException: A file is in the way.
         """
-        try:
-            await run(_make_directory, self._root, check_directory(path))
-        except Exception as error:
-            reraise(error, operation="make_directory", path=path)
+        await run(_make_directory, self._root, path)
 
     async def delete_directory(self, path: str, /) -> None:
-        """Delete a directory and everything below it; one that is not there is fine.
+        """Delete a directory and everything below it; a missing one is no error.
 
         Raises:
-            InvalidPathException: It is the root.
+            InvalidPathException: The path breaks the path policy, or is the root.
         """
-        try:
-            if not path:
-                raise InvalidPathException("The root of a disk is not deleted")
-            await run(delete_directory, self._root, check_directory(path))
-        except Exception as error:
-            reraise(error, operation="delete_directory", path=path)
+        await run(delete_directory, self._root, path)
+
+    async def remove_empty_directory(self, path: str, /) -> bool:
+        """Remove a directory if it is empty, in one system call; return False if there is none.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy, or is the root.
+            PathConflictException: The directory has entries, or a file is there.
+            StoragePermissionException: It is a symbolic link.
+        """
+        return await run(remove_empty_directory, self._root, path)
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
-        """Copy a file with its declared facts and its visibility; return the new file's etag.
+        """Copy a file with its content type, metadata and mode; return the new file's etag.
+
+        Args:
+            src: The file.
+            dst: Where to; the same path changes nothing.
+            options: What is to be different, and conditions; see `supported_options`.
 
         Raises:
             FileNotFoundException: There is no source.
-            PreconditionFailedException: It is not the version that `if_source_match` names.
-            FileExistsException: ``overwrite=False``, and there is a file.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version.
         """
-        try:
-            return await run(copy_file, self._root, check_path(src), check_path(dst), options)
-        except Exception as error:
-            reraise(error, operation="copy", path=dst)
+        return await run(copy_file, self._root, src, dst, options)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
-        """Move a file with its declared facts and its visibility; return its etag.
+        """Move a file with its content type, metadata and mode; return the new file's etag.
+
+        Args:
+            src: The file.
+            dst: Where to; the same path changes nothing.
+            options: What is to be different, and conditions; see `supported_options`.
 
         Raises:
             FileNotFoundException: There is no source.
-            PreconditionFailedException: It is not the version that `if_source_match` names.
-            FileExistsException: ``overwrite=False``, and there is a file.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version.
         """
-        try:
-            return await run(move_file, self._root, check_path(src), check_path(dst), options)
-        except Exception as error:
-            reraise(error, operation="move", path=dst)
+        return await run(move_file, self._root, src, dst, options)
 
     async def visibility(self, path: str, /) -> Visibility:
-        """Tell whether everybody on the machine may read a file.
+        """Return public for a file that all users of the machine may read.
 
         Raises:
             FileNotFoundException: There is no file.
         """
-        try:
-            return visibility_of(await self._facts(check_path(path)))
-        except Exception as error:
-            reraise(error, operation="visibility", path=path)
+        return visibility_of(await self._status(path))
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
         """Set a file's mode to 0644 for `Visibility.PUBLIC`, to 0600 for `Visibility.PRIVATE`.
@@ -426,110 +393,51 @@ class LocalDriver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The file system keeps no modes.
         """
-        try:
-            await run(_set_visibility, self._root, check_path(path), Visibility(visibility))
-        except Exception as error:
-            reraise(error, operation="set_visibility", path=path)
+        await run(set_visibility, self._root, path, visibility)
 
-    async def temporary_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        content_disposition: str | None = None,
-    ) -> str:
-        """Return an address below `base_url` that reads a file for so many seconds.
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        """Return a presigned URL below `base_url` that reads a file until it expires.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The time, the type or the disposition cannot be.
+            ValueError: The time, the type or the disposition is invalid.
             UnsupportedOperationException: The driver has no secret.
         """
-        try:
-            return needed(self.signer).download_url(
-                check_path(path),
-                expires_in,
-                content_type=content_type,
-                content_disposition=content_disposition,
-            )
-        except Exception as error:
-            reraise(error, operation="temporary_url", path=path)
+        return require_signer(self.signer).download_url(path, options)
 
-    async def temporary_upload_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        size: int | None = None,
-    ) -> PresignedRequest:
-        """Return a PUT request that stores a file within so many seconds.
+    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
+        """Return a presigned PUT request that stores a file until it expires.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The time, the type or the size cannot be.
+            ValueError: The time, the type or the size is invalid.
             UnsupportedOperationException: The driver has no secret.
         """
-        try:
-            return needed(self.signer).upload_request(
-                check_path(path), expires_in, content_type=content_type, size=size
-            )
-        except Exception as error:
-            reraise(error, operation="temporary_upload_url", path=path)
+        return require_signer(self.signer).upload_request(path, options)
 
-    async def temporary_upload_form(
-        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> PresignedForm:
-        """Return a form that uploads a file of `max_size` bytes at most.
+    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
+        """Return a presigned form that uploads a file of ``max_size`` bytes at most.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The time, the type or the size cannot be.
+            ValueError: The time, the type or a size is invalid.
             UnsupportedOperationException: The driver has no secret.
         """
-        try:
-            return needed(self.signer).upload_form(
-                check_path(path), expires_in, max_size=max_size, content_type=content_type
-            )
-        except Exception as error:
-            reraise(error, operation="temporary_upload_form", path=path)
+        return require_signer(self.signer).upload_form(path, options)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
-        """Delete files in one call; say for each whether it was there, or what went wrong.
+        """Delete files in one call; return for each path whether there was a file, or its error."""
+        return await run(delete_files, self._root, paths)
 
-        Raises:
-            StorageException: The root cannot be opened; what is wrong with one file is its answer.
-        """
-        try:
-            return await run(delete_files, self._root, list(paths))
-        except Exception as error:
-            reraise(error, operation="delete_many")
+    async def _status(self, path: str) -> os.stat_result:
+        status = await self._cached_status(path)
+        return await run(file_status, self._root, path) if status is None else status
 
-    async def _facts(self, path: str) -> os.stat_result:
-        if self._root.near is not None:
-            if crowded():
-                await next_turn()
-            if (facts := facts_at_once(self._root, path)) is not None:
-                return facts
-        return await run(_stat, self._root, path)
+    async def _cached_status(self, path: str) -> os.stat_result | None:
+        cache = self._root.page_cache
+        if cache is None:
+            return None
+        if over_budget():
+            await next_iteration()
+        return cache.status(path)
 
 
-def _stat(_turn: Turn, root: Root, path: str) -> os.stat_result:
-    root.meet()
-    return root.stat_file(path)
-
-
-def _make_directory(turn: Turn, root: Root, path: str) -> None:
-    os.close(root.make_directory(path, turn))
-
-
-def _set_visibility(turn: Turn, root: Root, path: str, visibility: Visibility) -> None:
-    descriptor, _ = root.open_file(path)
-    try:
-        with turn:
-            set_mode(descriptor, mode_of(visibility))
-    finally:
-        os.close(descriptor)
+def _make_directory(token: CancelToken, root: Root, path: str) -> None:
+    os.close(root.make_directory(path, token))

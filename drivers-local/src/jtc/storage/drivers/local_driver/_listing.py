@@ -1,9 +1,9 @@
-"""How a directory is listed: in key order, page by page, without stalling the loop.
+"""Listings in the order of keys, page by page, without stalling the event loop.
 
 A key is a file's path, or a directory's path and ``/``; keys are compared as Python compares
 texts, by code points, which is the order of their UTF-8 bytes. A directory's names are read and
-sorted in a worker, about 100 bytes each; what one page says of its files is asked when its turn
-comes. No descriptor is open between two pages.
+sorted in a worker, about 100 bytes each; the status of its files is read page by page. No
+descriptor is open between two pages.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import stat
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.drivers.local_driver._metadata import etag_of
-from jtc.storage.drivers.local_driver._staged_file import sweep
+from jtc.storage.drivers.local_driver._staged_file import sweep, sweep_staging
 from jtc.storage.drivers.local_driver._worker_calls import run
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import DirectoryInfo, listed_file
-from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path
+from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path, is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from jtc.storage.drivers.local_driver._safe_open import Root
-    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import Entry
+    from jtc.storage.options import ListOptions
 
 __all__ = ["list_entries"]
 
@@ -39,20 +39,16 @@ _PAGE = 1000
 # list.sort() holds the interpreter's lock: 500,000 names at once stall the loop for 195-299 ms.
 _RUN = 20_000
 # Names that break no rule of `check_path` (1.2 µs) whatever the rest of the path is (0.2 µs).
-_HARMLESS = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
+_PLAIN = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
 
 
-async def list_entries(
-    root: Root, prefix: str, *, recursive: bool, start_after: str | None
-) -> AsyncIterator[Entry]:
-    """Yield what is below a directory."""
-    listing = _Listing(root, prefix, recursive=recursive, start_after=start_after)
+async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIterator[Entry]:
+    """Yield what is below a directory, but the reserved directory."""
+    listing = _Listing(root, prefix, options)
     try:
         while page := await run(listing.page):
             for entry in page:
                 yield entry
-    except Exception as error:
-        reraise(error, operation="list", path=prefix)
     finally:
         if listing.refused:
             _logger.warning(
@@ -61,31 +57,30 @@ async def list_entries(
 
 
 class _Listing:
-    """Where a listing stands: the directories that it is in, and their remaining keys."""
+    """The state of a listing: the directories that it is in, and their remaining keys."""
 
-    def __init__(
-        self, root: Root, prefix: str, *, recursive: bool, start_after: str | None
-    ) -> None:
+    def __init__(self, root: Root, prefix: str, options: ListOptions) -> None:
         self._root = root
-        self._recursive = recursive
-        self._start_after = start_after
+        self._recursive = options.recursive
+        self._with_directories = options.directories or not options.recursive
+        self._start_after = options.start_after
         self._begun = False
         self._prefix = prefix
         self._levels: list[tuple[str, Iterator[str]]] = []
         self.refused = 0
 
-    def page(self, turn: Turn) -> list[Entry]:
+    def page(self, token: CancelToken) -> list[Entry]:
         """Return the next entries, none at the end. Blocks."""
         if not self._begun:
             self._begun = True
-            self._enter(turn, self._prefix)
+            self._enter(token, self._prefix)
         entries: list[Entry] = []
         while self._levels and len(entries) < _PAGE:
-            turn.check()
+            token.check()
             path, keys = self._levels[-1]
             child = self._take(path, keys, entries)
             if child is not None:
-                self._enter(turn, child)
+                self._enter(token, child)
             elif len(entries) < _PAGE:
                 self._levels.pop()
         return entries
@@ -102,17 +97,22 @@ class _Listing:
         try:
             for key in keys:
                 if key[-1] == "/":
+                    child = above + key[:-1]
+                    # One that holds the key to start after is entered, and not listed itself.
+                    if self._with_directories and (
+                        self._start_after is None or above + key > self._start_after
+                    ):
+                        entries.append(DirectoryInfo(path=child))
                     if self._recursive:
-                        return above + key[:-1]
-                    entries.append(DirectoryInfo(path=above + key[:-1]))
+                        return child
                 else:
                     try:
-                        facts = os.stat(key, dir_fd=directory, follow_symlinks=False)
+                        status = os.stat(key, dir_fd=directory, follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    if stat.S_ISREG(facts.st_mode):  # else it became something else
-                        size, modified = facts.st_size, facts.st_mtime
-                        entries.append(listed_file(above + key, size, modified, etag_of(facts)))
+                    if stat.S_ISREG(status.st_mode):  # otherwise it became something else
+                        size, modified = status.st_size, status.st_mtime
+                        entries.append(listed_file(above + key, size, modified, etag_of(status)))
                 if len(entries) >= _PAGE:
                     return None
         finally:
@@ -130,25 +130,25 @@ class _Listing:
                 return None  # it became a link, and links are not listed
             raise
 
-    def _enter(self, turn: Turn, path: str) -> None:
+    def _enter(self, token: CancelToken, path: str) -> None:
         directory = self._open(path)
         if directory is None:
             return
         try:
-            runs = self._sorted_runs(turn, directory, f"{path}/" if path else "")
+            runs = self._sorted_runs(token, directory, f"{path}/" if path else "")
         finally:
             os.close(directory)
         self._levels.append((path, iter(runs[0]) if len(runs) == 1 else _merged(runs)))
 
-    def _sorted_runs(self, turn: Turn, directory: int, above: str) -> list[list[str]]:
+    def _sorted_runs(self, token: CancelToken, directory: int, above: str) -> list[list[str]]:
         """Read a directory's names as keys, in sorted runs."""
         runs: list[list[str]] = []
         keys: list[str] = []
         all_fit = self._start_after is None and len(above) <= MAX_PATH_BYTES // 4
         with os.scandir(directory) as found:
             for entry in found:
-                # Nearly all are such files: asking `_key` takes as long as the rest of the loop.
-                if all_fit and _HARMLESS(entry.name) and entry.is_file(follow_symlinks=False):
+                # Nearly all are such files: calling `_key` takes as long as the rest of the loop.
+                if all_fit and _PLAIN(entry.name) and entry.is_file(follow_symlinks=False):
                     key: str | None = entry.name
                 else:
                     key = self._key(entry, directory, above)
@@ -156,7 +156,7 @@ class _Listing:
                     continue
                 keys.append(key)
                 if len(keys) == _RUN:
-                    turn.check()
+                    token.check()
                     keys.sort()
                     runs.append(keys)
                     keys = []
@@ -167,9 +167,12 @@ class _Listing:
     def _key(self, entry: os.DirEntry[str], directory: int, above: str) -> str | None:
         """Return an entry's key below its directory, or None if it is not to be listed."""
         name = entry.name
-        is_harmless = _HARMLESS(name) is not None
-        if not is_harmless and name.startswith(TEMPORARY_PREFIX):
+        is_plain = _PLAIN(name) is not None
+        if not is_plain and name.startswith(TEMPORARY_PREFIX):
             sweep(directory, name)
+            return None
+        if not is_plain and not above and is_reserved(name):
+            sweep_staging(self._root)
             return None
         if entry.is_file(follow_symlinks=False):
             key = name
@@ -179,7 +182,7 @@ class _Listing:
             return None
         if self._start_after is not None and not self._comes_after(above + key):
             return None
-        if not is_harmless or len(above) + len(name) > MAX_PATH_BYTES // 4:
+        if not is_plain or len(above) + len(name) > MAX_PATH_BYTES // 4:
             try:
                 check_path(above + name)
             except InvalidPathException:
@@ -188,7 +191,7 @@ class _Listing:
         return key
 
     def _comes_after(self, key: str) -> bool:
-        """Tell whether a key, or anything below it, comes after the one to start after."""
+        """Return whether a key, or anything below it, comes after the one to start after."""
         after = self._start_after or ""
         return key > after or (self._recursive and key[-1] == "/" and after.startswith(key))
 

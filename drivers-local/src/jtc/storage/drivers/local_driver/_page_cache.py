@@ -1,9 +1,11 @@
-"""What the kernel has in memory is answered in the event loop, without a worker thread.
+"""Reads of what the kernel has in memory, in the event loop's thread.
 
-A hop to a worker and back takes ten times as long as reading a small file that the kernel has in
-memory. `Near` opens only what it has the names of; RWF_NOWAIT reads only what it has the content
-of (https://man7.org/linux/man-pages/man2/readv.2.html). Each of these functions returns None where
-a worker is needed, as it would have to wait for the disk or cannot tell.
+A hop to a worker thread and back takes ten times as long as reading a small file from the page
+cache. RESOLVE_CACHED makes `openat2` answer EAGAIN where it would have to wait for names
+(https://man7.org/linux/man-pages/man2/openat2.2.html), RWF_NOWAIT makes `preadv2` answer it for
+content (https://man7.org/linux/man-pages/man2/readv.2.html). Opening a file also asks a server on
+NFS and FUSE, so files are opened here only within one mount, and on file systems of this machine.
+Each function returns None where a worker is needed.
 """
 
 from __future__ import annotations
@@ -15,34 +17,51 @@ import stat
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver._metadata import file_info
+from jtc.storage.drivers.local_driver._system_calls import (
+    AT_FDCWD,
+    HOW_BYTES,
+    OPENAT2,
+    PASSING,
+    READING,
+    RESOLVE_BENEATH,
+    RESOLVE_CACHED,
+    RESOLVE_NO_LINKS,
+    RESOLVE_NO_XDEV,
+    STATUS_ONLY,
+    check_regular,
+    open_how,
+    os_error,
+    quick_system_call,
+)
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.local_driver._metadata import Declared
-    from jtc.storage.drivers.local_driver._safe_open import Root
-    from jtc.storage.models import FileInfo
+    from collections.abc import Callable
 
-__all__ = ["facts_at_once", "info_at_once", "read_at_once", "read_cached", "remember"]
+__all__ = ["CAN_READ_CACHED", "PageCache", "read_next"]
+
+CAN_READ_CACHED = sys.implementation.name == "cpython" and sys.maxsize > 2**32
+"""Whether bytes can be made as CPython makes them, on 64 bits: see `_new_chunk`."""
 
 _LARGEST = 64 * 1024
 """Longer files are read in a worker: other tasks could notice how long the copying takes."""
 
 # After a day, less an hour, relatime sets the access time again (see mount(8)).
-_STAMP_SECONDS = 23 * 3600.0
+_ACCESS_TIME_SECONDS = 23 * 3600.0
 
-# File systems stamp changes by a clock that ticks every 10 ms, an old ext3 each second: within
-# one tick an attribute may change twice under one stamp.
-_SETTLED_SECONDS = 2.0
-_REMEMBERED = 4096
+# A link, or another mount, on the way.
+_ELSEWHERE = frozenset({errno.ELOOP, errno.EXDEV})
 
-_declared: dict[tuple[int, int, int], Declared] = {}
-_remembering = threading.Lock()
+# The root itself may be a link, and in any mount.
+_HOW_ROOT = open_how(PASSING, RESOLVE_CACHED)
+
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 
 class _Buffer(threading.local):
-    """Each thread's place to read into: one byte more than is read at most."""
+    """The buffer of a thread: one byte more than is read at most."""
 
     def __init__(self) -> None:
         content = bytearray(_LARGEST + 1)
@@ -52,52 +71,129 @@ class _Buffer(threading.local):
 
 _buffer = _Buffer()
 
-_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
+class PageCache:
+    """Reads below a root that never wait for a disk.
 
-def read_at_once(root: Root, path: str) -> bytes | None:
-    """Return a file's content, or None if that takes a worker.
-
-    Raises:
-        FileNotFoundError: There is nothing.
+    Args:
+        root: The root's name.
+        device: The device that the root must be on.
+        options: How it is mounted.
+        forget: Called when another directory has taken the root's place.
     """
-    near = root.near
-    if near is None or not near.reads:
-        return None
-    descriptor = near.open_file(path)
-    if descriptor is None:
-        return None
-    try:
-        facts = os.fstat(descriptor)
-        size = facts.st_size
-        if not stat.S_ISREG(facts.st_mode) or size > _LARGEST:
+
+    def __init__(
+        self, root: str, device: int, options: frozenset[str], forget: Callable[[], None]
+    ) -> None:
+        self._root = os.fsencode(root)
+        self._device = device
+        self._forget = forget
+        self._call = quick_system_call()
+        # A root in the mount of "/", and behind no link, needs no opening of its own: one mount
+        # is then the one that was found, and a checked path, without links, leads nowhere else.
+        self._is_direct = self._reaches_root(0)
+        resolve = RESOLVE_CACHED | RESOLVE_NO_XDEV | RESOLVE_NO_LINKS
+        if self._is_direct:
+            self._prefix = self._root.rstrip(b"/") + b"/"
+            self._open: Callable[[bytes, bytes, int], int] = partial(self._call, OPENAT2, AT_FDCWD)
+        else:
+            self._prefix = b""
+            self._open = self._open_below_root
+            resolve |= RESOLVE_BENEATH
+        self._how_reading = open_how(READING, resolve)
+        self._how_status = open_how(STATUS_ONLY, resolve)
+        # A read that sets the access time changes the inode, which may wait for the disk.
+        self._sets_access_time = not options & {"noatime", "ro"}
+        self.has_content = not self._sets_access_time or "relatime" in options
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content, or None if that takes a worker.
+
+        Raises:
+            FileNotFoundError: There is nothing.
+        """
+        if not self.has_content:
             return None
-        if near.stamps and not (
-            facts.st_mtime < facts.st_atime > facts.st_ctime
-            and time.time() - facts.st_atime < _STAMP_SECONDS
-        ):
-            return None  # a worker's read sets the access time, which may wait for the disk
-        buffer = _buffer
-        # Of a file that grows or is only partly in memory, another length comes.
-        if os.preadv(descriptor, buffer.pieces, 0, _NOWAIT) != size:
+        descriptor = self._open(self._prefix + path.encode(), self._how_reading, HOW_BYTES)
+        if descriptor < 0:
+            self._raise_if_missing()
             return None
-        return buffer.view[:size].tobytes()
-    except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            near.reads = False  # the file system does not say whether it would wait
-        return None
-    finally:
+        try:
+            status = os.fstat(descriptor)
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode) or size > _LARGEST:
+                return None
+            if self._sets_access_time and not (
+                status.st_mtime < status.st_atime > status.st_ctime
+                and time.time() - status.st_atime < _ACCESS_TIME_SECONDS
+            ):
+                return None  # a worker's read sets the access time, which may wait for the disk
+            buffer = _buffer
+            # Of a file that grows or is only partly in memory, another length is read.
+            if os.preadv(descriptor, buffer.pieces, 0, _NOWAIT) != size:
+                return None
+            return buffer.view[:size].tobytes()
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                self.has_content = False  # the file system has no reads without waiting
+            return None
+        finally:
+            os.close(descriptor)
+
+    def status(self, path: str) -> os.stat_result | None:
+        """Return the status of a regular file, or None if that takes a worker.
+
+        Raises:
+            FileNotFoundError: There is no file.
+        """
+        descriptor = self._open(self._prefix + path.encode(), self._how_status, HOW_BYTES)
+        if descriptor < 0:
+            self._raise_if_missing()
+            return None
+        try:
+            return check_regular(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+
+    def _raise_if_missing(self) -> None:
+        """Look why a path could not be opened."""
+        number = ctypes.get_errno()
+        if number == errno.ENOENT:
+            raise os_error(number)
+        if self._is_direct and number in _ELSEWHERE and not self._reaches_root(RESOLVE_CACHED):
+            self._forget()
+
+    def _open_below_root(self, name: bytes, how: bytes, size: int) -> int:
+        root = self._call(OPENAT2, AT_FDCWD, self._root, _HOW_ROOT, HOW_BYTES)
+        if root < 0:
+            return root
+        try:
+            if os.fstat(root).st_dev == self._device:
+                return self._call(OPENAT2, root, name, how, size)
+        finally:
+            os.close(root)
+        self._forget()
+        ctypes.set_errno(errno.EXDEV)
+        return -1
+
+    def _reaches_root(self, cached: int) -> bool:
+        """Return whether the root's name leads to it through one mount and no link."""
+        how = open_how(PASSING, RESOLVE_NO_LINKS | RESOLVE_NO_XDEV | cached)
+        descriptor = self._call(OPENAT2, AT_FDCWD, self._root, how, HOW_BYTES)
+        if descriptor < 0:
+            return False
         os.close(descriptor)
+        return True
 
 
-def read_cached(descriptor: int, size: int) -> bytes | None:
-    """Return what comes next in a file, or None if that takes a worker.
+def read_next(descriptor: int, size: int) -> bytes | None:
+    """Return the next bytes of a file, or None if that takes a worker.
 
-    The file must be one that `Root.near` opens. Its position goes on by what is returned.
+    The file must be one that a `PageCache` opens. Its position advances by what is returned.
     """
-    content, place = _blank(size)
+    content, memory = _new_chunk(size)
     try:
-        count = os.preadv(descriptor, [place], -1, _NOWAIT)
+        count = os.preadv(descriptor, [memory], -1, _NOWAIT)
     except OSError:
         return None
     if count == size:
@@ -106,8 +202,8 @@ def read_cached(descriptor: int, size: int) -> bytes | None:
     return None
 
 
-def _blank(size: int) -> tuple[bytes, memoryview]:
-    """Return new bytes, and the place to write their content to before anybody sees them.
+def _new_chunk(size: int) -> tuple[bytes, memoryview]:
+    """Return new bytes, and the memory to write their content to before anything reads them.
 
     CPython's own way of making bytes: https://docs.python.org/3/c-api/bytes.html#c.PyBytes_AsString
     With a buffer that is copied, a long stream takes 1.6 times a plain loop, and 1.2 without.
@@ -117,7 +213,7 @@ def _blank(size: int) -> tuple[bytes, memoryview]:
 
 
 _PyBUF_WRITE = 0x200
-if sys.implementation.name == "cpython":  # elsewhere nothing is near: see `Root.meet`
+if CAN_READ_CACHED:
     _new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t)(
         ("PyBytes_FromStringAndSize", ctypes.pythonapi)
     )
@@ -127,51 +223,3 @@ if sys.implementation.name == "cpython":  # elsewhere nothing is near: see `Root
     _memory = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
         ("PyMemoryView_FromMemory", ctypes.pythonapi)
     )
-
-
-def facts_at_once(root: Root, path: str) -> os.stat_result | None:
-    """Return the facts of a regular file, or None if that takes a worker.
-
-    Raises:
-        FileNotFoundError: There is no file.
-    """
-    near = root.near
-    return None if near is None else near.stat_file(path)
-
-
-def info_at_once(root: Root, path: str) -> FileInfo | None:
-    """Return a file's facts, with what was declared of it, or None if that takes a worker.
-
-    Raises:
-        FileNotFoundError: There is no file.
-    """
-    facts = facts_at_once(root, path)
-    if facts is None:
-        return None
-    declared = _declared.get((facts.st_dev, facts.st_ino, facts.st_ctime_ns))
-    return None if declared is None else file_info(path, facts, _own(declared))
-
-
-def remember(facts: os.stat_result, declared: Declared) -> None:
-    """Keep in mind what was declared of a file, which may take the disk to read.
-
-    Each change of a file or its attributes stamps its inode anew, and so does a new file in an
-    inode that was another's.
-
-    Args:
-        facts: Of the file, before the attribute was read.
-        declared: What the attribute says.
-    """
-    if not 0 < facts.st_ctime < time.time() - _SETTLED_SECONDS:
-        return
-    with _remembering:
-        if len(_declared) >= _REMEMBERED:
-            del _declared[next(iter(_declared))]  # the oldest
-        _declared[facts.st_dev, facts.st_ino, facts.st_ctime_ns] = _own(declared)
-
-
-def _own(declared: Declared) -> Declared:
-    """Return a copy that is its caller's to change."""
-    if "metadata" in declared:
-        return {**declared, "metadata": dict(declared["metadata"])}
-    return declared

@@ -1,4 +1,4 @@
-"""How a file is read: whole in one call, or piece by piece through aiofiles."""
+"""Reads: whole files and ranges in one call of a worker, streams chunk by chunk by aiofiles."""
 
 from __future__ import annotations
 
@@ -12,75 +12,123 @@ from typing import TYPE_CHECKING
 from aiofiles.threadpool import wrap
 
 from jtc.storage.driver import ReadStream
-from jtc.storage.driver_support.loop_budget import crowded, next_turn
+from jtc.storage.driver_support.derived import check_version
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.ranges import resolve_range
-from jtc.storage.drivers.local_driver._metadata import etag_of, file_info, read_declared
-from jtc.storage.drivers.local_driver._page_cache import read_cached, remember
-from jtc.storage.drivers.local_driver._worker_calls import moving, run
-from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
+from jtc.storage.drivers.local_driver._metadata import file_info, read_declared, remember
+from jtc.storage.drivers.local_driver._page_cache import read_next
+from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot, run
+from jtc.storage.exceptions import IntegrityException
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiofiles.threadpool.binary import AsyncFileIO
 
     from jtc.storage.drivers.local_driver._safe_open import Root
-    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import FileInfo
+    from jtc.storage.options import ReadOptions
 
-__all__ = ["open_stream", "read_file", "stat_file"]
+__all__ = ["file_status", "open_stream", "read_file", "read_ranges", "stat_file"]
 
 _PIECE = 4 * 1024 * 1024
 
-_AT_ONCE = 1024 * 1024
+_LARGEST_CACHED = 1024 * 1024
 """Longer chunks are copied in a worker: in the event loop that would take a millisecond or more."""
 
 
-def read_file(turn: Turn, root: Root, path: str) -> bytes:
+def read_file(token: CancelToken, root: Root, path: str) -> bytes:
     """Return a file's content."""
-    root.meet()
-    descriptor, facts = root.open_file(path)
+    root.find_page_cache()
+    descriptor, status = root.open_file(path)
+    size = status.st_size
     try:
-        # One byte more than there should be: a shorter answer is the file's end.
-        with moving(turn, facts.st_size):
-            content = os.read(descriptor, facts.st_size + 1)
-        if len(content) == facts.st_size:
+        # One byte more than there should be: a shorter result is the file's end.
+        if size < LARGE_BYTES:
+            content = os.read(descriptor, size + 1)
+        else:
+            with processor_slot(token):
+                content = os.read(descriptor, size + 1)
+        if len(content) == size:
             return content
         # Another program writes into the file, or it is longer than one read() returns (2 GiB).
         pieces = [content]
         while piece := os.read(descriptor, _PIECE):
-            turn.check()
+            token.check()
             pieces.append(piece)
         return b"".join(pieces)
     finally:
         os.close(descriptor)
 
 
-def stat_file(_turn: Turn, root: Root, path: str) -> FileInfo:
-    """Return a file's facts, with what was declared of it."""
-    root.meet()
-    descriptor, facts = root.open_file(path)
+def read_ranges(
+    token: CancelToken,
+    root: Root,
+    path: str,
+    ranges: Sequence[tuple[int, int]],
+    options: ReadOptions,
+) -> list[bytes]:
+    """Return ranges of a file, all of one version."""
+    root.find_page_cache()
+    descriptor, status = root.open_file(path)
     try:
-        declared = read_declared(descriptor)
-        remember(facts, declared)
-        return file_info(path, facts, declared)
+        check_version(file_info(path, status), options.if_match, options.if_none_match)
+        return [
+            _read_range(token, descriptor, *resolve_range(start, end, status.st_size))
+            for start, end in ranges
+        ]
     finally:
         os.close(descriptor)
 
 
-async def open_stream(
-    root: Root, path: str, *, start: int, end: int | None, if_match: str | None, chunk_size: int
-) -> ReadStream:
+def _read_range(token: CancelToken, descriptor: int, first: int, last: int) -> bytes:
+    pieces = []
+    while first < last:
+        token.check()
+        with processor_slot(token):
+            piece = os.pread(descriptor, min(last - first, _PIECE), first)
+        if not piece:
+            raise _shortened()
+        pieces.append(piece)
+        first += len(piece)
+    return b"".join(pieces)
+
+
+def stat_file(_token: CancelToken, root: Root, path: str) -> FileInfo:
+    """Return a file's metadata, with what was declared of it."""
+    root.find_page_cache()
+    descriptor, status = root.open_file(path)
+    try:
+        declared = read_declared(descriptor)
+        remember(status, declared)
+        return file_info(path, status, declared)
+    finally:
+        os.close(descriptor)
+
+
+def file_status(_token: CancelToken, root: Root, path: str) -> os.stat_result:
+    """Return a file's status."""
+    root.find_page_cache()
+    return root.file_status(path)
+
+
+async def open_stream(root: Root, path: str, options: ReadOptions) -> ReadStream:
     """Open a file for reading a range of it in chunks."""
-    file, info, length = await run(
-        _open_range, root, path, start, end, if_match, discard=_close_first
+    file, info, length = await run(_open_range, root, path, options, discard=_close_first)
+    in_thread = wrap(file)
+    may_be_cached = (
+        root.page_cache is not None
+        and root.page_cache.has_content
+        and options.chunk_size <= _LARGEST_CACHED
     )
-    carried = wrap(file)
-    near = root.near is not None and root.near.reads
 
     async def close() -> None:
-        # Whatever becomes of the task that closes, the file is closed.
-        await asyncio.shield(asyncio.ensure_future(carried.close()))
+        # The file is closed even if the task that closes it is cancelled.
+        await asyncio.shield(asyncio.ensure_future(in_thread.close()))
 
-    return ReadStream(info, _Chunks(file, carried, length, chunk_size, near=near), close)
+    chunks = _Chunks(file, in_thread, length, options.chunk_size, may_be_cached=may_be_cached)
+    return ReadStream(info, chunks, close)
 
 
 class _OpenFile(io.FileIO):
@@ -98,12 +146,12 @@ class _OpenFile(io.FileIO):
         with self._lock:
             return super().read(-1 if size is None else size) or b""
 
-    def read_at_once(self, size: int) -> bytes | None:
-        """Return what comes next, if the kernel has all of it in memory."""
+    def read_cached(self, size: int) -> bytes | None:
+        """Return the next bytes, if the page cache has them all."""
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            return read_cached(self.fileno(), size)
+            return read_next(self.fileno(), size)
         finally:
             self._lock.release()
 
@@ -113,48 +161,61 @@ class _OpenFile(io.FileIO):
 
 
 class _Chunks(AsyncIterator[bytes]):
-    """The chunks of a range, each read in one hop, or in none where the kernel has it."""
+    """The chunks of a range, each read in one hop to a thread, or without one from the page cache.
+
+    Args:
+        file: The file, at the range's beginning.
+        in_thread: The same file, read in a thread.
+        length: The range's length in bytes.
+        chunk_size: The length of a chunk in bytes.
+        may_be_cached: Whether the page cache may be read.
+    """
 
     def __init__(
-        self, file: _OpenFile, carried: AsyncFileIO, length: int, chunk_size: int, *, near: bool
+        self,
+        file: _OpenFile,
+        in_thread: AsyncFileIO,
+        length: int,
+        chunk_size: int,
+        *,
+        may_be_cached: bool,
     ) -> None:
         self._file = file
-        self._carried = carried
+        self._in_thread = in_thread
         self._left = length
         self._chunk_size = chunk_size
-        self._may_be_near = near and chunk_size <= _AT_ONCE
-        self._near = False
+        self._may_be_cached = may_be_cached
+        self._has_read = False
 
     async def __anext__(self) -> bytes:
         if not self._left:
             raise StopAsyncIteration
         size = min(self._chunk_size, self._left)
-        if self._near:
-            if crowded():
-                await next_turn()
-            if (chunk := self._file.read_at_once(size)) is not None:
+        # The first read, in a thread, sets the file's access time if need be.
+        if self._has_read and self._may_be_cached:
+            if over_budget():
+                await next_iteration()
+            if (chunk := self._file.read_cached(size)) is not None:
                 self._left -= size
                 return chunk
-        chunk = await self._carried.read(size)
+        chunk = await self._in_thread.read(size)
         if not chunk:
-            raise IntegrityException("Another program shortened the file while it was read")
+            raise _shortened()
         self._left -= len(chunk)
-        # A worker has read first, and with that set the file's access time, if need be.
-        self._near = self._may_be_near
+        self._has_read = True
         return chunk
 
 
 def _open_range(
-    _turn: Turn, root: Root, path: str, start: int, end: int | None, if_match: str | None
+    _token: CancelToken, root: Root, path: str, options: ReadOptions
 ) -> tuple[_OpenFile, FileInfo, int]:
-    """Open a file at a range's beginning; return it, its facts and the range's length."""
-    root.meet()
-    descriptor, facts = root.open_file(path)
+    """Open a file at a range's beginning; return it, its metadata and the range's length."""
+    root.find_page_cache()
+    descriptor, status = root.open_file(path)
     try:
-        if if_match is not None and if_match != etag_of(facts):
-            raise PreconditionFailedException("The file is another version than if_match names")
-        info = file_info(path, facts, read_declared(descriptor))
-        first, last = resolve_range(start, end, facts.st_size)
+        info = file_info(path, status, read_declared(descriptor))
+        check_version(info, options.if_match, options.if_none_match)
+        first, last = resolve_range(options.start, options.end, status.st_size)
         os.lseek(descriptor, first, os.SEEK_SET)
         return _OpenFile(descriptor), info, last - first
     except BaseException:
@@ -164,3 +225,7 @@ def _open_range(
 
 def _close_first(opened: tuple[_OpenFile, FileInfo, int]) -> None:
     opened[0].close()
+
+
+def _shortened() -> IntegrityException:
+    return IntegrityException("Another program shortened the file while it was read")

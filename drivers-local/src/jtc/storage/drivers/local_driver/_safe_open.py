@@ -1,71 +1,72 @@
-"""The one place that opens what is below the root, and never follows a link there.
+"""Opening of what is below the root without following a link, and locks on directories.
 
-Linux does it in one call, `openat2` with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS
+Linux opens a path in one call, `openat2` with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS
 (https://man7.org/linux/man-pages/man2/openat2.2.html). Elsewhere, and under a seccomp filter that
 refuses it, each part of the path is opened with O_NOFOLLOW in the directory before it. Either way
 there is no moment between looking and opening in which a link could be slipped in. The root itself
 may be a link: it is the administrator's.
 
-What the kernel has in memory is opened without a worker: RESOLVE_CACHED makes `openat2` say EAGAIN
-where it would have to wait. That holds for the names. To open a file, NFS and FUSE ask their
-servers as well, so it is done only in one mount, and on file systems of this machine.
+A conditional change of a directory takes its `flock` exclusively, every other change shares it
+(https://man7.org/linux/man-pages/man2/flock.2.html), so that a condition and the write that depends
+on it are one. A lock is held for a look and a rename, never while content is read, and the system
+releases it when a process dies.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
+import fcntl
 import os
 import stat
-import struct
 import sys
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jtc.storage.exceptions import PathConflictException
+from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
+from jtc.storage.drivers.local_driver._system_calls import (
+    PASSING,
+    READING,
+    RESOLVE_BENEATH,
+    RESOLVE_CACHED,
+    RESOLVE_NO_LINKS,
+    STATUS_ONLY,
+    check_regular,
+    has_openat2,
+    open_how,
+    openat2,
+    os_error,
+    understands_resolve,
+)
+from jtc.storage.exceptions import PathConflictException, UnsupportedOperationException
+from jtc.storage.paths import RESERVED_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
 
-__all__ = ["ATTEMPTS", "Near", "Root", "look", "make_file", "make_unnamed", "open_name"]
+__all__ = ["ATTEMPTS", "Root", "locked", "look", "make_file", "make_unnamed", "open_name"]
 
 ATTEMPTS = 100
-"""How often a write makes its directories anew while somebody else deletes them."""
-
-# `at_once` makes bytes as CPython does, on 64 bits.
-_CAN_BE_NEAR = sys.implementation.name == "cpython" and sys.maxsize > 2**32
-
-_OPENAT2 = 437
-# RESOLVE_* of <linux/openat2.h>: _NO_XDEV, _NO_MAGICLINKS | _NO_SYMLINKS, _BENEATH, _CACHED
-_ONE_MOUNT = 0x01
-_BENEATH = 0x08
-_CACHED = 0x20
-_RESOLVE = 0x02 | 0x04 | _BENEATH
-_NEAR = _ONE_MOUNT | _CACHED
-_AT_FDCWD = -100
+"""How often a write makes its directories again while others delete them."""
 
 _O_PATH = getattr(os, "O_PATH", 0)
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_PASSING = _O_PATH | os.O_DIRECTORY
-# Not to wait at a FIFO for somebody to write into it, nor to take over a terminal.
-_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-_LOOKING = _O_PATH or _READING
 _MAKING = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-# What open() says of a socket, and of a device without a driver.
+# What open() answers for a socket, and for a device without a driver.
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
-
-# A link, or another mount, on the way.
-_ELSEWHERE = frozenset({errno.ELOOP, errno.EXDEV})
-# Their open() asks nobody. Not overlay: nobody knows what lies below it.
-_LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
-
-# What file systems and kernels without O_TMPFILE say.
+# What file systems and kernels without O_TMPFILE answer.
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+
+# File systems whose open() asks no server. Not overlay: what is below it is unknown.
+_OF_THIS_MACHINE = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
+
+_FIRST_PAUSE = 0.000_05
+_LONGEST_PAUSE = 0.002
 
 
 class Root:
@@ -78,81 +79,91 @@ class Root:
         path: The directory, absolute. It need not exist yet.
         durable: Have what is written survive a power cut.
         portable: Do without what only Linux has: `openat2`, O_TMPFILE, copies in the kernel.
+
+    Attributes:
+        page_cache: Where `find_page_cache` found it: reads without a worker.
+        has_staging: Whether files may be staged in the reserved directory.
     """
 
     def __init__(self, path: str, *, durable: bool = False, portable: bool = False) -> None:
         self.path = path
         self.durable = durable
         self.portable = portable or sys.platform != "linux"
+        # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
+        # NTFS by FUSE, renames from another directory made one in a hundred later puts fail.
+        self.has_staging = self.portable
         self._open_below: Callable[[int, str, int], int] = (
-            _walk if self.portable or not _has_openat2() else _beneath
+            _walk if self.portable or not has_openat2() else _open_by_openat2
         )
-        self.near: Near | None = None
-        self._met = self._open_below is not _beneath or not _CAN_BE_NEAR
+        self.page_cache: PageCache | None = None
+        self._has_looked = self._open_below is not _open_by_openat2 or not CAN_READ_CACHED
 
-    def meet(self) -> None:
-        """Find out, once, whether files can be opened without a worker: `near` opens them then."""
-        if self._met:
+    def find_page_cache(self) -> None:
+        """Find out, once, whether files can be read without a worker, and set `page_cache`."""
+        if self._has_looked:
             return
         try:
-            root = self._open_root(_PASSING)
+            root = self._open("", PASSING)
         except (OSError, PathConflictException):
             return  # there is none yet
-        self._met = True
+        self._has_looked = True
         try:
-            if _has_cached() and (mount := _mount_of(root)) is not None and mount[0] in _LOCAL:
-                self.near = Near(self, root, mount[1])
+            mount = _mount_of(root)
+            if mount is None or mount[0] not in _OF_THIS_MACHINE:
+                return
+            if understands_resolve(RESOLVE_CACHED):
+                device = os.fstat(root).st_dev
+                self.page_cache = PageCache(self.path, device, mount[1], self._forget_page_cache)
         finally:
             os.close(root)
 
-    def part(self) -> None:
-        """Forget what `meet` found out, as the root has become another directory."""
-        self.near = None
-        self._met = False
+    def _forget_page_cache(self) -> None:
+        """Look again, as another directory has taken the root's place."""
+        self.page_cache = None
+        self._has_looked = False
 
     def _open(self, path: str, flags: int) -> int:
-        root = self._open_root(_PASSING)
+        try:
+            root = os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)
+        except NotADirectoryError as error:
+            raise _root_conflict() from error
+        if not path:
+            return root
         try:
             return self._open_below(root, path, flags)
         finally:
             os.close(root)
 
-    def _open_root(self, flags: int) -> int:
-        try:
-            return os.open(self.path, flags | os.O_CLOEXEC)
-        except NotADirectoryError as error:
-            raise _root_in_the_way() from error
-
     def open_file(self, path: str) -> tuple[int, os.stat_result]:
         """Open a regular file for reading.
 
         Returns:
-            Its descriptor and its facts.
+            Its descriptor and its status.
 
         Raises:
             FileNotFoundError: There is no file; what is there is none, such as a FIFO.
-            OSError: ELOOP for a symbolic link; what else `open` says.
+            OSError: ELOOP for a symbolic link; what else `open` answers.
         """
         try:
-            descriptor = self._open(path, _READING)
+            descriptor = self._open(path, READING)
         except OSError as error:
             if isinstance(error, NotADirectoryError) or error.errno in _NO_FILE:
-                raise _no_file() from error
+                raise os_error(errno.ENOENT) from error
             raise
         try:
-            return descriptor, _regular(os.fstat(descriptor))
+            return descriptor, check_regular(os.fstat(descriptor))
         except BaseException:
             os.close(descriptor)
             raise
 
-    def stat_file(self, path: str) -> os.stat_result:
-        """Return the facts of a regular file without opening it; raise as `open_file` does."""
+    def file_status(self, path: str) -> os.stat_result:
+        """Return the status of a regular file without opening it; raise as `open_file` does."""
         try:
-            descriptor = self._open(path, _LOOKING)
+            descriptor = self._open(path, STATUS_ONLY)
         except NotADirectoryError as error:
-            raise _no_file() from error
+            raise os_error(errno.ENOENT) from error
         try:
-            return _regular(os.fstat(descriptor))
+            return check_regular(os.fstat(descriptor))
         finally:
             os.close(descriptor)
 
@@ -162,14 +173,12 @@ class Root:
         Raises:
             FileNotFoundError: It is not there.
             NotADirectoryError: It, or a part before it, is something else.
-            OSError: ELOOP for a symbolic link; what else `open` says.
+            OSError: ELOOP for a symbolic link; what else `open` answers.
         """
-        if not path:
-            return self._open_root(_DIRECTORY)
         return self._open(path, _DIRECTORY)
 
-    def open_nearest(self, path: str, turn: Turn) -> tuple[int, bool]:
-        """Open a directory, or the nearest one above it that is there; make the root if need be.
+    def open_nearest(self, path: str, token: CancelToken) -> tuple[int, bool]:
+        """Open a directory, or the nearest existing one above it; make the root if need be.
 
         Returns:
             The descriptor, and whether it is the directory itself.
@@ -177,33 +186,62 @@ class Root:
         nearest = path
         while True:
             try:
-                return self.open_directory(nearest), nearest == path
+                return self._open(nearest, _DIRECTORY), nearest == path
             except FileNotFoundError:
                 if not nearest:
-                    self._make_root(turn)
+                    self._make_root(token)
                 nearest = nearest.rpartition("/")[0]
 
-    def make_directory(self, path: str, turn: Turn) -> int:
-        """Make a directory and those above it where they are not there, and open it.
+    def open_staging(self, target: int, token: CancelToken) -> int | None:
+        """Open the directory for staged files, and make it if need be.
+
+        It is the reserved directory, with mode 0700.
+
+        Args:
+            target: The directory, or one above it, that a staged file will be renamed into.
+            token: The call's.
+
+        Returns:
+            The descriptor; None where a file may have to be staged beside its target: the target is
+            on another device or gives its files another group, or this process may not write there.
+        """
+        if not self.has_staging:
+            return None
+        try:
+            staging = self.make_directory(RESERVED_DIRECTORY, token, 0o700)
+        except OSError:
+            return None
+        here, there = os.fstat(staging), os.fstat(target)
+        if (here.st_dev, here.st_gid, here.st_mode & stat.S_ISGID) == (
+            there.st_dev,
+            there.st_gid,
+            there.st_mode & stat.S_ISGID,
+        ):
+            return staging
+        os.close(staging)
+        return None
+
+    def make_directory(self, path: str, token: CancelToken, mode: int = 0o777) -> int:
+        """Make a directory and those above it where they are missing, and open it.
 
         Raises:
             NotADirectoryError: Something else is in the way.
-            OSError: ELOOP for a symbolic link; what else `mkdir` says.
+            OSError: ELOOP for a symbolic link; what else `mkdir` answers.
         """
         for _ in range(ATTEMPTS):
             with suppress(FileNotFoundError):
                 return self.open_directory(path)
-            with suppress(FileNotFoundError):  # somebody deletes what was made just now
-                return self._make_parts(path, turn)
+            with suppress(FileNotFoundError):  # others delete what was made just now
+                return self._make_parts(path, token, mode)
         return self.open_directory(path)
 
-    def _make_parts(self, path: str, turn: Turn) -> int:
-        self._make_root(turn)
-        directory = self._open_root(_DIRECTORY)
+    def _make_parts(self, path: str, token: CancelToken, mode: int) -> int:
+        self._make_root(token)
+        directory = self._open("", _DIRECTORY)
         try:
             for part in path.split("/") if path else ():
-                with suppress(FileExistsError), turn:
-                    os.mkdir(part, dir_fd=directory)
+                with suppress(FileExistsError), token:
+                    os.mkdir(part, mode, dir_fd=directory)
                     if self.durable:
                         os.fsync(directory)
                 child = _step(directory, part, _DIRECTORY)
@@ -214,102 +252,54 @@ class Root:
             raise
         return directory
 
-    def _make_root(self, turn: Turn) -> None:
+    def _make_root(self, token: CancelToken) -> None:
         try:
-            with turn:
+            with token:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise _root_in_the_way() from error
+            raise _root_conflict() from error
 
 
-class Near:
-    """Opens what is below a root without blocking: by names that the kernel has in memory.
-
-    The root is on the file system that it was on when this was made, or nothing is opened.
+@contextmanager
+def locked(directory: int, token: CancelToken, *, exclusive: bool = False) -> Iterator[None]:
+    """Hold the lock of a directory.
 
     Args:
-        root: The root.
-        descriptor: The root, opened for passing.
-        options: How it is mounted.
+        directory: Its descriptor, opened by the caller for this operation.
+        token: Ends the wait if the call is cancelled.
+        exclusive: Keep out all other changes; otherwise only those that are exclusive.
+
+    Raises:
+        UnsupportedOperationException: `exclusive`, on a file system that has no such locks.
     """
-
-    def __init__(self, root: Root, descriptor: int, options: frozenset[str]) -> None:
-        self._root = root
-        self._call = _quick_system_call()
-        self._name = os.fsencode(root.path)
-        self._prefix = self._name.rstrip(b"/") + b"/"
-        self._device = os.fstat(descriptor).st_dev
-        # A root in the mount of "/", and behind no link, needs no opening of its own: one mount
-        # is then the one that was met, and a checked path, without links, leads nowhere else.
-        self._straight = self._is_straight(0)
-        resolve = _NEAR | (_RESOLVE & ~_BENEATH if self._straight else _RESOLVE)
-        self._reading = _how(_READING, resolve)
-        self._looking = _how(_LOOKING, resolve)
-        # A read that sets the access time changes the inode, which may wait for the disk.
-        self.stamps = not options & {"noatime", "ro"}
-        self.reads = not self.stamps or "relatime" in options
-
-    def open_file(self, path: str) -> int | None:
-        """Open for reading what a path names, be it a file or not; None if that takes a worker.
-
-        Raises:
-            FileNotFoundError: There is nothing.
-        """
-        return self._open(path, self._reading)
-
-    def stat_file(self, path: str) -> os.stat_result | None:
-        """Return a regular file's facts; None if that takes a worker.
-
-        Raises:
-            FileNotFoundError: There is no file.
-        """
-        descriptor = self._open(path, self._looking)
-        if descriptor is None:
-            return None
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    # Tried again and again, for a blocked flock() cannot be cancelled: a lock that another program
+    # forgot would take one worker after the other.
+    pause = _FIRST_PAUSE
+    while True:
         try:
-            return _regular(os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
-
-    def _open(self, path: str, how: bytes) -> int | None:
-        if self._straight:
-            descriptor = self._call(_OPENAT2, _AT_FDCWD, self._prefix + path.encode(), how, 24)
-        else:
-            descriptor = self._open_below_root(path.encode(), how)
-        if descriptor >= 0:
-            return descriptor
-        number = ctypes.get_errno()
-        if number == errno.ENOENT:
-            raise _no_file()
-        if self._straight and number in _ELSEWHERE and not self._is_straight(_CACHED):
-            self._root.part()
-        return None
-
-    def _open_below_root(self, name: bytes, how: bytes) -> int:
-        root = self._call(_OPENAT2, _AT_FDCWD, self._name, _HOW_PASSING, 24)
-        if root < 0:
-            return root
-        try:
-            if os.fstat(root).st_dev == self._device:
-                return self._call(_OPENAT2, root, name, how, 24)
-        finally:
-            os.close(root)
-        self._root.part()
-        ctypes.set_errno(errno.EXDEV)
-        return -1
-
-    def _is_straight(self, cached: int) -> bool:
-        how = _how(_PASSING, _RESOLVE & ~_BENEATH | _ONE_MOUNT | cached)
-        descriptor = self._call(_OPENAT2, _AT_FDCWD, self._name, how, 24)
-        if descriptor < 0:
-            return False
-        os.close(descriptor)
-        return True
+            fcntl.flock(directory, kind | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            token.check()
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        except OSError as error:
+            if exclusive:
+                raise UnsupportedOperationException(
+                    "The file system cannot lock a directory, and so cannot keep a condition"
+                ) from error
+            break
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # there is none, or it goes with the descriptor
+            fcntl.flock(directory, fcntl.LOCK_UN)
 
 
 def open_name(directory: int, name: str) -> int:
     """Open a name in a directory for reading; raise ELOOP for a symbolic link."""
-    return _step(directory, name, _READING)
+    return _step(directory, name, READING)
 
 
 def make_file(directory: int, name: str) -> int:
@@ -341,108 +331,28 @@ def _has_proc() -> bool:
 
 
 def look(directory: int, name: str) -> os.stat_result | None:
-    """Return the facts of a name in a directory, or None where it is free.
+    """Return the status of a name in a directory, or None where it is free.
 
     Raises:
         OSError: ELOOP for a symbolic link.
     """
     try:
-        facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(facts.st_mode):
-        raise _link()
-    return facts
+    if stat.S_ISLNK(status.st_mode):
+        raise os_error(errno.ELOOP)
+    return status
 
 
-# The root itself may be a link, and in any mount.
-_HOW_PASSING = struct.pack("=QQQ", _PASSING | os.O_CLOEXEC, 0, _CACHED)
-
-
-def _beneath(root: int, path: str, flags: int) -> int:
-    """Open a path below a directory with openat2."""
-    name = os.fsencode(path)
-    how = _open_how(flags)
-    while True:
-        descriptor: int = _system_call()(_OPENAT2, root, name, how, len(how))
-        if descriptor >= 0:
-            return descriptor
-        number = ctypes.get_errno()
-        # EAGAIN: something was renamed meanwhile, and the kernel could not be sure.
-        if number not in (errno.EAGAIN, errno.EINTR):
-            raise OSError(number, os.strerror(number))
+def _open_by_openat2(root: int, path: str, flags: int) -> int:
+    """Open a path below a directory with `openat2`."""
+    return openat2(root, path, _how_below(flags))
 
 
 @cache
-def _open_how(flags: int) -> bytes:
-    return _how(flags, _RESOLVE)
-
-
-def _how(flags: int, resolve: int) -> bytes:
-    """Return a `struct open_how`: flags, mode and resolve, 64 bits each."""
-    return struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
-
-
-@cache
-def _system_call() -> Callable[..., int]:
-    return _typed(ctypes.CDLL(None, use_errno=True))
-
-
-@cache
-def _quick_system_call() -> Callable[..., int]:
-    # What cannot block need not let other threads run: letting go of the interpreter's lock and
-    # taking it again may take longer than the call.
-    return _typed(ctypes.PyDLL(None, use_errno=True))
-
-
-def _typed(library: ctypes.CDLL) -> Callable[..., int]:
-    # syscall(), for glibc has no openat2() before 2.43.
-    function = library.syscall
-    function.argtypes = (
-        ctypes.c_long,
-        ctypes.c_long,
-        ctypes.c_char_p,
-        ctypes.c_char_p,
-        ctypes.c_size_t,
-    )
-    function.restype = ctypes.c_long
-    return function
-
-
-@cache
-def _has_openat2() -> bool:
-    """Ask the kernel; a seccomp filter may say EPERM for it."""
-    return _understands(0)
-
-
-@cache
-def _has_cached() -> bool:
-    """Ask the kernel for RESOLVE_CACHED, which is in Linux 5.12."""
-    return _understands(_CACHED)
-
-
-def _understands(resolve: int) -> bool:
-    how = _how(_PASSING, resolve)
-    descriptor = _system_call()(_OPENAT2, _AT_FDCWD, b"/", how, len(how))
-    if descriptor < 0:
-        return False
-    os.close(descriptor)
-    return True
-
-
-def _mount_of(descriptor: int) -> tuple[str, frozenset[str]] | None:
-    """Return the type of the file system that something is on, and how it is mounted."""
-    try:
-        facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
-        wanted = facts.partition("mnt_id:")[2].split(None, 1)[0]
-        for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-            # https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
-            number, *fields = line.decode("ascii", "replace").split()
-            if number == wanted:
-                return fields[fields.index("-") + 1], frozenset(fields[4].split(","))
-    except (OSError, ValueError, IndexError):
-        pass  # no /proc
-    return None
+def _how_below(flags: int) -> bytes:
+    return open_how(flags, RESOLVE_BENEATH | RESOLVE_NO_LINKS)
 
 
 def _walk(root: int, path: str, flags: int) -> int:
@@ -451,7 +361,7 @@ def _walk(root: int, path: str, flags: int) -> int:
     directory = root
     try:
         for part in parents:
-            child = _step(directory, part, _PASSING)
+            child = _step(directory, part, PASSING)
             if directory != root:
                 os.close(directory)
             directory = child
@@ -468,30 +378,31 @@ def _step(directory: int, name: str, flags: int) -> int:
             descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
             break
         except NotADirectoryError:
-            # Of a link, O_DIRECTORY says this before O_NOFOLLOW speaks.
-            facts = look(directory, name)
-            if facts is None or not stat.S_ISDIR(facts.st_mode):
+            # Of a link, O_DIRECTORY makes it this error and not O_NOFOLLOW's.
+            status = look(directory, name)
+            if status is None or not stat.S_ISDIR(status.st_mode):
                 raise  # and otherwise it has become a directory meanwhile
     # With O_PATH, O_NOFOLLOW opens the link itself.
     if flags & _O_PATH and stat.S_ISLNK(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise _link()
+        raise os_error(errno.ELOOP)
     return descriptor
 
 
-def _regular(facts: os.stat_result) -> os.stat_result:
-    if not stat.S_ISREG(facts.st_mode):
-        raise _no_file()
-    return facts
+def _mount_of(descriptor: int) -> tuple[str, frozenset[str]] | None:
+    """Return the type of the file system that something is on, and how it is mounted."""
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+        wanted = lines.partition("mnt_id:")[2].split(None, 1)[0]
+        for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+            # https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+            number, *fields = line.decode("ascii", "replace").split()
+            if number == wanted:
+                return fields[fields.index("-") + 1], frozenset(fields[4].split(","))
+    except (OSError, ValueError, IndexError):
+        pass  # no /proc
+    return None
 
 
-def _no_file() -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-
-
-def _link() -> OSError:
-    return OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-
-
-def _root_in_the_way() -> PathConflictException:
+def _root_conflict() -> PathConflictException:
     return PathConflictException("The disk's root is not a directory")

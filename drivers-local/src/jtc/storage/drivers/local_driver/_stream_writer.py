@@ -1,8 +1,8 @@
-"""How a file is written from a source that yields: a worker writes while the source is asked on.
+"""Writing of async sources: a worker writes while the source is asked for more.
 
-No worker waits for the source. Such threads would be used up by a few slow uploads, and for ever
-where the source itself reads from this disk. So a worker writes what has been gathered, goes on for
-as long as it finds more, and leaves; the next batch calls another one.
+No worker waits for the source. Such threads would be used up by a few slow uploads, and forever
+where the source itself reads from this disk. So a worker writes the batches that are there, goes on
+while it finds more, and ends; the next batch calls another one.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver._staged_file import Draft, write_file
+from jtc.storage.drivers.local_driver._staged_file import StagedFile, write_file
 from jtc.storage.drivers.local_driver._worker_calls import Call, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from jtc.storage.drivers.local_driver._safe_open import Root
-    from jtc.storage.drivers.local_driver._worker_calls import Turn
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
 __all__ = ["write_stream"]
 
 _BATCH_BYTES = 1024 * 1024
-"""Chunks are joined until they are so many: a batch takes a worker as long as being called does."""
+"""Chunks are joined up to this length: a batch then takes a worker as long as being called does."""
 
 _STAY_BYTES = 32 * 1024 * 1024
-"""So much a worker writes, and then is called again, since others wait for one too: where nothing
-made them leave, some stayed for a hundred MiB."""
+"""A worker ends after this length and is called again, since other calls wait for a worker too:
+without this limit, some stayed for a hundred MiB."""
 
 _AHEAD_BYTES = 4 * 1024 * 1024
 _RESUME_BYTES = 2 * 1024 * 1024
-"""From so many bytes on that are not written yet, the source is not asked for more, until only so
-many are left. With less, the worker runs out of them before the event loop's thread has woken up:
-see ``stream in`` in docs/benchmarks.md."""
+"""With more than `_AHEAD_BYTES` that are not written yet, the source is not asked for more until
+`_RESUME_BYTES` are left. With less, the worker runs out of batches before the event loop's thread
+has woken up: see ``stream in`` in docs/benchmarks.md."""
 
 
 async def write_stream(
@@ -53,30 +53,30 @@ async def write_stream(
             if length < _BATCH_BYTES:
                 continue
             if writer is None:
-                writer = _Writer(await run(_open_draft, root, path, discard=Draft.close))
+                writer = _Writer(await run(_stage, root, path, discard=StagedFile.close))
             await writer.add(b"".join(batch))
             batch, length = [], 0
         if writer is None:
             return await run(write_file, root, path, b"".join(batch), options)
         await writer.flush()
-        return await run(writer.draft.write_last, b"".join(batch), options)
+        return await run(writer.staged.write_last, b"".join(batch), options)
     finally:
         if writer is not None:
             await writer.aclose()
 
 
 class _Writer:
-    """Batches on their way into a draft.
+    """Batches on their way into a staged file.
 
     Args:
-        draft: The new file, to be closed by `aclose`.
+        staged: The new file; `aclose` closes it.
     """
 
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
+    def __init__(self, staged: StagedFile) -> None:
+        self.staged = staged
         self._loop = asyncio.get_running_loop()
         self._call: Call[None] | None = None
-        # What follows is the event loop's and the worker's.
+        # What follows is shared by the event loop's thread and the worker.
         self._lock = threading.Lock()
         self._batches: deque[bytes] = deque()
         self._ahead = 0
@@ -84,7 +84,7 @@ class _Writer:
         self._waiting: asyncio.Future[None] | None = None
 
     async def add(self, batch: bytes) -> None:
-        """Have a batch written; return when there may be another one.
+        """Have a batch written; return when the next one may be added.
 
         Raises:
             OSError: It, or one before it, could not be written.
@@ -92,32 +92,32 @@ class _Writer:
         with self._lock:
             self._batches.append(batch)
             self._ahead += len(batch)
-        await self._go_on()
+        await self._call_worker()
         while (room := self._room()) is not None:
             await room
-            await self._go_on()
+            await self._call_worker()
 
     async def flush(self) -> None:
         """Return when all is written.
 
         Raises:
-            OSError: Something could not be.
+            OSError: A batch could not be written.
         """
         while self._call is not None:
             await self._call.result()
             self._call = None
-            await self._go_on()
+            await self._call_worker()
 
     async def aclose(self) -> None:
-        """Call off what is not written, and close the draft."""
+        """Cancel what is not written, and close the file."""
         try:
             if self._call is not None:
-                await self._call.call_off()
+                await self._call.cancel()
         finally:
-            await Call(_close_draft, self.draft).ended()
+            await Call(_close, self.staged).wait_briefly()
 
-    async def _go_on(self) -> None:
-        """See to it that a worker writes what there is."""
+    async def _call_worker(self) -> None:
+        """Call a worker if there are batches and none is at work."""
         if self._is_working:
             return
         if self._call is not None:
@@ -128,45 +128,45 @@ class _Writer:
             self._call = Call(self._work)
 
     def _room(self) -> asyncio.Future[None] | None:
-        """Return what is done once the worker has made room, or None where there is some."""
+        """Return a future that is done when the worker has made room; None where there is some."""
         with self._lock:
             if self._ahead < _AHEAD_BYTES or not self._is_working:
                 return None
             self._waiting = self._loop.create_future()
             return self._waiting
 
-    def _work(self, turn: Turn) -> None:
-        """Write what there is, and what comes meanwhile, in a worker."""
+    def _work(self, token: CancelToken) -> None:
+        """Write the batches that there are, and those that come meanwhile, in a worker."""
         written = 0
         try:
             while self._batches and written < _STAY_BYTES:
                 batch = self._batches.popleft()
-                self.draft.write_batch(turn, batch)
+                self.staged.write_batch(token, batch)
                 written += len(batch)
                 with self._lock:
                     self._ahead -= len(batch)
                     if self._ahead <= _RESUME_BYTES:
-                        self._tell()
+                        self._wake()
         finally:
             with self._lock:
                 self._is_working = False
-                self._tell()
+                self._wake()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
-                self._loop.call_soon_threadsafe(_wake, waiting)
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(_finish, waiting)
 
 
-def _wake(waiting: asyncio.Future[None]) -> None:
+def _finish(waiting: asyncio.Future[None]) -> None:
     if not waiting.done():
         waiting.set_result(None)
 
 
-def _open_draft(turn: Turn, root: Root, path: str) -> Draft:
-    return Draft(root, path, turn).wait()
+def _stage(token: CancelToken, root: Root, path: str) -> StagedFile:
+    return StagedFile(root, path, token).wait()
 
 
-def _close_draft(_turn: Turn, draft: Draft) -> None:
-    draft.close()
+def _close(_token: CancelToken, staged: StagedFile) -> None:
+    staged.close()

@@ -1,4 +1,4 @@
-"""What a copy or a move makes of a file."""
+"""Records of copied and moved files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["checked_source", "copy_of", "moved"]
 
 
 def checked_source(path: str, file: StoredFile | None, options: WriteOptions) -> StoredFile:
-    """Return the source of a copy, if it is there and is the one that is meant.
+    """Return the source of a copy, if it exists and is the version that the options name.
 
     Args:
         path: Its path as the caller wrote it, for errors: they may be about the target instead.
@@ -38,14 +38,14 @@ def checked_source(path: str, file: StoredFile | None, options: WriteOptions) ->
 def copy_of(
     source: StoredFile, options: WriteOptions, *, last_modified: float, version: int
 ) -> StoredFile:
-    """Return a copy of a file: content type and metadata travel, visibility only if asked for."""
+    """Return a copy of a file: it keeps content type and metadata, visibility only by an option."""
     copy = moved(source, options, version=version)
     visibility = options.visibility or Visibility.PRIVATE
     return copy._replace(last_modified=last_modified, visibility=visibility)
 
 
 def moved(source: StoredFile, options: WriteOptions, *, version: int) -> StoredFile:
-    """Return a file as it is after a move: the same, but for what the options say anew."""
+    """Return a file as it is after a move: the same, except what the options replace."""
     metadata = source.metadata if options.metadata is None else dict(options.metadata)
     return source._replace(
         version=version,

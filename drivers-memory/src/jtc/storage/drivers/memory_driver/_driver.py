@@ -1,4 +1,4 @@
-"""The driver itself: files in a dict, each an immutable record that a write replaces."""
+"""`MemoryDriver`: files in a dict, each an immutable record that a write replaces."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import asyncio
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.driver_support.content import driver_content
-from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.driver_support.fork_safety import at_fork
-from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, needed
+from jtc.storage.driver_support.derived import check_version
+from jtc.storage.driver_support.fork_safety import reset_after_fork
+from jtc.storage.driver_support.standalone import standalone
+from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, require_signer
 from jtc.storage.drivers.memory_driver._copying import checked_source, copy_of, moved
 from jtc.storage.drivers.memory_driver._listing import directory_keys, entries_below, key_prefix
 from jtc.storage.drivers.memory_driver._metadata import StoredFile, file_info, new_file
 from jtc.storage.drivers.memory_driver._reading import open_stream
 from jtc.storage.drivers.memory_driver._writing import check_conditions, read_whole
-from jtc.storage.exceptions import FileNotFoundException, StorageConfigException
-from jtc.storage.paths import check_directory, check_path
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    PathConflictException,
+    StorageConfigException,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,27 +30,21 @@ if TYPE_CHECKING:
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
-    from jtc.storage.driver_support.url_signing import Secrets, Signer
+    from jtc.storage.driver_support.url_signing import Secrets, UrlSigner
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
-    from jtc.storage.options import WriteOptions
+    from jtc.storage.options import ListOptions, ReadOptions, SignOptions, WriteOptions
 
 __all__ = ["MemoryDriver"]
 
 _NEW_FILE = frozenset(
-    {
-        "content_type",
-        "cache_control",
-        "content_disposition",
-        "metadata",
-        "visibility",
-        "overwrite",
-    }
+    {"content_type", "cache_control", "content_disposition", "metadata", "visibility", "overwrite"}
 )
 
 _ENTRIES_IN_A_ROW = 1000
-"""After so many entries a listing lets the event loop's other tasks run: about a millisecond."""
+"""After this number of entries, about a millisecond, a listing lets other tasks run."""
 
 
+@standalone
 class MemoryDriver:
     """Keeps files in memory, for tests and development.
 
@@ -56,8 +52,8 @@ class MemoryDriver:
     ``a/b`` at once.
 
     Args:
-        base_url: What addresses begin with; ``memory://`` unless told.
-        secret: Signs addresses, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
+        base_url: What URLs begin with; ``memory://`` by default.
+        secret: Signs URLs, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
             first one signs and all verify.
 
     Raises:
@@ -70,17 +66,22 @@ class MemoryDriver:
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
+        "update_metadata": frozenset(
+            {"content_type", "cache_control", "content_disposition", "metadata", "if_match"}
+        ),
+        "open_read": frozenset({"if_none_match"}),
+        "list_entries": frozenset({"directories"}),
+        "temporary_url": frozenset({"stable_for"}),
+        "temporary_upload_form": frozenset({"min_size"}),
     }
 
     def __init__(self, *, base_url: str | None = None, secret: Secrets | None = None) -> None:
         self._files: dict[str, StoredFile] = {}  # first, for a traceback may show this driver
         try:
             if secret is not None and base_url is None:
-                raise StorageConfigException(
-                    "Signed addresses need a 'base_url' that leads to them"
-                )
+                raise StorageConfigException("Presigned URLs need a 'base_url' that leads to them")
             self._base_url = "memory://" if base_url is None else base_url.rstrip("/") + "/"
-            self.signer: Signer | None = make_signer(secret, self._base_url)
+            self.signer: UrlSigner | None = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
         if self.signer is not None:
@@ -91,11 +92,11 @@ class MemoryDriver:
         # For changes, and for looking at several things; one look into the dict is atomic anyway.
         # Never held while anything is awaited.
         self._lock = threading.Lock()
-        at_fork(self)
+        reset_after_fork(self)
 
     @staticmethod
     def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the capabilities that a driver with such options withholds; raises nothing."""
+        """Return the capabilities that a driver with such options lacks; raises nothing."""
         return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
@@ -109,10 +110,10 @@ class MemoryDriver:
     def __repr__(self) -> str:
         return f"<MemoryDriver with {self.count()} files>"
 
-    # What tests look at
+    # For tests
 
     def flush(self) -> None:
-        """Forget all files and directories."""
+        """Remove all files and directories."""
         with self._lock:
             self._files.clear()
             self._directories.clear()
@@ -128,47 +129,41 @@ class MemoryDriver:
     # The eight methods
 
     async def put(self, path: str, content: Content, /) -> str:
-        """Store a file whole, in place of one that is there, and return its path.
+        """Store a file whole, in place of an existing one, and return its path.
 
         Args:
             path: Where to.
-            content: Any content; it is read to its end before anything changes.
+            content: Any `Content`; it is read to its end before anything changes.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
             TypeError: It is no content. What the content itself raises comes unchanged.
         """
-        try:
-            checked = check_path(path)
-        except Exception as error:
-            reraise(error, operation="put", path=path)
-        data = content if type(content) is bytes else await read_whole(driver_content(content))
+        if type(content) is bytes:
+            data = content
+        else:  # which `Disk` or `standalone` has converted
+            data = await read_whole(cast("DriverContent", content))
         with self._lock:
-            self._files[checked] = StoredFile(data, time.time(), next(self._versions))
-        return checked
+            self._files[path] = StoredFile(data, time.time(), next(self._versions))
+        return path
 
     async def get(self, path: str, /) -> bytes:
         """Return a file's content.
 
         Raises:
             FileNotFoundException: There is no file.
-            InvalidPathException: The path breaks the path policy.
         """
         try:
-            return self._file(check_path(path)).content
-        except Exception as error:
-            reraise(error, operation="get", path=path)
+            return self._files[path].content
+        except KeyError:
+            raise FileNotFoundException("File not found") from None
 
     async def exists(self, path: str, /) -> bool:
-        """Tell whether there is a file.
+        """Return whether there is a file.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return check_path(path) in self._files
-        except Exception as error:
-            reraise(error, operation="exists", path=path)
+        return path in self._files
 
     async def delete(self, path: str, /) -> bool:
         """Delete a file; return False where there was none.
@@ -176,45 +171,32 @@ class MemoryDriver:
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return self._delete(path)
-        except Exception as error:
-            reraise(error, operation="delete", path=path)
+        with self._lock:
+            return self._files.pop(path, None) is not None
 
     async def size(self, path: str, /) -> int:
         """Return a file's length in bytes.
 
         Raises:
             FileNotFoundException: There is no file.
-            InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return len(self._file(check_path(path)).content)
-        except Exception as error:
-            reraise(error, operation="size", path=path)
+        return len(self._file(path).content)
 
     async def last_modified(self, path: str, /) -> float:
         """Return when a file was written, in seconds since 1970 UTC.
 
         Raises:
             FileNotFoundException: There is no file.
-            InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return self._file(check_path(path)).last_modified
-        except Exception as error:
-            reraise(error, operation="last_modified", path=path)
+        return self._file(path).last_modified
 
     def url(self, path: str, /) -> str:
-        """Return the percent-encoded (RFC 3986) address of a file, under `base_url`.
+        """Return the percent-encoded (RFC 3986) URL of a file, under `base_url`.
 
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return self._base_url + quote(check_path(path))
-        except Exception as error:
-            reraise(error, operation="url", path=path)
+        return self._base_url + quote(path)
 
     def path(self, path: str, /) -> str:
         """Return ``memory://`` and the path, as it is.
@@ -222,68 +204,46 @@ class MemoryDriver:
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return f"memory://{check_path(path)}"
-        except Exception as error:
-            reraise(error, operation="path", path=path)
+        return f"memory://{path}"
 
     # The capabilities
 
     async def stat(self, path: str, /) -> FileInfo:
-        """Return a file's facts; the content type is inferred where none was declared.
+        """Return a file's metadata; the content type is inferred where none was declared.
 
         Raises:
             FileNotFoundException: There is no file.
-            InvalidPathException: The path breaks the path policy.
         """
-        try:
-            checked = check_path(path)
-            return file_info(checked, self._file(checked))
-        except Exception as error:
-            reraise(error, operation="stat", path=path)
+        return file_info(path, self._file(path))
 
-    async def open_read(
-        self,
-        path: str,
-        /,
-        *,
-        start: int = 0,
-        end: int | None = None,
-        if_match: str | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> ReadStream:
+    async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         """Open a file as it is now: later writes do not touch the stream.
-
-        Args:
-            path: The file.
-            start: The first byte; below 0, so many bytes from the end.
-            end: The byte after the last, cut at the file's end; None is the end.
-            if_match: The etag that the file must have.
-            chunk_size: The length of a chunk in bytes.
 
         Raises:
             FileNotFoundException: There is no file.
             PreconditionFailedException: `if_match` names another version.
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The range ends before it begins, or `chunk_size` is below 1.
+            NotModifiedException: `if_none_match` names this version.
         """
-        try:
-            checked = check_path(path)
-            return open_stream(
-                checked,
-                self._file(checked),
-                start=start,
-                end=end,
-                if_match=if_match,
-                chunk_size=chunk_size,
-            )
-        except Exception as error:
-            reraise(error, operation="open_read", path=path)
+        return open_stream(path, self._file(path), options)
+
+    async def read_ranges(
+        self, path: str, ranges: Sequence[tuple[int, int]], options: ReadOptions, /
+    ) -> Sequence[bytes]:
+        """Return several ranges of one version of a file.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: `if_match` names another version.
+            NotModifiedException: `if_none_match` names this version.
+        """
+        file = self._file(path)
+        check_version(file_info(path, file, infer=False), options.if_match, options.if_none_match)
+        return [file.content[start:end] for start, end in ranges]
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
     ) -> str | None:
-        """Store a file whole, or leave what was there; return its etag.
+        """Store a file whole, or leave the existing one; return its etag.
 
         Args:
             path: Where to.
@@ -293,32 +253,31 @@ class MemoryDriver:
         Raises:
             FileExistsException: `overwrite` is False, and there is a file.
             PreconditionFailedException: `if_match` names another version.
-            InvalidPathException: The path breaks the path policy.
             Exception: What the content itself raises comes unchanged.
         """
-        try:
-            checked = check_path(path)
-        except Exception as error:
-            reraise(error, operation="write_file", path=path)
         data = await read_whole(content)
-        try:
-            with self._lock:
-                check_conditions(self._files.get(checked), options)
-                file = new_file(data, time.time(), next(self._versions), options)
-                self._files[checked] = file
-        except Exception as error:
-            reraise(error, operation="write_file", path=path)
+        with self._lock:
+            check_conditions(path, self._files.get(path), options)
+            file = new_file(data, time.time(), next(self._versions), options)
+            self._files[path] = file
         return file.etag
 
-    async def list_entries(
-        self, prefix: str, /, *, recursive: bool = False, start_after: str | None = None
-    ) -> AsyncIterator[Entry]:
-        """Yield what is below a directory, as it is when the listing begins.
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        """Replace what was declared of a file; return its new etag. The content stays.
 
-        Args:
-            prefix: The directory's path, "" for the root.
-            recursive: Yield files at any depth, and no directories.
-            start_after: A key (a directory's ends in ``/``): yield only what comes after it.
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: `if_match` names another version.
+        """
+        with self._lock:
+            file = self._file(path)
+            check_conditions(path, file, options)
+            file = moved(file, options, version=next(self._versions))
+            self._files[path] = file
+        return file.etag
+
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        """Yield what is below a directory, as it is when the listing begins.
 
         Yields:
             FileInfo without an inferred content type, and DirectoryInfo, in the order of keys.
@@ -326,48 +285,53 @@ class MemoryDriver:
         Raises:
             InvalidPathException: The prefix breaks the path policy.
         """
-        try:
-            checked = check_directory(prefix)
-        except Exception as error:
-            reraise(error, operation="list_entries", path=prefix)
         with self._lock:
             files, directories = self._files.copy(), self._directories.copy()
-        entries = entries_below(
-            files, directories, checked, recursive=recursive, start_after=start_after
-        )
+        entries = entries_below(files, directories, prefix, options)
         for number, entry in enumerate(entries, start=1):
             yield entry
             if number % _ENTRIES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
 
     async def make_directory(self, path: str, /) -> None:
-        """Make a directory and those above it; one that is there already is fine.
+        """Make a directory and those above it; an existing one is no error.
 
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
         """
-        try:
-            keys = directory_keys(check_path(path))
-            with self._lock:
-                self._directories.update(keys)
-        except Exception as error:
-            reraise(error, operation="make_directory", path=path)
+        with self._lock:
+            self._directories.update(directory_keys(path))
 
     async def delete_directory(self, path: str, /) -> None:
-        """Delete a directory and everything below it; one that is not there is fine.
+        """Delete a directory and everything below it; a missing one is no error.
 
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
         """
-        try:
-            base = key_prefix(check_path(path))
-            with self._lock:
-                for key in [key for key in self._files if key.startswith(base)]:
-                    del self._files[key]
-                made = {key for key in self._directories if key.startswith(base)}
-                self._directories -= made
-        except Exception as error:
-            reraise(error, operation="delete_directory", path=path)
+        base = key_prefix(path)
+        with self._lock:
+            for key in [key for key in self._files if key.startswith(base)]:
+                del self._files[key]
+            made = {key for key in self._directories if key.startswith(base)}
+            self._directories -= made
+
+    async def remove_empty_directory(self, path: str, /) -> bool:
+        """Remove a directory that was made and is empty; return False where there is none.
+
+        Raises:
+            PathConflictException: The directory has entries, or only a file is there.
+        """
+        base = key_prefix(path)
+        with self._lock:
+            others = {key for key in self._directories if key.startswith(base)} - {base}
+            if others or any(key.startswith(base) for key in self._files):
+                raise PathConflictException("The directory is not empty")
+            if base in self._directories:
+                self._directories.remove(base)
+                return True
+            if path in self._files:
+                raise PathConflictException("A file is there, and no directory")
+            return False
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file with its content type and metadata; return the new file's etag.
@@ -381,12 +345,8 @@ class MemoryDriver:
             FileNotFoundException: There is no source.
             FileExistsException: `overwrite` is False, and there is a file at `dst`.
             PreconditionFailedException: `if_source_match` names another version.
-            InvalidPathException: A path breaks the path policy.
         """
-        try:
-            return self._transfer(src, dst, options, move=False)
-        except Exception as error:
-            reraise(error, operation="copy_file", path=dst)
+        return self._transfer(src, dst, options, move=False)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file with everything it has; return the new file's etag.
@@ -400,115 +360,57 @@ class MemoryDriver:
             FileNotFoundException: There is no source.
             FileExistsException: `overwrite` is False, and there is a file at `dst`.
             PreconditionFailedException: `if_source_match` names another version.
-            InvalidPathException: A path breaks the path policy.
         """
-        try:
-            return self._transfer(src, dst, options, move=True)
-        except Exception as error:
-            reraise(error, operation="move_file", path=dst)
+        return self._transfer(src, dst, options, move=True)
 
     async def visibility(self, path: str, /) -> Visibility:
-        """Return what was last said of a file's visibility; private where nothing was.
+        """Return the visibility that was set last; private where none was.
 
         Raises:
             FileNotFoundException: There is no file.
-            InvalidPathException: The path breaks the path policy.
         """
-        try:
-            return self._file(check_path(path)).visibility
-        except Exception as error:
-            reraise(error, operation="visibility", path=path)
+        return self._file(path).visibility
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
-        """Say who may read a file by its address. The content's etag stays.
+        """Set who may read a file by its URL. The content's etag stays.
 
         Raises:
             FileNotFoundException: There is no file.
-            InvalidPathException: The path breaks the path policy.
         """
-        try:
-            checked = check_path(path)
-            with self._lock:
-                file = self._file(checked)
-                self._files[checked] = file._replace(visibility=visibility)
-        except Exception as error:
-            reraise(error, operation="set_visibility", path=path)
+        with self._lock:
+            self._files[path] = self._file(path)._replace(visibility=visibility)
 
-    async def temporary_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        content_disposition: str | None = None,
-    ) -> str:
-        """Return an address below `base_url` that reads a file for so many seconds.
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        """Return a presigned URL below `base_url` that reads a file until it expires.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The time, the type or the disposition cannot be.
+            ValueError: The time, the type or the disposition is invalid.
             UnsupportedOperationException: The driver has no secret.
         """
-        try:
-            return needed(self.signer).download_url(
-                check_path(path),
-                expires_in,
-                content_type=content_type,
-                content_disposition=content_disposition,
-            )
-        except Exception as error:
-            reraise(error, operation="temporary_url", path=path)
+        return require_signer(self.signer).download_url(path, options)
 
-    async def temporary_upload_url(
-        self,
-        path: str,
-        expires_in: float,
-        /,
-        *,
-        content_type: str | None = None,
-        size: int | None = None,
-    ) -> PresignedRequest:
-        """Return a PUT request that stores a file within so many seconds.
+    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
+        """Return a presigned PUT request that stores a file until it expires.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The time, the type or the size cannot be.
+            ValueError: The time, the type or the size is invalid.
             UnsupportedOperationException: The driver has no secret.
         """
-        try:
-            return needed(self.signer).upload_request(
-                check_path(path), expires_in, content_type=content_type, size=size
-            )
-        except Exception as error:
-            reraise(error, operation="temporary_upload_url", path=path)
+        return require_signer(self.signer).upload_request(path, options)
 
-    async def temporary_upload_form(
-        self, path: str, expires_in: float, /, *, max_size: int, content_type: str | None = None
-    ) -> PresignedForm:
-        """Return a form that uploads a file of `max_size` bytes at most.
+    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
+        """Return a presigned form that uploads a file of ``max_size`` bytes at most.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
-            ValueError: The time, the type or the size cannot be.
+            ValueError: The time, the type or a size is invalid.
             UnsupportedOperationException: The driver has no secret.
         """
-        try:
-            return needed(self.signer).upload_form(
-                check_path(path), expires_in, max_size=max_size, content_type=content_type
-            )
-        except Exception as error:
-            reraise(error, operation="temporary_upload_form", path=path)
+        return require_signer(self.signer).upload_form(path, options)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
-        """Delete files; return for each path whether it was there, or what is wrong with it."""
-        outcome: dict[str, bool | Exception] = {}
-        for path in dict.fromkeys(paths):
-            try:
-                outcome[path] = await self.delete(path)
-            except Exception as error:
-                outcome[path] = error
-        return outcome
+        """Delete files; return for each path whether there was a file."""
+        with self._lock:
+            return {path: self._files.pop(path, None) is not None for path in paths}
 
     def _file(self, path: str) -> StoredFile:
         try:
@@ -516,23 +418,17 @@ class MemoryDriver:
         except KeyError:
             raise FileNotFoundException("File not found") from None
 
-    def _delete(self, path: str) -> bool:
-        checked = check_path(path)
-        with self._lock:
-            return self._files.pop(checked, None) is not None
-
     def _transfer(self, src: str, dst: str, options: WriteOptions, *, move: bool) -> str:
-        source_path, path = check_path(src), check_path(dst)
         with self._lock:
-            source = checked_source(src, self._files.get(source_path), options)
-            if source_path == path:
+            source = checked_source(src, self._files.get(src), options)
+            if src == dst:
                 return source.etag
-            check_conditions(self._files.get(path), options)
+            check_conditions(dst, self._files.get(dst), options)
             version = next(self._versions)
             if move:
                 file = moved(source, options, version=version)
-                del self._files[source_path]
+                del self._files[src]
             else:
                 file = copy_of(source, options, last_modified=time.time(), version=version)
-            self._files[path] = file
+            self._files[dst] = file
         return file.etag

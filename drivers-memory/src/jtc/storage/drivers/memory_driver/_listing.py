@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.drivers.memory_driver._metadata import StoredFile
     from jtc.storage.models import Entry
+    from jtc.storage.options import ListOptions
 
 __all__ = ["directory_keys", "entries_below", "key_prefix"]
 
@@ -32,9 +33,7 @@ def entries_below(
     files: Mapping[str, StoredFile],
     directories: Iterable[str],
     prefix: str,
-    *,
-    recursive: bool,
-    start_after: str | None,
+    options: ListOptions,
 ) -> Iterator[Entry]:
     """Yield what is below a directory, in the order of keys, which is sorted once.
 
@@ -44,21 +43,33 @@ def entries_below(
         files: A snapshot of the files, by path.
         directories: The keys of the directories that were made.
         prefix: The directory, "" for the root.
-        recursive: Files at any depth and no directories, else what is directly below.
-        start_after: Only keys after this one.
+        options: Which entries, and after which key.
     """
     base = key_prefix(prefix)
     below: Iterable[str] = (path for path in files if path.startswith(base))
-    if not recursive:
+    if not options.recursive or options.directories:
         made = (key for key in directories if key.startswith(base) and key != base)
-        below = {_directly_below(key, len(base)) for keys in (below, made) for key in keys}
+        keys = (key for each in (below, made) for key in each)
+        if options.recursive:
+            below = {key for each in keys for key in _with_parents(each, len(base))}
+        else:
+            below = {_directly_below(key, len(base)) for key in keys}
     ordered = sorted(below)
-    first = 0 if start_after is None else bisect_right(ordered, start_after)
+    first = 0 if options.start_after is None else bisect_right(ordered, options.start_after)
     for key in ordered[first:]:
         if key.endswith("/"):
             yield DirectoryInfo(path=key[:-1])
         else:
             yield file_info(key, files[key], infer=False)
+
+
+def _with_parents(key: str, start: int) -> Iterator[str]:
+    """Yield a key, and the keys of the directories above it down to a position."""
+    yield key
+    slash = key.find("/", start)
+    while slash >= 0:
+        yield key[: slash + 1]
+        slash = key.find("/", slash + 1)
 
 
 def _directly_below(key: str, start: int) -> str:

@@ -1,4 +1,4 @@
-"""How a file is kept: one immutable record of bytes and facts, so that a reader has a version."""
+"""Records of stored files: immutable, so that a reader keeps its version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["StoredFile", "file_info", "new_file"]
 
 
 class StoredFile(NamedTuple):
-    """One version of one file. A tuple: as dear to make as a slotted object, and it cannot change.
+    """One version of one file. A tuple: as quick to make as a slotted object, and it cannot change.
 
     Attributes:
         content: The bytes.
@@ -26,7 +26,7 @@ class StoredFile(NamedTuple):
         cache_control: What was declared, or None.
         content_disposition: What was declared, or None.
         metadata: What was declared, or None.
-        visibility: What was declared; private unless told.
+        visibility: What was declared; private by default.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ class StoredFile(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """The version, as `FileInfo.etag` and `if_match` say it."""
+        """The version, in the form of `FileInfo.etag` and `if_match`."""
         return f"{self.version:x}"
 
 
@@ -61,7 +61,7 @@ def new_file(
 
 
 def file_info(path: str, file: StoredFile, *, infer: bool = True) -> FileInfo:
-    """Return a file's facts.
+    """Return a file's metadata.
 
     Args:
         path: Its path.

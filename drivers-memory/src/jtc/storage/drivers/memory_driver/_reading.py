@@ -5,40 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver import ReadStream
+from jtc.storage.driver_support.derived import check_version
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.memory_driver._metadata import file_info
-from jtc.storage.exceptions import PreconditionFailedException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from jtc.storage.drivers.memory_driver._metadata import StoredFile
+    from jtc.storage.options import ReadOptions
 
 __all__ = ["open_stream"]
 
 
-def open_stream(
-    path: str,
-    file: StoredFile,
-    *,
-    start: int,
-    end: int | None,
-    if_match: str | None,
-    chunk_size: int,
-) -> ReadStream:
-    """Open a range of a file, as `SupportsReading.open_read` says it.
+def open_stream(path: str, file: StoredFile, options: ReadOptions) -> ReadStream:
+    """Open a range of one version of a file.
 
     Raises:
         PreconditionFailedException: `if_match` names another version.
-        ValueError: The range ends before it begins, or `chunk_size` is below 1.
+        NotModifiedException: `if_none_match` names this version.
     """
-    if if_match is not None and if_match != file.etag:
-        raise PreconditionFailedException("The file is another version than if_match names")
-    if chunk_size < 1:
-        raise ValueError(f"A chunk has at least one byte, not {chunk_size}")
-    first, last = resolve_range(start, end, len(file.content))
-    chunks = _slices(file.content, first, last, chunk_size)
-    return ReadStream(file_info(path, file), chunks, chunks.aclose)
+    info = file_info(path, file)
+    check_version(info, options.if_match, options.if_none_match)
+    first, last = resolve_range(options.start, options.end, len(file.content))
+    chunks = _slices(file.content, first, last, options.chunk_size)
+    return ReadStream(info, chunks, chunks.aclose)
 
 
 async def _slices(content: bytes, first: int, last: int, size: int) -> AsyncGenerator[bytes, None]:

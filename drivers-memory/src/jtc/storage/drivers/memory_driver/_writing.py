@@ -1,4 +1,4 @@
-"""Reading content to its end, and the conditions under which it then takes the old file's place."""
+"""Reading of content to its end, and conditions of a write."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import threading
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from jtc.storage.driver import DEFAULT_CHUNK_SIZE
-from jtc.storage.driver_support.content import SourceFile
 from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
+from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
@@ -20,7 +19,7 @@ __all__ = ["check_conditions", "read_whole"]
 
 
 async def read_whole(content: DriverContent) -> bytes:
-    """Return all bytes of a content. What it raises is the content's own error, never ours.
+    """Return all bytes of content. What the content raises comes unchanged.
 
     Args:
         content: Bytes, a blocking file (read in a worker thread, which stops when this is
@@ -39,20 +38,16 @@ async def read_whole(content: DriverContent) -> bytes:
 
 def _read_file(source: BinaryIO, stopped: threading.Event) -> bytes:
     chunks = []
-    try:
-        while not stopped.is_set() and (chunk := source.read(DEFAULT_CHUNK_SIZE)):
-            chunks.append(chunk)
-    finally:
-        # A path's file is ours to close; closing the wrapper leaves the caller's own file open.
-        if isinstance(source, SourceFile):
-            source.close()
+    while not stopped.is_set() and (chunk := source.read(DEFAULT_CHUNK_SIZE)):
+        chunks.append(chunk)
     return b"".join(chunks)
 
 
-def check_conditions(there: StoredFile | None, options: WriteOptions) -> None:
-    """Check what a write asks of the file that it replaces.
+def check_conditions(path: str, there: StoredFile | None, options: WriteOptions) -> None:
+    """Check the conditions of a write against the file that it replaces.
 
     Args:
+        path: The file's path, for errors.
         there: The file that is there, or None.
         options: `overwrite` and `if_match` count.
 
@@ -61,6 +56,8 @@ def check_conditions(there: StoredFile | None, options: WriteOptions) -> None:
         PreconditionFailedException: `if_match` names another version, or there is no file.
     """
     if there is not None and not options.overwrite:
-        raise FileExistsException("The file exists already")
+        raise FileExistsException("The file exists already", path=path)
     if options.if_match is not None and (there is None or there.etag != options.if_match):
-        raise PreconditionFailedException("The file is not the version that if_match names")
+        raise PreconditionFailedException(
+            "The file is not the version that if_match names", path=path
+        )

@@ -1,4 +1,4 @@
-"""Public addresses of files: where anybody who may reads them."""
+"""Public URLs of files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["base_url"]
 
 
 def base_url(settings: Settings) -> str:
-    """Return what stands before a file's key in its address, with a ``/`` at the end.
+    """Return what precedes a file's key in its URL, with a ``/`` at the end.
 
     The forms are those of https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
-    and, for an endpoint, its address with the bucket where `addressing_style` puts it.
+    and, for an endpoint, its URL with the bucket where `addressing_style` puts it.
 
     Args:
         settings: `public_url` wins; then the endpoint; then AWS's host for the region.

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.driver_support.loop_budget import crowded, next_turn
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.s3_driver._answers import Answer, answer_of
 from jtc.storage.drivers.s3_driver._client import LoopClients
 from jtc.storage.drivers.s3_driver._direct import (
@@ -87,8 +87,8 @@ class Bucket:
         Raises:
             StorageException: The store refused, or was not reached in `request_timeout`.
         """
-        if crowded():
-            await next_turn()
+        if over_budget():
+            await next_iteration()
         limit = self.settings.request_timeout + moves / SLOWEST_BYTES_PER_SECOND
         with forgotten_requests():
             try:

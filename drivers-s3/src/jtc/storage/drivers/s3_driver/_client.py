@@ -9,7 +9,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from jtc.storage.driver_support.fork_safety import at_fork
+from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import StorageTimeoutException
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class LoopClients(Generic[T]):
         self._slots: dict[int, _Slot[T]] = {}
         # `self` must not be reachable from it.
         self._finalizer = weakref.finalize(self, _drop_all, self._slots, os.getpid())
-        at_fork(self)
+        reset_after_fork(self)
 
     def _after_fork(self) -> None:
         # Their sockets and their loops' poll sets are the parent's. Closed here, or found by the

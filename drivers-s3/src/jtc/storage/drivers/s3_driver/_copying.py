@@ -1,4 +1,4 @@
-"""Copies and moves, made by the store itself."""
+"""Copies and moves within the store."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from jtc.storage.drivers.s3_driver._metadata import (
     size_of,
 )
 from jtc.storage.drivers.s3_driver._settings import GIB, MIN_PART_SIZE
+from jtc.storage.drivers.s3_driver._visibility import ensure_visibility
 from jtc.storage.drivers.s3_driver._writing import (
     Upload,
     condition_parameters,
@@ -68,8 +69,8 @@ async def _copied(
     bucket: Bucket, src: str, dst: str, options: WriteOptions
 ) -> tuple[str, str | None]:
     """Return the etags of the original and of the copy."""
-    # Always asked first: what is missing is said of the source, the copy is of this version, and
-    # a large file must be copied in parts.
+    # First in any case: a missing file is the source, the copy is of this version, and a large file
+    # must be copied in parts.
     answer = await bucket.head(src)
     source_etag: str = quoted_etag(answer["ETag"]) or ""
     if options.if_source_match is not None and options.if_source_match != source_etag:
@@ -93,6 +94,7 @@ async def _copied(
     except StorageException as error:
         error.path = error.path or dst
         raise
+    await ensure_visibility(bucket, dst, options.visibility)
     return source_etag, etag
 
 
@@ -160,7 +162,7 @@ async def _condition_that_failed(
     options: WriteOptions,
     error: PreconditionFailedException,
 ) -> PreconditionFailedException:
-    """Tell the two apart that S3 answers alike: the source changed, or the target is there."""
+    """Return which condition failed, since S3 answers both alike: of the source, or the target."""
     now = quoted_etag((await bucket.head(src))["ETag"])
     if now != source_etag:
         return PreconditionFailedException("The source was replaced while it was copied")

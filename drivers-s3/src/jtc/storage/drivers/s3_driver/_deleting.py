@@ -1,4 +1,4 @@
-"""Deleting: one file, many, and everything below a directory."""
+"""Deletion of one file, of many, and of everything below a directory."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _REPLACED_MEANWHILE = 10
 async def delete_file(bucket: Bucket, key: str) -> bool:
     """Delete a file; of several that delete it at once, one gets True.
 
-    By the etag that a HEAD told. ``If-Match: *`` would be one request, but SeaweedFS then deletes
-    an empty directory of that name and says that it was a file. A store that ignores the header
+    By the etag of a HEAD. ``If-Match: *`` would be one request, but SeaweedFS then deletes an
+    empty directory of that name and says that it was a file. A store that ignores the header
     deletes all the same, and only the race is not decided.
     """
     for _ in range(_REPLACED_MEANWHILE):
@@ -80,7 +80,7 @@ async def _is_there(bucket: Bucket, key: str) -> bool:
 
 
 async def delete_files(bucket: Bucket, keys: Sequence[str]) -> dict[str, bool | Exception]:
-    """Delete files; for each key whether it was there, or what went wrong with it."""
+    """Delete files; return for each key whether it was there, or its error."""
     slots = asyncio.Semaphore(bucket.settings.max_connections // 2 or 1)
     results: dict[str, bool | Exception] = {}
     for first in range(0, len(keys), PAGE):
@@ -122,13 +122,13 @@ async def _delete_page(
     results: dict[str, bool | Exception] = {
         deleted["Key"]: True for deleted in answer.get("Deleted", ())
     }
-    # What was there at the HEAD, and is gone at a repetition, went by the first answer's request.
-    repeated = bool(answer.get("ResponseMetadata", {}).get("RetryAttempts"))
+    # What was there at the HEAD, and is gone at a retry, was deleted by the first request.
+    retried = bool(answer.get("ResponseMetadata", {}).get("RetryAttempts"))
     again: list[str] = []
     for problem in answer.get("Errors", ()):
         error = refusal(problem.get("Code", ""), 0, bucket.name)
         if isinstance(error, FileNotFoundException):
-            results[problem["Key"]] = repeated
+            results[problem["Key"]] = retried
         elif isinstance(error, PreconditionFailedException):
             again.append(problem["Key"])
         else:
@@ -137,7 +137,7 @@ async def _delete_page(
     again += [key for key in etags if key not in results and key not in again]
     answers = await asyncio.gather(*(_delete_one(bucket, key, slots) for key in again))
     return results | {
-        key: repeated if answer is False else answer
+        key: retried if answer is False else answer
         for key, answer in zip(again, answers, strict=True)
     }
 

@@ -1,6 +1,6 @@
-"""What the store, the SDK and the network report, said in the terms of `jtc.storage.exceptions`.
+"""Translation of errors of the store, the SDK and the network into `StorageException`.
 
-Messages name the store's error code and never quote its text, which may hold keys and addresses.
+Messages name the store's error code and never quote its text, which may hold keys and URLs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class NoBucketException(StorageConfigException):
 
 
 class NoUploadException(StorageUnavailableException):
-    """The multipart upload was aborted or completed by somebody else."""
+    """The multipart upload was aborted or completed by another process."""
 
 
 class ConflictException(StorageUnavailableException):
@@ -70,7 +70,7 @@ _NO_CREDENTIALS = (
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _BY_CODE: dict[str, tuple[type[StorageException], str]] = {
     "NoSuchKey": (FileNotFoundException, "File not found"),
-    "NoSuchUpload": (NoUploadException, "The upload was aborted by somebody else"),
+    "NoSuchUpload": (NoUploadException, "The upload was aborted by another process"),
     "NoSuchBucket": (
         NoBucketException,
         "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket",
@@ -119,10 +119,10 @@ _BY_CODE: dict[str, tuple[type[StorageException], str]] = {
     "IncompleteBody": (StorageUnavailableException, "The connection broke off"),
     "RequestTimeout": (StorageTimeoutException, "The store waited too long for the content"),
     # SeaweedFS, which keeps directories beside files.
-    "ExistingObjectIsFile": (PathConflictException, "A file stands where a directory should be"),
+    "ExistingObjectIsFile": (PathConflictException, "There is a file where a directory is needed"),
     "ExistingObjectIsDirectory": (
         PathConflictException,
-        "A directory stands where a file should be",
+        "There is a directory where a file is needed",
     ),
     "KeyTooLongError": (InvalidPathException, "The path is too long for this store"),
     "InvalidObjectState": (
@@ -165,10 +165,10 @@ def refusal(code: str, status: int, bucket: str) -> StorageException:
         status: The HTTP status.
         bucket: The bucket's name, for the message.
     """
-    told = f"HTTP {status or '?'} {'' if code == str(status) else code}".rstrip()
+    shown = f"HTTP {status or '?'} {'' if code == str(status) else code}".rstrip()
     if code not in _BY_CODE and code not in _REASONS:
         if code in _UNAVAILABLE_CODES or status in (429, 500, 502, 503, 504):
-            return StorageUnavailableException(f"The store is unavailable ({told})")
+            return StorageUnavailableException(f"The store is unavailable ({shown})")
         if code.isdigit() or not code:
             code = _BY_STATUS.get(status, code)
     if code in _REASONS:
@@ -177,11 +177,11 @@ def refusal(code: str, status: int, bucket: str) -> StorageException:
     if code in _BY_CODE:
         cls, message = _BY_CODE[code]
         return cls(message.format(code=code, bucket=bucket))
-    return StorageException(f"The store refused the request ({told})")
+    return StorageException(f"The store refused the request ({shown})")
 
 
 def mapped(error: Exception, bucket: str) -> Exception:
-    """Say an error of the SDK or the network in our terms.
+    """Translate an error of the SDK or the network.
 
     Args:
         error: Whatever a request raised.
@@ -198,7 +198,7 @@ def mapped(error: Exception, bucket: str) -> Exception:
         # Without a body the SDK may find no error in a redirection.
         code = str((response.get("Error") or {}).get("Code", ""))
         return refusal(code, response["ResponseMetadata"].get("HTTPStatusCode", 0), bucket)
-    # Whoever has not imported a library got no error from it.
+    # A library that is not imported has raised no error.
     botocore: Any = sys.modules.get("botocore.exceptions")
     aiohttp: Any = sys.modules.get("aiohttp")
     if botocore is not None and isinstance(error, botocore.BotoCoreError):
@@ -211,7 +211,7 @@ def mapped(error: Exception, bucket: str) -> Exception:
 
 
 def _is_of_parser(error: Exception) -> bool:
-    """Tell whether the SDK failed to parse an answer: it lets many errors of Python's through."""
+    """Return whether the SDK failed to parse an answer: it lets many errors of Python's through."""
     parsers: Any = sys.modules.get("botocore.parsers")
     if parsers is not None and isinstance(error, parsers.ResponseParserError):
         return True
@@ -232,7 +232,7 @@ def raise_mapped(error: Exception, bucket: str) -> NoReturn:
 
 
 def sent_again(error: StorageException) -> bool:
-    """Tell whether the request had been sent before, so that this answers a repetition."""
+    """Return whether the request was sent before, so that this is the answer to a retry."""
     response = getattr(error.__cause__, "response", None)
     if not isinstance(response, dict):
         return False

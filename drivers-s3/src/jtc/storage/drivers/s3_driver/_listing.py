@@ -1,4 +1,4 @@
-"""Listings: pages of the store, as entries in one fixed order."""
+"""Directory listings: the store's pages, as entries in one fixed order."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.drivers.s3_driver._bucket import Bucket
     from jtc.storage.models import Entry
+    from jtc.storage.options import ListOptions
 
 __all__ = ["key_pages", "list_entries"]
 
@@ -28,9 +29,10 @@ PAGE = 1000
 
 
 async def list_entries(
-    bucket: Bucket, prefix: str, *, recursive: bool, start_after: str | None
+    bucket: Bucket, prefix: str, options: ListOptions
 ) -> AsyncGenerator[Entry, None]:
-    """Yield what is below a directory; the arguments are those of `SupportsListing`."""
+    """Yield what is below a directory."""
+    recursive, start_after = options.recursive, options.start_after
     below = f"{prefix}/" if prefix else ""
     if start_after and not start_after.startswith(below):
         if start_after.encode() > below.encode():
@@ -88,7 +90,7 @@ def _entry(key: str, item: dict[str, Any] | None) -> Entry | None:
         return None
     if item is None:
         return DirectoryInfo(path=path)
-    # Whole seconds, as a HEAD tells them.
+    # Whole seconds, as in the answer to a HEAD.
     modified = float(int(item["LastModified"].timestamp()))
     return listed_file(path, item["Size"], modified, quoted_etag(item.get("ETag")))
 
@@ -105,8 +107,8 @@ async def _pages(
 ) -> AsyncGenerator[dict[str, Any], None]:
     page = await bucket.list_page(MaxKeys=PAGE, **parameters)
     yield page
-    # Who wants a second page will mostly want all: each is asked for as soon as the one before it
-    # says where it begins, and comes while that one is parsed and used.
+    # A reader of two pages mostly wants all: each is requested as soon as the one before it says
+    # where it begins, and arrives while that one is parsed and used.
     coming: asyncio.Task[Any] | None = None
     asked: dict[str, Any] | None = None
     try:
@@ -137,7 +139,7 @@ async def _called_off(coming: asyncio.Task[Any] | None) -> None:
 
 
 def _head(answer: Any) -> dict[str, Any]:
-    """Return what can be told of the next page before this one is parsed."""
+    """Return what is known of the next page before this one is parsed."""
     if "Document" not in answer:
         page: dict[str, Any] = answer
         return page
@@ -181,10 +183,10 @@ def _by_name(entry: tuple[str, Any]) -> bytes:
 async def _goes_by_directory(
     bucket: Bucket, below: str, merged: list[tuple[str, Any]], by_directory: list[tuple[str, Any]]
 ) -> bool:
-    """Tell whether the store lists ``a/`` before ``a-b``, as one with real directories may.
+    """Return whether the store lists ``a/`` before ``a-b``, as one with real directories may.
 
-    An answer has its files and its directories apart, so the order between them must be asked
-    for, once and only where it matters: `start_after` goes by it.
+    An answer has two lists, of files and of directories, so that the order between them takes a
+    request of its own, once and only where it matters: `start_after` goes by it.
     """
     if bucket.goes_by_directory is None:
         # By keys, the first directory that the orders disagree on has this file before it.

@@ -1,4 +1,4 @@
-"""How a file's facts and options are kept: in an object's headers."""
+"""Metadata and options of a file, as headers of an object."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ DRIVER_OPTIONS = frozenset(
         "WebsiteRedirectLocation",
     }
 )
-"""The parameters of S3's PutObject that `driver_options` may hold: those which CopyObject and
-CreateMultipartUpload have as well, and which no option of `WriteOptions` is for.
+"""The parameters of S3's PutObject that `driver_options` may hold: those that CopyObject and
+CreateMultipartUpload have as well, and that have no option in `WriteOptions`.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
 
 _ACLS = {Visibility.PUBLIC: "public-read", Visibility.PRIVATE: "private"}
@@ -59,7 +59,7 @@ _ENCODED_WORDS = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=(\s+=\?[^?]+\?[BbQq]\?[^
 
 
 def header_parameters(options: WriteOptions) -> dict[str, Any]:
-    """Return the request parameters of what the user asked to keep with the file.
+    """Return the request parameters of what the options declare.
 
     Raises:
         ValueError: A header has letters that HTTP headers cannot carry.
@@ -75,7 +75,7 @@ def header_parameters(options: WriteOptions) -> dict[str, Any]:
     if options.metadata is not None:
         parameters["Metadata"] = {name: _encoded(value) for name, value in options.metadata.items()}
     if options.visibility is not None:
-        # An ACL only when asked for: new AWS buckets refuse any.
+        # An ACL only where the option is given: new AWS buckets refuse any.
         parameters["ACL"] = acl_of(options.visibility)
     return parameters
 
@@ -106,7 +106,7 @@ def ascii_header(name: str, value: str) -> str:
     """Check that HTTP can carry a header's value.
 
     Raises:
-        ValueError: It has letters beyond ASCII, whose meaning in a header nobody agrees on.
+        ValueError: It has letters beyond ASCII, which have no agreed meaning in a header.
     """
     if not value.isascii() or not value.isprintable():
         hint = (
@@ -130,7 +130,7 @@ def kept_parameters(answer: Mapping[str, Any], options: WriteOptions) -> dict[st
 
 
 def file_info(path: str, answer: Mapping[str, Any]) -> FileInfo:
-    """Return the facts in the answer to a HEAD or a GET of a whole file."""
+    """Return the metadata in the answer to a HEAD or a GET."""
     return FileInfo(
         path=path,
         size=size_of(answer),
@@ -160,7 +160,7 @@ def size_of(answer: Mapping[str, Any]) -> int:
 
 
 def checksums_of(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the checksums of the whole content that an answer tells and Python can compute."""
+    """Return those checksums of the whole content in an answer that Python can compute."""
     checksums: dict[str, str] = {}
     for name, algorithm in _CHECKSUMS.items():
         value = answer.get(name)
@@ -201,7 +201,7 @@ def _encoded(value: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    """Return the text of a metadata value, or the value itself where nobody encoded it."""
+    """Return the text of a metadata value, or the value itself where it is not encoded."""
     if not _ENCODED_WORDS.fullmatch(value):
         return value
     try:

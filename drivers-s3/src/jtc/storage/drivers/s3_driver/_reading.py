@@ -1,4 +1,4 @@
-"""Reading: one version of a file from beginning to end, whatever happens to the connection."""
+"""Reads of one version of a file, over as many connections as they need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.checksums import new_digest
-from jtc.storage.driver_support.ranges import check_range, resolve_range
+from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.s3_driver._bucket import SLOWEST_BYTES_PER_SECOND
 from jtc.storage.drivers.s3_driver._errors import RangeException, raise_mapped
 from jtc.storage.drivers.s3_driver._metadata import checksums_of, file_info
@@ -30,18 +30,19 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.checksums import Digest
     from jtc.storage.drivers.s3_driver._bucket import Bucket
     from jtc.storage.models import FileInfo
+    from jtc.storage.options import ReadOptions
 
 __all__ = ["open_stream", "read_all"]
 
 _RETRY_SECONDS = 0.1
-"""Before a broken connection is replaced, more or less by half, lest all readers come back at
-once; twice as long each time that no byte came."""
+"""The pause before a broken connection is replaced, more or less by half, so that not all readers
+come back at once; twice as long each time that no byte came."""
 
 _WHOLE_READ_CHUNK = 1024 * 1024
 
 _READ_AT_ONCE = 64 * 1024
-"""A file of so many bytes is read with its answer's head, and again as a whole where that breaks
-off: a stream would cost a third of the time."""
+"""A file of at most this many bytes is read with its answer's head, and again as a whole where
+that breaks off: a stream would cost a third of the time."""
 
 _NO_LIMIT = 2**63
 """No file is as long, and a store that reads 64 bits takes a larger number for no range at all."""
@@ -49,17 +50,13 @@ _NO_LIMIT = 2**63
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
 
 
-async def open_stream(
-    bucket: Bucket, key: str, *, start: int, end: int | None, if_match: str | None, chunk_size: int
-) -> ReadStream:
-    """Open a file for reading; the arguments are those of `SupportsReading.open_read`."""
-    check_range(start, end)
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be 1 or more, not {chunk_size}")
+async def open_stream(bucket: Bucket, key: str, options: ReadOptions) -> ReadStream:
+    """Open a file for reading."""
+    start, end, if_match = options.start, options.end, options.if_match
     if end is not None and end >= _NO_LIMIT:
         end = None
-    # S3 has no words for no bytes, nor for an end that counts from the beginning together with a
-    # start that counts from the end: then the length must be known first.
+    # S3 has no range of no bytes, nor one whose end counts from the beginning and whose start
+    # counts from the end: then the length must be known first.
     if start == end or (start < 0 and end is not None):
         info = await _stat(bucket, key, if_match)
         start, end = resolve_range(start, end, info.size)
@@ -71,7 +68,7 @@ async def open_stream(
     except RangeException:
         # An empty file has no range at all, and a start may lie past the end.
         return _nothing(await _stat(bucket, key, if_match))
-    return _stream(bucket, key, answer, start, end, chunk_size)
+    return _stream(bucket, key, answer, start, end, options.chunk_size)
 
 
 async def read_all(bucket: Bucket, key: str) -> bytes:
@@ -103,7 +100,7 @@ def _stream(
         info = file_info(key, answer)
         first, last = resolve_range(start, end, info.size)
     except BaseException:
-        answer["Body"].close()  # no reader lets go of it
+        answer["Body"].close()  # no reader closes it
         raise
     reader = _Reader(bucket, info, answer["Body"], first, last, chunk_size)
     reader.check_position(answer)
@@ -164,8 +161,8 @@ def _is_not_what_was_stored() -> IntegrityException:
 class _Reader(AsyncIterator[bytes]):
     """Yields the bytes from `position` to `last`, over as many connections as it takes.
 
-    A class and not an async generator: one that is dropped before its first step must still let
-    go of its connection.
+    A class and not an async generator: one that is dropped before its first step must still
+    release its connection.
     """
 
     def __init__(
@@ -195,7 +192,7 @@ class _Reader(AsyncIterator[bytes]):
         begins = int(found[1]) if found else 0
         if begins != self._position:
             self._close()
-            raise IntegrityException("The store sent another range than was asked for")
+            raise IntegrityException("The store sent another range than was requested")
 
     async def __anext__(self) -> bytes:
         if self._position >= self._last:
@@ -219,7 +216,7 @@ class _Reader(AsyncIterator[bytes]):
                 self._close()
                 raise
         if self._position >= self._last:
-            # Not after the last chunk: whoever has all bytes must know that they are right.
+            # With the last chunk and not after it: a reader of all bytes may stop here.
             await self._finish()
             self._bucket.retries.put_back(1)
         return chunk
@@ -253,7 +250,7 @@ class _Reader(AsyncIterator[bytes]):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _reconnect(self, error: Exception, failures: int) -> None:
-        """Ask for the rest of the same version; raise the error after too many failures."""
+        """Request the rest of the same version; raise the error after too many failures."""
         self._close()
         if failures >= self._bucket.settings.max_attempts or not self._bucket.retries.take():
             raise_mapped(error, self._bucket.name)

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import Any
 
-from jtc.storage.driver_support.traceback_scrubbing import ForgottenLocals
+from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 
 __all__ = ["forgotten_requests", "redact_sdk_logs"]
 
@@ -38,9 +38,9 @@ def redact_sdk_logs() -> None:
         logging.getLogger(name).addFilter(_redaction)
 
 
-def forgotten_requests() -> ForgottenLocals:
+def forgotten_requests() -> ScrubbedLocals:
     """Return a block whose errors leave without signed requests: these hold session tokens."""
-    return ForgottenLocals(_forget_request)
+    return ScrubbedLocals(_forget_request)
 
 
 def _forget_request(error: BaseException) -> None:

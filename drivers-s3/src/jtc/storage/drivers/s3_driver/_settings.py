@@ -1,4 +1,4 @@
-"""What a driver is told, checked at once: a wrong option fails when the driver is made."""
+"""Options of `S3Driver`, checked when the driver is made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Settings:
     """The options of `S3Driver`, whose docstring explains them.
 
     Raises:
-        StorageConfigException: An option cannot be so, or two contradict each other.
+        StorageConfigException: An option is invalid, or two contradict each other.
     """
 
     bucket: str
@@ -63,6 +63,8 @@ class Settings:
     driver_options: Mapping[str, object]
 
     def __post_init__(self) -> None:
+        # The caller may change its own later.
+        object.__setattr__(self, "driver_options", dict(self.driver_options or {}))
         self._check_names()
         self._check_keys()
         self._check_numbers()
@@ -85,8 +87,8 @@ class Settings:
     def path_style(self) -> bool:
         """Whether the bucket's name goes into the path."""
         if self.addressing_style == "auto":
-            # Stores other than AWS mostly have one host name; and AWS's certificate covers one
-            # level of names, so a bucket with dots fails there:
+            # Most stores other than AWS have one host name; and AWS's certificate covers one
+            # level of names, so that a bucket with dots fails there:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
             return self.endpoint_url is not None or "." in self.bucket
         return self.addressing_style == "path"
@@ -113,10 +115,10 @@ class Settings:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise StorageConfigException(
-                f"The option {name} must be an address such as https://s3.example.com"
+                f"The option {name} must be a URL such as https://s3.example.com"
             )
         if "@" in parts.netloc:
-            # It would be shown wherever the address is.
+            # They would be shown wherever the URL is.
             raise StorageConfigException(
                 f"The option {name} must not hold credentials: pass access_key and secret_key"
             )

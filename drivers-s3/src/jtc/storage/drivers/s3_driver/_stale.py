@@ -1,4 +1,4 @@
-"""Uploads that nobody will complete: a process that was killed cannot abort its own."""
+"""Stale uploads: those of processes that were killed, and so could not abort them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["abort_stale_uploads"]
 
 
 async def abort_stale_uploads(bucket: Bucket, begun_before: float) -> int:
-    """Abort the bucket's multipart uploads that were begun before a time (seconds since 1970)."""
+    """Abort the bucket's multipart uploads that began before a time (seconds since 1970)."""
     aborted = 0
     markers: dict[str, Any] = {}
     while True:

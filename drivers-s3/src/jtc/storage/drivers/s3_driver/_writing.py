@@ -1,4 +1,4 @@
-"""Writing: one request for what fits in one, else an upload in parts that appears as a whole."""
+"""Writes: one request for what fits in one, else an upload in parts that appears as a whole."""
 
 from __future__ import annotations
 
@@ -145,9 +145,9 @@ async def unless_landed(
 ) -> StorageException:
     """Return what a refused condition means, unless the write itself may have made it false.
 
-    Where the answer to a write is lost, the SDK sends it again, and the second one meets the file
-    of the first. Called refused, an `append` would add its bytes once more, and nobody would have
-    made a file that all were to make only once.
+    Where the answer to a write is lost, the SDK retries it, and the second one meets the file of
+    the first. Called refused, an `append` would add its bytes once more, and a file that one of
+    several writers was to make would seem to be made by none of them.
 
     Args:
         bucket: Where.
@@ -262,7 +262,7 @@ class Upload:
             "create_multipart_upload", Key=self.key, **checksum, **self._parameters
         )
         self._id = answer["UploadId"]
-        # A store that does not know checksums of the whole does not say so here.
+        # A store without checksums of the whole does not answer with the type.
         self._full_object = answer.get("ChecksumType") == "FULL_OBJECT"
 
     async def __aexit__(self, exc_type: object, *exc_info: object) -> None:
@@ -365,7 +365,7 @@ async def settled(
 ) -> None:
     """Do something to its end, also if this task is cancelled meanwhile.
 
-    A request that was sent and not waited for may have happened: an upload that was begun so
+    A request that was sent and not waited for may have taken effect: an upload that began so
     would stay for ever.
 
     Args:

@@ -1,7 +1,7 @@
 """The OpenTelemetry layer of jtc-storage: spans and metrics of any disk.
 
-The names are made as those of the semantic conventions are
-(https://opentelemetry.io/docs/specs/semconv/general/naming/); there is none yet for file storages.
+Names of spans, attributes and metrics follow the semantic conventions
+(https://opentelemetry.io/docs/specs/semconv/general/naming/), which have none for file storage yet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is told of an error: its types and where it came from, and no message unless asked for.
+"""Description of errors in spans: their classes and tracebacks, and messages only with `paths`.
 
-A message may hold a path, or whatever a client library writes into it; so the SDK's own
-``record_exception``, which tells those of the whole chain of causes, is not used.
+A message may hold a path, or anything else that a client library puts into it. So the SDK's own
+``record_exception`` is not used: it records the messages of an error and of all its causes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _MEANWHILE = "\nWhile the above was handled, another one occurred:\n\n"
 
 
 def error_type(error: BaseException) -> str:
-    """Return the name of an error's class, as ``error.type`` says it."""
+    """Return the name of an error's class, for the attribute ``error.type``."""
     return type(error).__qualname__
 
 
 def describe(error: BaseException, *, messages: bool) -> tuple[str | None, dict[str, str]]:
-    """Say an error as a span does.
+    """Describe an error for a span.
 
     Args:
         error: The error.
-        messages: Tell the message, where the error is one of the storage's own. What is in
-            anybody else's, nobody knows.
+        messages: Include the message of a `StorageException`. Messages of other errors are never
+            included, since they may hold anything.
 
     Returns:
         The description of the span's status, and the attributes of the event ``exception``
@@ -48,7 +48,7 @@ def _name(error: BaseException) -> str:
 
 
 def _stack(error: BaseException) -> str:
-    """Return a traceback as Python prints it, less the messages and the lines of code."""
+    """Return a traceback as Python prints it, without messages and lines of code."""
     text = ""
     seen: set[int] = set()
     link = ""

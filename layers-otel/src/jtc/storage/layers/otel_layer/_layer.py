@@ -1,15 +1,14 @@
-"""The layer: what is around each kind of method."""
+"""The layer that traces and measures calls: `OpenTelemetry`."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.driver import ReadStream
-from jtc.storage.layer import METHODS, Layer
-from jtc.storage.layers.otel_layer._contents import measured
-from jtc.storage.layers.otel_layer._operation import READ, WRITE, Instruments, Operation
+from jtc.storage.driver import METHODS, ReadStream
+from jtc.storage.layer import Layer
+from jtc.storage.layers.otel_layer._content_length import measured
+from jtc.storage.layers.otel_layer._traced_call import READ, WRITE, Instruments, TracedCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,31 +20,31 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetry"]
 
-_STORES = frozenset({"put", "write_file"})
-_OF_TWO_FILES = frozenset({"copy_file", "move_file"})
+_WRITING = frozenset({"put", "write_file"})
 
 
 class OpenTelemetry(Layer):
     """Make a span of each call of the driver within, and measure it.
 
-    The span is current while the driver works, so that those of its client become its children; it
-    is not while the reader of a stream or of a listing has the turn. It ends when the call does,
-    and that of a stream when it is closed, fails or is dropped. What only computes (``url`` and
-    ``path``) is no operation.
+    The span is current while the driver works, so that the spans of its client become its children,
+    and not while the reader of a stream or a listing works. It ends with the call, and that of a
+    stream when the stream is closed, fails or is dropped. ``url`` and ``path`` only compute, and
+    have no span.
 
-    A file that is not there, and a condition that does not hold (``overwrite=False``,
-    ``if_match``), are answers: the outcome says so, and neither is an error. Nor is a cancelled
-    call, content that a rule refuses, or content that cannot be read to its end.
+    Some answers look like errors and are none: a missing file, a condition that does not hold
+    (``overwrite=False``, ``if_match``, ``if_none_match``), a directory that is not empty, a
+    cancelled call, content that a rule refuses, and content that cannot be read to its end. The
+    outcome says which one it is.
 
     Args:
         inner: The driver within.
-        paths: Also tell paths, and the messages of errors, which may hold some. They are in spans
-            only, never in metrics.
-        tracer_provider: Where spans go; the process's own unless told.
-        meter_provider: Where metrics go; the process's own unless told.
+        paths: Record paths, and the messages of errors, which may hold paths. They are recorded in
+            spans only, never in metrics.
+        tracer_provider: Where spans go; by default the process's own provider.
+        meter_provider: Where metrics go; by default the process's own provider.
 
     Raises:
-        TypeError: `paths` is no bool. A text would be true whatever it says.
+        TypeError: `paths` is no bool. A string would be true whatever it says.
     """
 
     def __init__(
@@ -63,89 +62,91 @@ class OpenTelemetry(Layer):
         super().__init__(inner)
 
     def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method within a span; what only computes is returned as it is."""
-        if name in _STORES:
-            return self._storing(name, method)
-        match _kind(name, method):
+        """Return the method within a span, unless it only computes."""
+        if name in _WRITING:
+            return self._write(name, method)
+        match METHODS[name].kind:
             case "awaitable":
                 return self._awaitable(name, method)
             case "stream":
                 return self._stream(name, method)
             case "iterator":
                 return self._iterator(name, method)
-        return method
+            case "value":
+                return method
 
-    def _begin(self, name: str, args: tuple[Any, ...]) -> Operation:
-        facts = {
+    def _begin(self, name: str, arguments: tuple[Any, ...]) -> TracedCall:
+        attributes = {
             "storage.disk.name": self.disk,
             "storage.driver.name": self.driver_name,
             "storage.operation.name": name,
         }
-        more: dict[str, Any] = {}
-        if name == "delete_many":
-            more["storage.operation.batch.size"] = len(args[0])
-        elif self._paths and name in METHODS and "path" in METHODS[name].effects:
-            more["storage.path"] = args[0]
-            if name in _OF_TWO_FILES:
-                more["storage.target.path"] = args[1]
-        return Operation(
+        of_span: dict[str, Any] = {}
+        paths = METHODS[name].paths
+        if paths < 0:
+            of_span["storage.operation.batch.size"] = len(arguments[0])
+        elif self._paths:
+            names = ("storage.path", "storage.target.path")[:paths]
+            of_span = dict(zip(names, arguments, strict=False))
+        return TracedCall(
             self._instruments,
-            {key: fact for key, fact in facts.items() if fact is not None},
-            more,
+            {key: value for key, value in attributes.items() if value is not None},
+            of_span,
             messages=self._paths,
-            missing_is_an_answer=name not in _STORES,
         )
 
     def _awaitable(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        async def traced(*args: Any, **options: Any) -> Any:
-            operation = self._begin(name, args)
-            with operation.step():
-                result = await method(*args, **options)
+        async def traced(*arguments: Any) -> Any:
+            call = self._begin(name, arguments)
+            with call.step():
+                result = await method(*arguments)
             if name == "get":
-                operation.moved(READ, len(result))
+                call.moved(READ, len(result))
+            elif name == "read_ranges":
+                call.moved(READ, sum(map(len, result)))
             elif name == "delete_many":
-                operation.fail_partly([e for e in result.values() if isinstance(e, Exception)])
-            operation.end()
+                call.fail_partly([e for e in result.values() if isinstance(e, Exception)])
+            call.end()
             return result
 
         return traced
 
-    def _storing(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _write(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        async def traced(path: str, content: Any, /, *args: Any) -> Any:
-            operation = self._begin(name, (path,))
-            with operation.step():
+        async def traced(path: str, content: Any, /, *options: Any) -> Any:
+            call = self._begin(name, (path,))
+            with call.step():
                 content, length = measured(content)
-                operation.source = content
-                result = await method(path, content, *args)
-            operation.moved(WRITE, length())
-            operation.end()
+                call.source = content
+                result = await method(path, content, *options)
+            call.moved(WRITE, length())
+            call.end()
             return result
 
         return traced
 
     def _stream(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        async def traced(*args: Any, **options: Any) -> ReadStream:
-            operation = self._begin(name, args)
-            with operation.step():
-                stream = await method(*args, **options)
+        async def traced(*arguments: Any) -> ReadStream:
+            call = self._begin(name, arguments)
+            with call.step():
+                stream = await method(*arguments)
 
             async def chunks() -> AsyncIterator[bytes]:
                 iterator = aiter(stream)
                 while True:
                     try:
-                        chunk = await _next(operation, iterator)
+                        chunk = await _next(call, iterator)
                     except StopAsyncIteration:
                         return
-                    operation.moved(READ, len(chunk))
+                    call.moved(READ, len(chunk))
                     yield chunk
 
             async def close() -> None:
-                with operation.step():
+                with call.step():
                     await stream.aclose()
-                operation.end()
+                call.end()
 
             return ReadStream(stream.info, chunks(), close)
 
@@ -153,36 +154,27 @@ class OpenTelemetry(Layer):
 
     def _iterator(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        async def traced(*args: Any, **options: Any) -> AsyncIterator[Any]:
-            operation = self._begin(name, args)
-            with operation.step():
-                iterator = aiter(method(*args, **options))
+        async def traced(*arguments: Any) -> AsyncIterator[Any]:
+            call = self._begin(name, arguments)
+            with call.step():
+                iterator = aiter(method(*arguments))
             try:
                 while True:
                     try:
-                        item = await _next(operation, iterator)
+                        item = await _next(call, iterator)
                     except StopAsyncIteration:
                         return
                     yield item
             finally:
                 if hasattr(iterator, "aclose"):
-                    with operation.step():
+                    with call.step():
                         await iterator.aclose()
-                operation.end()
+                call.end()
 
         return traced
 
 
-async def _next(operation: Operation, iterator: AsyncIterator[Any]) -> Any:
-    """Take one step: the span is current within, and no longer when the reader goes on."""
-    with operation.step():
+async def _next(call: TracedCall, iterator: AsyncIterator[Any]) -> Any:
+    """Return the next item; the span is current until then, and not for the reader."""
+    with call.step():
         return await anext(iterator)
-
-
-def _kind(name: str, method: Callable[..., Any]) -> str:
-    if name in METHODS:
-        return METHODS[name].kind
-    # Newer than this layer: by its looks. What gives a stream that way is timed until it is open.
-    if inspect.isasyncgenfunction(method):
-        return "iterator"
-    return "awaitable" if inspect.iscoroutinefunction(method) else "value"

@@ -1,4 +1,4 @@
-"""What a cancelled task leaves behind."""
+"""Cancelled tasks, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.testing._suite import Suite, also_alone, needs
+from jtc.storage.testing._suite import Suite, also_alone, must_raise, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from jtc.storage import Disk
 
-__all__ = ["Cancellation"]
+__all__ = ["CancellationTests"]
 
 _SIZE = 300_000
 
 
-class Cancellation(Suite):
+class CancellationTests(Suite):
     """Always CancelledError; the old file or the new one; a storage that goes on working."""
 
     @also_alone
@@ -87,24 +87,24 @@ class Cancellation(Suite):
             await _turns(turns)
             put.cancel()
             await asyncio.gather(put, return_exceptions=True)
-            told = await storage.get("a")
+            content = await storage.get("a")
             await _settled()
-            assert await storage.get("a") == told
+            assert await storage.get("a") == content
 
     async def test_a_cancelled_call_is_a_cancelled_error(self, storage: Disk) -> None:
         await storage.put("a", b"old")
-        calls: list[Coroutine[Any, Any, object]] = [
-            storage.get("a"),
-            storage.put("a", b"new"),
-            storage.exists("a"),
-            storage.size("a"),
-            storage.delete("a"),
-        ]
-        for call in calls:
+        calls: dict[str, Coroutine[Any, Any, object]] = {
+            "get": storage.get("a"),
+            "put": storage.put("a", b"new"),
+            "exists": storage.exists("a"),
+            "size": storage.size("a"),
+            "delete": storage.delete("a"),
+        }
+        for name, call in calls.items():
             task = asyncio.create_task(call)
             await asyncio.sleep(0)
             if task.cancel():  # False: it was done already
-                with pytest.raises(asyncio.CancelledError):
+                with must_raise(asyncio.CancelledError, f"{name}() that is cancelled"):
                     await task
 
     async def test_the_storage_works_after_cancellations(self, storage: Disk) -> None:
@@ -159,11 +159,11 @@ async def _cancelled(
 
 
 async def _turns(number: int) -> None:
-    """Let the loop turn so many times, the later ones with time for a thread to work."""
+    """Let the loop turn this often, the later turns with time for a thread to work."""
     for turn in range(number):
         await asyncio.sleep(0 if turn < 5 else 0.0001)
 
 
 async def _settled() -> None:
-    """Give whatever goes on behind our back the time to be seen."""
+    """Wait for what a driver may still do in the background."""
     await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What the driver claims, and that `Disk` refuses everything else."""
+"""Capabilities: what the driver claims works, and `Disk` refuses everything else."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.driver import CAPABILITIES
+from jtc.storage.driver import CAPABILITIES, METHODS
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
-from jtc.storage.options import WriteOptions
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.options import (
+    ListOptions,
+    MetadataOptions,
+    ReadOptions,
+    SignOptions,
+    WriteOptions,
+)
+from jtc.storage.testing._suite import Suite, metadata_update_options, needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jtc.storage import Capabilities as Claims
-    from jtc.storage import Disk
+    from jtc.storage import Capabilities, Disk
     from jtc.storage.driver import StorageDriver, SupportsClose
 
-__all__ = ["Capabilities"]
+__all__ = ["CapabilityTests"]
+
+
+def _fields(record: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(record))
+
 
 # What Disk cannot derive, by what it needs.
 _NOT_DERIVED: dict[str, tuple[str, Callable[[Disk], Any]]] = {
@@ -30,10 +40,17 @@ _NOT_DERIVED: dict[str, tuple[str, Callable[[Disk], Any]]] = {
     "directories": ("listing", lambda disk: disk.directories()),
     "directory_exists": ("listing", lambda disk: disk.directory_exists("d")),
     "list": ("listing", lambda disk: anext(disk.list())),
+    "glob": ("listing", lambda disk: disk.glob("*.txt")),
+    "usage": ("listing", lambda disk: disk.usage()),
     "make_directory": ("directories", lambda disk: disk.make_directory("d")),
+    "remove_empty_directory": (
+        "empty_directory_removal",
+        lambda disk: disk.remove_empty_directory("d"),
+    ),
     "visibility": ("visibility", lambda disk: disk.visibility("a")),
     "set_visibility": ("visibility", lambda disk: disk.set_visibility("a", Visibility.PUBLIC)),
     "temporary_url": ("temporary_urls", lambda disk: disk.temporary_url("a", 60)),
+    "temporary_urls": ("temporary_urls", lambda disk: disk.temporary_urls(["a"], 60)),
     "temporary_upload_url": (
         "temporary_uploads",
         lambda disk: disk.temporary_upload_url("a", 60),
@@ -42,6 +59,32 @@ _NOT_DERIVED: dict[str, tuple[str, Callable[[Disk], Any]]] = {
         "upload_forms",
         lambda disk: disk.temporary_upload_form("a", 60, max_size=1),
     ),
+}
+# Options of those that Disk derives neither, by the capability and the method that must be there.
+_SIGNING_OPTIONS: dict[str, tuple[str, str, Callable[[Disk], Any]]] = {
+    "stable_for": (
+        "temporary_urls",
+        "temporary_url",
+        lambda disk: disk.temporary_url("a", 60, stable_for=3600),
+    ),
+    "min_size": (
+        "upload_forms",
+        "temporary_upload_form",
+        lambda disk: disk.temporary_upload_form("a", 60, max_size=9, min_size=1),
+    ),
+}
+# The fields of the record that each method gets, and which of them it may support.
+_KNOWN_OPTIONS: dict[str, frozenset[str]] = {
+    "write_file": _fields(WriteOptions) - {"if_source_match"},
+    "copy_file": _fields(WriteOptions) - {"if_match"},
+    "move_file": _fields(WriteOptions) - {"if_match"},
+    "update_metadata": frozenset(MetadataOptions.__annotations__),
+    "open_read": _fields(ReadOptions),
+    "read_ranges": _fields(ReadOptions),
+    "list_entries": _fields(ListOptions),
+    "temporary_url": _fields(SignOptions),
+    "temporary_upload_url": _fields(SignOptions),
+    "temporary_upload_form": _fields(SignOptions),
 }
 _OPTIONS: dict[str, Any] = {
     "content_type": "text/plain",
@@ -55,10 +98,10 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class Capabilities(Suite):
+class CapabilityTests(Suite):
     """A claim is kept, and what is not claimed is refused before anything happens."""
 
-    async def test_the_claims_are_of_known_capabilities(self, capabilities: Claims) -> None:
+    async def test_the_claims_are_of_known_capabilities(self, capabilities: Capabilities) -> None:
         assert capabilities.names <= set(CAPABILITIES)
 
     async def test_the_unsupported_capabilities_are_known(self, driver: StorageDriver) -> None:
@@ -69,24 +112,28 @@ class Capabilities(Suite):
         await driver.put("a", b"content")
         assert resolve(driver).capabilities == before
 
-    async def test_the_disk_tells_what_the_driver_claims(
-        self, disk: Disk, capabilities: Claims
+    async def test_the_disk_has_the_capabilities_of_its_driver(
+        self, disk: Disk, capabilities: Capabilities
     ) -> None:
         assert disk.capabilities == capabilities
 
-    async def test_supported_options_are_options_there_are(self, capabilities: Claims) -> None:
-        known = {field.name for field in dataclasses.fields(WriteOptions)}
-        assert capabilities.put_options <= known - {"if_source_match"}
-        assert capabilities.copy_options <= known - {"if_match"}
-        assert capabilities.move_options <= known - {"if_match"}
+    async def test_supported_options_are_options_there_are(
+        self, capabilities: Capabilities
+    ) -> None:
+        unknown = {
+            method: set(options - _KNOWN_OPTIONS.get(method, frozenset()))
+            for method, options in capabilities.options.items()
+            if options - _KNOWN_OPTIONS.get(method, frozenset())
+        }
+        assert unknown == {}, "supported_options names fields of the record that the method gets"
 
     @needs("writing")
     async def test_supported_options_are_of_methods_there_are(self, driver: Any) -> None:
-        assert set(driver.supported_options) <= {"write_file", "copy_file", "move_file"}
+        assert set(driver.supported_options) <= set(METHODS)
 
     @pytest.mark.parametrize("method", _NOT_DERIVED)
     async def test_what_is_not_claimed_is_refused(
-        self, disk: Disk, capabilities: Claims, method: str
+        self, disk: Disk, capabilities: Capabilities, method: str
     ) -> None:
         capability, call = _NOT_DERIVED[method]
         if capability in capabilities:
@@ -95,9 +142,44 @@ class Capabilities(Suite):
         with pytest.raises(UnsupportedOperationException, match=capability):
             await call(disk)
 
+    async def test_set_metadata_is_refused_where_it_cannot_be_derived(
+        self, disk: Disk, capabilities: Capabilities
+    ) -> None:
+        if metadata_update_options(capabilities):
+            pytest.skip("the driver updates metadata, or Disk rewrites the file")
+        await disk.put("a", b"content")
+        with pytest.raises(UnsupportedOperationException):
+            await disk.set_metadata("a", content_type="text/plain")
+        assert await disk.get("a") == b"content"
+
+    async def test_set_metadata_refuses_options_that_are_not_supported(
+        self, disk: Disk, capabilities: Capabilities
+    ) -> None:
+        supported = metadata_update_options(capabilities)
+        refused = [
+            name for name in MetadataOptions.__annotations__ if name not in supported | {"if_match"}
+        ]
+        if not refused or not supported:
+            pytest.skip("all options are supported, or none is")
+        await disk.put("a", b"content")
+        for option in refused:
+            options: Any = {option: _OPTIONS[option]}
+            with pytest.raises(UnsupportedOperationException, match=option):
+                await disk.set_metadata("a", **options)
+
+    @pytest.mark.parametrize("option", _SIGNING_OPTIONS)
+    async def test_an_option_of_signing_that_is_not_supported_is_refused_by_name(
+        self, disk: Disk, capabilities: Capabilities, option: str
+    ) -> None:
+        capability, method, call = _SIGNING_OPTIONS[option]
+        if capability not in capabilities or capabilities.supports(method, option):
+            pytest.skip(f"the driver supports {option!r}, or signs nothing")
+        with pytest.raises(UnsupportedOperationException, match=option):
+            await call(disk)
+
     @pytest.mark.parametrize("option", _OPTIONS)
     async def test_an_option_that_is_not_supported_is_refused_by_name(
-        self, disk: Disk, capabilities: Claims, option: str
+        self, disk: Disk, capabilities: Capabilities, option: str
     ) -> None:
         if option in capabilities.put_options:
             pytest.skip(f"the driver supports {option!r}")

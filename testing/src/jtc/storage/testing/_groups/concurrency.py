@@ -1,4 +1,4 @@
-"""Many at once: in one loop, and in several loops and threads."""
+"""Concurrent operations: in one event loop, and in several loops and threads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from jtc.storage.testing._suite import Suite
 if TYPE_CHECKING:
     from jtc.storage import Disk
 
-__all__ = ["Concurrency"]
+__all__ = ["ConcurrencyTests"]
 
 _SIZE = 300_000
 
 
-class Concurrency(Suite):
-    """Whole or not at all, whoever else is at work."""
+class ConcurrencyTests(Suite):
+    """Whole or not at all, whatever else runs at the same time."""
 
     async def test_files_put_at_once_all_arrive(self, storage: Disk) -> None:
         paths = [f"d{number % 4}/{number}" for number in range(40)]
@@ -69,11 +69,11 @@ class Concurrency(Suite):
         _, seen = await asyncio.gather(write(), look())
         assert False not in seen
 
-    async def test_of_many_deleters_one_is_told_true(self, storage: Disk) -> None:
+    async def test_of_many_deleters_one_gets_true(self, storage: Disk) -> None:
         for _ in range(3):
             await storage.put("a", b"content")
-            told = await asyncio.gather(*(storage.delete("a") for _ in range(6)))
-            assert sorted(told) == [False] * 5 + [True]
+            found = await asyncio.gather(*(storage.delete("a") for _ in range(6)))
+            assert sorted(found) == [False] * 5 + [True]
 
     async def test_many_readers_all_get_the_content(self, storage: Disk) -> None:
         content = bytes(range(251)) * 400

@@ -1,4 +1,4 @@
-"""Every kind of content, and what a content that fails leaves behind: nothing."""
+"""Kinds of content, and content that fails while it is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jtc.storage import Disk
 
-__all__ = ["Contents"]
+__all__ = ["ContentTests"]
 
 
 class _OnlyReads:
@@ -106,7 +106,7 @@ _KIND = pytest.mark.parametrize("kind", _KINDS)
 
 
 class _OwnError(Exception):
-    """Raised by a source, and to be seen by whoever passed the source."""
+    """Raised by a source, for the caller that passed the source."""
 
 
 def _failing_generator(error: Exception) -> Iterator[bytes]:
@@ -158,7 +158,7 @@ _ERRORS = pytest.mark.parametrize(
 
 
 @also_alone
-class Contents(Suite):
+class ContentTests(Suite):
     """What can be put. A driver alone takes the same kinds as `Disk`."""
 
     @_KIND
@@ -323,8 +323,21 @@ class Contents(Suite):
             await disk.put("a.txt", _generator(b"long" * 1000), max_size=10)
         assert await disk.get("a.txt") == b"old"
 
-    async def test_progress_is_told(self, disk: Disk) -> None:
-        told: list[int] = []
-        await disk.put("a.txt", _generator(b"content" * 10), progress=lambda n, _: told.append(n))
-        assert told == sorted(told)
-        assert told[-1] == 70
+    @pytest.mark.parametrize("kind", ["bytes", "a BytesIO", "a generator", "an async generator"])
+    async def test_put_min_size_refuses_content_that_is_shorter(
+        self, disk: Disk, tmp_path: Path, kind: str
+    ) -> None:
+        await disk.put("a.txt", b"old")
+        with pytest.raises(RejectedException):
+            await disk.put("a.txt", _KINDS[kind](b"short", tmp_path), min_size=6)
+        assert await disk.get("a.txt") == b"old"
+        await disk.put("a.txt", _KINDS[kind](b"enough", tmp_path), min_size=6)
+        assert await disk.get("a.txt") == b"enough"
+
+    async def test_progress_is_reported(self, disk: Disk) -> None:
+        reported: list[int] = []
+        await disk.put(
+            "a.txt", _generator(b"content" * 10), progress=lambda n, _: reported.append(n)
+        )
+        assert reported == sorted(reported)
+        assert reported[-1] == 70

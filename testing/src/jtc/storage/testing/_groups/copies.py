@@ -1,4 +1,4 @@
-"""copy and move: within a disk, onto itself, and to another disk."""
+"""Copies and moves: within a disk, onto itself, and to another disk."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jtc.storage.testing._suite import Suite, also_alone, assert_same, needs
 if TYPE_CHECKING:
     from jtc.storage import Disk, StorageManager
 
-__all__ = ["Copies"]
+__all__ = ["CopyTests"]
 
 _BOTH = pytest.mark.parametrize("method", ["copy", "move"])
 
 
-class Copies(Suite):
+class CopyTests(Suite):
     """What holds for both is run for both; `Disk` derives what the driver does not claim."""
 
     @_BOTH
@@ -142,7 +142,9 @@ class Copies(Suite):
     @pytest.mark.parametrize(
         "name", ["a b", "a+b", "a%20b", "50%", "a?b#c", "größe 日本", "&<>\"'", "\U0001f600"]
     )
-    async def test_names_need_no_care(self, storage: Disk, method: str, name: str) -> None:
+    async def test_special_characters_of_names_arrive(
+        self, storage: Disk, method: str, name: str
+    ) -> None:
         await storage.put(f"from/{name}", b"content")
         await getattr(storage, method)(f"from/{name}", f"to/{name}")
         assert await storage.get(f"to/{name}") == b"content"

@@ -1,22 +1,23 @@
-"""Directories that are made, and directories that are deleted."""
+"""Directories: made, deleted, removed."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jtc.storage.exceptions import InvalidPathException, PathConflictException
-from jtc.storage.testing._suite import Suite, also_alone, needs
+from jtc.storage.testing._suite import Suite, also_alone, must_raise, needs
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
 
-__all__ = ["Directories"]
+__all__ = ["DirectoryTests"]
 
 
-class Directories(Suite):
+class DirectoryTests(Suite):
     """Directories: making them needs ``directories``, deleting is derived from ``listing``."""
 
     @needs("listing", "directories")
@@ -52,9 +53,9 @@ class Directories(Suite):
         await storage.make_directory("d")
         assert await storage.exists("d") is False
         assert await storage.delete("d") is False
-        for fact in (storage.get, storage.size, storage.last_modified):
+        for method in (storage.get, storage.size, storage.last_modified):
             with pytest.raises(FileNotFoundError):
-                await fact("d")
+                await method("d")
 
     @needs("directories")
     async def test_files_can_be_put_into_a_made_directory(self, storage: Disk) -> None:
@@ -137,6 +138,13 @@ class Directories(Suite):
             await storage.delete_directory(path)
         assert await storage.get("d/1") == b"1"
 
+    @also_alone
+    @needs("empty_directory_removal")
+    @pytest.mark.parametrize("path", ["", "/", ".", "d/.."])
+    async def test_remove_empty_directory_refuses_the_root(self, storage: Disk, path: str) -> None:
+        with pytest.raises(InvalidPathException):
+            await storage.remove_empty_directory(path)
+
     @needs("listing")
     async def test_a_directory_can_be_filled_again_after_it_was_deleted(
         self, storage: Disk
@@ -145,6 +153,60 @@ class Directories(Suite):
         await storage.delete_directory("d")
         await storage.put("d/2", b"new")
         assert [entry.path async for entry in storage.list(recursive=True)] == ["d/2"]
+
+    @needs("empty_directory_removal", "directories", "listing")
+    async def test_remove_empty_directory_removes_it_and_no_other(self, disk: Disk) -> None:
+        await disk.make_directory("one/two")
+        await disk.make_directory("one/twofold")
+        assert await disk.remove_empty_directory("one/two") is True
+        assert await disk.all_directories() == ["one", "one/twofold"]
+        assert await disk.remove_empty_directory("one/two") is False
+
+    @needs("empty_directory_removal")
+    async def test_remove_empty_directory_refuses_one_with_files(self, disk: Disk) -> None:
+        await disk.put("d/e/1", b"1")
+        for path in ("d", "d/e"):
+            with must_raise(PathConflictException, f"remove_empty_directory({path!r})"):
+                await disk.remove_empty_directory(path)
+        assert await disk.get("d/e/1") == b"1"
+
+    @needs("empty_directory_removal", "directories", "listing")
+    async def test_remove_empty_directory_refuses_one_with_directories(self, disk: Disk) -> None:
+        await disk.make_directory("one/two")
+        with pytest.raises(PathConflictException):
+            await disk.remove_empty_directory("one")
+        assert await disk.all_directories() == ["one", "one/two"]
+
+    @needs("empty_directory_removal")
+    async def test_remove_empty_directory_returns_false_where_nothing_is(self, disk: Disk) -> None:
+        await disk.put("d/1", b"1")
+        assert await disk.remove_empty_directory("missing") is False
+        assert await disk.remove_empty_directory("d/missing") is False
+        assert await disk.remove_empty_directory("missing/below") is False
+
+    @needs("empty_directory_removal")
+    async def test_remove_empty_directory_refuses_a_file(self, disk: Disk) -> None:
+        await disk.put("a", b"file")
+        with pytest.raises(PathConflictException):
+            await disk.remove_empty_directory("a")
+        assert await disk.get("a") == b"file"
+
+    @needs("empty_directory_removal", "directories")
+    async def test_remove_empty_directory_never_removes_a_file_put_meanwhile(
+        self, disk: Disk
+    ) -> None:
+        for number in range(10):
+            path = f"d{number}"
+            await disk.make_directory(path)
+            both = [disk.put(f"{path}/1", b"1"), disk.remove_empty_directory(path)]
+            ended = await asyncio.gather(*both[:: 1 if number % 2 else -1], return_exceptions=True)
+            unexpected = [
+                each
+                for each in ended
+                if isinstance(each, BaseException) and not isinstance(each, PathConflictException)
+            ]
+            assert unexpected == []
+            assert await disk.get(f"{path}/1") == b"1"
 
     async def test_a_file_below_a_file_is_kept_or_refused(self, storage: Disk) -> None:
         await storage.put("a", b"file")

@@ -1,4 +1,4 @@
-"""Listing: whole parts, each entry once, one order, and where to go on."""
+"""Listing: whole parts of paths, each entry once, one order, `start_after`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.models import Entry
 
-__all__ = ["Listing"]
+__all__ = ["ListingTests"]
 
 _TREE = ("a-b", "a.txt", "a/1", "a/2", "a/b/c", "a/b/d/e", "a0", "b/x", "z")
+_TREE_KEYS = (*_TREE, "a/", "a/b/", "a/b/d/", "b/")
 _AT_ONCE = 32
 
 
-class Listing(Suite):
+class ListingTests(Suite):
     """Needs the capability ``listing``."""
 
     @needs("listing")
@@ -144,7 +145,7 @@ class Listing(Suite):
         assert await _keys(storage.list("one/two/three")) == ["one/two/three/file"]
 
     @needs("listing")
-    async def test_listed_facts_are_those_of_the_files(self, storage: Disk) -> None:
+    async def test_listed_metadata_is_that_of_the_files(self, storage: Disk) -> None:
         await storage.put("d/one", b"1")
         await storage.put("d/three", b"333")
         async for entry in storage.list("d"):
@@ -292,6 +293,41 @@ class Listing(Suite):
         assert sorted(seen) == [str(number) for number in range(9)]
 
     @needs("listing")
+    @pytest.mark.parametrize("prefix", ["", "a"])
+    async def test_list_with_directories_has_each_before_its_entries(
+        self, storage: Disk, prefix: str
+    ) -> None:
+        await _put_all(storage, _TREE)
+        found = await _keys(storage.list(prefix, recursive=True, directories=True))
+        below = f"{prefix}/" if prefix else ""
+        expected = sorted(key for key in _TREE_KEYS if key.startswith(below) and key != below)
+        assert sorted(found) == expected, "each entry is listed once, and each directory too"
+        late = [key for at, key in enumerate(found) if _parent(key) in found[at:]]
+        assert late == [], "a directory is listed before its entries"
+        if self.lists_in_key_order:
+            assert found == expected
+
+    @needs("listing", "directories")
+    async def test_list_with_directories_has_made_ones(self, disk: Disk) -> None:
+        await disk.make_directory("one/two")
+        await _put_all(disk, ["one/1", "a/b/2"])
+        found = await _keys(disk.list(recursive=True, directories=True))
+        assert sorted(found) == ["a/", "a/b/", "a/b/2", "one/", "one/1", "one/two/"]
+
+    @needs("listing")
+    @pytest.mark.parametrize("prefix", ["", "a"])
+    async def test_list_with_directories_goes_on_after_any_entry(
+        self, storage: Disk, prefix: str
+    ) -> None:
+        await _put_all(storage, _TREE)
+        listed = storage.list(prefix, recursive=True, directories=True)
+        entries = [entry async for entry in listed]
+        for seen, last in enumerate(entries, start=1):
+            rest = storage.list(prefix, recursive=True, directories=True, start_after=last)
+            expected = [_key(entry) for entry in entries[seen:]]
+            assert await _keys(rest) == expected, f"start_after={_key(last)!r}"
+
+    @needs("listing")
     async def test_files_names_the_files_of_a_directory(self, disk: Disk) -> None:
         await _put_all(disk, ["d/1", "d/e/2", "f"])
         assert await disk.files() == ["f"]
@@ -340,3 +376,8 @@ async def _keys(entries: AsyncIterator[Entry]) -> list[str]:
 
 def _key(entry: Entry) -> str:
     return f"{entry.path}/" if isinstance(entry, DirectoryInfo) else entry.path
+
+
+def _parent(key: str) -> str:
+    """Return the key of the directory that holds a key."""
+    return key.removesuffix("/").rpartition("/")[0] + "/"

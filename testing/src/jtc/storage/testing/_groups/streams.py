@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.exceptions import PreconditionFailedException, StorageException
+from jtc.storage.options import ReadOptions
 from jtc.storage.testing._suite import Suite, also_alone, assert_same, needs
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.driver import SupportsReading
 
-__all__ = ["Streams"]
+__all__ = ["StreamTests"]
 
 _CONTENT = b"0123456789"
 
@@ -41,7 +42,7 @@ _RANGES = [
 
 
 @also_alone
-class Streams(Suite):
+class StreamTests(Suite):
     """Reading piece by piece. A driver without ``reading`` is read whole by `Disk`."""
 
     async def test_a_stream_yields_the_content(self, storage: Disk) -> None:
@@ -115,19 +116,19 @@ class Streams(Suite):
         found = await storage.get_range("large", 262_143, 786_433)
         assert_same(found, content[262_143:786_433])
 
-    async def test_a_stream_tells_the_facts_of_its_file(self, storage: Disk) -> None:
+    async def test_a_stream_has_the_metadata_of_its_file(self, storage: Disk) -> None:
         await storage.put("d/a.txt", _CONTENT)
         async with storage.stream("/d/a.txt") as stream:
             assert stream.info.path == "d/a.txt"
             assert stream.info.size == 10
 
-    async def test_a_stream_of_a_range_tells_the_size_of_the_whole(self, storage: Disk) -> None:
+    async def test_a_stream_of_a_range_has_the_size_of_the_whole(self, storage: Disk) -> None:
         await storage.put("a.txt", _CONTENT)
         async with storage.stream("a.txt", start=2, end=4) as stream:
             assert stream.info.size == 10
 
     @needs("stat", "reading")
-    async def test_a_stream_tells_what_stat_tells(self, storage: Disk) -> None:
+    async def test_a_stream_agrees_with_stat(self, storage: Disk) -> None:
         await storage.put("a.txt", _CONTENT)
         info = await storage.stat("a.txt")
         async with storage.stream("a.txt") as stream:
@@ -135,7 +136,7 @@ class Streams(Suite):
             assert stream.info.content_type == info.content_type
             assert stream.info.last_modified == pytest.approx(info.last_modified, abs=1)
 
-    async def test_the_facts_are_those_of_the_very_bytes(self, storage: Disk) -> None:
+    async def test_a_streams_metadata_is_that_of_its_bytes(self, storage: Disk) -> None:
         for content in (b"1", b"333", b"22", b""):
             await storage.put("a.txt", content)
             async with storage.stream("a.txt") as stream:
@@ -201,7 +202,7 @@ class Streams(Suite):
     ) -> None:
         await disk.put("a.txt", _CONTENT)
         etag = (await disk.stat("a.txt")).etag
-        stream = await driver.open_read("a.txt", if_match=etag)
+        stream = await driver.open_read("a.txt", ReadOptions(if_match=etag))
         assert b"".join([chunk async for chunk in stream]) == _CONTENT
         await stream.aclose()
 
@@ -215,7 +216,7 @@ class Streams(Suite):
             pytest.skip("the driver has no etags")
         await disk.put("a.txt", b"9876543210")
         with pytest.raises(PreconditionFailedException):
-            await driver.open_read("a.txt", if_match=etag)
+            await driver.open_read("a.txt", ReadOptions(if_match=etag))
 
     async def test_an_open_file_is_read_in_pieces(self, disk: Disk) -> None:
         await disk.put("a.txt", _CONTENT)

@@ -1,4 +1,4 @@
-"""Who may read a file by its address."""
+"""Visibility: who may read a file by its URL."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from jtc.storage import Disk
 
-__all__ = ["VisibilityOfFiles"]
+__all__ = ["VisibilityTests"]
 
 _BOTH = pytest.mark.parametrize("visibility", list(Visibility))
 
 
-class VisibilityOfFiles(Suite):
+class VisibilityTests(Suite):
     """Needs the capability ``visibility``; a backend may still say at the call that it has none."""
 
     @needs("visibility")
@@ -30,7 +30,7 @@ class VisibilityOfFiles(Suite):
 
     @_BOTH
     @needs("visibility")
-    async def test_a_visibility_that_was_set_is_told(
+    async def test_a_visibility_that_was_set_is_returned(
         self, storage: Disk, visibility: Visibility
     ) -> None:
         await storage.put("a.txt", b"content")
@@ -98,7 +98,7 @@ class VisibilityOfFiles(Suite):
 
 
 async def _known(result: Awaitable[object]) -> object:
-    """Skip where the backend itself, such as a bucket without ACLs, knows no visibility."""
+    """Skip where the backend itself, such as a bucket without ACLs, has no visibility."""
     try:
         return await result
     except UnsupportedOperationException as error:

@@ -1,4 +1,4 @@
-"""put, get, exists, delete."""
+"""Whole files: put, get, exists, delete."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jtc.storage.testing._suite import Suite, also_alone, assert_same
 if TYPE_CHECKING:
     from jtc.storage import Disk
 
-__all__ = ["WholeFiles"]
+__all__ = ["WholeFileTests"]
 
 
-class WholeFiles(Suite):
+class WholeFileTests(Suite):
     """Files as wholes."""
 
     async def test_what_was_put_is_what_is_got(self, storage: Disk) -> None:

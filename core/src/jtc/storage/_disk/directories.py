@@ -1,0 +1,272 @@
+"""Listings and directories."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.glob_patterns import compile_glob
+from jtc.storage.driver_support.derived import derived_stat, list_entries
+from jtc.storage.exceptions import PathConflictException
+from jtc.storage.models import DirectoryInfo, Entry, FileInfo, Usage
+from jtc.storage.options import ListOptions
+from jtc.storage.paths import check_directory, check_path, is_reserved
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from jtc.storage._capabilities import ResolvedDriver
+
+__all__ = ["Directories"]
+
+_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PathConflictException)
+"""Errors of a driver if there is no file, but perhaps a directory."""
+
+
+class Directories(DiskBase):
+    """Methods for listings, which require the capability ``listing``, and directories."""
+
+    __slots__ = ()
+
+    async def files(self, directory: str = "") -> list[str]:
+        """Return the paths of the files directly in a directory; none if it does not exist.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        return [e.path async for e in self.list(directory) if isinstance(e, FileInfo)]
+
+    async def all_files(self, directory: str = "") -> list[str]:
+        """Return the paths of all files below a directory, at any depth.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        return [entry.path async for entry in self.list(directory, recursive=True)]
+
+    async def directories(self, directory: str = "") -> list[str]:
+        """Return the paths of the directories directly in a directory.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        return [e.path async for e in self.list(directory) if isinstance(e, DirectoryInfo)]
+
+    async def all_directories(self, directory: str = "") -> list[str]:
+        """Return the paths of all directories below a directory, at any depth.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        entries = self.list(directory, recursive=True, directories=True)
+        return sorted([e.path async for e in entries if isinstance(e, DirectoryInfo)])
+
+    async def glob(self, pattern: str) -> list[str]:
+        """Return the paths of the files that match a pattern, such as ``"reports/**/*.csv"``.
+
+        Args:
+            pattern: ``*`` and ``?`` match within one part of a path, ``[ab]`` one of several
+                characters, and ``**``, as a whole part, any number of parts, also none. Matching
+                is case-sensitive. Only the directory before the first such part is listed.
+
+        Raises:
+            InvalidPathException: The part before the first wildcard breaks the path policy.
+            ValueError: ``**`` is a part of a name.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        try:
+            directory, matches, recursive = compile_glob(pattern)
+        except Exception as error:
+            self._fail(error, "glob", pattern)
+        entries = self.list(directory, recursive=recursive)
+        return [e.path async for e in entries if isinstance(e, FileInfo) and matches(e.path)]
+
+    async def usage(self, directory: str = "") -> Usage:
+        """Return how many files are below a directory, at any depth, and their bytes.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        total = Usage(files=0, bytes=0)
+        async for entry in self.list(directory, recursive=True):
+            if isinstance(entry, FileInfo):
+                total.files += 1
+                total.bytes += entry.size
+        return total
+
+    async def entry(self, path: str) -> Entry | None:
+        """Return the entry at a path: a file's metadata, a directory, or None.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            with contextlib.suppress(*_NO_FILE):
+                return await derived_stat(resolved, checked)
+            if "listing" in resolved.capabilities and await _directory_exists(resolved, checked):
+                return DirectoryInfo(path=checked)
+        except Exception as error:
+            self._fail(error, "entry", path)
+        return None
+
+    async def directory_exists(self, path: str) -> bool:
+        """Return whether there is a directory: one with files, or one that was made.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot list.
+            StorageException: The storage failed.
+        """
+        try:
+            return await _directory_exists(self._resolved(), check_directory(path))
+        except Exception as error:
+            self._fail(error, "directory_exists", path)
+
+    async def make_directory(self, path: str) -> None:
+        """Make a directory and its parents, if they do not exist.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+            PathConflictException: There is a file at the path.
+            UnsupportedOperationException: The driver cannot make directories.
+            StorageException: The storage failed.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            await resolved.require("directories").make_directory(checked)
+        except Exception as error:
+            self._fail(error, "make_directory", path)
+
+    async def delete_directory(self, path: str) -> None:
+        """Delete a directory and everything below it, if it exists.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy, or is the root.
+            UnsupportedOperationException: The driver can neither delete directories nor list.
+            StorageException: The storage failed; some files may be gone.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            if (hooks := self._manager.hooks.active) is None:
+                await _delete_directory(resolved, checked)
+                return
+            async with self._operation(
+                hooks, "delete", "delete_directory", checked, resolved
+            ) as hooked:
+                await _delete_directory(resolved, checked)
+                hooked.report(found=None)
+        except Exception as error:
+            self._fail(error, "delete_directory", path)
+
+    async def remove_empty_directory(self, path: str) -> bool:
+        """Remove a directory only if it is empty; return False if there is none.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy, or is the root.
+            PathConflictException: The directory has entries, or there is a file at the path.
+            UnsupportedOperationException: The driver cannot remove it without a race.
+            StorageException: The storage failed.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            return await resolved.require("empty_directory_removal").remove_empty_directory(checked)
+        except Exception as error:
+            self._fail(error, "remove_empty_directory", path)
+
+    # The last method of its class: after it, `list` means this one in every annotation.
+    def list(
+        self,
+        prefix: str = "",
+        *,
+        recursive: bool = False,
+        directories: bool = False,
+        start_after: str | Entry | None = None,
+    ) -> AsyncIterator[Entry]:
+        """List a directory lazily, in the driver's fixed order.
+
+        Args:
+            prefix: The directory, ``""`` for the root. It consists of whole parts: ``im`` does not
+                list ``img``.
+            recursive: List the files at any depth.
+            directories: With `recursive`, list the directories too, each before its entries.
+                Without `recursive` they are always included.
+            start_after: An entry, or a file's path: list the entries after it.
+
+        Returns:
+            An async iterator of `FileInfo` and `DirectoryInfo`. It raises InvalidPathException
+            for a path that breaks the policy, UnsupportedOperationException where the driver
+            cannot list, and StorageException where the storage fails.
+        """
+        return self._entries(prefix, recursive, directories, start_after)
+
+    async def _entries(
+        self, prefix: str, recursive: bool, directories: bool, start_after: str | Entry | None
+    ) -> AsyncIterator[Entry]:
+        try:
+            options = ListOptions(
+                recursive=recursive, directories=directories, start_after=_key(start_after)
+            )
+            at_root = not prefix
+            async for entry in list_entries(self._resolved(), check_directory(prefix), options):
+                if at_root and is_reserved(entry.path):
+                    continue
+                yield entry
+        except Exception as error:
+            self._fail(error, "list", prefix)
+
+
+def _key(entry: str | Entry | None) -> str | None:
+    match entry:
+        case FileInfo(path=path):
+            return check_path(path)  # an entry may be made by the caller
+        case DirectoryInfo(path=path):
+            return f"{check_path(path)}/"
+        case str():
+            return check_path(entry.removesuffix("/")) + ("/" if entry.endswith("/") else "")
+        case None:
+            return None
+    raise TypeError(f"start_after is an entry or a path, not {type(entry).__name__}")
+
+
+async def _directory_exists(resolved: ResolvedDriver, path: str) -> bool:
+    if not path:
+        resolved.require("listing")
+        return True
+    async for _ in list_entries(resolved, path, ListOptions()):
+        return True
+    # An empty directory appears in the listing of its parent only.
+    async for entry in list_entries(resolved, path.rpartition("/")[0], ListOptions()):
+        if isinstance(entry, DirectoryInfo) and entry.path == path:
+            return True
+    return False
+
+
+async def _delete_directory(resolved: ResolvedDriver, path: str) -> None:
+    if "directories" in resolved.capabilities:
+        await resolved.methods.delete_directory(path)
+        return
+    resolved.check_writable()
+    if "listing" not in resolved.capabilities:
+        resolved.require("directories")
+    # Listed first: not every backend can be listed while it changes.
+    entries = list_entries(resolved, path, ListOptions(recursive=True))
+    for file in [entry.path async for entry in entries]:
+        await resolved.methods.delete(file)

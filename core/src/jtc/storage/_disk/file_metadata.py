@@ -1,0 +1,164 @@
+"""Metadata of files: size, time, type, checksum, and declared fields."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Unpack
+
+from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.write_pipeline import update_metadata
+from jtc.storage.driver_support.checksums import new_digest
+from jtc.storage.driver_support.derived import (
+    check_version,
+    derived_stat,
+    open_read,
+    read_all,
+)
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+from jtc.storage.options import ReadOptions
+from jtc.storage.paths import check_path
+
+if TYPE_CHECKING:
+    from jtc.storage.models import FileInfo
+    from jtc.storage.options import MetadataOptions
+
+__all__ = ["FileMetadata"]
+
+_HASH_CHUNK = 1024 * 1024
+_CHUNK_WORTH_A_THREAD = 64 * 1024
+
+
+class FileMetadata(DiskBase):
+    """Methods that read or change the metadata of one file."""
+
+    __slots__ = ()
+
+    async def size(self, path: str) -> int:
+        """Return a file's length in bytes.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+        """
+        try:
+            return await self._resolved().methods.size(check_path(path))
+        except Exception as error:
+            self._fail(error, "size", path)
+
+    async def last_modified(self, path: str) -> float:
+        """Return when a file was written, in seconds since 1970 UTC.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+        """
+        try:
+            return await self._resolved().methods.last_modified(check_path(path))
+        except Exception as error:
+            self._fail(error, "last_modified", path)
+
+    async def stat(
+        self, path: str, *, if_match: str | None = None, if_none_match: str | None = None
+    ) -> FileInfo:
+        """Return the metadata of a file.
+
+        Args:
+            path: The file.
+            if_match: The etag that the file must have.
+            if_none_match: The etag that the file must not have.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: The file is another version than `if_match` names.
+            NotModifiedException: The file still is the version that `if_none_match` names.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+        """
+        try:
+            info = await derived_stat(self._resolved(), check_path(path))
+            check_version(info, if_match, if_none_match)
+        except Exception as error:
+            self._fail(error, "stat", path)
+        return info
+
+    async def set_metadata(self, path: str, **options: Unpack[MetadataOptions]) -> None:
+        """Replace declared fields of a file: its type, its headers, its metadata.
+
+        Other fields are kept. If the driver cannot change metadata in place, the file is read and
+        written again under the condition that it is still the same version.
+
+        Args:
+            path: The file.
+            **options: See `MetadataOptions`.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: `if_match` names another version, or the file was replaced
+                while it was rewritten.
+            UnsupportedOperationException: The driver does not support an option.
+            InvalidPathException: The path breaks the path policy.
+            TypeError: There are no options, one is unknown, or has a value of a wrong type.
+            StorageException: The storage failed; the file is unchanged.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            resolved.check_writable()
+            await update_metadata(resolved, checked, options)
+        except Exception as error:
+            self._fail(error, "set_metadata", path)
+
+    async def mime_type(self, path: str) -> str:
+        """Return a file's MIME type: as declared, else by its content, else by its name.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._resolved()
+            info = await derived_stat(resolved, checked)
+            if info.content_type is not None:
+                return info.content_type
+            beginning = ReadOptions(end=SNIFF_BYTES, chunk_size=SNIFF_BYTES)
+            head = await read_all(await open_read(resolved, checked, beginning))
+            return infer_type(checked, head)
+        except Exception as error:
+            self._fail(error, "mime_type", path)
+
+    async def checksum(self, path: str, algorithm: str = "sha256") -> str:
+        """Return a checksum of a file's content, in lower-case hexadecimal.
+
+        Args:
+            path: The file.
+            algorithm: ``"crc32"``, or a name for `hashlib.new`. If the backend has such a checksum
+                of the whole content, it is returned; else the file is read.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            InvalidPathException: The path breaks the path policy.
+            ValueError: There is no such algorithm.
+            StorageException: The storage failed.
+        """
+        try:
+            checked = check_path(path)
+            digest = new_digest(algorithm)
+            resolved = self._resolved()
+            stream = await open_read(resolved, checked, ReadOptions(chunk_size=_HASH_CHUNK))
+            try:
+                if known := stream.info.checksums.get(algorithm):
+                    return known
+                async for chunk in stream:
+                    if len(chunk) > _CHUNK_WORTH_A_THREAD:
+                        await asyncio.to_thread(digest.update, chunk)
+                    else:
+                        digest.update(chunk)
+            finally:
+                await stream.aclose()
+            return digest.hexdigest()
+        except Exception as error:
+            self._fail(error, "checksum", path)
