@@ -344,10 +344,11 @@ def test_the_s3_driver_is_imported_and_made_without_its_sdk(
 
 @pytest.fixture(scope="session")
 def sibling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another project's distribution, which ships `jtc.http`."""
+    """Another project's distribution, which ships `jtc.http` and a driver below the core's."""
     folder = tmp_path_factory.mktemp("http")
-    (folder / "src/jtc/http").mkdir(parents=True)
-    (folder / "src/jtc/http/__init__.py").write_text("METHODS = ('GET', 'PUT')\n")
+    for package in ("http", "storage/drivers/http_driver"):
+        (folder / "src/jtc" / package).mkdir(parents=True)
+        (folder / "src/jtc" / package / "__init__.py").write_text("METHODS = ('GET', 'PUT')\n")
     (folder / "README.md").write_text("# jtc-http\n")
     (folder / "pyproject.toml").write_text("""
 [build-system]
@@ -360,7 +361,7 @@ version = "0.1.0"
 requires-python = ">=3.11"
 
 [tool.uv.build-backend]
-module-name = "jtc.http"
+module-name = ["jtc.http", "jtc.storage.drivers.http_driver"]
 """)
     return folder
 
@@ -370,11 +371,11 @@ import asyncio, importlib
 for name in {modules}:
     importlib.import_module(name)
 import jtc, jtc.http, jtc.storage
+from jtc.storage.drivers import MemoryDriver, http_driver
 from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.memory_driver import MemoryDriver
 
 assert getattr(jtc, "__file__", None) is None
-assert jtc.http.METHODS
+assert jtc.http.METHODS == http_driver.METHODS
 assert {{"local", "memory"}} <= set(jtc.storage.Storage.drivers())
 assert jtc.storage.Storage.disk("memory").driver_as(MemoryDriver).count() == 0
 asyncio.run(jtc.storage.Storage.disk("memory").put("a.txt", b"a"))
