@@ -168,10 +168,10 @@ class FakeDriver:
         """Do nothing: a fake holds no resources."""
 
     def _url(self, path: str, options: SignOptions) -> str:
-        expires = time.time() + options.expires_in
+        start = time.time()
         if options.stable_for is not None:
-            expires += options.stable_for - time.time() % options.stable_for
-        return f"{self.inner.url(path)}?expires={expires:.0f}"
+            start = (start // options.stable_for + 1) * options.stable_for
+        return f"{self.inner.url(path)}?expires={start + options.expires_in:.0f}"
 
 
 def capabilities_of(

@@ -315,7 +315,7 @@ def _query(parameters: Mapping[str, str]) -> str:
 def _end(expires_in: float, stable_for: float | None = None) -> int:
     now = time.time()
     # All URLs of one period end together: at its end, and `expires_in` later.
-    start = now if stable_for is None else now - now % stable_for + stable_for
+    start = now if stable_for is None else (now // stable_for + 1) * stable_for
     end = start + expires_in
     if not math.isfinite(end) or expires_in <= 0 or end >= _LATEST:
         raise ValueError(f"expires_in is a number of seconds above 0, not {expires_in}")
