@@ -199,7 +199,7 @@ build/types/installed: $(META) $(SOURCES) | $(VENV)/installed
 # On Python 3.12 where that is installed, so that figures of different days compare.
 simplicity: environment-3.12
 	@python=$(VENV)-3.12/bin/python; test -x $$python || python=$(BIN)/python; \
-	$$python tests/support/seaweedfs.py simplicity $$python tests/simplicity.py $(if $(LIST),--list)
+	$(BIN)/python tests/support/seaweedfs.py simplicity $$python tests/simplicity.py $(if $(LIST),--list)
 
 downloads: $(VENV)/installed
 	@DOWNLOADS=10000 $(BIN)/python -m pytest -q -s tests/large/test_downloads.py
