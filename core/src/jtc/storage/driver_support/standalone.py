@@ -1,8 +1,8 @@
 """Checks of paths and errors for a driver that is used without `Disk`.
 
 `Disk` checks each path and translates each error once, and then calls the driver's methods as they
-written. The decorator `standalone` adds the same checks to the methods for callers without `Disk`:
-both get the same errors, and no call is checked twice.
+are written. The decorator `standalone` adds the same checks to the methods for callers without
+`Disk`: both get the same errors. Layers are such callers, so below one the checks run once more.
 """
 
 from __future__ import annotations
