@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from jtc.storage.driver_support.mime_types import guess_type
+from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.exceptions import (
     StorageConfigException,
@@ -36,7 +37,15 @@ if TYPE_CHECKING:
 
     from jtc.storage.options import SignOptions
 
-__all__ = ["SIGNING_CAPABILITIES", "Grant", "Secrets", "UrlSigner", "make_signer", "require_signer"]
+__all__ = [
+    "SIGNING_CAPABILITIES",
+    "Grant",
+    "PresignedUrls",
+    "Secrets",
+    "UrlSigner",
+    "make_signer",
+    "require_signer",
+]
 
 Secrets: TypeAlias = "str | bytes | Sequence[str | bytes]"
 """A secret, or several: the first one signs, all verify. Each has 32 bytes or more."""
@@ -306,6 +315,51 @@ def require_signer(signer: UrlSigner | None) -> UrlSigner:
             "The driver cannot sign URLs: give it the option 'secret'"
         )
     return signer
+
+
+@standalone
+class PresignedUrls:
+    """Base class of drivers whose files `jtc.storage.asgi` serves: what a `UrlSigner` presigns.
+
+    Attributes:
+        signer: A driver sets it in its constructor, by `make_signer`. None without a secret.
+        unsupported: `SIGNING_CAPABILITIES`. A driver that has a signer sets an empty set.
+    """
+
+    signer: UrlSigner | None
+    unsupported: frozenset[str] = SIGNING_CAPABILITIES
+
+    @staticmethod
+    def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
+        """Return the capabilities that a driver with such options lacks; raises nothing."""
+        return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
+
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        """Return a presigned URL below `base_url` that reads a file until it expires.
+
+        Raises:
+            ValueError: The time, the type or the disposition is invalid.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        return require_signer(self.signer).download_url(path, options)
+
+    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
+        """Return a presigned PUT request that stores a file until it expires.
+
+        Raises:
+            ValueError: The time, the type or the size is invalid.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        return require_signer(self.signer).upload_request(path, options)
+
+    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
+        """Return a presigned form that uploads a file of ``max_size`` bytes at most.
+
+        Raises:
+            ValueError: The time, the type or a size is invalid.
+            UnsupportedOperationException: The driver has no secret.
+        """
+        return require_signer(self.signer).upload_form(path, options)
 
 
 def _query(parameters: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.standalone import standalone
-from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, require_signer
+from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer
 from jtc.storage.drivers.local_driver._copying import copy_file, move_file
 from jtc.storage.drivers.local_driver._deleting import (
     delete_directory,
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
-    from jtc.storage.driver_support.url_signing import Secrets, UrlSigner
+    from jtc.storage.driver_support.url_signing import Secrets
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
-    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest
-    from jtc.storage.options import ListOptions, ReadOptions, SignOptions
+    from jtc.storage.models import Entry, FileInfo
+    from jtc.storage.options import ListOptions, ReadOptions
 
 __all__ = ["LocalDriver"]
 
@@ -60,7 +60,7 @@ _NEW_FILE = _DECLARED | {"visibility", "overwrite"}
 
 
 @standalone
-class LocalDriver:
+class LocalDriver(PresignedUrls):
     """Keeps files below one directory of this machine.
 
     Symbolic links below the root are refused, and not listed; the root itself may be one. Each
@@ -80,8 +80,6 @@ class LocalDriver:
     Raises:
         StorageConfigException: The root is empty, `durable` is no bool, or the secret is too short.
     """
-
-    unsupported: frozenset[str] = SIGNING_CAPABILITIES
 
     supported_options: Mapping[str, frozenset[str]] = {
         "open_read": frozenset({"if_none_match"}),
@@ -110,18 +108,13 @@ class LocalDriver:
         self._root = Root(os.path.abspath(root), durable=durable)  # noqa: PTH100 - follows no link
         self._base_url = base_url.rstrip("/")
         try:
-            self.signer: UrlSigner | None = make_signer(secret, self._base_url)
+            self.signer = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
         self._new_file = WriteOptions()
         if self.signer is not None:
             self._new_file.visibility = Visibility.PRIVATE
             self.unsupported = frozenset()
-
-    @staticmethod
-    def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the capabilities that a driver with such options lacks; raises nothing."""
-        return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -394,33 +387,6 @@ class LocalDriver:
             UnsupportedOperationException: The file system keeps no modes.
         """
         await run(set_visibility, self._root, path, visibility)
-
-    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
-        """Return a presigned URL below `base_url` that reads a file until it expires.
-
-        Raises:
-            ValueError: The time, the type or the disposition is invalid.
-            UnsupportedOperationException: The driver has no secret.
-        """
-        return require_signer(self.signer).download_url(path, options)
-
-    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
-        """Return a presigned PUT request that stores a file until it expires.
-
-        Raises:
-            ValueError: The time, the type or the size is invalid.
-            UnsupportedOperationException: The driver has no secret.
-        """
-        return require_signer(self.signer).upload_request(path, options)
-
-    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
-        """Return a presigned form that uploads a file of ``max_size`` bytes at most.
-
-        Raises:
-            ValueError: The time, the type or a size is invalid.
-            UnsupportedOperationException: The driver has no secret.
-        """
-        return require_signer(self.signer).upload_form(path, options)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files in one call; return for each path whether there was a file, or its error."""

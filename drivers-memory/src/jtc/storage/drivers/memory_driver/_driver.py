@@ -12,7 +12,7 @@ from urllib.parse import quote
 from jtc.storage.driver_support.derived import check_version
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.standalone import standalone
-from jtc.storage.driver_support.url_signing import SIGNING_CAPABILITIES, make_signer, require_signer
+from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer
 from jtc.storage.drivers.memory_driver._copying import checked_source, copy_of, moved
 from jtc.storage.drivers.memory_driver._listing import directory_keys, entries_below, key_prefix
 from jtc.storage.drivers.memory_driver._metadata import StoredFile, file_info, new_file
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
-    from jtc.storage.driver_support.url_signing import Secrets, UrlSigner
-    from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
-    from jtc.storage.options import ListOptions, ReadOptions, SignOptions, WriteOptions
+    from jtc.storage.driver_support.url_signing import Secrets
+    from jtc.storage.models import Entry, FileInfo, Visibility
+    from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 
 __all__ = ["MemoryDriver"]
 
@@ -45,7 +45,7 @@ _ENTRIES_IN_A_ROW = 1000
 
 
 @standalone
-class MemoryDriver:
+class MemoryDriver(PresignedUrls):
     """Keeps files in memory, for tests and development.
 
     Any number of threads and event loops may share one. As on S3, there may be files ``a`` and
@@ -59,8 +59,6 @@ class MemoryDriver:
     Raises:
         StorageConfigException: The secret is too short, or there is no `base_url` to sign for.
     """
-
-    unsupported: frozenset[str] = SIGNING_CAPABILITIES
 
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
@@ -81,7 +79,7 @@ class MemoryDriver:
             if secret is not None and base_url is None:
                 raise StorageConfigException("Presigned URLs need a 'base_url' that leads to them")
             self._base_url = "memory://" if base_url is None else base_url.rstrip("/") + "/"
-            self.signer: UrlSigner | None = make_signer(secret, self._base_url)
+            self.signer = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
         if self.signer is not None:
@@ -93,11 +91,6 @@ class MemoryDriver:
         # Never held while anything is awaited.
         self._lock = threading.Lock()
         reset_after_fork(self)
-
-    @staticmethod
-    def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the capabilities that a driver with such options lacks; raises nothing."""
-        return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - nothing to configure
@@ -379,33 +372,6 @@ class MemoryDriver:
         """
         with self._lock:
             self._files[path] = self._file(path)._replace(visibility=visibility)
-
-    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
-        """Return a presigned URL below `base_url` that reads a file until it expires.
-
-        Raises:
-            ValueError: The time, the type or the disposition is invalid.
-            UnsupportedOperationException: The driver has no secret.
-        """
-        return require_signer(self.signer).download_url(path, options)
-
-    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
-        """Return a presigned PUT request that stores a file until it expires.
-
-        Raises:
-            ValueError: The time, the type or the size is invalid.
-            UnsupportedOperationException: The driver has no secret.
-        """
-        return require_signer(self.signer).upload_request(path, options)
-
-    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
-        """Return a presigned form that uploads a file of ``max_size`` bytes at most.
-
-        Raises:
-            ValueError: The time, the type or a size is invalid.
-            UnsupportedOperationException: The driver has no secret.
-        """
-        return require_signer(self.signer).upload_form(path, options)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files; return for each path whether there was a file."""
