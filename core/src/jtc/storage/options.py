@@ -206,7 +206,6 @@ class WriteOptions:
 DISK_OPTIONS = frozenset({"size", "min_size", "max_size", "allowed_types", "progress"})
 """The options that `Disk` supports by itself, on every driver."""
 
-_NEW_FILE_OPTIONS = frozenset(_NewFileOptions.__annotations__)
 _PUT_OPTIONS = frozenset(PutOptions.__annotations__)
 _COPY_OPTIONS = frozenset(CopyOptions.__annotations__)
 _METADATA_OPTIONS = frozenset(MetadataOptions.__annotations__)
