@@ -27,12 +27,15 @@ from jtc.storage import (
     UnsupportedOperationException,
     Visibility,
 )
+from jtc.storage._capabilities import resolve
 from jtc.storage.driver_support.url_signing import make_signer
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jtc.storage._capabilities import ResolvedDriver
 
 
 class Signing(EightMethods):
@@ -252,18 +255,18 @@ async def test_options_that_driver_does_not_support_are_refused_and_never_passed
 
     driver = Recording()
     disk = disk_of(driver)
-    for use, option in (
-        (disk.temporary_url("a", 60, stable_for=60), "option 'stable_for' of temporary_url()"),
-        (disk.temporary_urls(["a"], 60, stable_for=60), "option 'stable_for' of temporary_url()"),
-        (disk.temporary_upload_form("a", 60, max_size=9, min_size=1),
-         "option 'min_size' of temporary_upload_form()"),
-    ):  # fmt: skip
+    of_url, of_form = "'stable_for' of temporary_url()", "'min_size' of temporary_upload_form()"
+    for use, option, path in (
+        (disk.temporary_url("a", 60, stable_for=60), of_url, "a"),
+        (disk.temporary_urls(["a"], 60, stable_for=60), of_url, None),
+        (disk.temporary_upload_form("a", 60, max_size=9, min_size=1), of_form, "a"),
+    ):
         with pytest.raises(
             UnsupportedOperationException,
-            match=f"'Recording' does not support the {re.escape(option)}",
+            match=f"'Recording' does not support the option {re.escape(option)}",
         ) as raised:
             await use
-        assert raised.value.path == "a"
+        assert raised.value.path == path
     assert driver.asked == []
     await disk.temporary_url("a", 60, stable_for=None)
     await disk.temporary_upload_form("a", 60, max_size=9, min_size=None)
@@ -291,6 +294,38 @@ async def test_temporary_urls_refuses_one_path_and_fails_for_a_bad_one() -> None
     with pytest.raises(InvalidPathException) as raised:
         await signing_disk().temporary_urls(["a", "../b"], 60)
     assert (raised.value.path, raised.value.disk) == ("../b", "d")
+    assert raised.value.operation == "temporary_urls"
+
+
+async def test_temporary_urls_of_wrong_option_names_no_path() -> None:
+    with pytest.raises(ValueError, match="expires_in is seconds above 0") as caught:
+        await signing_disk().temporary_urls(["a", "b"], 0)
+    assert caught.value.__notes__ == ["in temporary_urls() on the disk 'd'"]
+
+
+async def test_temporary_urls_finds_driver_and_checks_options_once() -> None:
+    class Recording(Signing):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked: list[tuple[str, SignOptions]] = []
+
+        async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+            self.asked.append((path, options))
+            return path
+
+    driver = Recording()
+    found = []
+
+    def resolved() -> ResolvedDriver:
+        found.append(resolve(driver))
+        return found[-1]
+
+    disk = Disk("d", StorageManager.isolated({}), resolved)
+    paths = [f"{number}.png" for number in range(100)]
+    assert await disk.temporary_urls(paths, 60) == dict(zip(paths, paths, strict=True))
+    assert len(found) == 1
+    assert [path for path, _ in driver.asked] == paths
+    assert len({id(options) for _, options in driver.asked}) == 1
 
 
 async def test_temporary_upload_form_binds_the_smallest_length() -> None:

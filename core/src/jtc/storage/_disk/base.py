@@ -99,5 +99,6 @@ class DiskBase(ABC):
         if isinstance(error, StorageException):
             error.operation = operation  # the method that the user called, not the driver's
         if isinstance(error, (TypeError, ValueError)) and not isinstance(error, StorageException):
-            error.add_note(f"in {operation}() of {path!r} on the disk {self.name!r}")
+            of = "" if path is None else f" of {path!r}"
+            error.add_note(f"in {operation}(){of} on the disk {self.name!r}")
         reraise(error, operation=operation, path=path, disk=self.name)

@@ -11,7 +11,7 @@ from jtc.storage.options import SignOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import timedelta
 
     from jtc.storage.models import PresignedForm, PresignedRequest
@@ -111,16 +111,8 @@ class Urls(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
-            methods = resolved.require("temporary_urls")
-            resolved.check_option("temporary_url", "stable_for", stable_for)
-            options = SignOptions(
-                expires_in=_seconds("expires_in", expires_in),
-                content_type=content_type,
-                content_disposition=content_disposition,
-                stable_for=None if stable_for is None else _seconds("stable_for", stable_for),
-            )
-            return await methods.temporary_url(checked, options)
+            sign, options = self._signing(expires_in, content_disposition, content_type, stable_for)
+            return await sign(checked, options)
         except Exception as error:
             self._fail(error, "temporary_url", path)
 
@@ -151,16 +143,39 @@ class Urls(DiskBase):
         """
         if isinstance(paths, str):
             raise TypeError("temporary_urls() takes an iterable of paths, not one path")
-        return {
-            path: await self.temporary_url(
-                path,
-                expires_in,
-                content_disposition=content_disposition,
-                content_type=content_type,
-                stable_for=stable_for,
-            )
-            for path in paths
-        }
+        given = list(paths)
+        checked: dict[str, str] = {}
+        urls: dict[str, str] = {}
+        path: str | None = None
+        try:
+            for path in given:
+                checked[path] = check_path(path)
+            path = None
+            sign, options = self._signing(expires_in, content_disposition, content_type, stable_for)
+            for path, key in checked.items():
+                urls[path] = await sign(key, options)
+        except Exception as error:
+            self._fail(error, "temporary_urls", path)
+        return urls
+
+    def _signing(
+        self,
+        expires_in: float | timedelta,
+        content_disposition: str | None,
+        content_type: str | None,
+        stable_for: float | timedelta | None,
+    ) -> tuple[Callable[[str, SignOptions], Awaitable[str]], SignOptions]:
+        """Return the driver's `temporary_url`, and its options for any number of files."""
+        resolved = self._resolved()
+        methods = resolved.require("temporary_urls")
+        resolved.check_option("temporary_url", "stable_for", stable_for)
+        options = SignOptions(
+            expires_in=_seconds("expires_in", expires_in),
+            content_type=content_type,
+            content_disposition=content_disposition,
+            stable_for=None if stable_for is None else _seconds("stable_for", stable_for),
+        )
+        return methods.temporary_url, options
 
     async def temporary_upload_url(
         self,
