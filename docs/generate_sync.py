@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jtc.storage._disk import DiskOperations
 from jtc.storage._fakes import FakeDisk
 from jtc.storage._manager import StorageManager
+from jtc.storage.driver import SIGNING_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,8 @@ BY_HAND = {
 }
 # Parameters that may be a sync disk or stream.
 UNWRAPPED = {"Content": "content_behind", "Disk | str | None": "disk_behind"}
+# They usually wait for nothing, and so work in an event loop too.
+IN_PLACE = SIGNING_METHODS | {"temporary_urls"}
 # Results that are iterated: the annotation of the sync method, and its class.
 ITERATED = {
     "ByteStream": ("SyncStream", "SyncStream"),
@@ -132,11 +135,13 @@ def _functions(tree: ast.Module, cls: str) -> Iterator[Function]:
 
 def _method(function: Function, owner: str) -> str:
     is_property = any(ast.unparse(d) == "property" for d in function.decorator_list)
-    call = f"self._behind.{function.name}"
-    if not is_property:
-        call += f"({', '.join(_arguments(function))})"
+    behind = f"self._behind.{function.name}"
+    arguments = list(_arguments(function))
+    call = behind if is_property else f"{behind}({', '.join(arguments)})"
     source = next((p.arg for p in function.args.args if _unwrapper(p) == "content_behind"), None)
-    if isinstance(function, ast.AsyncFunctionDef):
+    if function.name in IN_PLACE:
+        call = f"portal.run_here({', '.join([behind, *arguments])})"
+    elif isinstance(function, ast.AsyncFunctionDef):
         call = f"portal.run({call}, {source})" if source else f"portal.run({call})"
     signature = ast.unparse(function.args).replace("to: Disk |", "to: SyncApi[Disk] | Disk |")
     returns = ast.unparse(function.returns or ast.Constant(None))

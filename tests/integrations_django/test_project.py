@@ -12,6 +12,7 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jtc.storage import Storage
+from jtc.storage.drivers.memory_driver import MemoryDriver
 
 
 def test_a_models_files_are_saved_read_replaced_and_deleted(media: Any, project: Any) -> None:
@@ -117,10 +118,8 @@ def test_an_async_view_stores_reads_and_names_files(media: Any, project: Any) ->
         content = await Storage.disk("media").get(invoice.document.name)
         with pytest.raises(RuntimeError, match="An event loop runs in this thread"):
             media.exists(invoice.document.name)
-        return HttpResponse(
-            content,
-            headers={"Link": invoice.document.url, "X-Style": staticfiles_storage.url("dot.svg")},
-        )
+        headers = {"Link": invoice.document.url, "X-Style": staticfiles_storage.url("dot.svg")}
+        return HttpResponse(content, headers=headers)
 
     upload = SimpleUploadedFile("a.txt", b"from afar")
     request = AsyncRequestFactory().post("/", {"file": upload})
@@ -128,3 +127,33 @@ def test_an_async_view_stores_reads_and_names_files(media: Any, project: Any) ->
     assert response.content == b"from afar"
     assert response["Link"].endswith("/a.txt")
     assert re.search(r"dot\.[0-9a-f]{12}\.svg", response["X-Style"])
+
+
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_temporary_url_works_in_template_of_async_view(media: Any, project: Any) -> None:
+    from asgiref.sync import async_to_sync
+    from django.http import HttpResponse
+    from django.template import Context, Engine
+    from django.test import AsyncRequestFactory
+
+    Storage.set_driver(MemoryDriver(base_url="https://files.test", secret="s" * 32), "media")
+
+    class Row:
+        def __init__(self, invoice: Any) -> None:
+            self.document = invoice.document
+
+        @property
+        def link(self) -> str:
+            link: str = media.disk.temporary_url(self.document.name, 300, stable_for=1e9)
+            return link
+
+    async def view(_request: Any) -> HttpResponse:
+        invoice = await project.Invoice.objects.acreate(document=SimpleUploadedFile("a.txt", b"1"))
+        expected = await Storage.disk("media").temporary_url(
+            invoice.document.name, 300, stable_for=1e9
+        )
+        template = Engine().from_string("{% autoescape off %}{{ row.link }}{% endautoescape %}")
+        assert template.render(Context({"row": Row(invoice)})) == expected
+        return HttpResponse()
+
+    assert async_to_sync(view)(AsyncRequestFactory().get("/")).status_code == 200

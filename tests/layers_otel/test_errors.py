@@ -18,6 +18,7 @@ from jtc.storage import (
     ReadOptions,
     ReadStream,
     RejectedException,
+    SignOptions,
     StorageException,
     StorageUnavailableException,
 )
@@ -284,6 +285,32 @@ async def test_a_cancelled_call_ends_its_span_and_is_no_error(
     (span,) = telemetry.spans
     assert attributes(span)["storage.operation.outcome"] == "cancelled"
     assert span.status.status_code is StatusCode.UNSET
+    assert telemetry.points("storage.errors") == []
+
+
+class SigningRemotely(MemoryDriver):
+    """Waits for its backend before it signs."""
+
+    def __init__(self) -> None:
+        super().__init__(base_url="https://files.test", secret="s" * 32)
+
+    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
+        asyncio.get_running_loop()
+        await asyncio.sleep(0)
+        return await super().temporary_url(path, options)
+
+
+async def test_presigning_that_sync_api_gives_up_is_cancelled_and_no_error(
+    telemetry: Telemetry,
+) -> None:
+    disk = telemetry.disk(SigningRemotely())
+    with pytest.raises(RuntimeError, match="has to wait"):
+        disk.sync.temporary_url("a", 60)
+    (span,) = telemetry.spans
+    assert attributes(span)["storage.operation.outcome"] == "cancelled"
+    await asyncio.to_thread(disk.sync.temporary_url, "a", 60)
+    outcomes = [attributes(span)["storage.operation.outcome"] for span in telemetry.spans]
+    assert outcomes == ["cancelled", "cancelled", "success"]
     assert telemetry.points("storage.errors") == []
 
 

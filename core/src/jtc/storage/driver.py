@@ -28,6 +28,8 @@ These rules go beyond the types; the conformance tests check them:
 * ``overwrite=False`` and ``if_match`` hold when several writers try at once;
 * an etag names one version of a file's content; it is None if the backend has no versions;
 * an open stream, and all ranges of one `read_ranges`, are of one version, or fail;
+* a method that presigns changes nothing, and uses nothing that belongs to an event loop before it
+  has to wait: the sync API first calls it in the caller's thread, and if it waits calls it again;
 * a copy or a move onto itself changes nothing; a missing source is a FileNotFoundError also where
   `if_source_match` names a version, while a missing target fails `if_match`;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes.
@@ -62,6 +64,7 @@ __all__ = [
     "CAPABILITIES",
     "EFFECTS",
     "METHODS",
+    "SIGNING_METHODS",
     "DriverContent",
     "FullDriver",
     "Method",
@@ -440,6 +443,11 @@ METHODS: Mapping[str, Method] = {
     if hasattr(member, "contract")
 }
 """Descriptions of the contract's methods by their names."""
+
+SIGNING_METHODS: frozenset[str] = frozenset(
+    {"temporary_url", "temporary_upload_url", "temporary_upload_form"}
+)
+"""The methods that presign. Where one has nothing to wait for, it needs no event loop."""
 
 BASE_OPTIONS: Mapping[str, frozenset[str]] = {
     "open_read": frozenset({"start", "end", "if_match", "chunk_size"}),

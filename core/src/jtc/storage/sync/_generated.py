@@ -168,14 +168,13 @@ class Operations(SyncApi[D_co]):
 
         It takes, returns and raises what `Disk.temporary_url` does.
         """
-        return portal.run(
-            self._behind.temporary_url(
-                path,
-                expires_in,
-                content_disposition=content_disposition,
-                content_type=content_type,
-                stable_for=stable_for,
-            )
+        return portal.run_here(
+            self._behind.temporary_url,
+            path,
+            expires_in,
+            content_disposition=content_disposition,
+            content_type=content_type,
+            stable_for=stable_for,
         )
 
     def temporary_urls(
@@ -191,14 +190,13 @@ class Operations(SyncApi[D_co]):
 
         It takes, returns and raises what `Disk.temporary_urls` does.
         """
-        return portal.run(
-            self._behind.temporary_urls(
-                paths,
-                expires_in,
-                content_disposition=content_disposition,
-                content_type=content_type,
-                stable_for=stable_for,
-            )
+        return portal.run_here(
+            self._behind.temporary_urls,
+            paths,
+            expires_in,
+            content_disposition=content_disposition,
+            content_type=content_type,
+            stable_for=stable_for,
         )
 
     def temporary_upload_url(
@@ -213,10 +211,12 @@ class Operations(SyncApi[D_co]):
 
         It takes, returns and raises what `Disk.temporary_upload_url` does.
         """
-        return portal.run(
-            self._behind.temporary_upload_url(
-                path, expires_in, content_type=content_type, size=size
-            )
+        return portal.run_here(
+            self._behind.temporary_upload_url,
+            path,
+            expires_in,
+            content_type=content_type,
+            size=size,
         )
 
     def temporary_upload_form(
@@ -232,10 +232,13 @@ class Operations(SyncApi[D_co]):
 
         It takes, returns and raises what `Disk.temporary_upload_form` does.
         """
-        return portal.run(
-            self._behind.temporary_upload_form(
-                path, expires_in, max_size=max_size, min_size=min_size, content_type=content_type
-            )
+        return portal.run_here(
+            self._behind.temporary_upload_form,
+            path,
+            expires_in,
+            max_size=max_size,
+            min_size=min_size,
+            content_type=content_type,
         )
 
     def copy(

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
 __all__ = ["CallersChunks", "Portal", "portal"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _MOST_WORKERS = 512
@@ -84,6 +85,43 @@ class Portal:
             source.call = call
         return call.result(loop)
 
+    def run_here(
+        self,
+        method: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Call a method that usually waits for nothing in this thread, even in an event loop.
+
+        If it does wait, or needs a loop where none runs, it is called again by `run`. So it must
+        change nothing.
+
+        Raises:
+            RuntimeError: It waits, and an event loop runs in this thread and would be blocked.
+        """
+        # An iterator could be read only once.
+        given: Any = [list(each) if isinstance(each, Iterator) else each for each in arguments]
+        coroutine = method(*given, **options)
+        try:
+            coroutine.send(None)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        except Exception as error:
+            if _has_loop() or not _lacked_loop(error):
+                raise
+        else:
+            with contextlib.suppress(RuntimeError):  # its cleanup waits too
+                coroutine.close()
+        if self._would_block():
+            raise RuntimeError(
+                f"{method.__name__}() has to wait for something here, and would block the event "
+                f"loop of this thread: write 'await disk.{method.__name__}(...)', or call this in "
+                "another thread, by asyncio.to_thread()"
+            )
+        return self.run(method(*given, **options))
+
     def finish(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine that closes something, like `run`, or `schedule` it in an event loop.
 
@@ -112,13 +150,17 @@ class Portal:
         task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _check_thread(self) -> None:
-        if not _has_loop() or (_in_notebook() and threading.current_thread() is not self._thread):
-            return
-        raise RuntimeError(
-            "An event loop runs in this thread, and the sync API would block it: await the method "
-            "of the disk itself ('await disk.get(...)', not 'disk.sync.get(...)'), or call this "
-            "in another thread, by asyncio.to_thread()"
-        )
+        if self._would_block():
+            raise RuntimeError(
+                "An event loop runs in this thread, and the sync API would block it: await the "
+                "method of the disk itself ('await disk.get(...)', not 'disk.sync.get(...)'), or "
+                "call this in another thread, by asyncio.to_thread()"
+            )
+
+    def _would_block(self) -> bool:
+        """Return whether an event loop runs in this thread, other than a notebook's."""
+        notebook = _in_notebook() and threading.current_thread() is not self._thread
+        return _has_loop() and not notebook
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         loop = self._loop
@@ -371,6 +413,13 @@ def _has_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _lacked_loop(error: BaseException | None) -> bool:
+    """Return whether an error may come from the lack of an event loop, if none runs."""
+    while error is not None and not isinstance(error, RuntimeError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _in_notebook() -> bool:

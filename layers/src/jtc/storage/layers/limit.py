@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from jtc.storage.driver import ReadStream
+from jtc.storage.driver import SIGNING_METHODS, ReadStream
 from jtc.storage.driver_support.content import SourceFile, driver_content
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import StorageConfigException
@@ -33,7 +33,7 @@ class Limit(Around):
 
     An operation counts only while it waits for the storage itself, so that a stream that a slow
     reader holds open, or an upload from a slow client, blocks no other operation. Nothing is
-    refused: operations wait in the order in which they came.
+    refused: operations wait in the order in which they came. Presigning is no operation.
 
     Args:
         inner: The driver within.
@@ -83,8 +83,9 @@ class Limit(Around):
 
     def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """Return the method with a slot for each wait, and with its content at the byte rate."""
-        if name == "aclose":
-            return method  # it may be what ends the operations that hold all slots
+        # Closing may be what ends the operations that hold all slots; presigning only computes.
+        if name == "aclose" or name in SIGNING_METHODS:
+            return method
         wrapped = super().wrap(name, method)
         limited = _RATE_LIMITED.get(name)
         if self._rate is None or limited is None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from jtc.storage.driver import METHODS
+from jtc.storage.driver import METHODS, SIGNING_METHODS
 from jtc.storage.driver_support.content import SourceFile
 from jtc.storage.exceptions import StorageConfigException, StorageTimeoutException
 from jtc.storage.layers.around import Around, Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from jtc.storage.driver import StorageDriver
@@ -47,6 +49,19 @@ class Timeout(Around):
         self._connect = min(connect, total)
         self._total = total
         super().__init__(inner)
+
+    def wrap(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method with a deadline for each wait."""
+        limited = super().wrap(name, method)
+        if name not in SIGNING_METHODS:
+            return limited
+
+        @functools.wraps(method)
+        def sign(*arguments: Any) -> Any:
+            # Without a task it cannot wait, and has no time to exceed: see `Disk.sync`.
+            return (limited if _in_task() else method)(*arguments)
+
+        return sign
 
     def waiting(self, name: str, *, first: bool = True) -> _Deadline:
         """Return a deadline."""
@@ -98,6 +113,13 @@ class _Deadline:
         # A thread that was left behind may still be reading after the end of the operation.
         if not self._over and not self._timeout.expired():
             self._timeout.reschedule(when)
+
+
+def _in_task() -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 def _pausing_file(file: Any, deadline: _Deadline) -> SourceFile:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as current
 from opentelemetry import metrics, trace
 
+from jtc.storage.driver import METHODS
 from jtc.storage.driver_support.content import raised_by_source
 from jtc.storage.exceptions import (
     NotModifiedException,
@@ -60,6 +61,14 @@ class Instruments:
         )
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop, or None: the sync API presigns without one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class TracedCall:
     """A call's span, and what is measured until it ends.
 
@@ -89,7 +98,7 @@ class TracedCall:
         self._attributes = attributes
         self._messages = messages
         self.source: object = None
-        self._loop = asyncio.get_running_loop()
+        self._loop = _running_loop()
         name = " ".join(
             str(attributes[key]) for key in (_OPERATION, "storage.disk.name") if key in attributes
         )
@@ -144,9 +153,12 @@ class TracedCall:
     def _outcome(self, error: BaseException) -> str:
         operation = self._attributes[_OPERATION]
         outcome = "error"
-        if isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit) and METHODS[operation].kind != "awaitable":
             outcome = "success"  # the reader has left
-        elif isinstance(error, asyncio.CancelledError):
+        elif isinstance(error, (asyncio.CancelledError, GeneratorExit)) or (
+            self._loop is None and isinstance(error, RuntimeError)
+        ):
+            # The sync API gives up a call that must wait, and calls again where it can.
             outcome = "cancelled"
         elif raised_by_source(self.source, error):
             outcome = "source_failed"
@@ -192,7 +204,7 @@ class TracedCall:
         if self._ended:
             return
         # The garbage collector may call this while the SDK works, with its locks held.
-        if self._loop.is_running():
+        if self._loop is not None and self._loop.is_running():
             self._loop.call_soon_threadsafe(self.end)
         else:
             self.end()
