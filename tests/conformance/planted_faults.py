@@ -1140,4 +1140,24 @@ class TheClockGoesBack(MemoryDriver):
         return await super().last_modified(path) - next(looks)
 
 
+@caught_by("test_a_check_leaves_nothing_behind")
+class CheckLeavesItsProbes(MemoryDriver):
+    async def check(self, path, /):
+        await self.put(f"{path}/probe", b"1")
+
+
+@caught_by("test_a_check_leaves_nothing_behind")
+class CheckLeavesADirectory(MemoryDriver):
+    async def check(self, path, /):
+        await self.make_directory(path)
+
+
+@caught_by("test_a_check_leaves_nothing_behind")
+class CheckCannotBeMadeTwice(MemoryDriver):
+    async def check(self, path, /):
+        self.__dict__.setdefault("checked", []).append(path)
+        if len(self.__dict__["checked"]) > 1:
+            raise StorageException("Checked already")
+
+
 TestWithoutAFault = type("TestWithoutAFault", (_SuiteOfFaults,), without_all_but(CAUGHT_BY))

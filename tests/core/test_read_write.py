@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,7 @@ from jtc.storage import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage._capabilities import resolve
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods, Writing
@@ -422,6 +424,50 @@ async def test_a_check_finds_a_disk_that_gives_back_other_bytes() -> None:
         await disk_of(driver).check()
     assert (raised.value.disk, raised.value.operation) == ("d", "check")
     assert driver.kept == {}
+
+
+class Checking(EightMethods):
+    """Makes a check of its own, which fails with `failure` if there is one."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        super().__init__()
+        self.failure = failure
+        self.checked: list[tuple[str, dict[str, bytes]]] = []
+
+    async def check(self, path: str, /) -> None:
+        self.checked.append((path, dict(self.kept)))
+        if self.failure is not None:
+            raise self.failure
+
+
+async def test_check_lets_driver_check_below_path_that_nothing_uses() -> None:
+    driver = Checking()
+    await driver.put("a", b"x")
+    assert "health_check" in disk_of(driver).capabilities
+    await disk_of(driver).check()
+    await disk_of(driver).scoped("tenants/1").check()
+    (path, kept), (scoped, _) = driver.checked
+    assert re.fullmatch(r"\.jtc-check-[0-9a-f]{16}", path)
+    assert kept == {"a": b"x"}
+    assert re.fullmatch(r"tenants/1/\.jtc-check-[0-9a-f]{16}", scoped)
+
+
+@pytest.mark.parametrize("scope", [None, "tenants/1"])
+async def test_check_of_driver_that_fails_is_error_of_check(scope: str | None) -> None:
+    disk = disk_of(Checking(PermissionError("no conditional writes")))
+    with pytest.raises(StoragePermissionException) as raised:
+        await (disk if scope is None else disk.scoped(scope)).check()
+    assert (raised.value.disk, raised.value.operation) == ("d", "check")
+    assert str(raised.value.path).startswith(".jtc-check-")
+
+
+async def test_check_leaves_out_check_of_driver_that_is_disabled() -> None:
+    driver = Checking()
+    manager = StorageManager.isolated({})
+    manager.set_driver(driver, "d")
+    disk = Disk("d", manager, lambda: resolve(driver, disabled=["health_check"]))
+    await disk.check()
+    assert driver.checked == []
 
 
 async def test_a_check_says_which_step_failed() -> None:

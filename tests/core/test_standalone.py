@@ -21,6 +21,7 @@ from jtc.storage import (
     ReadOptions,
     SignOptions,
     StorageException,
+    StorageTimeoutException,
     StorageUnavailableException,
     UnsupportedOperationException,
     Visibility,
@@ -135,7 +136,7 @@ FAILURES: dict[str, tuple[Callable[[Any], Any], Callable[[Disk], Any]]] = {
 
 
 def test_failures_above_are_of_every_method() -> None:
-    assert {name.partition(",")[0] for name in FAILURES} == set(METHODS) - {"aclose"}
+    assert {name.partition(",")[0] for name in FAILURES} == set(METHODS) - {"check", "aclose"}
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -350,13 +351,25 @@ async def test_delete_many_names_operation_and_path_of_each_error() -> None:
     }
 
 
+async def test_standalone_checks_path_of_health_check() -> None:
+    @standalone
+    class Checking(EightMethods):
+        async def check(self, path: str, /) -> None:
+            raise TimeoutError(path)
+
+    for path, expected in (("../a", InvalidPathException), ("a", StorageTimeoutException)):
+        with pytest.raises(expected) as raised:
+            await Checking().check(path)
+        assert (raised.value.path, raised.value.operation) == (path, "check")
+
+
 # What Disk calls
 
 
 def test_disk_calls_the_methods_as_they_are_written() -> None:
     driver = MemoryDriver(**SIGNING)
     methods = resolve(driver).methods
-    for name in set(METHODS) - {"aclose"}:
+    for name in set(METHODS) - {"check", "aclose"}:
         written = getattr(MemoryDriver, name).__wrapped__
         assert getattr(methods, name).__func__ is written
         assert getattr(methods, name).__self__ is driver

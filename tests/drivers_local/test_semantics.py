@@ -49,8 +49,8 @@ class AsyncFile:
         return self._file.read(size)
 
 
-def test_it_has_every_capability_but_presigned_urls_and_close() -> None:
-    lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "close"}
+def test_capabilities_are_all_but_presigned_urls_health_check_and_close() -> None:
+    lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "health_check", "close"}
     assert resolve(LocalDriver()).capabilities.names == set(CAPABILITIES) - lacking
 
 

@@ -29,8 +29,10 @@ async def entries(listing: AsyncIterator[Entry]) -> list[Entry]:
     return [entry async for entry in listing]
 
 
-def test_it_claims_every_capability_but_presigned_urls_and_closing(driver: MemoryDriver) -> None:
-    lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "close"}
+def test_capabilities_are_all_but_presigned_urls_health_check_and_close(
+    driver: MemoryDriver,
+) -> None:
+    lacking = {"temporary_urls", "temporary_uploads", "upload_forms", "health_check", "close"}
     assert resolve(driver).capabilities.names == set(CAPABILITIES) - lacking
 
 

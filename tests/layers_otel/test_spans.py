@@ -102,6 +102,7 @@ CALLS: dict[str, Callable[[Disk], Any]] = {
     "temporary_url": lambda d: d.temporary_url("a", 60),
     "temporary_upload_url": lambda d: d.temporary_upload_url("a", 60),
     "temporary_upload_form": lambda d: d.temporary_upload_form("a", 60, max_size=1),
+    "check": lambda d: d.driver.check("c"),
     "aclose": lambda d: d.driver.aclose(),
 }
 
@@ -111,6 +112,9 @@ class Signing(MemoryDriver):
 
     def __init__(self) -> None:
         super().__init__(base_url="https://files.example.test", secret="s" * 32)
+
+    async def check(self, path: str, /) -> None:
+        """Check nothing."""
 
     async def aclose(self) -> None:
         """Close nothing."""

@@ -25,6 +25,7 @@ from jtc.storage.driver import (
     SupportsCopy,
     SupportsDirectories,
     SupportsEmptyDirectoryRemoval,
+    SupportsHealthCheck,
     SupportsListing,
     SupportsMetadataUpdate,
     SupportsMove,
@@ -120,6 +121,9 @@ class WithCapabilities(EightMethods):
     async def remove_empty_directory(self, path: str, /) -> bool:
         return False
 
+    async def check(self, path: str, /) -> None:
+        return None
+
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         assert_type(options.expires_in, float)
         assert_type(options.stable_for, float | None)
@@ -144,6 +148,7 @@ def an_authors_capabilities_fit(driver: WithCapabilities) -> None:
     _listing: SupportsListing = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _temporary_urls: SupportsTemporaryUrls = driver
+    _health_check: SupportsHealthCheck = driver
 
 
 def memory_has_its_capabilities(driver: MemoryDriver) -> None:

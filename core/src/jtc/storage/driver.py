@@ -75,6 +75,7 @@ __all__ = [
     "SupportsCopy",
     "SupportsDirectories",
     "SupportsEmptyDirectoryRemoval",
+    "SupportsHealthCheck",
     "SupportsListing",
     "SupportsMetadataUpdate",
     "SupportsMove",
@@ -383,6 +384,19 @@ class SupportsBulkDelete(Protocol):
         ...
 
 
+class SupportsHealthCheck(Protocol):
+    """Capability ``health_check``."""
+
+    @contract("path write")
+    async def check(self, path: str, /) -> None:
+        """Make the driver's own checks below a path that nothing else uses, and leave it empty.
+
+        For what no other method shows, such as which conditional requests a store keeps. A check
+        that fails raises the error of the backend.
+        """
+        ...
+
+
 class SupportsClose(Protocol):
     """Capability ``close``."""
 
@@ -408,6 +422,7 @@ CAPABILITIES: Mapping[str, type] = {
     "temporary_uploads": SupportsTemporaryUploads,
     "upload_forms": SupportsUploadForms,
     "bulk_delete": SupportsBulkDelete,
+    "health_check": SupportsHealthCheck,
     "close": SupportsClose,
 }
 """Every capability by its name, as in `unsupported`, ``disable`` and `Disk.capabilities`."""
@@ -430,6 +445,7 @@ class FullDriver(
     SupportsTemporaryUploads,
     SupportsUploadForms,
     SupportsBulkDelete,
+    SupportsHealthCheck,
     SupportsClose,
     Protocol,
 ):

@@ -250,6 +250,8 @@ class ReadWrite(DiskBase):
     async def check(self) -> None:
         """Write, read and delete a small file ``.jtc-check-…``: a health check.
 
+        A driver with the capability ``health_check`` then makes checks of its own below that path.
+
         Raises:
             StorageException: A step failed; the error has its reason.
         """
@@ -268,6 +270,12 @@ class ReadWrite(DiskBase):
                 )
         finally:
             await self.delete(path)
+        try:
+            resolved = self._resolved()
+            if "health_check" in resolved.capabilities:
+                await resolved.methods.check(path)
+        except Exception as error:
+            self._fail(error, "check", path)
 
     async def _delete_hooked(
         self, hooks: Hooks, resolved: ResolvedDriver, paths: list[str]

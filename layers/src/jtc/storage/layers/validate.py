@@ -31,6 +31,7 @@ class Validate(
     Layer,
     guards={"write"},
     passes={
+        "check",
         "delete",
         "delete_directory",
         "delete_many",

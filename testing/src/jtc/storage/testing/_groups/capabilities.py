@@ -205,7 +205,10 @@ class CapabilityTests(Suite):
     async def test_a_check_leaves_nothing_behind(self, disk: Disk) -> None:
         await disk.put("a", b"content")
         await disk.check()
+        await disk.check()
         assert await disk.all_files() == ["a"]
+        assert await disk.directories() == []
+        assert await disk.get("a") == b"content"
 
     async def test_a_scope_is_a_disk_of_its_own(self, disk: Disk) -> None:
         scope = disk.scoped("tenants/one")
