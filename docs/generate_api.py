@@ -53,6 +53,7 @@ MODULES = (
     "jtc.storage.driver_support.error_translation",
     "jtc.storage.driver_support.fork_safety",
     "jtc.storage.driver_support.loop_budget",
+    "jtc.storage.driver_support.loop_clients",
     "jtc.storage.driver_support.mime_types",
     "jtc.storage.driver_support.ranges",
     "jtc.storage.driver_support.standalone",

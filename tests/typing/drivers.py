@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO, assert_type
+from typing import TYPE_CHECKING, BinaryIO, Self, assert_type
 
 from jtc.storage import (
     FileInfo,
@@ -38,11 +38,13 @@ from jtc.storage.driver import (
     SupportsVisibility,
     SupportsWriting,
 )
+from jtc.storage.driver_support.loop_clients import LoopClients
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
@@ -231,6 +233,22 @@ async def a_layer_is_a_driver(driver: StorageDriver) -> None:
     layered = Upper(Upper(driver))
     assert_type(await layered.get("a"), bytes)
     assert_type(Upper(driver).disk, str | None)
+
+
+class Client:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+async def clients_per_event_loop(loop: asyncio.AbstractEventLoop) -> None:
+    clients = LoopClients(Client, Client.discard, open_seconds=10, close_seconds=5)
+    assert_type(clients, LoopClients[Client])
+    assert_type(clients.opened.get(loop) or await clients.get(), Client)
+    await clients.aclose()
 
 
 async def the_official_ones_are_used_alone(root: Path) -> None:
