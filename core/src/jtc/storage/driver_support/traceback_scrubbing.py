@@ -7,10 +7,10 @@ import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
 
-__all__ = ["ScrubbedLocals"]
+__all__ = ["ScrubbedLocals", "scrub_error"]
 
 
 class ScrubbedLocals:
@@ -37,22 +37,47 @@ class ScrubbedLocals:
         self, _cls: object, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         if error is not None:
-            for each in _chain(error, self._before):
-                # Frames that still run, such as the caller's, are not cleared.
-                traceback.clear_frames(each.__traceback__)
-                if self._also is not None:
-                    self._also(each)
+            _scrub(error, self._also, lambda each: each is self._before)
 
 
-def _chain(error: BaseException, before: BaseException | None) -> Iterator[BaseException]:
+def scrub_error(
+    error: BaseException, also: Callable[[BaseException], object] | None = None
+) -> None:
+    """Remove the local variables of the functions that raised an error, in an ``except`` block.
+
+    For a path where entering `ScrubbedLocals` costs too much. The variables of the function with
+    the ``except`` block remain, and so do errors that its callers were handling before.
+
+    Args:
+        error: The error that the ``except`` block handles.
+        also: Called with the error, its causes and contexts, to scrub their own attributes.
+    """
+    callers: set[FrameType] = set()
+    if error.__traceback__ is not None:
+        # A traceback begins in the function that catches the error.
+        frame = error.__traceback__.tb_frame.f_back
+        while frame is not None:
+            callers.add(frame)
+            frame = frame.f_back
+    _scrub(error, also, lambda each: each.__traceback__ and each.__traceback__.tb_frame in callers)
+
+
+def _scrub(
+    error: BaseException,
+    also: Callable[[BaseException], object] | None,
+    is_earlier: Callable[[BaseException], object],
+) -> None:
     pending: list[BaseException | None] = [error]
-    seen = {id(before)}
+    seen: set[int] = set()
     while pending:
         each = pending.pop()
-        if each is None or id(each) in seen:
+        if each is None or id(each) in seen or is_earlier(each):
             continue
         seen.add(id(each))
-        yield each
+        # Frames that still run, such as the caller's, are not cleared.
+        traceback.clear_frames(each.__traceback__)
+        if also is not None:
+            also(each)
         pending += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
             pending += each.exceptions
