@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-otel web testing integrations-django
 BENCHED := core drivers-local drivers-memory drivers-s3 web
 DEMONSTRATED := core drivers-local drivers-memory
-META   := pyproject.toml constraints.txt $(DISTS:%=%/pyproject.toml)
+META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 
 # The other Pythons that the tests run on, where they are installed (on PATH, or by pyenv).
@@ -20,6 +20,9 @@ SPACE := $(EMPTY) $(EMPTY)
 MEASURED := $(patsubst %,tests/%,unit core layers drivers_local drivers_memory drivers_s3 layers_otel \
 	sync_api integrations_django web conformance/test_memory.py)
 
+# What the packages below the S3 driver can change: aioboto3, aiobotocore, botocore and aiohttp.
+WITH_AIOBOTO3 := tests/drivers_s3 tests/conformance/test_s3.py
+
 # As many workers as there are processors; each starts a SeaweedFS of its own when it needs one.
 PARALLEL := -n auto
 
@@ -31,6 +34,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # The build backend is installed beside the tools, so that no build makes an environment for it.
 INSTALL := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --python
 FLAGS   := --quiet -c constraints.txt
+# Of several lines for one package, the first counts.
+WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
@@ -80,12 +85,25 @@ web: $(VENV)/installed
 		$(if $(filter s3,$(FILESYSTEM_DISK)),$(if $(AWS_BUCKET),,tests/support/seaweedfs.py gallery $(BIN)/python)) \
 		docs/examples/gallery
 
-test: $(VENV)/installed
+test: $(VENV)/installed build/aioboto3/installed
 	@echo "==> Running the tests, those that measure the coverage first"
 	@failed=0; \
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term $(MEASURED) || failed=1; \
 	$(BIN)/python -m pytest $(PARALLEL) $(MEASURED:%=--ignore=%) || failed=1; \
+	echo "==> Running the tests of the S3 driver beside aioboto3, on the oldest aiohttp"; \
+	PATH="$(CURDIR)/$(BIN):$$PATH" build/aioboto3/bin/python -m pytest -q $(PARALLEL) $(WITH_AIOBOTO3) || failed=1; \
 	exit $$failed
+
+# aioboto3 cannot be installed beside a current boto3, which is in $(VENV). SeaweedFS is that of $(VENV).
+build/aioboto3/installed: $(META) | $(VENV)/installed
+	@echo "==> Installing the S3 driver with aioboto3 and the oldest aiohttp that it takes"
+	@$(VENV)/bin/python -m venv --without-pip build/aioboto3
+	@echo aiohttp==3.12.0 | $(WITH_OLDER) - constraints-aioboto3.txt constraints.txt > build/aioboto3/constraints.txt
+	@$(INSTALL) build/aioboto3 install --quiet -c build/aioboto3/constraints.txt --group others httpx
+	@$(INSTALL) build/aioboto3 install --quiet -c build/aioboto3/constraints.txt --no-build-isolation \
+		-e core -e drivers-local -e drivers-memory -e 'drivers-s3[aioboto3]' -e testing
+	@$(INSTALL) build/aioboto3 check
+	@touch $@
 
 # Tests that watch the loop run by themselves, after the others.
 faults: $(VENV)/installed
@@ -121,8 +139,9 @@ bench-smoke: build/bench/installed
 build/bench/installed: $(META) | $(VENV)/installed
 	@echo "==> Installing the libraries to compare with"
 	@$(VENV)/bin/python -m venv --without-pip build/bench
-	@$(INSTALL) build/bench install $(FLAGS) --group bench
-	@$(INSTALL) build/bench install $(FLAGS) --no-build-isolation $(BENCHED:%=-e %)
+	@$(WITH_OLDER) constraints-aioboto3.txt constraints.txt > build/bench/constraints.txt
+	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --group bench
+	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --no-build-isolation $(BENCHED:%=-e %)
 	@touch $@
 
 check: gates test others

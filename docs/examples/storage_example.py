@@ -201,7 +201,7 @@ async def main() -> None:
             print("\nAnd with several disks")
             await several_disks(root)
     if not on_s3:
-        print("\nSet AWS_BUCKET (and AWS_URL, AWS_ACCESS_KEY_ID, …) to take the same tour on S3.")
+        print("\nSet AWS_BUCKET (and AWS_ENDPOINT_URL_S3, keys, …) to take the same tour on S3.")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sybil import Example, Sybil
@@ -19,6 +19,9 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from jtc.storage import Storage
 from jtc.storage._config import read_config
 from jtc.storage._hooks import Hooks
+
+if TYPE_CHECKING:
+    from tests.seaweedfs import SeaweedFS
 
 
 def _run_python(example: Example) -> None:
@@ -100,6 +103,26 @@ def test_the_examples_of_a_document_do_what_it_says(name: str) -> None:
         _leave(document.namespace)
 
 
+def test_examples_of_s3_page_do_on_a_store_what_it_says(
+    seaweedfs: SeaweedFS, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_BUCKET", seaweedfs.bucket)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweedfs.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweedfs.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweedfs.secret_key)
+    document = SYBIL.parse(ROOT / "drivers-s3" / "README.md")
+    _enter(document.namespace)
+    document.namespace["fake"].restore()
+    try:
+        for example in document.examples():
+            example.evaluate()
+    finally:
+        _leave(document.namespace)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "File not found: 'reports/missing.pdf' (disk 's3', operation 'get')"
+    assert printed[1].startswith("404 NoSuchKey The specified key does not exist. ")
+
+
 def _paste(block: str) -> None:
     """Compile a block line by line, as the interactive interpreter of Python 3.11 and 3.12 does."""
     compiler = codeop.CommandCompiler()
@@ -113,7 +136,8 @@ def _paste(block: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "core/README.md", "docs/operating.md", "docs/web.md"]
+    "name",
+    ["README.md", "core/README.md", "docs/operating.md", "docs/web.md", "drivers-s3/README.md"],
 )
 def test_example_can_be_pasted_into_interactive_interpreter(name: str) -> None:
     parser = CodeBlockParser(language="python", evaluator=lambda example: _paste(example.parsed))

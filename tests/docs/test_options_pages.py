@@ -50,4 +50,4 @@ def test_the_numbers_of_the_s3_page_are_the_defaults() -> None:
         for option, (number, unit) in zip(options, numbers, strict=True):
             assert defaults[option] == int(number) * units[unit], option
             compared += 1
-    assert compared == 9
+    assert compared == 12

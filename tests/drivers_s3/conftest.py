@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_fixtures import driver, folder, make_driver, proxy, store_client, way
+from s3_fixtures import driver, folder, make_driver, proxy, store_client
 
-__all__ = ["driver", "folder", "make_driver", "proxy", "store_client", "way"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["driver", "folder", "make_driver", "proxy", "store_client"]
 
 
 @pytest.fixture
@@ -19,6 +22,17 @@ def empty_bucket(store_client: Any) -> str:
         store_client.create_bucket(Bucket=name)
     _empty(store_client, name, "")
     return name
+
+
+@pytest.fixture
+def uploads_below(store_client: Any) -> Callable[[str], list[Any]]:
+    """Return the uploads below a directory that are neither completed nor aborted."""
+
+    def uploads(folder: str) -> list[Any]:
+        page = store_client.list_multipart_uploads(Bucket="test-bucket", Prefix=folder)
+        return list(page.get("Uploads", ()))
+
+    return uploads
 
 
 def _empty(client: Any, bucket: str, prefix: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 
+import httpx
 import pytest
 
 from faulty_proxy import Fault
@@ -14,10 +15,9 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     NotModifiedException,
     PreconditionFailedException,
-    UnsupportedOperationException,
 )
 from jtc.storage.models import DirectoryInfo, FileInfo, Usage, Visibility
-from s3_ways import sessions_of
+from s3_fixtures import open_connections
 
 CONTENT = bytes(range(256)) * 3000
 
@@ -52,8 +52,7 @@ async def test_if_none_match_raises_not_modified_for_the_version_that_is_there(d
             await call
         assert caught.value.path == "file"
     await asyncio.sleep(0)
-    (session,) = await sessions_of(driver)
-    assert len(session.connector._acquired) == 0
+    assert open_connections(driver) == 0
     assert await disk.get("file", if_none_match='"0"') == CONTENT
     assert (await disk.stat("file", if_none_match='"0"')).etag == etag
     assert b"".join([chunk async for chunk in disk.stream("file", if_none_match='"0"')]) == CONTENT
@@ -159,9 +158,11 @@ async def test_list_directories_yields_each_before_its_entries(disk):
         assert await keys(start_after=key) == everything[number:], key
 
 
-async def test_temporary_url_refuses_stable_for(disk):
-    with pytest.raises(UnsupportedOperationException, match="stable_for"):
-        await disk.temporary_url("file", 60, stable_for=3600)
+async def test_temporary_url_with_stable_for_reads_the_file(disk):
+    await disk.put("file", b"content")
+    url = await disk.temporary_url("file", 60, stable_for=24 * 3600)
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(url)).content == b"content"
 
 
 async def test_temporary_upload_form_has_its_sizes_in_the_policy(disk):

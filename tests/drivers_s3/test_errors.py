@@ -1,24 +1,33 @@
-"""Translation of errors of the store, the SDK and the network."""
+"""Translation of refusals of the store and errors of the network."""
 
 from __future__ import annotations
 
-import aiohttp
-import botocore.exceptions as sdk
-import pytest
-from botocore.parsers import ResponseParserError
+import email.utils
+import pickle
+import ssl
+import time
+from types import SimpleNamespace
+from typing import Any
 
-from jtc.storage.drivers.s3_driver._errors import (
+import aiohttp
+import pytest
+
+from jtc.storage.drivers.s3_driver import S3Refusal
+from jtc.storage.drivers.s3_driver._transport.errors import (
     ConflictException,
+    DisconnectedError,
     NoBucketException,
+    NoUploadException,
     RangeException,
-    mapped,
-    raise_mapped,
-    refusal,
+    exception_for,
+    is_temporary,
+    was_retried,
 )
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
     InvalidPathException,
+    NotModifiedException,
     PreconditionFailedException,
     RejectedException,
     StorageConfigException,
@@ -33,10 +42,12 @@ from jtc.storage.exceptions import (
 SECRET = "AKIAIOSFODNN7EXAMPLE"
 
 
-def client_error(code: str, status: int) -> sdk.ClientError:
-    error = {"Code": code, "Message": f"no, {SECRET} may not"}
-    answer = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return sdk.ClientError(answer, "GetObject")  # type: ignore[arg-type]
+def refusal(code: str, status: int, **more: Any) -> S3Refusal:
+    return S3Refusal(status, {"Code": code, "Message": f"no, {SECRET} may not"}, **more)
+
+
+def refused(code: str, status: int, **more: Any) -> Exception:
+    return exception_for(refusal(code, status, **more), "media")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,7 @@ def client_error(code: str, status: int) -> sdk.ClientError:
         ("404", 404, FileNotFoundException),
         ("", 404, FileNotFoundException),
         ("NoSuchBucket", 404, NoBucketException),
+        ("NoSuchUpload", 404, NoUploadException),
         ("AccessDenied", 403, StoragePermissionException),
         ("403", 403, StoragePermissionException),
         ("401", 401, StoragePermissionException),
@@ -53,8 +65,11 @@ def client_error(code: str, status: int) -> sdk.ClientError:
         ("ExpiredToken", 400, StoragePermissionException),
         ("AuthorizationHeaderMalformed", 400, StorageConfigException),
         ("PermanentRedirect", 301, StorageConfigException),
+        ("", 307, StorageConfigException),
+        ("NoSuchKey", 307, StorageConfigException),
         ("AccessControlListNotSupported", 400, UnsupportedOperationException),
         ("501", 501, UnsupportedOperationException),
+        ("", 304, NotModifiedException),
         ("412", 412, PreconditionFailedException),
         ("ConditionalRequestConflict", 409, ConflictException),
         ("416", 416, RangeException),
@@ -66,87 +81,200 @@ def client_error(code: str, status: int) -> sdk.ClientError:
         ("SlowDown", 503, StorageUnavailableException),
         ("Throttling", 400, StorageUnavailableException),
         ("", 502, StorageUnavailableException),
+        ("", 408, StorageUnavailableException),
+        ("", 429, StorageUnavailableException),
+        ("", 522, StorageUnavailableException),
         ("SomethingNew", 500, StorageUnavailableException),
         ("RequestTimeout", 400, StorageTimeoutException),
     ],
 )
-def test_refusal_is_mapped_by_code_else_by_status(
+def test_exception_for_refusal_is_by_code_else_by_status(
     code: str, status: int, expected: type[StorageException]
 ) -> None:
-    error = mapped(client_error(code, status), "media")
+    error = refused(code, status)
     assert type(error) is expected
     assert SECRET not in str(error)
 
 
-def test_refusal_of_unknown_code_names_it() -> None:
-    error = refusal("TooStrange", 418, "media")
+@pytest.mark.parametrize("code", ["TooStrange", ""])
+def test_exception_for_unknown_code_names_it(code: str) -> None:
+    error = refused(code, 418)
     assert type(error) is StorageException
-    assert str(error) == "The store refused the request (HTTP 418 TooStrange)"
+    assert str(error) == f"The store refused the request (HTTP 418 {code})".replace(" )", ")")
 
 
-def test_redirect_without_body_is_mapped_by_status() -> None:
-    answer = {"ResponseMetadata": {"HTTPStatusCode": 300}}
-    error = mapped(sdk.ClientError(answer, "ListMultipartUploads"), "media")  # type: ignore[arg-type]
+def test_exception_for_answer_that_is_no_refusal_of_s3_names_its_status() -> None:
+    error = exception_for(S3Refusal(300, {}), "media")
     assert type(error) is StorageException
     assert str(error) == "The store refused the request (HTTP 300)"
 
 
-def test_a_missing_bucket_is_named_with_the_way_out() -> None:
-    assert "There is no bucket 'media': create it" in str(refusal("NoSuchBucket", 404, "media"))
+@pytest.mark.parametrize(
+    ("code", "status", "ways_out"),
+    [
+        ("NoSuchBucket", 404, ["'media'", "create it", "AWS_BUCKET", "option bucket"]),
+        ("InvalidAccessKeyId", 403, ["access_key and secret_key", "environment"]),
+        ("AccessDenied", 403, ["keys", "what they may do"]),
+        ("AuthorizationHeaderMalformed", 400, ["region"]),
+        ("PermanentRedirect", 301, ["region", "endpoint_url"]),
+        ("", 302, ["region", "endpoint_url"]),
+        ("AccessControlListNotSupported", 400, ["policy", "disable = ['visibility']"]),
+        ("SlowDown", 503, ["HTTP 503 SlowDown"]),
+    ],
+)
+def test_exception_for_refusal_says_the_way_out(
+    code: str, status: int, ways_out: list[str]
+) -> None:
+    for way_out in ways_out:
+        assert way_out in str(refused(code, status))
+
+
+def test_exception_for_refused_checksums_names_the_option() -> None:
+    document = {"Code": "InvalidRequest", "Message": "no x-amz-checksum-crc32 here"}
+    error = exception_for(S3Refusal(400, document), "media")
+    assert type(error) is UnsupportedOperationException
+    assert "set the option checksums = false" in str(error)
+
+
+def dated(ahead: float) -> dict[str, str]:
+    """Return the headers of a store whose clock is ahead."""
+    return {"date": email.utils.formatdate(time.time() + ahead, usegmt=True)}
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("code", "clock", "said"),
     [
-        (sdk.NoCredentialsError(), StorageConfigException),
-        (sdk.PartialCredentialsError(provider="env", cred_var="key"), StorageConfigException),
+        ("RequestTimeTooSkewed", 3600.0, "s behind"),
+        ("", -1000.0, "s ahead of"),
+    ],
+)
+def test_exception_for_wrong_clock_says_by_how_much(code: str, clock: float, said: str) -> None:
+    error = refused(code, 403, headers=dated(clock))
+    assert type(error) is StoragePermissionException
+    assert said in str(error)
+
+
+def test_exception_for_forbidden_request_at_the_right_time_does_not_blame_the_clock() -> None:
+    assert "clock" not in str(refused("", 403, headers=dated(100.0)))
+
+
+KEY = SimpleNamespace(
+    host="s3.test", port=443, ssl=True, is_ssl=True, proxy=f"http://u:{SECRET}@proxy.test"
+)
+"""aiohttp's ConnectionKey, as far as errors show it."""
+INFO = SimpleNamespace(real_url="http://s3.test", method="GET", headers={})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "said"),
+    [
+        (DisconnectedError(), StorageUnavailableException, "broke off"),
+        (aiohttp.ClientPayloadError("cut"), StorageUnavailableException, "broke off"),
+        (aiohttp.ServerDisconnectedError(), StorageUnavailableException, "broke off"),
+        (aiohttp.ServerTimeoutError("slow"), StorageTimeoutException, "in time"),
+        (TimeoutError(), StorageTimeoutException, "in time"),
         (
-            sdk.CredentialRetrievalError(provider="p", error_msg=SECRET),
-            StorageConfigException,
-        ),
-        (sdk.ProfileNotFound(profile="dev"), StorageConfigException),
-        (sdk.ConnectTimeoutError(endpoint_url="http://x"), StorageTimeoutException),
-        (sdk.ReadTimeoutError(endpoint_url="http://x"), StorageTimeoutException),
-        (
-            sdk.ProxyConnectionError(proxy_url=f"http://u:{SECRET}@x", error="no"),
+            aiohttp.ClientProxyConnectionError(KEY, OSError(111, SECRET)),  # type: ignore[arg-type]
             StorageUnavailableException,
+            "proxy",
         ),
-        (sdk.SSLError(endpoint_url="http://x", error="no"), StorageUnavailableException),
         (
-            sdk.EndpointConnectionError(endpoint_url=f"http://x/?sig={SECRET}"),
+            aiohttp.ClientHttpProxyError(INFO, (), status=407, message=SECRET),  # type: ignore[arg-type]
             StorageUnavailableException,
+            "proxy refuses (HTTP 407)",
         ),
-        (ResponseParserError("odd"), StorageUnavailableException),
-        (sdk.ParamValidationError(report=SECRET), StorageConfigException),
-        (sdk.DataNotFoundError(data_path=SECRET), StorageException),
-        (aiohttp.ClientPayloadError("cut"), StorageUnavailableException),
-        (aiohttp.ServerTimeoutError("slow"), StorageTimeoutException),
+        (
+            aiohttp.ClientConnectorError(KEY, OSError(111, SECRET)),  # type: ignore[arg-type]
+            StorageUnavailableException,
+            "check endpoint_url (AWS_URL in the environment), region",
+        ),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLError(SECRET)),  # type: ignore[arg-type]
+            StorageUnavailableException,
+            "ca_bundle",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_what_the_sdk_and_the_network_report_says_no_secret(
-    error: Exception, expected: type[StorageException]
+def test_exception_for_error_of_the_network_says_no_secret(
+    error: Exception, expected: type[StorageException], said: str
 ) -> None:
-    ours = mapped(error, "media")
+    ours = exception_for(error, "media")
     assert type(ours) is expected
+    assert said in str(ours)
     assert SECRET not in str(ours)
 
 
-def test_a_broken_certificate_is_not_worth_another_try() -> None:
-    error = mapped(sdk.SSLError(endpoint_url="https://x", error="no"), "media")
-    assert isinstance(error, StorageUnavailableException)
-    assert not error.retryable
+def test_exception_for_broken_certificate_is_not_retryable() -> None:
+    error = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLError("no"))  # type: ignore[arg-type]
+    ours = exception_for(error, "media")
+    assert isinstance(ours, StorageUnavailableException)
+    assert not ours.retryable
 
 
 @pytest.mark.parametrize("error", [FileNotFoundException("x"), ValueError("x"), OSError(5, "x")])
-def test_what_needs_no_translation_is_raised_as_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught:
-        raise_mapped(error, "media")
-    assert caught.value is error
+def test_exception_for_what_needs_no_translation_is_the_error_itself(error: Exception) -> None:
+    assert exception_for(error, "media") is error
 
 
-def test_the_sdks_error_is_the_cause() -> None:
-    error = client_error("NoSuchKey", 404)
-    with pytest.raises(FileNotFoundException) as caught:
-        raise_mapped(error, "media")
-    assert caught.value.__cause__ is error
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("", 503, True),
+        ("", 500, True),
+        ("", 408, True),
+        ("", 425, True),
+        ("", 429, True),
+        ("", 530, True),
+        ("SlowDown", 400, True),
+        ("RequestTimeout", 400, True),
+        ("", 501, False),
+        ("", 400, False),
+        ("AccessDenied", 403, False),
+        ("", 404, False),
+        ("", 412, False),
+    ],
+)
+def test_is_temporary_is_of_what_may_succeed_a_moment_later(
+    code: str, status: int, expected: bool
+) -> None:
+    assert is_temporary(refusal(code, status)) is expected
+
+
+def test_was_retried_is_of_refusals_alone() -> None:
+    def raised_from(cause: Exception | None) -> StorageException:
+        error = StorageException("x")
+        error.__cause__ = cause
+        return error
+
+    assert was_retried(raised_from(refusal("", 412, retries=1)))
+    assert not was_retried(raised_from(refusal("", 412)))
+    assert not was_retried(raised_from(ValueError("x")))
+    assert not was_retried(raised_from(None))
+
+
+def test_refusal_has_the_store_s_words_and_its_request_on_one_line() -> None:
+    document = {"Code": "Odd\n", "Message": "a\r\nb", "RequestId": "R1", "Region": "eu-west-1"}
+    error = S3Refusal(400, document, headers={"x-amz-request-id": "of the header"})
+    assert (error.status, error.code, error.message) == (400, "Odd", "a  b")
+    assert (error.request_id, error.region) == ("R1", "eu-west-1")
+    assert str(error) == "HTTP 400 Odd: a  b, request R1"
+    assert (
+        S3Refusal(400, {}, headers={"x-amz-request-id": "of the header"}).request_id
+        == "of the header"
+    )
+    assert len(S3Refusal(400, {"Message": "x" * 9999}).message) == 500
+
+
+def test_refusal_is_pickled_with_all_it_has() -> None:
+    error = refusal(
+        "SlowDown",
+        503,
+        retries=2,
+        headers={**dated(90.0), "retry-after": "3", "x-amz-bucket-region": "eu-west-1"},
+    )
+    assert (error.retry_after, error.region) == (3.0, "eu-west-1")
+    assert error.clock == pytest.approx(90, abs=2)
+    copy = pickle.loads(pickle.dumps(error))
+    assert vars(copy) == vars(error)
+    assert (str(copy), copy.args) == (str(error), error.args)

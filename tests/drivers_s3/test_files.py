@@ -199,11 +199,12 @@ async def test_a_header_that_http_cannot_carry_is_refused(driver, folder):
     assert not await driver.exists(f"{folder}/file")
 
 
-async def test_driver_options_reach_the_store_and_unknown_ones_are_refused(driver, folder):
+async def test_driver_options_reach_the_store_and_unknown_ones_are_refused(
+    driver, folder, store_client
+):
     options = WriteOptions(driver_options={"ContentLanguage": "de", "Tagging": "a=b"})
     await driver.write_file(f"{folder}/file", b"1", options)
-    client = await driver._bucket._clients.get()
-    tags = await client.get_object_tagging(Bucket="test-bucket", Key=f"{folder}/file")
+    tags = store_client.get_object_tagging(Bucket="test-bucket", Key=f"{folder}/file")
     assert tags["TagSet"] == [{"Key": "a", "Value": "b"}]
     with pytest.raises(UnsupportedOperationException, match="'StorageClas'"):
         await driver.write_file(
@@ -212,7 +213,9 @@ async def test_driver_options_reach_the_store_and_unknown_ones_are_refused(drive
 
 
 @pytest.mark.parametrize("size", [1, 11 * MIB])
-async def test_conditions_hold_for_small_and_for_large_files(make_driver, folder, size):
+async def test_conditions_hold_for_small_and_for_large_files(
+    make_driver, folder, uploads_below, size
+):
     driver = make_driver(multipart_threshold=5 * MIB, part_size=5 * MIB)
     path, content = f"{folder}/file", BIG[:size]
     with pytest.raises(PreconditionFailedException):
@@ -227,7 +230,7 @@ async def test_conditions_hold_for_small_and_for_large_files(make_driver, folder
     assert [entry.etag for entry in listed] == [etag]
     await driver.write_file(path, content[::-1], WriteOptions(if_match=etag))
     assert await driver.get(path) == content[::-1]
-    assert await uploads_of(driver, folder) == []
+    assert uploads_below(folder) == []
 
 
 async def test_one_of_many_creators_wins_and_one_of_many_deleters(driver, folder):
@@ -244,7 +247,9 @@ async def test_one_of_many_creators_wins_and_one_of_many_deleters(driver, folder
         assert sorted(deleters) == [False] * 5 + [True]
 
 
-async def test_the_source_s_own_error_comes_unchanged_and_the_old_file_stays(make_driver, folder):
+async def test_error_of_the_content_comes_unchanged_and_the_old_file_stays(
+    make_driver, folder, uploads_below
+):
     driver = make_driver(multipart_threshold=5 * MIB, part_size=5 * MIB)
     path = f"{folder}/file"
     await driver.put(path, b"old")
@@ -264,17 +269,13 @@ async def test_the_source_s_own_error_comes_unchanged_and_the_old_file_stays(mak
             await driver.put(path, source)
         assert caught.value is error
     assert await driver.get(path) == b"old"
-    assert await uploads_of(driver, folder) == []
-
-
-async def uploads_of(driver, folder):
-    client = await driver._bucket._clients.get()
-    answer = await client.list_multipart_uploads(Bucket="test-bucket", Prefix=folder)
-    return answer.get("Uploads", [])
+    assert uploads_below(folder) == []
 
 
 @pytest.mark.parametrize("threshold", [5 * MIB, 64 * MIB])
-async def test_copy_keeps_everything_but_what_options_change(make_driver, folder, threshold):
+async def test_copy_keeps_everything_but_what_options_change(
+    make_driver, folder, uploads_below, threshold
+):
     driver = make_driver(copy_threshold=threshold)
     src, dst = f"{folder}/ü source", f"{folder}/a+b/target"
     content = BIG[: 11 * MIB]
@@ -301,7 +302,7 @@ async def test_copy_keeps_everything_but_what_options_change(make_driver, folder
     await driver.copy_file(src, f"{folder}/new", WriteOptions(overwrite=False))
     with pytest.raises(PreconditionFailedException):
         await driver.copy_file(src, dst, WriteOptions(if_source_match='"0"'))
-    assert await uploads_of(driver, folder) == []
+    assert uploads_below(folder) == []
 
 
 async def test_a_move_leaves_one_file_and_onto_itself_changes_nothing(driver, folder):

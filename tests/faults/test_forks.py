@@ -118,9 +118,11 @@ def tell():
 FORKS = """
 asyncio.run(use("parent"))
 driver = storage.driver
-bucket = getattr(driver, "_bucket", None)
-clients = [getattr(bucket, name, None) for name in ("_clients", "_direct")]
-locks = [each._lock for each in (storage, driver, *clients) if hasattr(each, "_lock")]
+locks = [each._lock for each in (storage, driver) if hasattr(each, "_lock")]
+if "s3" in sys.argv[1]:
+    from jtc.storage.drivers.s3_driver._transport import sdk_keys
+    locks += [driver._transport.keys._lock, driver._transport._clients._slots.lock]
+    locks += [sdk_keys._import_lock.held]
 if "local" in sys.argv[1]:
     from jtc.storage.drivers.local_driver import _worker_calls
     locks += [_worker_calls._processor_slots] * os.cpu_count()

@@ -220,6 +220,33 @@ GARBAGE = [
 ]
 
 
+async def errors_of(driver: S3Driver) -> list[BaseException]:
+    """Return what calls raise whose requests fail, and the errors in what they return."""
+
+    async def content() -> Any:
+        yield b"1"
+
+    calls: dict[str, Awaitable[Any]] = {
+        "get": driver.get("a"),
+        "put": driver.put("a", content()),
+        "delete": driver.delete("a"),
+        "delete_many": driver.delete_many(["a"]),
+        "list": anext(driver.list_entries("", ListOptions())),
+        "uploads": driver.abort_stale_uploads(),
+    }
+    outcomes = await asyncio.gather(*calls.values(), return_exceptions=True)
+    errors: list[BaseException] = []
+    for name, outcome in zip(calls, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            errors.append(outcome)
+        elif name == "delete_many":
+            errors += [each for each in outcome.values() if isinstance(each, Exception)]
+        else:
+            # An empty 200 is all that a deletion is.
+            assert name == "delete"
+    return errors
+
+
 @pytest.mark.row(16)
 @pytest.mark.usefixtures("secret_environment")
 async def test_failing_and_working_requests_show_no_secret(
@@ -241,23 +268,7 @@ async def test_failing_and_working_requests_show_no_secret(
     errors: list[BaseException] = []
 
     async def fail(driver: S3Driver) -> None:
-        async def content() -> Any:
-            yield b"1"
-
-        calls = [
-            driver.get("a"),
-            driver.put("a", content()),
-            driver.delete("a"),
-            driver.delete_many(["a"]),
-            anext(driver.list_entries("", ListOptions())),
-            driver.abort_stale_uploads(),
-        ]
-        for number, outcome in enumerate(await asyncio.gather(*calls, return_exceptions=True)):
-            if isinstance(outcome, BaseException):
-                errors.append(outcome)
-            else:
-                # An empty 200 is all that a deletion and an empty page are.
-                assert number >= 2
+        errors.extend(await errors_of(driver))
 
     refused = S3Driver(**options, endpoint_url=seaweedfs.endpoint_url)
     await fail(refused)
@@ -297,7 +308,7 @@ async def test_failing_and_working_requests_show_no_secret(
     assert {type(error) for error in errors} != set()
     found = [hit for error in errors for hit in hits(shown(error), signatures)]
     assert found == []
-    assert {"botocore", "asyncio"} <= debug_log.loggers
+    assert "asyncio" in debug_log.loggers
     assert hits(debug_log.texts, signatures) == []
     for each in (driver, refused):
         assert hits([repr(each), str(each), repr(vars(each)), repr(each._settings)]) == []
@@ -325,7 +336,7 @@ async def test_keys_that_the_sdk_asks_for_are_not_logged(
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        body = ASSUMED if head.startswith(b"POST") else ""
+        body = ASSUMED if head.startswith(b"POST") else "<ListBucketResult/>"
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         writer.close()
 
@@ -343,6 +354,7 @@ async def test_keys_that_the_sdk_asks_for_are_not_logged(
     await driver.aclose()
     server.close()
     await server.wait_closed()
+    assert "botocore" in debug_log.loggers
     assert any("AssumeRoleResponse" in text for text in debug_log.texts)
     assert hits(debug_log.texts) == []
     report("an assumed role's keys, 0 hits in the DEBUG log")

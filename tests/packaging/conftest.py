@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pyproject_hooks import BuildBackendHookCaller
 
 if TYPE_CHECKING:
@@ -150,6 +151,28 @@ def find_links(wheels: dict[str, Wheel], tmp_path_factory: pytest.TempPathFactor
         *("--dest", downloads, "--constraint", constraints, *sorted(needed)),
     )
     return [downloads, *(wheel.file.parent for wheel in wheels.values())]
+
+
+@pytest.fixture
+def resolve(wheels: dict[str, Wheel], tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Return a function that lists what pip would install with the S3 driver's wheel.
+
+    Of each package pip requests the metadata only; it downloads and installs none.
+    """
+
+    def resolve(*requirements: str, extra: str, constraints: dict[str, str]) -> dict[str, str]:
+        file = tmp_path / "constraints.txt"
+        file.write_text("".join(f"{name}=={version}\n" for name, version in constraints.items()))
+        report = run(
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--only-binary", ":all:"),
+            *("--dry-run", "--ignore-installed", "--report", "-", "--constraint", file),
+            *(wheels["jtc-storage"].file, f"{wheels['jtc-storage-s3'].file}{extra}"),
+            *requirements,
+        )
+        found = [package["metadata"] for package in json.loads(report)["install"]]
+        return {canonicalize_name(each["name"]): each["version"] for each in found}
+
+    return resolve
 
 
 class Environment:

@@ -44,8 +44,10 @@ ENTRY_POINTS = {
 }
 # What is imported under another name than the distribution's.
 IMPORTED_AS = {"opentelemetry-api": "opentelemetry"}
-# aioboto3 pins one aiobotocore and one botocore: naming them as well could only contradict it.
-BROUGHT = {"aioboto3": {"aiobotocore", "botocore"}, "aiohttp": {"yarl"}}
+# Each aiobotocore takes a few versions of botocore: naming those as well could only contradict it.
+BROUGHT = {"aiobotocore": {"botocore"}, "aiohttp": {"yarl"}}
+# Packages without which a distribution works too, and the extra of each.
+OPTIONAL = {"jtc-storage-s3": {"aioboto3": "aioboto3"}}
 EXTRAS = {name.removeprefix("jtc-storage-"): name for name in PACKAGES if name != "jtc-storage"}
 # Who wants all drivers and layers, and files over HTTP, tests nothing and may have no Django.
 NOT_IN_ALL = {"django", "testing"}
@@ -223,13 +225,28 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported(
         )
     )
     third_party = imported - set(sys.stdlib_module_names) - {"jtc"}
+    optional = OPTIONAL.get(name, {})
     required = {
         IMPORTED_AS.get(r.name, r.name.replace("-", "_"))
         for r in wheels[name].requirements
-        if r.name not in PACKAGES
+        if r.name not in PACKAGES and r.name not in optional
     }
     brought = set().union(*(BROUGHT.get(each, set()) for each in required))
-    assert third_party - brought == required
+    assert third_party - brought - optional.keys() == required
+
+
+@each_distribution
+def test_optional_packages_are_those_of_extras(wheels: dict[str, Wheel], name: str) -> None:
+    optional = {
+        r.name: extra
+        for r in wheels[name].requirements
+        for extra in wheels[name].metadata.get_all("Provides-Extra", [])
+        if r.name not in PACKAGES
+        and r.marker is not None
+        and r.marker.evaluate({"extra": extra})
+        and not r.marker.evaluate({"extra": ""})
+    }
+    assert optional == OPTIONAL.get(name, {})
 
 
 def _imported(source: bytes) -> set[str]:

@@ -11,7 +11,6 @@ import pytest_asyncio
 from jtc.storage import StorageManager
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.testing._suite import DISK_NAME, Suite
-from s3_ways import send
 
 if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
@@ -20,9 +19,9 @@ __all__ = ["OnS3", "opened"]
 
 
 @pytest_asyncio.fixture(loop_scope="class", scope="class")
-async def opened(request: pytest.FixtureRequest, seaweedfs: SeaweedFS) -> AsyncIterator[S3Driver]:
+async def opened(seaweedfs: SeaweedFS) -> AsyncIterator[S3Driver]:
     """Open a driver once a class: each event loop has a client of its own, slow to open."""
-    driver = send(S3Driver(seaweedfs.bucket, **seaweedfs.options), request.cls.way)
+    driver = S3Driver(seaweedfs.bucket, **seaweedfs.options)
     yield driver
     await driver.aclose()
 
@@ -31,7 +30,6 @@ async def opened(request: pytest.FixtureRequest, seaweedfs: SeaweedFS) -> AsyncI
 @pytest.mark.no_cover
 class OnS3(Suite):
     one_loop = True  # for tests/conformance/conftest.py
-    way = "direct"
 
     # The engine's own ways: it lists by directory, and keeps a file and a directory of one name
     # apart from AWS; a request that was sent may take effect after its task was cancelled.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,19 @@ import pytest
 
 from faulty_proxy import FaultyProxy
 from jtc.storage.drivers.s3_driver import S3Driver
-from s3_ways import send
 
 if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
 
-__all__ = ["MakeDriver", "driver", "folder", "make_driver", "proxy", "store_client", "way"]
+__all__ = [
+    "MakeDriver",
+    "driver",
+    "folder",
+    "make_driver",
+    "open_connections",
+    "proxy",
+    "store_client",
+]
 
 _numbers = itertools.count(1)
 
@@ -29,19 +37,13 @@ def folder() -> str:
 
 
 @pytest.fixture
-def way() -> str:
-    """Say which of `s3_ways` the test's drivers go."""
-    return "direct"
-
-
-@pytest.fixture
-async def make_driver(seaweedfs: SeaweedFS, way: str) -> AsyncIterator[MakeDriver]:
+async def make_driver(seaweedfs: SeaweedFS) -> AsyncIterator[MakeDriver]:
     """Make drivers of the test's bucket, closed when the test ends."""
     made: list[S3Driver] = []
 
     def make(**options: Any) -> S3Driver:
         driver = S3Driver(**{"bucket": seaweedfs.bucket, **seaweedfs.options, **options})
-        made.append(send(driver, way))
+        made.append(driver)
         return driver
 
     yield make
@@ -66,3 +68,10 @@ def store_client(seaweedfs: SeaweedFS) -> Iterator[Any]:
     client = seaweedfs.client()
     yield client
     client.close()
+
+
+def open_connections(driver: S3Driver) -> int:
+    """Return how many of a used driver's connections in this loop have an unread answer."""
+    connector = driver._transport._clients.opened[asyncio.get_running_loop()].session.connector
+    assert connector is not None
+    return len(connector._acquired)

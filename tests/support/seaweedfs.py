@@ -285,7 +285,7 @@ def _main() -> int:
     with SeaweedFS(bucket=bucket) as store, contextlib.suppress(KeyboardInterrupt):
         variables = {
             "AWS_BUCKET": store.bucket,
-            "AWS_URL": store.endpoint_url,
+            "AWS_ENDPOINT_URL_S3": store.endpoint_url,
             "AWS_ACCESS_KEY_ID": store.access_key,
             "AWS_SECRET_ACCESS_KEY": store.secret_key,
         }

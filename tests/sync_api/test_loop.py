@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from tests.seaweedfs import SeaweedFS
 
-    from jtc.storage.drivers.s3_driver._bucket import Bucket
     from jtc.storage.sync import SyncDisk, SyncStorage
 
 PATIENCE = 120
@@ -82,26 +81,19 @@ def test_all_calls_of_all_threads_run_in_one_loop(storage: SyncStorage) -> None:
     assert len(disk.all_files()) == 16 * 50
 
 
-def made_by(bucket: Bucket) -> list[int]:
-    """Return the clients that there are, the SDK's and ours."""
-    slots = [*bucket._clients._slots.values(), *bucket._direct._slots.values()]
-    return [id(slot.value) for slot in slots]
-
-
-def test_an_s3_client_is_made_once_for_all_calls_and_threads(seaweedfs: SeaweedFS) -> None:
+def test_s3_driver_opens_one_client_for_all_calls_and_threads(seaweedfs: SeaweedFS) -> None:
     manager = StorageManager.isolated()
     config = {"driver": "s3", "bucket": seaweedfs.bucket, **seaweedfs.options}
     with manager.sync.build(config) as disk:
-        bucket = disk.driver_as(S3Driver)._bucket
+        opened = disk.driver_as(S3Driver)._transport._clients.opened
         disk.put("sync/one", b"1")
-        made = made_by(bucket)
+        (client,) = opened.values()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda n: disk.put(f"sync/{n}", b"1"), range(64)))
         assert sorted(disk.files("sync"))[:2] == ["sync/0", "sync/1"]
-        assert made_by(bucket) == made
-        assert len(made) == 1
+        assert list(opened.values()) == [client]
         disk.delete_directory("sync")
-    assert made_by(bucket) == []
+    assert opened == {}
 
 
 @pytest.mark.parametrize("kind", ["memory", "local"])

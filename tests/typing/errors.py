@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jtc.storage import Storage
 from jtc.storage.driver import SupportsListing, SupportsReading, SupportsWriting
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -71,6 +72,14 @@ async def results(disk: Disk) -> None:
         await written.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     disk.driver_as(MemoryDriver).no_such_method()  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
     disk.driver.flush()  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+
+
+def s3_options() -> None:
+    S3Driver("media", session_key="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    S3Driver("media", credentials=dict)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    S3Driver("media", addressing_style="host")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    S3Driver("media", sse_customer_key=32)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    S3Driver("media", conditions=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 class SevenMethods:

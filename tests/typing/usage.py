@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, assert_type
+
+from aiobotocore.session import AioSession
 
 from jtc.storage import (
     BuiltDisk,
@@ -34,7 +37,12 @@ from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.django import DiskStorage
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.drivers.s3_driver import (
+    AIOBOTO3_AVAILABLE,
+    DRIVER_OPTIONS,
+    S3Driver,
+    S3Refusal,
+)
 from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
@@ -297,6 +305,65 @@ async def drivers(disk: Disk) -> None:
     disk.driver_as(MemoryDriver).flush()
     assert_type(disk.driver_as(LocalDriver), LocalDriver)
     assert_type(Storage.driver_as(S3Driver), S3Driver)
+
+
+async def a_mapping_of_keys() -> Mapping[str, object]:
+    return {"access_key": "key", "secret_key": "secret", "expires_at": datetime.now(UTC)}
+
+
+@dataclass
+class Keys:
+    access_key: str
+    secret_key: str
+    token: str | None = None
+    expires_at: float | None = None
+
+
+async def keys_as_an_object() -> Keys:
+    return Keys("key", "secret")
+
+
+class Vault:
+    async def keys(self) -> dict[str, str]:
+        return {"access_key": "key", "secret_key": "secret"}
+
+
+async def s3_disks(vault: Vault) -> None:
+    if AIOBOTO3_AVAILABLE:
+        S3Driver("media", session="aioboto3")
+    S3Driver("media", session=AioSession(profile="media"))
+    S3Driver("media", credentials=a_mapping_of_keys)
+    S3Driver("media", credentials=keys_as_an_object)
+    S3Driver("media", credentials=vault.keys)
+    S3Driver("media", anonymous=True, requester_pays=True, use_fips=None)
+    S3Driver("media", sse_customer_key=bytes(32))
+    S3Driver("media", sse_customer_key="A" * 43 + "=", ca_bundle="ca.pem", verify=True)
+    S3Driver("media", conditions={"put", "delete"}, max_upload_memory=2**26, pool_timeout=1)
+    S3Driver("media", addressing_style="virtual", proxy="http://proxy:3128", copy_timeout=60)
+    assert_type(DRIVER_OPTIONS, frozenset[str])
+    driver = S3Driver(
+        "media", driver_options={"StorageClass": "STANDARD_IA", "Tagging": {"a": "b"}}
+    )
+    Storage.set_driver(driver, "s3")
+    disk = Storage.disk("s3")
+    assert_type(await disk.temporary_url("a", 60, stable_for=60), str)
+    assert_type(disk.sync.temporary_url("a", 60, stable_for=timedelta(minutes=1)), str)
+    await disk.put("a", b"a", driver_options={"BucketKeyEnabled": True})
+    assert_type(await disk.driver_as(S3Driver).abort_stale_uploads(older_than=3600), int)
+
+
+async def refusals(disk: Disk) -> None:
+    try:
+        await disk.get("a")
+    except StorageException as error:
+        refusal = error.__cause__
+        if isinstance(refusal, S3Refusal):
+            assert_type(refusal.status, int)
+            assert_type(refusal.code, str)
+            assert_type(refusal.message, str)
+            assert_type(refusal.request_id, str)
+            assert_type(refusal.retries, int)
+            assert_type(refusal.retry_after, float)
 
 
 def make(*, url: str) -> MemoryDriver:

@@ -21,7 +21,8 @@ def allow_uploads_from(origins: list[str]) -> None:
     """
     client = Session().create_client(
         "s3",
-        region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+        region_name=os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3")
         or os.environ.get("AWS_ENDPOINT_URL")
         or os.environ.get("AWS_URL"),

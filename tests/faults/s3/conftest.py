@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from s3_fixtures import driver, folder, make_driver, proxy, store_client, way
+from s3_fixtures import driver, folder, make_driver, proxy, store_client
 
-__all__ = ["driver", "folder", "make_driver", "proxy", "store_client", "way"]
+__all__ = ["driver", "folder", "make_driver", "proxy", "store_client"]

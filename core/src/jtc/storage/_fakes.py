@@ -135,6 +135,9 @@ class FakeDriver:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
+    async def check(self, path: str, /) -> None:
+        """Find nothing wrong: memory keeps all that is promised."""
+
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         """Return a URL with its expiry that nothing serves."""
         return self._url(path, options)

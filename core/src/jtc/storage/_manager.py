@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import weakref
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from jtc.storage.sync._disks import SyncStorage
 
 __all__ = ["Storage", "StorageManager"]
+
+logger = logging.getLogger("jtc.storage")
 
 _DEFAULT_DRIVER = "local"
 
@@ -437,7 +440,11 @@ class StorageManager(DiskOperations):
         config = self._current_config()
         if config is not None and config.default is not None:
             return config.default
-        return os.environ.get("FILESYSTEM_DISK") or _DEFAULT_DRIVER
+        name = os.environ.get("FILESYSTEM_DISK")
+        if not name and os.environ.get("FILESYSTEM_DRIVER"):
+            # Laravel called it so until version 9.
+            logger.warning("FILESYSTEM_DRIVER has no effect: set FILESYSTEM_DISK")
+        return name or _DEFAULT_DRIVER
 
     def _fake_driver(self, name: str) -> ResolvedDriver:
         from jtc.storage._fakes import FakeDriver, capabilities_of  # noqa: PLC0415 - for tests only

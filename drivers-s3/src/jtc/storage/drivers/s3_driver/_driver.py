@@ -2,101 +2,141 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
-from jtc.storage.drivers.s3_driver._addresses import base_url
-from jtc.storage.drivers.s3_driver._bucket import Bucket
-from jtc.storage.drivers.s3_driver._copying import copy_file, move_file
-from jtc.storage.drivers.s3_driver._deleting import delete_directory, delete_file, delete_files
-from jtc.storage.drivers.s3_driver._listing import list_entries
-from jtc.storage.drivers.s3_driver._metadata import file_info, size_of
-from jtc.storage.drivers.s3_driver._reading import open_stream, read_all
-from jtc.storage.drivers.s3_driver._settings import GIB, MIB, Settings
-from jtc.storage.drivers.s3_driver._signing import download_url, upload_form, upload_request
-from jtc.storage.drivers.s3_driver._stale import abort_stale_uploads
-from jtc.storage.drivers.s3_driver._visibility import (
+from jtc.storage.drivers.s3_driver._aws_config import completed
+from jtc.storage.drivers.s3_driver._objects import (
+    conditions,
+    copying,
+    deleting,
+    listing,
+    metadata,
+    presigning,
+    probing,
+    public_urls,
+    reading,
+    stale_uploads,
+    writing,
+)
+from jtc.storage.drivers.s3_driver._objects.visibility import (
     ensure_visibility,
     set_visibility,
     visibility_of,
 )
-from jtc.storage.drivers.s3_driver._writing import write_file
-from jtc.storage.exceptions import (
-    FileNotFoundException,
-    StorageConfigException,
-    StorageException,
-)
+from jtc.storage.drivers.s3_driver._settings import GIB, MIB, Settings
+from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_of
+from jtc.storage.drivers.s3_driver._transport.http import Transport
+from jtc.storage.drivers.s3_driver._transport.operations import put_object
+from jtc.storage.exceptions import StorageConfigException, StorageException
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
     from jtc.storage.drivers.s3_driver._settings import AddressingStyle, CredentialsSource
+    from jtc.storage.drivers.s3_driver._transport.sigv4 import Signing
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
     from jtc.storage.options import ListOptions, ReadOptions, SignOptions
 
 __all__ = ["S3Driver"]
 
-_NEW_FILE = frozenset(
-    {
-        "content_type",
-        "cache_control",
-        "content_disposition",
-        "metadata",
-        "visibility",
-        "overwrite",
-        "driver_options",
-    }
-)
+_PART_SIZE = 6 * MIB
+"""Not 8: asyncio copies what the socket does not take at once, so that memory holds each part
+twice, and a put of any length has to fit into 150 MiB."""
+
+_METADATA = frozenset({"content_type", "cache_control", "content_disposition", "metadata"})
+_NEW_FILE = _METADATA | {"visibility", "overwrite", "driver_options"}
 
 
 @standalone
 class S3Driver:
     """Files as objects of one bucket, on AWS or any store that speaks S3.
 
-    Any number of event loops and threads may share one: each loop gets a client of its own at its
-    first use, closed by `aclose` or when the loop ends. The driver itself sends requests for
-    objects; the SDK is imported at the first call that needs it.
+    Any number of event loops and threads may share one: each loop gets connections of its own at
+    its first use, closed by `aclose` or when the loop ends. Keys are found once for all of them.
+
+    What is left open here (region, endpoint, profile, certificates) is what the environment and
+    ``~/.aws`` say, by the names that the AWS SDKs read.
 
     Args:
-        bucket: The bucket's name.
-        region: The bucket's region. ``"auto"`` for Cloudflare's R2.
+        bucket: The bucket's name, or the ARN of an access point.
+        region: The bucket's region, or ``"auto"`` for Cloudflare's R2. None: the region of
+            `session`, the one in the host of `endpoint_url` where that is AWS's, AWS_REGION,
+            AWS_DEFAULT_REGION, the profile's, else ``"us-east-1"``. Where the store says that the
+            bucket is in another region, requests are signed for that one.
         access_key: The key's id; with `secret_key`. Without it, keys come from the SDK's own
-            chain: the environment, ``~/.aws``, the machine's role.
+            chain: the environment, ``~/.aws``, the role of the container or machine.
         secret_key: The key's secret.
-        endpoint_url: The URL of a store other than AWS.
+        endpoint_url: The URL of a store other than AWS. None: AWS_ENDPOINT_URL_S3,
+            AWS_ENDPOINT_URL, the profile's, else AWS. The bucket is added unless the URL has it,
+            at the end of its path or before the name of a known store.
         public_url: What URLs by `url` begin with, such as a CDN's host; the key follows.
         session_token: The token of temporary keys.
-        profile: A profile of ``~/.aws``.
+        profile: A profile of ``~/.aws``. None: AWS_PROFILE, else the default one.
         credentials: An async function that returns a mapping or an object with ``access_key``,
             ``secret_key`` and, where there are such, ``token`` and ``expires_at`` (seconds since
-            1970 UTC). It is called again a minute before they expire, or every five minutes.
+            1970 UTC, or a datetime). It is called again five minutes before they expire, or in the
+            last quarter of their life if that is shorter; every five minutes if no end is given.
+            Where it fails, the old keys sign until they end.
+        session: An aioboto3.Session or an aiobotocore session whose credentials sign;
+            ``"aioboto3"`` makes one with ``aioboto3.Session()`` at first use, and raises
+            StorageConfigException if aioboto3 is not installed.
+        anonymous: Sign nothing, for public buckets; presigning is then refused.
         addressing_style: Where the bucket's name goes: ``"path"``, ``"virtual"`` (before the
-            host's name), or ``"auto"``: into the path with an `endpoint_url`, else before.
+            host's name), or ``"auto"``: into the path with an `endpoint_url`, else before. A name
+            that cannot be part of a host's goes into the path in any case.
         signing_endpoint_url: The endpoint of presigned URLs, where clients reach the store by
             another name than this program does.
+        use_dualstack: Use AWS's hosts that are reached by IPv6 too. None: as
+            AWS_USE_DUALSTACK_ENDPOINT or the profile says.
+        use_fips: Use AWS's hosts with cryptography by FIPS 140. None: as AWS_USE_FIPS_ENDPOINT or
+            the profile says.
+        use_accelerate: Use AWS's Transfer Acceleration, which the bucket must have. None: as
+            ``use_accelerate_endpoint`` below ``s3`` in the profile says.
+        proxy: The URL of an HTTP proxy, user and password included. None: HTTPS_PROXY, HTTP_PROXY
+            and NO_PROXY.
+        ca_bundle: The path of a PEM file with the certificates of authorities. None:
+            AWS_CA_BUNDLE, the profile's, REQUESTS_CA_BUNDLE, else those of certifi or botocore.
+        verify: Check the certificate of the store. False is for tests.
+        requester_pays: Accept the charges of a bucket whose owner does not pay for requests.
+        sse_customer_key: A key of 32 bytes, or their base64, by which the store encrypts each file
+            and which it does not keep (SSE-C). It goes over https only, and is needed for each
+            read; presigning is refused.
+        conditions: Which conditional requests the store keeps: some of ``"put"``, ``"parts"``
+            (completions of uploads in parts), ``"copy"`` and ``"delete"``. What needs another one
+            is refused. None: all, less those that `check` finds to be ignored.
         multipart_threshold: Content of more bytes is uploaded in parts.
         part_size: Bytes of a part, from 5 MiB; a file of more than 10,000 parts gets larger ones.
         copy_threshold: Files of more bytes are copied in parts; S3 itself refuses above 5 GiB.
         max_concurrency: How many parts of one file are sent at once.
         max_connections: Connections of one event loop.
+        max_upload_memory: Bytes that the parts of all uploads of one event loop may take in
+            memory; a further part waits. `part_size` at least.
         max_attempts: How often a request is sent at most, and a broken read continued.
         connect_timeout: Seconds until a connection must be open.
         read_timeout: Seconds that may pass without a byte from the store.
         request_timeout: Seconds that a request may wait for the store, all its attempts included,
             and so may a chunk of a stream; plus one for each 64 KiB that it moves. Waiting for the
             caller's content or for one of `max_connections` does not count.
+        copy_timeout: Seconds for a request by which the store copies content or completes an
+            upload; it may be silent meanwhile. One more for each 8 MiB that it copies.
+        pool_timeout: Seconds that a call waits for one of `max_connections`, or for a place of
+            `max_upload_memory`.
         checksums: Send a CRC-32 with all content and check it when reading. False for stores that
             refuse the headers.
         driver_options: Parameters of S3's PutObject for each file written, such as
             ``{"StorageClass": "STANDARD_IA", "ServerSideEncryption": "aws:kms"}``;
-            `jtc.storage.drivers.s3_driver.DRIVER_OPTIONS` has all names.
+            `jtc.storage.drivers.s3_driver.DRIVER_OPTIONS` has all names. Clients must send those
+            of a presigned upload too, as its `headers` or `fields` say.
 
     Raises:
         StorageConfigException: An option is invalid; no request is sent.
@@ -104,6 +144,10 @@ class S3Driver:
 
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
+        "update_metadata": _METADATA | {"if_match"},
+        "open_read": frozenset({"if_none_match"}),
+        "list_entries": frozenset({"directories"}),
+        "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "temporary_upload_form": frozenset({"min_size"}),
@@ -112,7 +156,7 @@ class S3Driver:
     def __init__(
         self,
         bucket: str,
-        region: str = "us-east-1",
+        region: str | None = None,
         access_key: str | None = None,
         secret_key: str | None = None,
         endpoint_url: str | None = None,
@@ -121,60 +165,65 @@ class S3Driver:
         session_token: str | None = None,
         profile: str | None = None,
         credentials: CredentialsSource | None = None,
-        addressing_style: AddressingStyle = "auto",
+        session: object | None = None,
+        anonymous: bool = False,
+        addressing_style: AddressingStyle | None = None,
         signing_endpoint_url: str | None = None,
+        use_dualstack: bool | None = None,
+        use_fips: bool | None = None,
+        use_accelerate: bool | None = None,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+        verify: bool = True,
+        requester_pays: bool = False,
+        sse_customer_key: bytes | str | None = None,
+        conditions: Collection[str] | None = None,
         multipart_threshold: int = 16 * MIB,
-        # Not 8: asyncio copies what the socket does not take at once, so that memory holds each
-        # part twice, and a put of any length has to fit into 150 MiB with the SDK.
-        part_size: int = 6 * MIB,
+        part_size: int = _PART_SIZE,
         copy_threshold: int = 5 * GIB,
         max_concurrency: int = 4,
         max_connections: int = 64,
+        max_upload_memory: int = 256 * MIB,
         max_attempts: int = 3,
         connect_timeout: float = 3.0,
         read_timeout: float = 20.0,
         request_timeout: float = 30.0,
+        copy_timeout: float = 60.0,
+        pool_timeout: float = 60.0,
         checksums: bool = True,
         driver_options: Mapping[str, object] | None = None,
     ) -> None:
-        options = dict(locals())  # first, while it holds the options alone
-        del options["self"]
+        options = {name: value for name, value in locals().items() if name != "self"}  # first
         try:
             with ScrubbedLocals():
-                self._settings = Settings(**options)
-        except Exception:
-            # A traceback holds this function's variables. A URL may have a password in it.
-            del options, access_key, secret_key, session_token
-            del endpoint_url, public_url, signing_endpoint_url, driver_options
+                self._settings = Settings(**completed(options, os.environ))
+        except Exception:  # its traceback holds these variables; a URL may have a password in it
+            del options, access_key, secret_key, session_token, sse_customer_key, session
+            del credentials, ca_bundle, endpoint_url, public_url, signing_endpoint_url
+            del proxy, driver_options
             raise
-        self._bucket = Bucket(self._settings)
-        self._base_url = base_url(self._settings)
+        self._transport = Transport(self._settings)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Make a driver by the environment.
 
-        AWS_BUCKET and AWS_DEFAULT_REGION; AWS_URL alone is the endpoint, and URLs begin with it;
-        with AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, that is the endpoint, and AWS_URL is what
-        URLs begin with. The SDK finds the keys, session tokens included.
+        AWS_BUCKET, and AWS_REGION or AWS_DEFAULT_REGION. AWS_URL alone is the endpoint, and URLs
+        begin with it; with AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, that is the endpoint, and
+        AWS_URL is what URLs begin with. The rest, such as AWS_PROFILE and keys, is found as for
+        every `S3Driver`.
 
         Raises:
-            StorageConfigException: AWS_BUCKET is missing.
+            StorageConfigException: AWS_BUCKET is missing, or a variable is invalid.
         """
-        bucket = environ.get("AWS_BUCKET")
-        region = environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        url = environ.get("AWS_URL") or None
+        bucket, url = environ.get("AWS_BUCKET"), environ.get("AWS_URL") or None
+        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None
         # It may hold the secret key, and a traceback holds this function's variables.
         del environ
-        if not bucket:
-            raise StorageConfigException(
-                "The s3 driver needs a bucket: set AWS_BUCKET in the environment, or the option "
-                "bucket"
-            )
         try:
             return cls(
-                bucket=bucket,
+                bucket=bucket or "",
                 region=region,
                 endpoint_url=endpoint or url,
                 public_url=url if endpoint else None,
@@ -201,9 +250,8 @@ class S3Driver:
     @property
     def location(self) -> str:
         """Where the files are: drivers of one location keep the same files."""
-        return (
-            f"{self._settings.endpoint_url or 'https://s3.amazonaws.com'}/{self._settings.bucket}"
-        )
+        endpoint = self._settings.endpoint_url or "https://s3.amazonaws.com"
+        return f"{endpoint}/{self._settings.bucket}"
 
     def __reduce__(self) -> NoReturn:
         raise _NotPicklableException(
@@ -219,14 +267,15 @@ class S3Driver:
         Args:
             path: Where to.
             content: Any `Content`; what does not fit in one request is uploaded in parts, with
-                `max_concurrency` parts in memory.
+                `max_concurrency` parts in memory, and `max_upload_memory` for all uploads.
 
         Raises:
             StorageException: It failed; the old file stays, unless a request that was under way
                 still takes effect.
         """
         # `standalone` or `Disk` has converted it.
-        await write_file(self._bucket, path, cast("DriverContent", content), WriteOptions())
+        driver_content = cast("DriverContent", content)
+        await writing.write_file(self._transport, path, driver_content, WriteOptions())
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -236,7 +285,7 @@ class S3Driver:
             FileNotFoundException: There is no file.
             IntegrityException: The content is not what was stored.
         """
-        return await read_all(self._bucket, path)
+        return await reading.read_all(self._transport, path)
 
     async def exists(self, path: str, /) -> bool:
         """Return whether there is a file.
@@ -246,11 +295,7 @@ class S3Driver:
                 not list the bucket.
             StorageException: The store failed.
         """
-        try:
-            await self._bucket.head(path)
-        except FileNotFoundException:
-            return False
-        return True
+        return await conditions.etag_now(self._transport, path) is not None
 
     async def delete(self, path: str, /) -> bool:
         """Delete a file; return False where there was none. One of concurrent deleters gets True.
@@ -259,7 +304,7 @@ class S3Driver:
             InvalidPathException: The path breaks the path policy.
             StorageException: The store failed.
         """
-        return await delete_file(self._bucket, path)
+        return await deleting.delete_file(self._transport, path)
 
     async def size(self, path: str, /) -> int:
         """Return a file's length in bytes.
@@ -267,7 +312,7 @@ class S3Driver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        return size_of(await self._bucket.head(path))
+        return (await metadata.stat(self._transport, path)).size
 
     async def last_modified(self, path: str, /) -> float:
         """Return when a file was written, in whole seconds since 1970 UTC.
@@ -275,8 +320,7 @@ class S3Driver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        answer = await self._bucket.head(path)
-        return float(answer["LastModified"].timestamp())
+        return (await metadata.head(self._transport, path)).last_modified
 
     def url(self, path: str, /) -> str:
         """Return the percent-encoded (RFC 3986) URL: under `public_url`, else at the store.
@@ -285,6 +329,10 @@ class S3Driver:
             InvalidPathException: The path breaks the path policy.
         """
         return self._base_url + quote(path)
+
+    @cached_property
+    def _base_url(self) -> str:
+        return public_urls.base_url(self._settings, endpoint_of(self._settings))
 
     def path(self, path: str, /) -> str:
         """Return ``s3://``, the bucket and the key, as AWS's command line writes it.
@@ -302,8 +350,7 @@ class S3Driver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        mode: dict[str, Any] = {"ChecksumMode": "ENABLED"} if self._settings.checksums else {}
-        return file_info(path, await self._bucket.head(path, **mode))
+        return await metadata.stat(self._transport, path)
 
     async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         """Open one version of a file for reading; a broken connection is replaced on the way.
@@ -312,7 +359,7 @@ class S3Driver:
             FileNotFoundException: There is no file.
             PreconditionFailedException: `if_match` names another version.
         """
-        return await open_stream(self._bucket, path, options)
+        return await reading.open_stream(self._transport, path, options)
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
@@ -327,12 +374,13 @@ class S3Driver:
         Raises:
             FileExistsException: `overwrite` is False, and there is a file.
             PreconditionFailedException: `if_match` names another version, or there is no file.
-            UnsupportedOperationException: `driver_options` has an unknown name.
+            UnsupportedOperationException: `driver_options` has an unknown name; or the store
+                ignores the condition, as `check` found or the option `conditions` says.
             ValueError: A header or a value of `driver_options` is invalid.
             Exception: What the content itself raises comes unchanged.
         """
-        etag = await write_file(self._bucket, path, content, options)
-        await ensure_visibility(self._bucket, path, options.visibility)
+        etag = await writing.write_file(self._transport, path, content, options)
+        await ensure_visibility(self._transport, path, options.visibility)
         return etag
 
     def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
@@ -346,7 +394,7 @@ class S3Driver:
             InvalidPathException: The prefix breaks the path policy.
             StorageException: The store failed.
         """
-        return list_entries(self._bucket, prefix, options)
+        return listing.list_entries(self._transport, prefix, options)
 
     async def make_directory(self, path: str, /) -> None:
         """Make a directory visible, by an empty object whose key ends in ``/``.
@@ -356,9 +404,8 @@ class S3Driver:
             PathConflictException: A file is there.
             StorageException: The store failed.
         """
-        await self._bucket.call(
-            "put_object", Key=f"{path}/", Body=b"", ContentType="application/x-directory"
-        )
+        headers = {"content-type": "application/x-directory"}
+        await self._transport.send(put_object(f"{path}/", b"", headers, None))
 
     async def delete_directory(self, path: str, /) -> None:
         """Delete all keys below a directory; a missing one is no error.
@@ -367,14 +414,26 @@ class S3Driver:
             InvalidPathException: The path breaks the path policy, or is the root.
             StorageException: The store failed; some files may be deleted.
         """
-        await delete_directory(self._bucket, path)
+        await deleting.delete_directory(self._transport, path)
+
+    async def remove_empty_directory(self, path: str, /) -> bool:
+        """Delete a directory's marker if nothing else is in it; return False where there is none.
+
+        A file that is written there meanwhile stays: it needs no marker.
+
+        Raises:
+            PathConflictException: The directory has entries, or only a file is there.
+            StorageException: The store failed.
+        """
+        return await deleting.remove_empty_directory(self._transport, path)
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Have the store copy a file with its content type and metadata; return its etag.
 
         Args:
             src: The file.
-            dst: Where to; the same path changes nothing.
+            dst: Where to. The same path is no copy: without options nothing changes, and with new
+                metadata, visibility or `driver_options` it is what `update_metadata` does.
             options: See `supported_options`. New metadata replaces the old as a whole.
 
         Raises:
@@ -382,8 +441,10 @@ class S3Driver:
             FileExistsException: `overwrite` is False, and there is a file at `dst`.
             PreconditionFailedException: `if_source_match` names another version, or the source
                 was replaced while it was copied.
+            UnsupportedOperationException: `overwrite` is False, and the store ignores conditions
+                of copies.
         """
-        return await copy_file(self._bucket, src, dst, options)
+        return await copying.copy_file(self._transport, src, dst, options)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file as `copy_file` does, then delete that version of the original.
@@ -394,7 +455,20 @@ class S3Driver:
             PreconditionFailedException: `if_source_match` names another version, or the source
                 was replaced meanwhile: then it stays, and so does the copy.
         """
-        return await move_file(self._bucket, src, dst, options)
+        return await copying.move_file(self._transport, src, dst, options)
+
+    async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
+        """Have the store copy a file onto itself with other headers; return its etag.
+
+        No content goes over the network. Storage class, encryption, tags and visibility stay; tags
+        do not above `copy_threshold`, where the copy is made in parts.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: `if_match` names another version, or the file was replaced
+                meanwhile.
+        """
+        return await copying.update_metadata(self._transport, path, options)
 
     async def visibility(self, path: str, /) -> Visibility:
         """Return who may read a file by its ACL; a bucket's policy is not looked at.
@@ -403,7 +477,7 @@ class S3Driver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has no ACLs.
         """
-        return await visibility_of(self._bucket, path)
+        return await visibility_of(self._transport, path)
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
         """Set who may read a file by its URL.
@@ -412,35 +486,57 @@ class S3Driver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has no ACLs, as new ones on AWS.
         """
-        await set_visibility(self._bucket, path, visibility)
+        await set_visibility(self._transport, path, visibility)
 
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         """Return a presigned URL that reads a file; no look whether the file exists.
 
-        The time is from 1 second to 7 days. Temporary keys may end it earlier.
+        The time is from 1 second to 7 days. Temporary keys may end it earlier. With `stable_for`,
+        all URLs of one such period are the same while the keys are; both times together are 7 days
+        at most. Nothing is sent, and nothing waited for except for keys at the first use, and for
+        new ones when those have ended.
 
         Raises:
-            ValueError: The time, the type or the disposition is invalid.
+            StorageConfigException: There are no keys.
+            UnsupportedOperationException: The disk is `anonymous` or has an `sse_customer_key`.
+            ValueError: A time, the type or the disposition is invalid.
         """
-        return await download_url(self._bucket, path, options)
+        pays = self._settings.requester_pays
+        return presigning.download_url(await self._signing(), path, options, requester_pays=pays)
 
     async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
         """Return a presigned PUT request that stores a file; see `temporary_url` for the time.
 
+        The disk's `driver_options` are signed too: the client must send all of its `headers`.
+
         Raises:
+            UnsupportedOperationException: The disk is `anonymous` or has an `sse_customer_key`.
             ValueError: The time, the type or the size is invalid.
         """
-        return await upload_request(self._bucket, path, options)
+        signing = await self._signing()
+        return presigning.upload_request(signing, path, options, self._upload_headers())
 
     async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
         """Return a presigned form, a POST policy, that uploads ``max_size`` bytes at most.
 
-        See `temporary_url` for the time. The file's type is by its name where none is given.
+        See `temporary_url` for the time. The file's type is by its name where none is given. The
+        disk's `driver_options` are among the `fields`.
 
         Raises:
+            InvalidPathException: The path has ``${filename}``, which S3 would replace.
+            UnsupportedOperationException: The disk is `anonymous` or has an `sse_customer_key`.
             ValueError: The time, the type or a size is invalid.
         """
-        return await upload_form(self._bucket, path, options)
+        signing, bucket = await self._signing(), self._settings.bucket
+        return presigning.upload_form(signing, bucket, path, options, self._upload_headers())
+
+    def _upload_headers(self) -> dict[str, str]:
+        pays = {"x-amz-request-payer": "requester"} if self._settings.requester_pays else {}
+        return {**self._settings.driver_headers, **pays}
+
+    async def _signing(self) -> Signing:
+        presigning.check_presignable(self._settings)
+        return await self._transport.signing()
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files, a thousand a request; return for each whether it was there, or its error.
@@ -448,11 +544,30 @@ class S3Driver:
         Raises:
             StorageException: The store failed for all of them.
         """
-        return await delete_files(self._bucket, paths)
+        return await deleting.delete_files(self._transport, paths)
+
+    async def check(self, path: str, /) -> None:
+        """Find out which conditional requests the store keeps; others are refused from then on.
+
+        A store may ignore the conditions of some requests, and then `overwrite=False`, `if_match`
+        and `append` would lose files in silence. What it ignores is logged as a warning. With the
+        option `conditions`, nothing is tried. A store that breaks conditions only where requests
+        race is not found out.
+
+        Args:
+            path: A path that nothing uses, where files are written and deleted.
+
+        Raises:
+            StorageException: The store failed.
+        """
+        await probing.check(self._transport, path)
 
     async def aclose(self) -> None:
-        """Close the connections of all event loops; a use afterwards opens them again."""
-        await self._bucket.aclose()
+        """Close the connections of all event loops; a use afterwards opens them again.
+
+        Requests under way have five seconds to end.
+        """
+        await self._transport.aclose()
 
     # Methods of S3 alone
 
@@ -470,7 +585,9 @@ class S3Driver:
             StorageException: The store failed.
         """
         try:
-            return await abort_stale_uploads(self._bucket, time.time() - older_than)
+            return await stale_uploads.abort_stale_uploads(
+                self._transport, time.time() - older_than
+            )
         except Exception as error:
             reraise(error, operation="abort_stale_uploads")
 

@@ -2,168 +2,306 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import base64
+import contextlib
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
-from jtc.storage.drivers.s3_driver._metadata import DRIVER_OPTIONS
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.drivers.s3_driver._driver_options import driver_headers
+from jtc.storage.exceptions import StorageConfigException, UnsupportedOperationException
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-__all__ = ["AddressingStyle", "CredentialsSource", "Settings"]
+__all__ = ["REGION", "AddressingStyle", "CredentialsSource", "Settings", "misfit"]
 
 AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
 """Where the bucket's name goes: into the path, or before the host's name."""
 
-CredentialsSource: TypeAlias = "Callable[[], Awaitable[Any]]"
+CredentialsSource: TypeAlias = Callable[[], Awaitable[Any]]
 """Returns a mapping or an object with ``access_key``, ``secret_key`` and, where there is one,
 ``token``; ``expires_at``, in seconds since 1970 UTC, says how long to keep them."""
 
-KIB = 1024
-MIB = 1024 * KIB
+MIB = 1024 * 1024
 GIB = 1024 * MIB
 
-MIN_PART_SIZE = 5 * MIB
-MAX_PART_SIZE = 5 * GIB
-MAX_PUT_SIZE = 5 * GIB
-"""S3's limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+# The most is that of one put and of one part:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_LEAST_PART, _MOST_AT_ONCE = 5 * MIB, 5 * GIB
+
+_KEY_BYTES = 32  # of AES-256
+_CONDITIONS = ("put", "parts", "copy", "delete")
+_OF_AWS_ALONE = ("use_dualstack", "use_fips", "use_accelerate")
+_URLS = ("endpoint_url", "signing_endpoint_url", "public_url", "proxy")
+_WITH_SPACES = ("profile", "ca_bundle")
+_BEYOND_ASCII = ("secret_key", "public_url", *_WITH_SPACES)
+_BLANKS = {"\n": "a newline", "\r": "a carriage return", "\t": "a tab", " ": "a space"}
+
+REGION = re.compile(r"[a-z0-9-]{1,64}")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_ADDRESS = re.compile(r"(?:[0-9]+\.){3}[0-9]+|.*:.*")
+_LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.[0-9]+){3}|::1")
+
+# As the SDK has them: names of before 2018 have up to 255 letters, also large ones.
+_BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}|arn:[a-z0-9-]+:s3:.+:[0-9]{12}:accesspoint[:/][^:/]+"
+_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_TLS_NAME = re.compile(_LABEL)
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_REFUSED_BUCKETS = {
+    r"[^:]+--xa?-s3": "is a directory bucket of S3 Express, which needs sessions: unsupported",
+    r"arn:[^:]+:s3::[0-9]+:.+": "is a multi-region access point, which needs SigV4A: unsupported",
+    r"arn:[^:]+:s3-.+": "needs signatures of another service than S3: unsupported",
+    rf"(?!(?:{_BUCKET})$).+": "must be a bucket's name or an access point's ARN, without a path: "
+    "for the files below a prefix, use disk.scoped(prefix)",
+}
+
+_AWS_HOST = re.compile(r"(?:(.+)\.)?s3[.-](?:.+\.)?(?<!vpce\.)amazonaws\.com(?:\.cn)?")
+_STORE_HOST = re.compile(
+    r"s3[.-].+|.+\.(?:digitaloceanspaces|r2\.cloudflarestorage)\.com|storage\.googleapis\.com"
+)
+"""Hosts of whole stores: what comes before them is a bucket."""
+
+_KINDS = {"bool": (bool,), "int": (int,), "float": (int, float)}
+_WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
 
 
-@dataclass(frozen=True, kw_only=True)
+def _from(lowest: float, highest: float, default: float) -> Any:
+    return field(default=default, metadata={"range": (lowest, highest)})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Settings:
     """The options of `S3Driver`, whose docstring explains them.
+
+    Attributes:
+        driver_headers: Those of `driver_options`.
+        sources: Where values come from that are no options: a variable, or a key of a file.
 
     Raises:
         StorageConfigException: An option is invalid, or two contradict each other.
     """
 
     bucket: str
-    region: str
-    endpoint_url: str | None
-    public_url: str | None
-    signing_endpoint_url: str | None
-    access_key: str | None = field(repr=False)
-    secret_key: str | None = field(repr=False)
-    session_token: str | None = field(repr=False)
-    profile: str | None
-    credentials: CredentialsSource | None = field(repr=False)
-    addressing_style: AddressingStyle
-    multipart_threshold: int
-    part_size: int
-    copy_threshold: int
-    max_concurrency: int
-    max_connections: int
-    max_attempts: int
-    connect_timeout: float
-    read_timeout: float
-    request_timeout: float
-    checksums: bool
-    driver_options: Mapping[str, object]
+    region: str = "us-east-1"
+    endpoint_url: str | None = None
+    public_url: str | None = None
+    signing_endpoint_url: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+    credentials: CredentialsSource | None = field(default=None, repr=False)
+    session: object | None = field(default=None, repr=False)
+    anonymous: bool = False
+    addressing_style: AddressingStyle = "auto"
+    use_dualstack: bool = False
+    use_fips: bool = False
+    use_accelerate: bool = False
+    proxy: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+    verify: bool = True
+    requester_pays: bool = False
+    sse_customer_key: bytes | None = field(default=None, repr=False)
+    conditions: Collection[str] | None = None
+    multipart_threshold: int = _from(1, _MOST_AT_ONCE, 16 * MIB)
+    part_size: int = _from(_LEAST_PART, _MOST_AT_ONCE, 6 * MIB)
+    copy_threshold: int = _from(1, _MOST_AT_ONCE, 5 * GIB)
+    max_concurrency: int = _from(1, 1000, 4)
+    max_connections: int = _from(1, 10_000, 64)
+    max_upload_memory: int = _from(_LEAST_PART, 1024 * GIB, 256 * MIB)
+    max_attempts: int = _from(1, 100, 3)
+    connect_timeout: float = _from(0.001, 3600.0, 3.0)
+    read_timeout: float = _from(0.001, 3600.0, 20.0)
+    request_timeout: float = _from(0.001, 86_400.0, 30.0)
+    copy_timeout: float = _from(0.001, 86_400.0, 60.0)
+    pool_timeout: float = _from(0.001, 86_400.0, 60.0)
+    checksums: bool = True
+    driver_options: Mapping[str, object] | None = None
+    driver_headers: Mapping[str, str] = field(init=False)
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        # The caller may change its own later.
-        object.__setattr__(self, "driver_options", dict(self.driver_options or {}))
-        self._check_names()
+        if not self.bucket:
+            raise StorageConfigException("The s3 driver needs AWS_BUCKET set, or the option bucket")
+        self._set("session_token", self.session_token or None)
+        for each in fields(self):
+            self._check_type(each, getattr(self, each.name, None))
+        for pattern, reason in _REFUSED_BUCKETS.items():
+            if re.fullmatch(pattern, self.bucket):
+                self.refuse("bucket", reason)
+        if not REGION.fullmatch(self.region):
+            self.refuse("region", "must be a name of a to z, 0 to 9 and -, such as 'us-east-1'")
+        for name in _URLS:
+            if getattr(self, name) is not None:
+                self._check_url(name, getattr(self, name))
         self._check_keys()
-        self._check_numbers()
-        if self.addressing_style not in ("auto", "path", "virtual"):
-            raise StorageConfigException(
-                "The option addressing_style is 'auto', 'path' or 'virtual', "
-                f"not {self.addressing_style!r}"
-            )
-        if not isinstance(self.checksums, bool):
-            raise StorageConfigException(
-                f"The option checksums must be true or false, not {self.checksums!r}"
-            )
-        if unknown := set(self.driver_options) - DRIVER_OPTIONS:
-            raise StorageConfigException(
-                f"driver_options has no {min(unknown)!r}; "
-                f"there are {', '.join(sorted(DRIVER_OPTIONS))}"
-            )
+        self._check_values()
+        self._check_sse_customer_key()
+        self._check_driver_options()
 
     @property
-    def path_style(self) -> bool:
-        """Whether the bucket's name goes into the path."""
-        if self.addressing_style == "auto":
-            # Most stores other than AWS have one host name; and AWS's certificate covers one
-            # level of names, so that a bucket with dots fails there:
-            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
-            return self.endpoint_url is not None or "." in self.bucket
-        return self.addressing_style == "path"
+    def is_secure(self) -> bool:
+        """Whether requests go by https."""
+        return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
 
-    def _check_names(self) -> None:
-        if not isinstance(self.bucket, str) or not self.bucket:
-            raise StorageConfigException(
-                "The s3 driver needs a bucket: set the option bucket, or AWS_BUCKET in the "
-                "environment"
-            )
-        if "/" in self.bucket and not self.bucket.startswith("arn:"):
-            raise StorageConfigException(
-                "The option bucket is a bucket's name alone: for the files below a prefix, use "
-                "disk.scoped(prefix)"
-            )
-        if not isinstance(self.region, str) or not self.region:
-            raise StorageConfigException("The option region must be a name such as 'us-east-1'")
-        for name in ("endpoint_url", "public_url", "signing_endpoint_url"):
-            self._check_url(name, getattr(self, name))
+    def customer_key_headers(self, prefix: str) -> dict[str, str]:
+        """Return the headers of `sse_customer_key`; none without one.
 
-    def _check_url(self, name: str, url: str | None) -> None:
-        if url is None:
+        Args:
+            prefix: ``"x-amz-"``, or ``"x-amz-copy-source-"`` for the source of a copy.
+        """
+        if self.sse_customer_key is None:
+            return {}
+        name = f"{prefix}server-side-encryption-customer"
+        digest = hashlib.md5(self.sse_customer_key, usedforsecurity=False).digest()
+        return {
+            f"{name}-algorithm": "AES256",
+            f"{name}-key": base64.b64encode(self.sse_customer_key).decode(),
+            f"{name}-key-md5": base64.b64encode(digest).decode(),
+        }
+
+    def endpoint_for(self, *, signing: bool) -> str | None:
+        """Return the URL of the endpoint of requests, or of presigned URLs; None is AWS."""
+        return (self.signing_endpoint_url if signing else None) or self.endpoint_url
+
+    def uses_path(self, endpoint_url: str | None) -> bool:
+        """Return whether the bucket's name goes into the path at an endpoint; None is AWS.
+
+        Most stores other than AWS have one host name; and AWS's certificate covers one level of
+        names, so that a bucket with dots fails there:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+        """
+        parts = urlsplit(endpoint_url or "https://s3-")
+        host = parts.hostname or ""
+        is_custom = endpoint_url is not None and not host.startswith("s3-accelerate.")
+        if self.addressing_style == "path" or (self.addressing_style == "auto" and is_custom):
+            return True
+        names = _TLS_NAME if parts.scheme == "https" else _HOST_NAME
+        is_name = names.fullmatch(self.bucket) and not _ADDRESS.fullmatch(self.bucket)
+        return not is_name or bool(_ADDRESS.fullmatch(host))
+
+    def holds_bucket(self, endpoint_url: str) -> bool:
+        """Return whether an endpoint's URL has the bucket already, so that it is not added."""
+        parts = urlsplit(endpoint_url)
+        host = (parts.hostname or "").removeprefix(f"{self.bucket}.")
+        is_in_host = host != parts.hostname and _STORE_HOST.fullmatch(host) is not None
+        return is_in_host or parts.path.rstrip("/").endswith(f"/{self.bucket}")
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def refuse(self, name: str, reason: str) -> NoReturn:
+        """Raise the exception for an option, which is named by where it comes from.
+
+        Raises:
+            StorageConfigException: Always.
+        """
+        raise StorageConfigException(f"{self.sources.get(name, f'The option {name}')} {reason}")
+
+    def _check_type(self, option: Field[Any], value: Any) -> None:
+        name, kind = option.name, str(option.type).removesuffix(" | None")
+        if kind in _KINDS:
+            if type(value) not in _KINDS[kind]:  # True is an int as well
+                self.refuse(name, f"must be {_WORDS[kind]}, not {value!r}")
+            lowest, highest = option.metadata.get("range", (False, True))
+            if not lowest <= value <= highest:  # so is NaN refused
+                self.refuse(name, f"must be from {lowest} to {highest}, not {value}")
+        elif kind == "str" and (value is not None or option.type == "str"):
+            spaces, beyond_ascii = name in _WITH_SPACES, name in _BEYOND_ASCII
+            reason = misfit(value, spaces=spaces, beyond_ascii=beyond_ascii)
+            if reason is not None:
+                self.refuse(name, reason)
+
+    def _check_driver_options(self) -> None:
+        if not isinstance(self.driver_options, Mapping | None):
+            self.refuse("driver_options", "must be a mapping")
+        reason = ""
+        try:
+            self._set("driver_headers", driver_headers(self.driver_options or {}))
+        except (UnsupportedOperationException, ValueError) as error:
+            reason = str(error)
+        if reason:
+            raise StorageConfigException(reason)
+
+    def _check_url(self, name: str, url: str) -> None:
+        if not _is_url(url):
+            self.refuse(name, "must be a URL such as https://s3.example.com")
+        if "@" in url and name != "proxy":  # they would be shown wherever the URL is
+            self.refuse(name, "must not hold credentials: pass access_key and secret_key")
+        if "?" in url or "#" in url:
+            self.refuse(name, "must end with its path")
+        if name not in ("endpoint_url", "signing_endpoint_url") or self.holds_bucket(url):
             return
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise StorageConfigException(
-                f"The option {name} must be a URL such as https://s3.example.com"
-            )
-        if "@" in parts.netloc:
-            # They would be shown wherever the URL is.
-            raise StorageConfigException(
-                f"The option {name} must not hold credentials: pass access_key and secret_key"
-            )
-        if parts.query or parts.fragment:
-            raise StorageConfigException(f"The option {name} must end with its path")
+        host = urlsplit(url).hostname or ""
+        if (of_aws := _AWS_HOST.fullmatch(host)) and of_aws[1]:
+            self.refuse(name, f"has the bucket {of_aws[1]!r}, not {self.bucket!r}")
+        if self.addressing_style == "virtual" and host.startswith(f"{self.bucket}."):
+            self.refuse(name, "has the bucket, which the addressing_style adds: leave it out")
 
     def _check_keys(self) -> None:
         if (self.access_key is None) != (self.secret_key is None):
             raise StorageConfigException("Pass access_key and secret_key together, or neither")
         if self.session_token is not None and self.access_key is None:
-            raise StorageConfigException("session_token needs access_key and secret_key")
+            self.refuse("session_token", "needs access_key and secret_key")
         if self.credentials is not None and not callable(self.credentials):
-            raise StorageConfigException(
-                "The option credentials must be an async function that returns keys; keys "
-                "themselves are access_key and secret_key"
-            )
-        given = [
-            name
-            for name in ("access_key", "profile", "credentials")
-            if getattr(self, name) is not None
-        ]
+            self.refuse("credentials", "must be an async function that returns keys")
+        if self.session not in (None, "aioboto3") and not hasattr(self.session, "get_credentials"):
+            self.refuse("session", "must be of aioboto3 or aiobotocore, or the text 'aioboto3'")
+        names = ("access_key", "profile", "credentials", "session", "anonymous")
+        given = [name for name in names if getattr(self, name) not in (None, False)]
         if len(given) > 1:
-            raise StorageConfigException(
-                f"Credentials are given twice: choose one of {', '.join(given)}"
-            )
+            known = ", ".join(given)
+            raise StorageConfigException(f"Credentials are given twice: choose one of {known}")
 
-    def _check_numbers(self) -> None:
-        bounds: dict[str, tuple[float, float]] = {
-            "multipart_threshold": (1, MAX_PUT_SIZE),
-            "part_size": (MIN_PART_SIZE, MAX_PART_SIZE),
-            "copy_threshold": (1, MAX_PUT_SIZE),
-            "max_concurrency": (1, 1000),
-            "max_connections": (1, 10_000),
-            "max_attempts": (1, 100),
-            "connect_timeout": (0.001, 3600),
-            "read_timeout": (0.001, 3600),
-            "request_timeout": (0.001, 86_400),
-        }
-        for name, (lowest, highest) in bounds.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise StorageConfigException(
-                    f"The option {name} must be a number, not a {type(value).__name__}"
-                )
-            if not lowest <= value <= highest:
-                raise StorageConfigException(
-                    f"The option {name} must be from {lowest} to {highest}, not {value}"
-                )
+    def _check_values(self) -> None:
+        if self.addressing_style not in ("auto", "path", "virtual"):
+            self.refuse("addressing_style", "must be 'auto', 'path' or 'virtual'")
+        if self.endpoint_url is None and self.region == "auto":
+            self.refuse("region", "may be 'auto' with an endpoint_url only")
+        for name in _OF_AWS_ALONE:
+            if self.endpoint_url is not None and getattr(self, name):
+                self.refuse(name, "is for AWS's own hosts: leave it out, or endpoint_url")
+        if self.max_upload_memory < self.part_size:
+            self.refuse("max_upload_memory", "must be part_size at least")
+        if (given := self.conditions) is not None:
+            if not isinstance(given, Collection) or any(each not in _CONDITIONS for each in given):
+                self.refuse("conditions", f"must be some of {', '.join(_CONDITIONS)}")
+            self._set("conditions", frozenset(given))
+
+    def _check_sse_customer_key(self) -> None:
+        key: Any = self.sse_customer_key
+        if key is None:
+            return
+        if not isinstance(key, bytes) or len(key) != _KEY_BYTES:
+            decoded = b""
+            with contextlib.suppress(ValueError, TypeError):
+                decoded = base64.b64decode(key, validate=True)
+            if len(decoded) != _KEY_BYTES:
+                self.refuse("sse_customer_key", "must be 32 bytes, or their base64")
+            self._set("sse_customer_key", decoded)
+        host = urlsplit(self.endpoint_url or "").hostname or ""
+        if not self.is_secure and not _LOOPBACK.fullmatch(host):
+            self.refuse("sse_customer_key", "needs an endpoint_url by https: the key is sent")
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_port = parts.port != 0
+    except ValueError:
+        return False
+    is_host = _HOST.fullmatch(parts.hostname or "") is not None
+    return is_host and is_port and parts.scheme in ("http", "https")
+
+
+def misfit(value: object, *, spaces: bool = False, beyond_ascii: bool = False) -> str | None:
+    """Return why a value cannot be meant, such as ``"ends in a newline"``; None: it can."""
+    if not isinstance(value, str) or not value:
+        return "is empty" if value == "" else f"must be text, not {type(value).__name__}"
+    for index, char in reversed([*enumerate(value)]):
+        is_shown = char.isprintable() and (char.isascii() or beyond_ascii)
+        if not is_shown or (char.isspace() and not spaces):
+            where = "ends in" if index == len(value) - 1 else "contains"
+            return f"{where} {_BLANKS.get(char, ascii(char))}"
+    return None

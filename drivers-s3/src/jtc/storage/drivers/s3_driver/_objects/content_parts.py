@@ -1,0 +1,124 @@
+"""The caller's content, cut into parts, each with its checksum."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import zlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jtc.storage.driver import DriverContent
+    from jtc.storage.drivers.s3_driver._transport.connections import Places
+
+__all__ = ["THREAD_FROM", "ContentParts"]
+
+_PIECE = 1024 * 1024
+"""Bytes of one read from a blocking file, after each of which a cancellation is looked for."""
+
+_SMALL = 64 * 1024
+"""Bytes that a part may have without a place in memory."""
+
+THREAD_FROM = 1024 * 1024
+"""Bytes from which on a checksum is worth a thread: CRC-32 takes up to a millisecond a MiB."""
+
+
+class ContentParts:
+    """Content that is read part by part, always in the task that asks.
+
+    Each part takes a place in memory while it is read, unless it is so small that it needs none:
+    those who upload slowly must not keep such files out.
+
+    Args:
+        content: What a driver is given.
+        places: Those in memory.
+
+    Attributes:
+        size: The length in bytes of all parts so far.
+        crc32: Their CRC-32.
+    """
+
+    def __init__(self, content: DriverContent, places: Places) -> None:
+        self._places, self._has_place = places, False
+        # It shares the bytes.
+        self._content = io.BytesIO(content) if isinstance(content, bytes) else content
+        self._held = b""
+        self.size = 0
+        self.crc32 = 0
+
+    async def head(self, size: int) -> bytes:
+        """Return the next bytes, `size` or more of them if there are, and keep them."""
+        content, held = self._content, [self._held]
+        length = len(self._held)
+        while length < size:
+            if length > _SMALL and not self._has_place:
+                await self._places.take()
+                self._has_place = True
+            missing = size - length if length else min(size, _SMALL)
+            if isinstance(content, AsyncIterator):
+                chunk = await anext(content, None)
+            else:
+                chunk = await _read(content, missing) or None
+            if chunk is None:
+                break
+            held.append(chunk)
+            length += len(chunk)
+        self._held = b"".join(held)
+        return self._held
+
+    async def next(self, size: int) -> tuple[bytes, int, Callable[[], None]]:
+        """Return the next `size` bytes; fewer at the end, and none after it.
+
+        Returns:
+            The bytes, their CRC-32, and what releases their place, to be called once.
+        """
+        part = (await self.head(size))[:size]
+        self._held = self._held[size:]
+        if len(part) < THREAD_FROM:
+            crc32, self.crc32 = _checksums(part, self.crc32)
+        else:
+            crc32, self.crc32 = await asyncio.to_thread(_checksums, part, self.crc32)
+        self.size += len(part)
+        release = self._places.release if self._has_place else _nothing
+        self._has_place = False
+        return part, crc32, release
+
+    def close(self) -> None:
+        """Release the place of a part that was not returned."""
+        if self._has_place:
+            self._has_place = False
+            self._places.release()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _checksums(part: bytes, before: int) -> tuple[int, int]:
+    return zlib.crc32(part), zlib.crc32(part, before)
+
+
+async def _read(file: BinaryIO, size: int) -> bytes:
+    cancelled = threading.Event()
+    try:
+        return await asyncio.to_thread(_read_blocking, file, size, cancelled)
+    finally:
+        # If this task is cancelled, the thread ends after the piece that it reads.
+        cancelled.set()
+
+
+def _read_blocking(file: BinaryIO, size: int, cancelled: threading.Event) -> bytes:
+    pieces: list[bytes] = []
+    missing = size
+    while missing and not cancelled.is_set():
+        # A pipe or a socket may return less than there is to come.
+        piece = file.read(min(missing, _PIECE))
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,209 @@
+"""Copies and moves within the store, and changes of metadata, which are copies to S3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.s3_driver._objects import conditions, metadata
+from jtc.storage.drivers.s3_driver._objects.deleting import delete_version
+from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
+from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
+from jtc.storage.drivers.s3_driver._transport.http import MIB
+from jtc.storage.drivers.s3_driver._transport.operations import copy_object, is_public
+from jtc.storage.models import Visibility
+from jtc.storage.options import WriteOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+
+__all__ = ["copy_file", "move_file", "source_of", "update_metadata"]
+
+_LEAST_PART, _COPY_PART = 5 * MIB, 1024 * MIB
+"""Nothing of a copied part goes over the network, so it may be large; the last is the rest."""
+
+_DIRECTIVE = "x-amz-metadata-directive"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Original:
+    """The version of a file that is copied.
+
+    Attributes:
+        transport: Where.
+        key: The file.
+        etag: None where the store has none.
+        size: The length in bytes.
+        headers: Those of the answer to a HEAD.
+        kind: The kind of conditions that the copy's target is under: above `copy_threshold`, it is
+            made of parts.
+    """
+
+    transport: Transport
+    key: str
+    etag: str | None
+    size: int
+    headers: Mapping[str, str]
+    kind: str
+
+
+async def copy_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str | None:
+    """Copy a file with its content type and metadata; return the new file's etag."""
+    original = await _original(transport, src, "if_source_match", options.if_source_match)
+    if src != dst:
+        return await _copied(original, dst, options)
+    if not options.overwrite:
+        raise exceptions.FileExistsException(conditions.EXISTS, path=dst)
+    if _replaces_metadata(options) or options.visibility or options.driver_options:
+        return await _updated(original, options)
+    return original.etag
+
+
+async def move_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str | None:
+    """Copy a file, and then delete that very version of the original.
+
+    Raises:
+        PreconditionFailedException: The original was replaced or deleted meanwhile: it is left
+            as it is, and the copy stays.
+    """
+    if src == dst:
+        return await copy_file(transport, src, dst, options)
+    if options.if_source_match is not None:
+        conditions.check_kept(transport, "delete")
+    original = await _original(transport, src, "if_source_match", options.if_source_match)
+    etag = await _copied(original, dst, options)
+    replaced = exceptions.PreconditionFailedException(
+        "The file was replaced or deleted while it was moved; the copy stays", path=src
+    )
+    is_decided = conditions.is_kept(transport, "delete")
+    # Else a look leaves only a moment for the race.
+    if not is_decided and await conditions.etag_now(transport, src) != (original.etag or ""):
+        raise replaced
+    try:
+        await delete_version(transport, src, original.etag)
+    except exceptions.PreconditionFailedException as error:
+        raise replaced from error
+    return etag
+
+
+async def update_metadata(transport: Transport, path: str, options: WriteOptions) -> str | None:
+    """Replace declared fields of a file, and keep the others; return the etag.
+
+    Raises:
+        FileNotFoundException: There is no file.
+        PreconditionFailedException: `if_match` names another version, or the file was replaced
+            meanwhile.
+    """
+    original = await _original(transport, path, "if_match", options.if_match)
+    return await _updated(original, options)
+
+
+async def _original(transport: Transport, key: str, option: str, expected: str | None) -> _Original:
+    # First in any case: a missing file is the source, the copy is of this version, and a large file
+    # must be copied in parts.
+    found = await metadata.measured(transport, key, await metadata.head(transport, key))
+    if expected not in {None, found.etag}:
+        message = f"The file is not the version that {option} names"
+        raise exceptions.PreconditionFailedException(message)
+    size = metadata.size_of(found)
+    kind = "parts" if size > transport.settings.copy_threshold else "copy"
+    return _Original(transport, key, found.etag, size, found.headers, kind)
+
+
+def _replaces_metadata(options: WriteOptions) -> bool:
+    return not (
+        options.content_type is options.cache_control is options.content_disposition is None
+        and options.metadata is None
+    )
+
+
+async def _copied(original: _Original, dst: str, options: WriteOptions) -> str:
+    transport = original.transport
+    headers = {**transport.settings.driver_headers, **metadata.declared_headers(options)}
+    if (
+        original.kind == "parts"
+        or _replaces_metadata(options)
+        or headers.keys() & {"content-encoding", "content-language", "expires"}
+    ):
+        # S3 keeps all of the original's headers or none.
+        kept = metadata.kept_headers(original.headers, options)
+        headers = {**kept, **headers, _DIRECTIVE: "REPLACE"}
+    try:
+        await conditions.check_target(transport, original.kind, dst, options)
+        etag = await _transferred(original, dst, headers, options)
+    except exceptions.PreconditionFailedException as error:
+        # S3 answers both alike: the condition of the source, and that of the target.
+        meant: exceptions.StorageException = exceptions.FileExistsException(
+            conditions.EXISTS, path=dst
+        )
+        there = await conditions.etag_now(transport, original.key)
+        if options.overwrite or there != (original.etag or ""):
+            message = "The source was replaced while it was copied"
+            meant = exceptions.PreconditionFailedException(message, path=original.key)
+        raise await conditions.unless_landed(transport, dst, error, meant, original.size) from error
+    except exceptions.StorageException as error:
+        is_missing = isinstance(error, exceptions.FileNotFoundException)
+        error.path = original.key if is_missing else error.path or dst
+        raise
+    await ensure_visibility(transport, dst, options.visibility)
+    return etag
+
+
+async def _updated(original: _Original, options: WriteOptions) -> str:
+    """Copy a file onto itself, with other headers, under the condition that it is this version."""
+    transport, path, visibility = original.transport, original.key, options.visibility
+    headers = metadata.kept_headers(original.headers, options, is_same_file=True)
+    headers |= {**metadata.declared_headers(options), _DIRECTIVE: "REPLACE"}
+    if visibility is None and await _is_public(transport, path):
+        # S3 copies all but the ACL.
+        visibility, headers["x-amz-acl"] = Visibility.PUBLIC, "public-read"
+    # The source's condition holds when the copy begins, the target's, where it is kept, at its end.
+    if_match = original.etag if conditions.is_kept(transport, original.kind) else None
+    try:
+        try:
+            etag = await _transferred(original, path, headers, WriteOptions(if_match=if_match))
+        except exceptions.UnsupportedOperationException:
+            etag = await _transferred(original, path, headers, WriteOptions())
+    except exceptions.PreconditionFailedException as error:
+        message = "The file was replaced while its metadata was changed"
+        meant = exceptions.PreconditionFailedException(message)
+        raise await conditions.unless_landed(
+            transport, path, error, meant, original.size
+        ) from error
+    await ensure_visibility(transport, path, visibility)
+    return etag
+
+
+async def _is_public(transport: Transport, path: str) -> bool:
+    try:
+        return await transport.send(is_public(path))
+    except (exceptions.UnsupportedOperationException, exceptions.StoragePermissionException):
+        # No ACLs; or a program that may not read them has not set them either.
+        return False
+
+
+async def _transferred(
+    original: _Original, dst: str, headers: Mapping[str, str], options: WriteOptions
+) -> str:
+    transport, size = original.transport, original.size
+    settings = transport.settings
+    source = source_of(settings.bucket, original.key)
+    condition = {} if original.etag is None else {"x-amz-copy-source-if-match": original.etag}
+    if original.kind == "parts":
+        created = {name: value for name, value in headers.items() if name != _DIRECTIVE}
+        step = part_size(max(min(_COPY_PART, settings.copy_threshold), _LEAST_PART), size)
+        async with upload_in_parts(transport, dst, created, options) as upload:
+            await upload.copy_all(source, size, step, condition)
+            return await upload.complete(size)
+    tags = {"x-amz-tagging-directive": "REPLACE"} if "x-amz-tagging" in headers else {}
+    sent = {**headers, **tags, **condition, **conditions.condition_headers(options)}
+    request = copy_object(dst, source, sent, size)
+    return (await conditions.despite_conflicts(transport, request)).etag
+
+
+def source_of(bucket: str, key: str) -> str:
+    """Return an object's name as a copy's source."""
+    return f"{bucket}/object/{key}" if bucket.startswith("arn:") else f"{bucket}/{key}"

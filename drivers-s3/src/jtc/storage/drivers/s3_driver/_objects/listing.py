@@ -1,0 +1,197 @@
+"""Directory listings: the store's pages, as entries in one fixed order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.s3_driver._transport.operations import list_objects, quoted
+from jtc.storage.drivers.s3_driver._transport.xml import continuation_of, read_page
+from jtc.storage.models import DirectoryInfo, listed_file
+from jtc.storage.paths import check_listed_path
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.xml import ListedObject, Page
+    from jtc.storage.models import Entry
+    from jtc.storage.options import ListOptions
+
+__all__ = ["PAGE", "list_entries", "list_pages"]
+
+logger = logging.getLogger("jtc.storage")
+
+PAGE = 1000
+"""Keys in an answer, and in a DeleteObjects request: S3's limit for both."""
+
+
+async def list_entries(
+    transport: Transport, prefix: str, options: ListOptions
+) -> AsyncGenerator[Entry, None]:
+    """Yield what is below a directory."""
+    below = f"{prefix}/" if prefix else ""
+    start_after = _start_after(below, options)
+    if start_after is None:
+        return
+    delimiter = "" if options.recursive else "/"
+    pages = list_pages(transport, below, delimiter=delimiter, start_after=start_after)
+    walks = options.recursive and options.directories
+    previous = start_after or below
+    refused = 0
+    try:
+        async with aclosing(pages):
+            async for page in pages:
+                for key, listed in await _in_order(transport, below, page):
+                    # A directory comes back after each key that is in it, and on several pages.
+                    if key == previous or previous.startswith(key):
+                        continue
+                    for directory in _entered(previous, key) if walks else ():
+                        yield directory
+                    previous = key
+                    # A marker's key is a directory's, which it makes visible, as a prefix.
+                    if listed is not None and key[-1:] == "/":
+                        continue
+                    entry = _entry(key, listed)
+                    if entry is None:
+                        refused += 1
+                    else:
+                        yield entry
+    finally:
+        if refused:
+            logger.warning(
+                "%d names below %r break the path policy and are left out of the listing",
+                refused,
+                prefix,
+            )
+
+
+def _start_after(below: str, options: ListOptions) -> str | None:
+    """Return the key after which a listing begins; None where nothing comes after it."""
+    start_after = options.start_after or ""
+    if not start_after.startswith(below):
+        return "" if start_after.encode() <= below.encode() else None
+    if options.recursive or not start_after:
+        return start_after
+    # What lies in a directory comes after that directory.
+    name, slash, _ = start_after[len(below) :].partition("/")
+    return f"{below}{name}{slash}"
+
+
+def _entered(previous: str, key: str) -> Iterator[DirectoryInfo]:
+    """Yield the directories of a key that the one before it is not in."""
+    end = key.find("/")
+    while end >= 0:
+        if not previous.startswith(key[: end + 1]) and _is_listed(key[:end]):
+            yield DirectoryInfo(path=key[:end])
+        end = key.find("/", end + 1)
+
+
+def _entry(key: str, listed: ListedObject | None) -> Entry | None:
+    """Return what a key stands for, or None where the path policy refuses the name."""
+    path = key if listed is not None else key[:-1]
+    if not _is_listed(path):
+        return None
+    if listed is None:
+        return DirectoryInfo(path=path)
+    # Whole seconds, as in the answer to a HEAD.
+    return listed_file(path, listed.size, float(int(listed.last_modified)), quoted(listed.etag))
+
+
+def _is_listed(path: str) -> bool:
+    try:
+        # The check drops one leading "/", but with it the key is another file's.
+        return check_listed_path(path) == path
+    except exceptions.InvalidPathException:
+        return False
+
+
+async def list_pages(
+    transport: Transport, prefix: str, *, delimiter: str = "", start_after: str = ""
+) -> AsyncGenerator[Page, None]:
+    """Yield the store's pages of the keys below a prefix, whatever they look like."""
+
+    def request(continuation: str = "", after: str = start_after) -> asyncio.Task[bytes]:
+        listed = list_objects(
+            prefix,
+            delimiter=delimiter,
+            start_after="" if continuation else after,
+            continuation=continuation,
+            max_keys=PAGE,
+        )
+        return asyncio.create_task(transport.send(listed))
+
+    # A reader of two pages mostly wants all: from the second on, each is requested as soon as the
+    # one before it says where it begins, and arrives while that one is parsed and used.
+    coming = request()
+    number, milestone = 0, ""
+    try:
+        while True:
+            content = await coming
+            known = continuation_of(content) if number else None
+            if known == milestone:
+                known = None
+            if known is not None:
+                coming = request(known)
+                # It begins when this task waits, which a page's readers need not do.
+                await asyncio.sleep(0)
+            page = await read_page(content)
+            yield page
+            if not page.is_truncated:
+                return
+            last = page.continuation or _last_key(page)
+            if last in ("", milestone):
+                message = "The store's listing goes round in a circle"
+                raise exceptions.StorageUnavailableException(message)
+            number += 1
+            if number.bit_count() == 1:
+                milestone = last  # A circle of any length comes by one of these again.
+            if known is None or known != page.continuation:
+                coming.cancel()
+                coming = request(page.continuation or "", last)
+    finally:
+        # Not waited for: a loop that ends closes all generators at the same time, and one that
+        # waits then cannot be closed by the one around it.
+        coming.cancel()
+        coming.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _last_key(page: Page) -> str:
+    """Return after which key the next page begins, as a store without continuations needs it."""
+    keys = [*page.directories[-1:], *(each.key for each in page.objects[-1:])]
+    return max(keys, key=str.encode, default="")
+
+
+async def _in_order(
+    transport: Transport, below: str, page: Page
+) -> list[tuple[str, ListedObject | None]]:
+    """Return a page's keys, directories (without an object) and files, in the store's order."""
+    files: list[tuple[str, ListedObject | None]] = [(each.key, each) for each in page.objects]
+    directories: list[tuple[str, ListedObject | None]] = [(each, None) for each in page.directories]
+    if not directories or not files:
+        return files or directories
+    merged = sorted((*files, *directories), key=lambda entry: entry[0].encode())
+    by_directory = sorted(merged, key=lambda entry: entry[0].removesuffix("/").encode())
+    if merged == by_directory:
+        return merged
+    learned = transport.learned
+    if learned.lists_by_directory is None:
+        # By keys, the first directory that the orders disagree on has this file before it.
+        at = next(at for at, entry in enumerate(by_directory) if entry != merged[at])
+        directory = by_directory[at][0]
+        before = merged[merged.index(by_directory[at]) - 1][0]
+        learned.lists_by_directory = await _is_before(transport, below, directory, before)
+    return by_directory if learned.lists_by_directory else merged
+
+
+async def _is_before(transport: Transport, below: str, directory: str, key: str) -> bool:
+    """Return whether the store lists ``a/`` before ``a-b``, as one with real directories may.
+
+    An answer has two lists, of files and of directories, so that the order between them takes a
+    request of its own, once and only where it matters: `start_after` goes by it.
+    """
+    request = list_objects(below, delimiter="/", start_after=key, max_keys=10)
+    return directory not in (await read_page(await transport.send(request))).directories

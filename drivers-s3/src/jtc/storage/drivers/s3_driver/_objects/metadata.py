@@ -1,0 +1,240 @@
+"""Metadata and options of a file, as headers of an object."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import email.errors
+import email.header
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.s3_driver._driver_options import ascii_header, driver_headers
+from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.models import FileInfo, Visibility
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.options import WriteOptions
+
+__all__ = [
+    "ACLS",
+    "checksums_of",
+    "close",
+    "declared_headers",
+    "file_info",
+    "head",
+    "kept_headers",
+    "measured",
+    "size_of",
+    "stat",
+]
+
+ACLS = {Visibility.PUBLIC: "public-read", Visibility.PRIVATE: "private"}
+"""S3's canned ACLs."""
+
+_META = "x-amz-meta-"
+
+_OF_CONTENT = (
+    *("content-type", "cache-control", "content-disposition"),
+    *("content-encoding", "content-language", "expires"),
+)
+_OF_FILE = (
+    *_OF_CONTENT,
+    *("x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-server-side-encryption"),
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+)
+
+_ENCODED_WORDS = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=(\s+=\?[^?]+\?[BbQq]\?[^?]*\?=)*")
+
+
+def declared_headers(options: WriteOptions) -> dict[str, str]:
+    """Return the headers of what the options declare.
+
+    Raises:
+        UnsupportedOperationException: `driver_options` has an unknown name.
+        ValueError: A header has letters that HTTP headers cannot carry.
+    """
+    headers = driver_headers(options.driver_options or {})
+    for name in ("content_type", "cache_control", "content_disposition"):
+        value: str | None = getattr(options, name)
+        if value is not None:
+            headers[name.replace("_", "-")] = ascii_header(name, value)
+    for name, value in (options.metadata or {}).items():
+        headers[_META + name] = _encoded(value)
+    if options.visibility is not None:
+        # An ACL only where the option is given: new AWS buckets refuse any.
+        headers["x-amz-acl"] = ACLS[options.visibility]
+    return headers
+
+
+def kept_headers(
+    headers: Mapping[str, str], options: WriteOptions, *, is_same_file: bool = False
+) -> dict[str, str]:
+    """Return the headers with which a copy that replaces metadata keeps what the original has.
+
+    Args:
+        headers: The original's.
+        options: What is to be different; metadata is replaced as a whole.
+        is_same_file: Also keep how the file is stored: class, encryption, redirection.
+    """
+    names = _OF_FILE if is_same_file else _OF_CONTENT
+    kept = {name: text for name in names if (text := _text(headers, name))}
+    return kept if options.metadata is not None else kept | _metadata(headers)
+
+
+def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    found = {name.lower(): _text(headers, name) or "" for name in headers}
+    return {name: value for name, value in found.items() if name.startswith(_META)}
+
+
+def _text(headers: Mapping[str, str], name: str) -> str | None:
+    """Return a header's text; bytes that are not UTF-8 are read as Latin-1, as HTTP once had it."""
+    value = headers.get(name)
+    if value is None or value.isascii():
+        return value
+    raw = value.encode(errors="surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+async def head(
+    transport: Transport, key: str, headers: dict[str, str] | None = None
+) -> operations.Object:
+    """Return the headers of an object.
+
+    Raises:
+        FileNotFoundException: There is no such key.
+        StorageConfigException: There is no such bucket. A HEAD says 404 to both.
+    """
+    try:
+        return await transport.send(operations.head_object(key, headers or {}))
+    except exceptions.FileNotFoundException:
+        if transport.learned.has_bucket:
+            raise
+        try:
+            # Not HeadBucket: that would also say a bare 404, and need the same permission.
+            await transport.send(operations.list_objects(max_keys=1))
+        except exceptions.FileNotFoundException as error:
+            name = transport.settings.bucket
+            raise errors.NoBucketException(f"There is no bucket {name!r}") from error
+        except exceptions.StorageException as error:
+            # Without the permission to list, or in trouble: the file is missing all the same.
+            if isinstance(error, exceptions.StorageConfigException):
+                raise
+        raise
+
+
+async def measured(transport: Transport, key: str, found: operations.Object) -> operations.Object:
+    """Return what was found with the object's length: a range says it where an answer does not.
+
+    The content of an answer that does not is closed, and to be requested again.
+
+    Raises:
+        StorageUnavailableException: No answer says it.
+    """
+    if found.size is not None:
+        return found
+    close(found)
+    try:
+        probe = await transport.send(operations.get_object(key, {"range": "bytes=0-0"}))
+    except errors.RangeException:
+        return replace(found, content=b"", length=0)
+    close(probe)
+    return replace(found, content=b"", length=size_of(probe))
+
+
+def close(answer: operations.Object) -> None:
+    """Release the connection of an answer whose content was left open."""
+    if not isinstance(answer.content, bytes):
+        answer.content.close()
+
+
+async def stat(transport: Transport, path: str) -> FileInfo:
+    """Return a file's metadata.
+
+    Raises:
+        FileNotFoundException: There is no file.
+    """
+    mode = {"x-amz-checksum-mode": "ENABLED"} if transport.settings.checksums else {}
+    return file_info(path, await measured(transport, path, await head(transport, path, mode)))
+
+
+def file_info(path: str, found: operations.Object) -> FileInfo:
+    """Return the metadata in the answer to a HEAD or a GET."""
+    headers = found.headers
+    return FileInfo(
+        path=path,
+        size=size_of(found),
+        last_modified=found.last_modified,
+        etag=found.etag,
+        content_type=_text(headers, "content-type"),
+        cache_control=_text(headers, "cache-control"),
+        content_disposition=_text(headers, "content-disposition"),
+        metadata={
+            name.removeprefix(_META): _decoded(value) for name, value in _metadata(headers).items()
+        },
+        checksums=checksums_of(headers),
+    )
+
+
+def size_of(found: operations.Object) -> int:
+    """Return the whole file's length in bytes, also where the answer is a part of it.
+
+    Raises:
+        StorageUnavailableException: The answer does not say it.
+    """
+    if found.size is None:
+        message = "The store's answer cannot be understood: it does not say the file's size"
+        raise exceptions.StorageUnavailableException(message, retryable=False)
+    return found.size
+
+
+def checksums_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return those checksums of the whole content in an answer that Python can compute."""
+    checksums: dict[str, str] = {}
+    for algorithm in ("crc32", "sha1", "sha256"):
+        value = headers.get(f"x-amz-checksum-{algorithm}")
+        # A checksum of the parts' checksums ends in their number: https://docs.aws.amazon.com/
+        # AmazonS3/latest/userguide/checking-object-integrity.html
+        if value is None or "-" in value or headers.get("x-amz-checksum-type") == "COMPOSITE":
+            continue
+        try:
+            checksums[algorithm] = base64.b64decode(value, validate=True).hex()
+        except binascii.Error:
+            continue
+    return checksums
+
+
+def _encoded(value: str) -> str:
+    """Return a metadata value as ASCII: plain where that is unambiguous, else by RFC 2047.
+
+    AWS itself answers so for what its headers cannot hold:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    # Some stores forget an empty header.
+    is_plain = value.isascii() and value.isprintable() and value.strip() == value != ""
+    if is_plain and not value.startswith("=?"):
+        return value
+    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="
+
+
+def _decoded(value: str) -> str:
+    """Return the text of a metadata value, or the value itself where it is not encoded."""
+    if not _ENCODED_WORDS.fullmatch(value):
+        return value
+    try:
+        words = email.header.decode_header(value)
+        return "".join(
+            word if isinstance(word, str) else word.decode(charset or "ascii")
+            for word, charset in words
+        )
+    except (ValueError, LookupError, email.errors.HeaderParseError):
+        return value

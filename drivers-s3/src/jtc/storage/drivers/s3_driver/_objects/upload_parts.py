@@ -1,0 +1,256 @@
+"""Uploads in parts, of the caller's content or of another object's bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import md5
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.s3_driver._objects import conditions
+from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.drivers.s3_driver._transport.http import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.options import WriteOptions
+
+__all__ = ["Upload", "part_size", "upload_in_parts"]
+
+logger = logging.getLogger("jtc.storage")
+
+_MAX_PARTS = 10_000
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+
+
+def part_size(wanted: int, size: int | None) -> int:
+    """Return the size of an upload's parts: all alike, as Cloudflare's R2 wants them.
+
+    Args:
+        wanted: The size that is set.
+        size: The file's length where it is known; more than 10,000 parts are not possible.
+    """
+    if size is None or size <= wanted * _MAX_PARTS:
+        return wanted
+    return math.ceil(size / _MAX_PARTS / MIB) * MIB
+
+
+@asynccontextmanager
+async def upload_in_parts(
+    transport: Transport, key: str, headers: dict[str, str], options: WriteOptions
+) -> AsyncIterator[Upload]:
+    """Begin a multipart upload, and abort it where it fails, also by a cancellation.
+
+    Args:
+        transport: Where.
+        key: What it becomes.
+        headers: Those of the file.
+        options: The conditions under which it appears.
+    """
+    upload = Upload(transport, key, options)
+    await upload.check()
+    try:
+        await _settled(upload.create(headers))
+        yield upload
+    except BaseException:
+        if upload.upload_id:
+            await _settled(upload.abort())
+        raise
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Upload:
+    """A multipart upload.
+
+    Attributes:
+        transport: Where.
+        key: What it becomes.
+        options: The conditions under which it appears.
+        upload_id: The store's name of it, once it has begun.
+    """
+
+    transport: Transport
+    key: str
+    options: WriteOptions
+    upload_id: str = ""
+    _has_full_checksum: bool = False
+    _parts: list[operations.Part] = field(default_factory=list)
+
+    async def check(self) -> None:
+        """Look whether its conditions hold."""
+        await conditions.check_target(self.transport, "parts", self.key, self.options)
+
+    async def create(self, headers: dict[str, str]) -> None:
+        """Begin it."""
+        checksums = self.transport.settings.checksums
+        request = operations.create_upload(self.key, headers, checksums=checksums)
+        created = await self.transport.send(request)
+        self.upload_id, self._has_full_checksum = created
+
+    async def abort(self) -> None:
+        """Give it up; that this fails is not raised."""
+        try:
+            await self.transport.send(operations.abort_upload(self.key, self.upload_id))
+        except (errors.NoUploadException, exceptions.FileNotFoundException):
+            return
+        except exceptions.StorageException as error:
+            # What failed before is what the caller must receive.
+            logger.warning(
+                "The multipart upload of %r could not be aborted (%s); "
+                "S3Driver.abort_stale_uploads() clears it",
+                self.key,
+                type(error).__name__,
+            )
+
+    async def send_all(self, parts: ContentParts, size: int) -> None:
+        """Send parts of `size` bytes, `max_concurrency` at once; the source is read in this task.
+
+        Async sources may hold cancel scopes that belong to a task. Memory holds `max_concurrency`
+        parts, one of which is being read; each takes a place of the disk's.
+        """
+        checksums = self.transport.settings.checksums
+        places = asyncio.Semaphore(self.transport.settings.max_concurrency)
+        number = 0
+        async with _group() as group:
+            while True:
+                await places.acquire()
+                body, crc32, release = await parts.next(size)
+                if number == _MAX_PARTS or (number and not body):
+                    release()
+                    if not body:
+                        return
+                    raise exceptions.RejectedException(
+                        f"The content has more than {_MAX_PARTS} parts: pass its size, or raise "
+                        "part_size",
+                        reason="size",
+                    )
+                number += 1
+                request = operations.upload_part(
+                    self.key, self.upload_id, number, body, crc32 if checksums else None
+                )
+                task = group.create_task(self._send(number, request))
+                del body, request  # it holds them as long as they are sent
+                task.add_done_callback(functools.partial(_call, release))
+                task.add_done_callback(lambda _: places.release())
+
+    async def copy_all(self, source: str, size: int, step: int, headers: dict[str, str]) -> None:
+        """Have the store copy an object's bytes, `step` a part.
+
+        Args:
+            source: The bucket's name, a ``/`` and the key.
+            size: The object's length in bytes.
+            step: The length of a part.
+            headers: The source's condition.
+        """
+        places = asyncio.Semaphore(self.transport.settings.max_concurrency)
+        async with _group() as group:
+            for number, first in enumerate(range(0, size, step), start=1):
+                await places.acquire()
+                last = min(first + step, size) - 1
+                sent = headers | {"x-amz-copy-source-range": f"bytes={first}-{last}"}
+                request = operations.copy_part(
+                    self.key, self.upload_id, number, source, sent, last + 1 - first
+                )
+                task = group.create_task(self._send(number, request))
+                task.add_done_callback(lambda _: places.release())
+
+    async def _send(self, number: int, request: operations.Request[operations.Stored]) -> None:
+        self._parts.append(operations.Part(number, *await self.transport.send(request)))
+
+    async def complete(self, size: int, crc32: int | None = None) -> str:
+        """Make the file appear; return its etag.
+
+        Args:
+            size: The length in bytes of all parts.
+            crc32: Their CRC-32, if it is known.
+        """
+        await self.check()
+        self._parts.sort()
+        request = operations.complete_upload(
+            self.key,
+            self.upload_id,
+            self._parts,
+            conditions.condition_headers(self.options),
+            crc32 if self._has_full_checksum else None,
+        )
+        try:
+            # A conflict is not sent again: AWS wants the whole upload anew.
+            return (await self.transport.send(request)).etag
+        except (exceptions.PreconditionFailedException, exceptions.FileNotFoundException) as error:
+            meant = conditions.refused(error, self.options)
+            raise await conditions.unless_landed(
+                self.transport, self.key, error, meant, size, crc32
+            ) from error
+        except exceptions.StorageUnavailableException as error:
+            if _is_lost(error) and (etag := await self._landed(size, crc32)):
+                return etag
+            raise
+
+    async def _landed(self, size: int, crc32: int | None) -> str | None:
+        """Return the file's etag if it is made of these parts: the answer was lost, no more."""
+        with suppress(exceptions.StorageException):
+            there = await conditions.landed(self.transport, self.key, size, crc32)
+            if there is not None and there.etag != self.options.if_match:
+                is_same = crc32 is not None and "crc32" in there.checksums
+                return there.etag if is_same or there.etag == _etag_of(self._parts) else None
+        return None
+
+
+def _call(release: Callable[[], None], _task: object) -> None:
+    release()
+
+
+def _is_lost(error: exceptions.StorageUnavailableException) -> bool:
+    """Return whether a completion that failed may have been made all the same."""
+    if isinstance(error, errors.NoUploadException):
+        return errors.was_retried(error)
+    return error.retryable and not isinstance(error, errors.ConflictException)
+
+
+def _etag_of(parts: list[operations.Part]) -> str | None:
+    """Return the etag that most stores give a file of these parts: by the MD5 of their MD5s."""
+    try:
+        digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
+    except ValueError:
+        return None
+    return f'"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
+
+
+@asynccontextmanager
+async def _group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Enter a task group that raises its first failure itself, not in an exception group."""
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as failures:
+        failure = failures.exceptions[0]
+    if failure is not None:
+        # Outside of `except`: the group would become the context of its own member.
+        raise failure
+
+
+async def _settled(action: Coroutine[object, object, None]) -> None:
+    """Do something to its end, also if this task is cancelled meanwhile.
+
+    A request that was sent and not waited for may have taken effect: an upload that began so
+    would stay forever.
+    """
+    task = asyncio.ensure_future(action)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is not None:
+        raise cancellation from (None if task.cancelled() else task.exception())
+    task.result()

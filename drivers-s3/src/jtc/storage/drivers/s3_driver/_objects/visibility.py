@@ -1,0 +1,50 @@
+"""Visibility: the ACL of a file, where the bucket has ACLs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.s3_driver._objects.metadata import ACLS, head
+from jtc.storage.drivers.s3_driver._transport.operations import is_public, set_acl
+from jtc.storage.models import Visibility
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+
+__all__ = ["ensure_visibility", "set_visibility", "visibility_of"]
+
+
+async def visibility_of(transport: Transport, key: str) -> Visibility:
+    """Return who may read a file; a directory is not a file."""
+    # A store with real directories has ACLs of them as well.
+    await head(transport, key)
+    return Visibility.PUBLIC if await transport.send(is_public(key)) else Visibility.PRIVATE
+
+
+async def set_visibility(transport: Transport, key: str, visibility: Visibility) -> None:
+    """Set who may read a file."""
+    await head(transport, key)
+    await transport.send(set_acl(key, ACLS[visibility]))
+
+
+async def ensure_visibility(transport: Transport, key: str, visibility: Visibility | None) -> None:
+    """Set the visibility of a file just written, where the store ignored it in that request.
+
+    SeaweedFS does. The first file that is to be public shows it: until its ACL is set, such a file
+    is private, never the other way round.
+    """
+    if visibility is None:
+        return
+    learned = transport.learned
+    if learned.acl_with_content is None and visibility is Visibility.PUBLIC:
+        # Without permission to read ACLs it stays unknown; the store accepted the request.
+        with suppress(exceptions.StorageException):
+            learned.acl_with_content = await transport.send(is_public(key))
+    if learned.acl_with_content is False:
+        try:
+            await transport.send(set_acl(key, ACLS[visibility]))
+        except exceptions.StorageException as error:
+            error.path = key  # the second path of a copy
+            raise

@@ -1,0 +1,104 @@
+"""Writes: one request for what fits in one, else an upload in parts that appears as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+from jtc.storage.drivers.s3_driver._objects import conditions
+from jtc.storage.drivers.s3_driver._objects.content_parts import THREAD_FROM, ContentParts
+from jtc.storage.drivers.s3_driver._objects.metadata import declared_headers
+from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
+from jtc.storage.drivers.s3_driver._transport.errors import ConflictException
+from jtc.storage.drivers.s3_driver._transport.operations import put_object
+from jtc.storage.options import WriteOptions
+
+if TYPE_CHECKING:
+    from jtc.storage.driver import DriverContent
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.operations import Request, Stored
+
+__all__ = ["write_file"]
+
+_NO_OPTIONS = WriteOptions()
+
+
+async def write_file(
+    transport: Transport, key: str, content: DriverContent, options: WriteOptions
+) -> str:
+    """Store a file whole, or leave what was there; return its etag."""
+    settings = transport.settings
+    headers = dict(settings.driver_headers)
+    # Only what was passed costs a call here.
+    if options != _NO_OPTIONS:
+        headers |= declared_headers(options)
+    if not isinstance(content, bytes) or len(content) > settings.multipart_threshold:
+        return await _write_source(transport, key, content, headers, options)
+    if "content-type" not in headers:
+        headers["content-type"] = infer_type(key, content)
+    if len(content) < THREAD_FROM:
+        crc32 = zlib.crc32(content)
+    else:
+        crc32 = await asyncio.to_thread(zlib.crc32, content)
+    request = put_object(key, content, headers, crc32 if settings.checksums else None)
+    if options.overwrite and options.if_match is None:
+        try:
+            return (await transport.send(request)).etag
+        except ConflictException:
+            pass
+    return await _put(transport, request, crc32, options)
+
+
+async def _write_source(
+    transport: Transport,
+    key: str,
+    content: DriverContent,
+    headers: dict[str, str],
+    options: WriteOptions,
+) -> str:
+    settings = transport.settings
+    size = len(content) if isinstance(content, bytes) else options.size
+    # Content of unknown length is sent in parts from the second one on: it has one place in memory.
+    limit = settings.multipart_threshold
+    if size is None:
+        limit = min(limit, settings.part_size)
+    parts = ContentParts(content, await transport.part_places())
+    del content
+    try:
+        # Of content that is known to need parts, only what its type needs is held meanwhile.
+        needs_parts = size is not None and size > limit
+        beginning = await parts.head(SNIFF_BYTES if needs_parts else limit + 1)
+        if "content-type" not in headers:
+            headers["content-type"] = infer_type(key, beginning)
+        needs_parts = needs_parts or len(beginning) > limit
+        del beginning
+        if needs_parts:
+            async with upload_in_parts(transport, key, headers, options) as upload:
+                await upload.send_all(parts, part_size(settings.part_size, size))
+                return await upload.complete(parts.size, parts.crc32)
+        body, crc32, release = await parts.next(limit)
+        request = put_object(key, body, headers, crc32 if settings.checksums else None)
+        try:
+            return await _put(transport, request, crc32, options)
+        finally:
+            release()
+    finally:
+        parts.close()
+
+
+async def _put(
+    transport: Transport, request: Request[Stored], crc32: int, options: WriteOptions
+) -> str:
+    if not options.overwrite or options.if_match is not None:
+        conditions.check_kept(transport, "put")
+        request.headers |= conditions.condition_headers(options)
+    try:
+        return (await conditions.despite_conflicts(transport, request)).etag
+    except (exceptions.PreconditionFailedException, exceptions.FileNotFoundException) as error:
+        meant, size = conditions.refused(error, options), len(request.body)
+        raise await conditions.unless_landed(
+            transport, request.key, error, meant, size, crc32
+        ) from error

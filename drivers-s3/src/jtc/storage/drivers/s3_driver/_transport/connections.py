@@ -1,0 +1,270 @@
+"""Connections of one event loop: aiohttp's sessions, and the limits to their use."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Self
+
+from jtc.storage.drivers.s3_driver._transport.closed_loop import discard_session
+from jtc.storage.drivers.s3_driver._transport.errors import DisconnectedError, exception_for
+from jtc.storage.drivers.s3_driver._transport.network import tls_context
+from jtc.storage.drivers.s3_driver._transport.redaction import scrub
+from jtc.storage.exceptions import StorageTimeoutException
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+    from types import SimpleNamespace
+
+    import aiohttp
+    import yarl
+
+    from jtc.storage.drivers.s3_driver._settings import Settings
+
+__all__ = ["LARGE", "Connections", "OpenBody", "Places"]
+
+_KEEP_ALIVE_SECONDS = 12.0
+"""An idle connection's life: shorter than what stores allow, as botocore has it."""
+
+_DEAD_SECONDS = 5
+"""Seconds without an acknowledgement by the other machine after which a connection is dead,
+though nothing said so: TCP_USER_TIMEOUT, https://man7.org/linux/man-pages/man7/tcp.7.html."""
+
+LARGE = 256 * 1024
+"""Bytes from which on a body is sent in pieces of this length, as what the socket does not take at
+once is copied, and only after the store has agreed to take it."""
+
+_CONTINUE_SECONDS = 1.0
+"""How long to wait for that agreement: RFC 9110, 10.1.1, says not to wait without end."""
+
+_CLOSE_SECONDS = 5.0
+"""How long closing waits for requests that are under way."""
+
+
+class Places(asyncio.Semaphore):
+    """A limit to what one event loop uses at once.
+
+    Args:
+        option: The option that sets it.
+        number: How many places there are.
+        seconds: How long a task may wait for one.
+    """
+
+    def __init__(self, option: str, number: int, seconds: float) -> None:
+        super().__init__(number)
+        self._option, self._seconds = option, seconds
+
+    async def take(self) -> None:
+        """Take a place, and wait for it if none is free.
+
+        Raises:
+            StorageTimeoutException: None was free in time.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self.acquire()
+        except TimeoutError as error:
+            raise StorageTimeoutException(
+                f"All that the option {self._option} allows was in use for {self._seconds:g} s "
+                "(pool_timeout): streams may be left open, or uploads come slowly; else raise it"
+            ) from error
+
+
+class Connections:
+    """One event loop's connections, as a context.
+
+    Args:
+        settings: The disk's.
+        middleware: What aiohttp sends each request through.
+
+    Attributes:
+        places: One for each connection, held until the answer's body is closed.
+        part_places: One for each part of an upload that memory may hold.
+        under_way: The number of requests whose answers are waited for.
+        is_closing: Whether new requests must go elsewhere.
+        bodies: The answers' bodies that are open.
+        url: Makes a URL of one that is percent-encoded.
+        broken: What aiohttp raises where the store was not reached or broke off.
+        usual: Time limits of a request.
+        copying: Those of a copy, in which the store may be silent.
+        session: aiohttp's.
+        sending: Another one for large bodies, which says when a request's head is sent.
+    """
+
+    url: Callable[[str], yarl.URL]
+    broken: tuple[type[Exception], ...]
+    usual: aiohttp.ClientTimeout
+    copying: aiohttp.ClientTimeout
+    session: aiohttp.ClientSession
+    sending: aiohttp.ClientSession
+
+    def __init__(self, settings: Settings, middleware: aiohttp.ClientMiddlewareType) -> None:
+        self._settings, self._middleware = settings, middleware
+        limit = settings.pool_timeout
+        self.places = Places("max_connections", settings.max_connections, limit)
+        parts = max(settings.max_upload_memory // settings.part_size, 1)
+        self.part_places = Places("max_upload_memory", parts, limit)
+        self.under_way = 0
+        self.is_closing = False
+        self.bodies: set[OpenBody] = set()
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        # The import and certificates take tenths of a second: they must not stop the event loop.
+        context = await asyncio.to_thread(_prepared, settings)
+        import aiohttp  # noqa: PLC0415
+        import yarl  # noqa: PLC0415
+
+        self.url = functools.partial(yarl.URL, encoded=True)
+        self.broken = (aiohttp.ClientError, TimeoutError, ConnectionError, DisconnectedError)
+        self.usual, self.copying = (
+            aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=seconds)
+            for seconds in (settings.read_timeout, None)
+        )
+        connector = aiohttp.TCPConnector(
+            limit=0,  # by `places`
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            ssl=context,
+            socket_factory=_socket,
+        )
+        head_sent = aiohttp.TraceConfig()
+        head_sent.on_request_headers_sent.append(_tell)
+        self.session, self.sending = (
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding", "User-Agent"),
+                auto_decompress=False,
+                middlewares=(self._middleware,),
+                trace_configs=traces,
+            )
+            for traces in ([], [head_sent])
+        )
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.is_closing = True
+        ends = time.monotonic() + _CLOSE_SECONDS
+        while self.under_way and time.monotonic() < ends:  # noqa: ASYNC110 - they are in many tasks
+            await asyncio.sleep(0.01)
+        self.sending.detach()
+        await self.session.close()
+
+    def discard(self) -> None:
+        """Release the connections where the loop does not run any more."""
+        self.sending.detach()
+        discard_session(self.session, [body.response for body in self.bodies])
+
+    async def send_large(
+        self, body: bytes, send: Callable[..., Awaitable[aiohttp.ClientResponse]], *, expect: bool
+    ) -> tuple[aiohttp.ClientResponse, bool]:
+        """Send a large body, with `expect` once the store agrees to take it, or says nothing.
+
+        Args:
+            body: What is sent.
+            send: Sends it, given aiohttp's arguments for that.
+            expect: Whether to ask the store.
+
+        Returns:
+            The answer, and whether the store answers what it is asked.
+        """
+        if expect:
+            pieces, head_sent = _Pieces(body), asyncio.Event()
+
+            async def agreed() -> None:
+                await head_sent.wait()
+                async with asyncio.timeout(_CONTINUE_SECONDS):
+                    await pieces.begun.wait()
+
+            answering = send(data=pieces, expect100=True, trace_request_ctx=head_sent)
+            sending, waiting = asyncio.ensure_future(answering), asyncio.create_task(agreed())
+            is_taken = False
+            try:
+                await asyncio.wait({sending, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done() or waiting.exception() is None:
+                    response = await sending
+                    is_taken = True
+                    return response, True
+            finally:
+                for task in (sending, waiting):
+                    task.cancel()
+                if not is_taken:
+                    sending.add_done_callback(_close_answer)
+                    await asyncio.gather(sending, waiting, return_exceptions=True)
+        return await send(data=_Pieces(body), trace_request_ctx=asyncio.Event()), False
+
+
+def _prepared(settings: Settings) -> ssl.SSLContext | bool:
+    import aiohttp  # noqa: F401, PLC0415 - 0.2 s, so at first use
+
+    return tls_context(settings)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    made = socket.socket(*address[:3])
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_SECONDS * 1000)
+    return made
+
+
+def _close_answer(sending: asyncio.Future[aiohttp.ClientResponse]) -> None:
+    if not sending.cancelled() and sending.exception() is None:
+        sending.result().close()
+
+
+async def _tell(_session: object, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.set()
+
+
+class _Pieces(AsyncIterator[memoryview]):
+    """A body in pieces.
+
+    Attributes:
+        begun: Set when the first one is taken.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        view = memoryview(body)
+        self._pieces = (view[at : at + LARGE] for at in range(0, len(view), LARGE))
+        self.begun = asyncio.Event()
+
+    async def __anext__(self) -> memoryview:
+        self.begun.set()
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+class OpenBody:
+    """An answer's content that is still on its way, and its connection's place.
+
+    Args:
+        response: The answer.
+        connections: Those whose place it holds.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, connections: Connections) -> None:
+        self.response, self._connections = response, connections
+        connections.bodies.add(self)
+
+    async def read(self, size: int) -> bytes:
+        """Return the next bytes, `size` at most; none at the end."""
+        try:
+            return await self.response.content.read(size)
+        except Exception as error:
+            scrub(error)
+            # aiohttp raises a RuntimeError where the connections were closed meanwhile.
+            if isinstance(error, RuntimeError):
+                error = DisconnectedError(str(error))
+            raise exception_for(error, "") from error
+
+    def close(self) -> None:
+        """Release the connection: to the pool if all was read, else by closing it."""
+        if self in self._connections.bodies:
+            self._connections.bodies.discard(self)
+            self.response.close()
+            self._connections.places.release()

@@ -1,0 +1,311 @@
+"""Refusals of the store, and their translation into `StorageException`."""
+
+from __future__ import annotations
+
+import email.utils
+import functools
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    IntegrityException,
+    InvalidPathException,
+    NotModifiedException,
+    PathConflictException,
+    PreconditionFailedException,
+    RejectedException,
+    StorageConfigException,
+    StorageException,
+    StorageFullException,
+    StoragePermissionException,
+    StorageTimeoutException,
+    StorageUnavailableException,
+    UnsupportedOperationException,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+__all__ = [
+    "REDIRECTIONS",
+    "ConflictException",
+    "DisconnectedError",
+    "NoBucketException",
+    "NoUploadException",
+    "RangeException",
+    "S3Refusal",
+    "exception_for",
+    "is_temporary",
+    "was_retried",
+]
+
+
+REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
+
+_CAUSES = ("Code", "Message", "ArgumentName", "ArgumentValue", "Header")
+"""Fields of an error's document that say what was wrong with the request."""
+
+
+class S3Refusal(Exception):
+    """What the store answered in place of a success: the ``__cause__`` of a `StorageException`.
+
+    Never raised by itself, and pickled with its exception. An error without an answer (a timeout, a
+    broken connection) has another cause.
+
+    Args:
+        status: The HTTP status.
+        fields: The texts in the error's document, by S3's names; none where it has no body.
+        headers: Those of the answer.
+        retries: How often the request had been sent before.
+
+    Attributes:
+        status: The HTTP status.
+        code: S3's code, such as ``"SlowDown"``; empty for an answer without a body.
+        message: The store's own words, which may name keys and hosts: for a log, not for users.
+        request_id: What the store's operators find the request by; empty where it has none.
+        region: The region that the store says the bucket is in; empty where it says nothing.
+        retries: How often the request had been sent before.
+        clock: Seconds by which the store's clock is ahead of this machine's.
+        retry_after: Seconds after which the store wants the request again; 0 where it says none.
+        names_checksums: Whether its document speaks of checksums.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        fields: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        retries: int = 0,
+    ) -> None:
+        headers = headers or {}
+        self.status = status
+        self.code = _printable(fields.get("Code", ""))
+        self.message = _printable(fields.get("Message", ""))
+        request_id = fields.get("RequestId") or headers.get("x-amz-request-id", "")
+        self.request_id = _printable(request_id)
+        self.region = fields.get("Region") or headers.get("x-amz-bucket-region", "")
+        self.retries = retries
+        self.clock = _seconds_until(headers.get("date", ""))
+        # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+        self.retry_after = max(_seconds_until(headers.get("retry-after", "")), 0.0)
+        # Others, such as Key and Resource, have a file's name in them.
+        said = [fields.get(name, "") for name in _CAUSES]
+        self.names_checksums = any("checksum" in text.lower() for text in said)
+        named = f", request {self.request_id}" if self.request_id else ""
+        super().__init__(f"HTTP {status} {self.code}: {self.message}{named}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt, (self.__dict__.copy(), self.args)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it may be because the bucket is in another region. A HEAD's says 400 alone."""
+        return self.status in (*REDIRECTIONS, 400) or self.code in _REGION_CODES
+
+
+def _seconds_until(text: str) -> float:
+    """Return a number of seconds, or how many there are until a date; 0 for anything else."""
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _rebuilt(attributes: dict[str, object], args: tuple[object, ...]) -> S3Refusal:
+    refusal = S3Refusal.__new__(S3Refusal)
+    refusal.args = args
+    refusal.__dict__.update(attributes)
+    return refusal
+
+
+_LONGEST_TEXT = 500
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:_LONGEST_TEXT]).strip()
+
+
+class DisconnectedError(Exception):
+    """The store closed the connection before it answered: it may have done what was asked."""
+
+
+class RangeException(StorageException):
+    """The range begins past the file's end (HTTP 416)."""
+
+
+class NoBucketException(StorageConfigException):
+    """The bucket does not exist."""
+
+
+class NoUploadException(StorageUnavailableException):
+    """The multipart upload was aborted or completed by another process."""
+
+
+class ConflictException(StorageUnavailableException):
+    """Another conditional request was under way (HTTP 409); the same one may succeed later."""
+
+
+_UNREACHABLE = (
+    "The store cannot be reached: check endpoint_url (AWS_URL in the environment), region and the "
+    "network"
+)
+_NOT_SECURE = (
+    "No secure connection to the store: check its certificate and ca_bundle, and that "
+    "endpoint_url is an https server's"
+)
+_BROKEN = "The connection to the store broke off"
+_OTHER_PLACE = (
+    "The bucket is in another region or at another endpoint: check region and endpoint_url; "
+    "redirects are not followed"
+)
+_CHANGED = "The content changed on its way to the store"
+_KEYS = (
+    "The store refuses the credentials ({code}): check access_key and secret_key, or the "
+    "environment that they come from"
+)
+_DENIED = "Access denied: check the keys, and what they may do with the bucket"
+_NO_BUCKET = "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket"
+_NO_ACLS = "The bucket has no ACLs: use its policy, and disable = ['visibility'] for the disk"
+_ARCHIVED = "The file is archived: restore it before it can be read"
+_REGION = "The store refuses the signature's form: check the option region"
+_METADATA = "The metadata is larger than the store takes (2 KB on AWS)"
+
+# The exception, its message, and S3's codes; a HEAD's answer has its status alone.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
+    (FileNotFoundException, "File not found", "NoSuchKey 404"),
+    (NoUploadException, "The upload was aborted by another process", "NoSuchUpload"),
+    (NoBucketException, _NO_BUCKET, "NoSuchBucket"),
+    (StoragePermissionException, _DENIED, "AccessDenied AllAccessDisabled 401 403"),
+    (StoragePermissionException, "The account may not do this", "AccountProblem"),
+    (StoragePermissionException, _KEYS, "InvalidAccessKeyId SignatureDoesNotMatch"),
+    (StoragePermissionException, _KEYS, "ExpiredToken InvalidToken"),
+    (StoragePermissionException, _ARCHIVED, "InvalidObjectState"),
+    (StorageConfigException, _REGION, "AuthorizationHeaderMalformed"),
+    (StorageConfigException, _OTHER_PLACE, "PermanentRedirect TemporaryRedirect"),
+    (StorageConfigException, _OTHER_PLACE, "IllegalLocationConstraintException"),
+    (UnsupportedOperationException, _NO_ACLS, "AccessControlListNotSupported"),
+    (UnsupportedOperationException, "The store cannot do this", "NotImplemented 501"),
+    (UnsupportedOperationException, "The store cannot do this", "MethodNotAllowed 405"),
+    (UnsupportedOperationException, "The store cannot do this", "MissingContentMD5"),
+    (NotModifiedException, "The file still is the version of if_none_match", "NotModified 304"),
+    (PreconditionFailedException, "The file is another version", "PreconditionFailed 412"),
+    (ConflictException, "Another write is under way", "ConditionalRequestConflict 409"),
+    (ConflictException, "Another write is under way", "OperationAborted"),
+    (RangeException, "The range begins past the file's end", "InvalidRange 416"),
+    (IntegrityException, _CHANGED, "BadDigest InvalidDigest"),
+    (IntegrityException, _CHANGED, "XAmzContentSHA256Mismatch XAmzContentChecksumMismatch"),
+    (StorageUnavailableException, "The connection broke off", "IncompleteBody"),
+    (StorageTimeoutException, "The store waited too long for the content", "RequestTimeout"),
+    # SeaweedFS, which keeps directories beside files.
+    (PathConflictException, "A file is where a directory is needed", "ExistingObjectIsFile"),
+    (PathConflictException, "A directory is where a file is needed", "ExistingObjectIsDirectory"),
+    (InvalidPathException, "The path is too long for this store", "KeyTooLongError"),
+    (StorageFullException, "The store has no room left", "QuotaExceeded XMinioStorageFull"),
+    (StorageFullException, "The store has no room left", "InsufficientStorage 507"),
+    (
+        functools.partial(RejectedException, reason="size"),
+        "The content is larger than the store takes",
+        "EntityTooLarge MaxMessageLengthExceeded",
+    ),
+    (functools.partial(RejectedException, reason="metadata"), _METADATA, "MetadataTooLarge"),
+)
+_BY_CODE = {code: found[:2] for found in _EXCEPTIONS for code in found[2].split()}
+
+# As botocore's standard mode, with what RFC 9110 (15.5.9), RFC 6585 (4) and Cloudflare add:
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+_TEMPORARY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+_TEMPORARY_CODES = frozenset(
+    {
+        *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "InternalError"),
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
+        *("RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded"),
+        *("BandwidthLimitExceeded", "LimitExceededException", "SlowDown", "EC2ThrottledException"),
+        *("ProvisionedThroughputExceededException", "TransactionInProgressException"),
+        "ServiceUnavailable",
+    }
+)
+_REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_FORBIDDEN = 403
+_WRONG_CLOCK = 300.0
+"""Seconds by which a clock may be wrong: S3 allows 900, others less."""
+
+
+def is_temporary(refusal: S3Refusal) -> bool:
+    """Return whether the same request may succeed a moment later."""
+    if refusal.status in REDIRECTIONS:
+        return False
+    return refusal.status in _TEMPORARY_STATUS or refusal.code in _TEMPORARY_CODES
+
+
+def was_retried(error: StorageException) -> bool:
+    """Return whether the refused request had been sent before, so that this answers a retry."""
+    return isinstance(error.__cause__, S3Refusal) and error.__cause__.retries > 0
+
+
+def exception_for(error: Exception, bucket: str) -> Exception:
+    """Translate an error of the store or the network.
+
+    Args:
+        error: What a request raised.
+        bucket: The bucket's name, for messages.
+
+    Returns:
+        A new exception to be raised ``from error``; or the error itself, where it is ours, the
+        system's or a fault in a program.
+    """
+    # A library that is not imported has raised no error.
+    aiohttp: ModuleType | None = sys.modules.get("aiohttp")
+    if isinstance(error, StorageException):
+        return error
+    if isinstance(error, S3Refusal):
+        return _refused(error, bucket)
+    if isinstance(error, TimeoutError):
+        return StorageTimeoutException("The store did not answer in time")
+    if isinstance(error, DisconnectedError):
+        return StorageUnavailableException(_BROKEN)
+    if aiohttp is None or not isinstance(error, aiohttp.ClientError):
+        return error
+    if isinstance(error, aiohttp.ClientSSLError):
+        return StorageUnavailableException(_NOT_SECURE, retryable=False)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return StorageUnavailableException("The proxy cannot be reached: check the option proxy")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        status = getattr(error, "status", 0)
+        message = f"The proxy refuses (HTTP {status}): check the option proxy"
+        return StorageUnavailableException(message, retryable=False)
+    is_connecting = isinstance(error, aiohttp.ClientConnectorError)
+    return StorageUnavailableException(_UNREACHABLE if is_connecting else _BROKEN)
+
+
+def _refused(refusal: S3Refusal, bucket: str) -> StorageException:
+    code, status, clock = refusal.code, refusal.status, refusal.clock
+    shown = f"HTTP {status} {code}".rstrip()
+    known = _BY_CODE.get(code)
+    if status in REDIRECTIONS:
+        return StorageConfigException(_OTHER_PLACE)
+    is_clock = status == _FORBIDDEN and abs(clock) > _WRONG_CLOCK
+    if is_clock or code == "RequestTimeTooSkewed":
+        side = "behind" if clock > 0 else "ahead of"
+        return StoragePermissionException(
+            f"This machine's clock is {abs(clock):.0f} s {side} the store's: set it right ({shown})"
+        )
+    if known is None and is_temporary(refusal):
+        return StorageUnavailableException(f"The store is unavailable ({shown})")
+    if refusal.names_checksums and (known is None or known[1] != _CHANGED):
+        return UnsupportedOperationException(
+            f"The store refuses the request for its checksums ({shown}): set the option "
+            "checksums = false"
+        )
+    if known is None and (not code or code.isdigit()):
+        known = _BY_CODE.get(str(status))
+    if known is None:
+        return StorageException(f"The store refused the request ({shown})")
+    make, message = known
+    return make(message.format(code=code, bucket=bucket))

@@ -1,0 +1,470 @@
+"""The transport: sends signed requests over aiohttp, and again where that helps."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.driver_support.loop_clients import LoopClients
+from jtc.storage.drivers.s3_driver._settings import MIB, REGION
+from jtc.storage.drivers.s3_driver._transport import errors
+from jtc.storage.drivers.s3_driver._transport.connections import LARGE, Connections, OpenBody
+from jtc.storage.drivers.s3_driver._transport.credentials import KeySource
+from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_by_sdk, endpoint_of
+from jtc.storage.drivers.s3_driver._transport.network import proxy_for
+from jtc.storage.drivers.s3_driver._transport.operations import Answer, head_object
+from jtc.storage.drivers.s3_driver._transport.redaction import scrub
+from jtc.storage.drivers.s3_driver._transport.sigv4 import EMPTY_SHA256, UNSIGNED, Signer, Signing
+from jtc.storage.drivers.s3_driver._transport.xml import read_error
+from jtc.storage.exceptions import (
+    StorageTimeoutException,
+    StorageUnavailableException,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from jtc.storage.drivers.s3_driver._settings import Settings
+    from jtc.storage.drivers.s3_driver._transport.connections import Places
+    from jtc.storage.drivers.s3_driver._transport.credentials import Keys
+    from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
+    from jtc.storage.drivers.s3_driver._transport.operations import Request
+
+__all__ = ["MIB", "RETRY_PRICE", "SLOWEST_BYTES_PER_SECOND", "Learned", "TokenBucket", "Transport"]
+
+T = TypeVar("T")
+
+SLOWEST_BYTES_PER_SECOND = 65_536
+"""A request that sends content has this much more time than one that does not."""
+
+_COPIED_BYTES_PER_SECOND = 8 * MIB
+"""A copy has this much more time: a store copies within itself."""
+
+_LONGEST_PAUSE = 20.0
+_LONGEST_ANSWER = 8 * MIB
+"""A page of a thousand keys of a thousand letters, each encoded as three, has four MiB."""
+
+_LONGEST_ERROR = 64 * 1024
+
+RETRY_TOKENS, RETRY_PRICE = 500, 5
+"""As in botocore's standard mode: a hundred retries beyond those of requests that succeeded."""
+
+_OLD_KEYS = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"}
+)
+_MOST_REMEDIES = 3
+_REFUSED, _BAD, _CONDITION_FAILED, _NO_CONTINUE = 300, 400, 412, 417
+
+_WITH_CUSTOMER_KEY = frozenset(
+    {
+        *("GetObject", "HeadObject", "PutObject", "CopyObject"),
+        *("CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"),
+    }
+)
+
+
+class TokenBucket:
+    """Retries that are left: a store in trouble must not be sent more and more requests.
+
+    Args:
+        tokens: How many there are at most.
+    """
+
+    def __init__(self, tokens: int = RETRY_TOKENS) -> None:
+        self._most = self._left = tokens
+
+    def take(self, tokens: int = RETRY_PRICE) -> bool:
+        """Take some; False where fewer are left."""
+        # Without a lock: several threads at once may lose a count, and nothing hangs on one.
+        if self._left < tokens:
+            return False
+        self._left -= tokens
+        return True
+
+    def put_back(self, tokens: int) -> None:
+        """Give back what was taken for a retry that succeeded, or one for a plain success."""
+        self._left = min(self._most, self._left + tokens)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Learned:
+    """What a disk learns of its store on the way; None is not known yet.
+
+    Attributes:
+        has_bucket: Whether the bucket was there once: a bare 404 is then a file's.
+        acl_with_content: Whether an ACL that is sent with the content is kept.
+        lists_by_directory: Whether ``a/`` is listed before ``a-b``.
+        continues: Whether the store answers ``Expect: 100-continue``.
+        bare_etags: Whether a condition's etag must be sent without its quotes.
+        is_probed: Whether conditional requests were probed.
+        lost_conditions: The kinds of them that the store does not keep.
+    """
+
+    has_bucket: bool = False
+    acl_with_content: bool | None = None
+    lists_by_directory: bool | None = None
+    continues: bool | None = None
+    bare_etags: bool | None = None
+    is_probed: bool = False
+    lost_conditions: frozenset[str] = field(default_factory=frozenset)
+
+
+class _Target(NamedTuple):
+    """Where requests go, and who signs them: replaced as a whole.
+
+    Attributes:
+        endpoint: The bucket's place.
+        signing: That of presigned URLs.
+        signer: For the region.
+        proxy: The proxy's URL.
+    """
+
+    endpoint: Endpoint
+    signing: Endpoint
+    signer: Signer
+    proxy: str | None
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again by itself, a middleware.
+
+    It takes PUT and DELETE for idempotent, and with a condition they are not: what is sent again is
+    counted here, so that a refusal of the retry is not taken for one of the first.
+    """
+    import aiohttp  # noqa: PLC0415
+
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # nothing was sent, and aiohttp does not try it again
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise errors.DisconnectedError from error
+
+
+class Transport:
+    """Sends requests to one bucket, from any number of event loops and threads.
+
+    Args:
+        settings: Which bucket, where, and with what limits.
+
+    Attributes:
+        settings: Those.
+        keys: Who signs.
+        learned: What the disk learned of its store.
+        budget: The retries that are left.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = KeySource(settings)
+        self.learned = Learned()
+        self.budget = TokenBucket()
+        self._target: _Target | None = None
+        # What makes connections must not know the transport: a dropped driver would stay.
+        make = functools.partial(Connections, settings, _send_once)
+        self._clients = LoopClients(make, Connections.discard)
+
+    async def send(self, request: Request[T]) -> T:
+        """Send a request, and again where that helps, and return its result.
+
+        Raises:
+            StorageException: The store refused, or was not reached in `request_timeout`.
+        """
+        if over_budget():
+            await next_iteration()
+        settings = self.settings
+        limit = settings.request_timeout + len(request.body) / SLOWEST_BYTES_PER_SECOND
+        if request.copies is not None:
+            limit = settings.copy_timeout + request.copies / _COPIED_BYTES_PER_SECOND
+        body: OpenBody | None = None
+        try:
+            connections = await self._place()
+            try:
+                async with asyncio.timeout(limit) as timer:
+                    result, body = await self._exchange(connections, request, timer)
+            finally:
+                connections.under_way -= 1
+                if body is None:
+                    connections.places.release()
+        except BaseException as error:
+            scrub(error)
+            ours: BaseException = error
+            if type(error) is TimeoutError:
+                ours = StorageTimeoutException(f"The store did not answer in {limit:g} s")
+            elif isinstance(error, Exception):
+                ours = errors.exception_for(error, settings.bucket)
+            if ours is error:
+                raise
+            raise ours from error
+        return result
+
+    async def _place(self) -> Connections:
+        """Return the loop's connections, once a place is free, which is then taken."""
+        while True:
+            loop = asyncio.get_running_loop()
+            connections = self._clients.opened.get(loop) or await self._clients.get()
+            if connections.places.locked():
+                await connections.places.take()
+            else:
+                await connections.places.acquire()  # at once
+            if not connections.is_closing:
+                connections.under_way += 1
+                return connections
+            connections.places.release()
+
+    async def _exchange(
+        self, connections: Connections, request: Request[T], timer: asyncio.Timeout
+    ) -> tuple[T, OpenBody | None]:
+        """Send a request until it succeeds or that cannot be hoped for."""
+        target = self._target or await self._locate()
+        payload = await self._payload(request, target) if request.body else EMPTY_SHA256
+        retries, remedies = 0, set[str]()
+        while True:
+            target, keys = self._target or target, self.keys.current
+            try:
+                answer = await self._attempt(connections, request, target, payload, retries)
+                result = request.result(answer)
+            except errors.S3Refusal as refusal:
+                refusal.retries = retries
+                # Those that signed: others may have renewed them since.
+                keys = keys or self.keys.current
+                if await self._is_remedied(connections, request, refusal, target, keys, remedies):
+                    continue
+                if not errors.is_temporary(refusal):
+                    raise
+                failure: Exception = refusal
+            except connections.broken as error:
+                if request.copies is not None and isinstance(error, TimeoutError):
+                    raise  # the store may still be copying
+                failure = error
+            else:
+                self.learned.has_bucket = True
+                if self.learned.bare_etags is None and "if-match" in request.headers:
+                    self.learned.bare_etags = False
+                body = answer.content if isinstance(answer.content, OpenBody) else None
+                self.budget.put_back(RETRY_PRICE * retries or body is None)  # else its reader does
+                return result, body
+            await self._pause(connections, failure, retries, timer)
+            retries += 1
+
+    async def _payload(self, request: Request[T], target: _Target) -> str:
+        """Return what the signature says of the body."""
+        if "x-amz-checksum-crc32" in request.headers and target.endpoint.scheme == "https":
+            # As the SDKs do: TLS and a checksum are enough, and SHA-256 is what takes longest.
+            return UNSIGNED
+        if len(request.body) < LARGE:
+            return sha256(request.body).hexdigest()
+        return (await asyncio.to_thread(sha256, request.body)).hexdigest()
+
+    async def _pause(
+        self, connections: Connections, failure: Exception, retries: int, timer: asyncio.Timeout
+    ) -> None:
+        """Wait before a retry; raise the failure where there is none."""
+        pause = getattr(failure, "retry_after", 0.0)
+        # A store may close an idle connection at any time: that is no trouble.
+        if retries or not isinstance(failure, errors.DisconnectedError):
+            longest = min(2**retries, _LONGEST_PAUSE)
+            pause = max(pause, random.random() * longest)  # noqa: S311 - no secret
+        if (
+            retries + 1 >= self.settings.max_attempts
+            or connections.is_closing
+            or asyncio.get_running_loop().time() + pause >= (timer.when() or 0)
+            or not self.budget.take()
+        ):
+            raise failure
+        await asyncio.sleep(pause)
+
+    async def _attempt(
+        self,
+        connections: Connections,
+        request: Request[T],
+        target: _Target,
+        payload: str,
+        retries: int,
+    ) -> Answer:
+        """Send a request once."""
+        endpoint, body = target.endpoint, request.body
+        path = f"{endpoint.base}{quote(request.key, safe='/~')}"
+        if not request.key:
+            path = endpoint.base.rstrip("/") or "/"
+        headers = await self._signed(request, target, path, payload)
+        query = f"?{request.query}" if request.query else ""
+        url = connections.url(f"{endpoint.scheme}://{endpoint.host}{path}{query}")
+        is_large = len(body) > LARGE
+        send = functools.partial(
+            (connections.sending if is_large else connections.session).request,
+            request.method,
+            url,
+            headers=headers,
+            allow_redirects=False,
+            proxy=target.proxy,
+            timeout=connections.usual if request.copies is None else connections.copying,
+        )
+        if is_large:
+            learned = self.learned
+            expect = learned.continues is not False
+            response, learned.continues = await connections.send_large(body, send, expect=expect)
+        else:
+            response = await send(data=body or None)
+        return await self._answer(connections, request, response, retries)
+
+    async def _signed(
+        self, request: Request[T], target: _Target, path: str, payload: str
+    ) -> dict[str, str]:
+        """Return a request's headers, with those of the disk and of the signature."""
+        settings = self.settings
+        headers = {"host": target.endpoint.host, **request.headers}
+        if settings.requester_pays:
+            headers["x-amz-request-payer"] = "requester"
+        if settings.sse_customer_key is not None:
+            if request.operation in _WITH_CUSTOMER_KEY:
+                headers |= settings.customer_key_headers("x-amz-")
+            if "x-amz-copy-source" in headers:
+                headers |= settings.customer_key_headers("x-amz-copy-source-")
+        if self.learned.bare_etags and "if-match" in headers:
+            headers["if-match"] = headers["if-match"].strip('"')
+        if not self.keys.anonymous:
+            keys = self.keys.current
+            if keys is None or time.time() >= keys.renew_at:
+                keys = await self.keys.renewed()
+            headers = target.signer.sign(
+                keys, request.method, path, request.query, headers, payload
+            )
+        headers["accept-encoding"] = "identity"
+        headers["user-agent"] = "jtc-storage-s3"
+        if request.body or request.method == "PUT":
+            headers["content-length"] = str(len(request.body))
+        return headers
+
+    async def _answer(
+        self,
+        connections: Connections,
+        request: Request[T],
+        response: aiohttp.ClientResponse,
+        retries: int,
+    ) -> Answer:
+        """Read an answer, or leave its body open."""
+        status, headers = response.status, response.headers
+        body: OpenBody | None = None
+        try:
+            if status >= _REFUSED:
+                document = await _content(response, _LONGEST_ERROR, is_cut=True)
+                raise errors.S3Refusal(status, read_error(document), headers, retries)
+            length, limit = response.content_length, request.leave_open_from
+            if limit is not None and (length is None or length > limit):
+                body = OpenBody(response, connections)
+                return Answer(status, headers, body, retries)
+            return Answer(status, headers, await _content(response, _LONGEST_ANSWER), retries)
+        finally:
+            if body is None:
+                # Read to its end, the connection went back to the pool; else this closes it.
+                response.close()
+
+    async def _is_remedied(
+        self,
+        connections: Connections,
+        request: Request[T],
+        refusal: errors.S3Refusal,
+        target: _Target,
+        keys: Keys | None,
+        remedies: set[str],
+    ) -> bool:
+        """Return whether the request, sent again, is another one; each remedy is tried once."""
+        remedy, region = "", refusal.region
+        if refusal.is_elsewhere and region != target.endpoint.region and REGION.fullmatch(region):
+            # Nothing follows a Location: the host is computed from the region's name.
+            remedy = f"region {region}"
+        elif keys is not None and (
+            refusal.code in _OLD_KEYS
+            # The answer to a HEAD has no document that would say why.
+            or (refusal.status == _BAD and request.method == "HEAD" and keys.token)
+        ):
+            remedy = "keys"
+        elif refusal.status == _NO_CONTINUE:
+            remedy = "continue"
+        elif refusal.status == _CONDITION_FAILED and "if-match" in request.headers:
+            remedy = "" if self.learned.bare_etags is not None else "etag"
+        if not remedy or remedy in remedies or len(remedies) == _MOST_REMEDIES:
+            return False
+        remedies.add(remedy)
+        if remedy == "keys" and keys is not None:
+            self.keys.expire(keys)
+        elif remedy == "continue":
+            self.learned.continues = False
+        elif remedy == "etag":
+            return await self._has_bare_etags(connections, request, target)
+        elif self._target is target:  # else another request has found it
+            await self._locate(region)
+        return True
+
+    async def _has_bare_etags(
+        self, connections: Connections, request: Request[T], target: _Target
+    ) -> bool:
+        """Look whether a condition that was refused holds: some engines compare bare etags."""
+        look = head_object(request.key, {})
+        try:
+            answer = await self._attempt(connections, look, target, EMPTY_SHA256, 0)
+        except errors.S3Refusal:
+            return False
+        if look.result(answer).etag != request.headers["if-match"]:
+            return False
+        self.learned.bare_etags = True
+        return True
+
+    async def _locate(self, region: str | None = None) -> _Target:
+        """Find where requests go, in another region than the settings' where the store says so."""
+        settings = self.settings
+        found: list[Endpoint] = []
+        for signing in (False, True):
+            endpoint = endpoint_of(settings, signing=signing, region=region)
+            if endpoint is None:
+                endpoint = await asyncio.to_thread(
+                    endpoint_by_sdk, settings, signing=signing, region=region
+                )
+            found.append(endpoint)
+        proxy = proxy_for(settings, found[0])
+        target = _Target(found[0], found[1], Signer(found[0].region), proxy)
+        self._target = target
+        return target
+
+    async def signing(self) -> Signing:
+        """Return what signs a URL; it waits for nothing where keys and endpoint are known."""
+        try:
+            target = self._target or await self._locate()
+            keys = self.keys.usable() or await self.keys.renewed()
+            return Signing(target.signer, target.signing, keys)
+        except BaseException as error:
+            scrub(error)
+            raise
+
+    async def part_places(self) -> Places:
+        """Return the loop's places for parts in memory, one to be held by each part."""
+        loop = asyncio.get_running_loop()
+        return (self._clients.opened.get(loop) or await self._clients.get()).part_places
+
+    async def aclose(self) -> None:
+        """Close the connections of all event loops; requests under way have some seconds to end."""
+        await self._clients.aclose()
+
+
+async def _content(response: aiohttp.ClientResponse, limit: int, *, is_cut: bool = False) -> bytes:
+    """Return an answer's whole content, or its beginning where it is cut at the limit."""
+    content = b""
+    while piece := await response.content.read(limit + 1 - len(content)):
+        content += piece
+        if len(content) > limit:
+            if is_cut:
+                break
+            raise StorageUnavailableException(
+                f"The store's answer is longer than {limit} bytes", retryable=False
+            )
+    return content

@@ -1,0 +1,54 @@
+"""Verification of servers, and proxies."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.request import getproxies, proxy_bypass
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.s3_driver._settings import Settings
+    from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
+
+__all__ = ["proxy_for", "tls_context"]
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | bool:
+    """Return how servers are verified: False not at all, True where there is no TLS. Reads files.
+
+    Raises:
+        StorageConfigException: The file of `ca_bundle` has no certificates.
+    """
+    if not settings.verify:
+        return False
+    if not settings.is_secure:
+        return True
+    try:
+        path = Path(settings.ca_bundle or _bundle_of_sdk()).expanduser()
+        return _context(path, path.stat().st_mtime_ns)
+    except (OSError, RuntimeError):
+        settings.refuse("ca_bundle", f"has no certificates: {settings.ca_bundle}")
+
+
+def _bundle_of_sdk() -> str:
+    found = importlib.util.find_spec("certifi") or importlib.util.find_spec("botocore")
+    # Not by certifi.where(): it is not required, and both have their file at this name.
+    return str(Path(found.origin).with_name("cacert.pem")) if found and found.origin else ""
+
+
+@functools.lru_cache(maxsize=8)
+def _context(path: Path, _changed: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=path)
+
+
+def proxy_for(settings: Settings, endpoint: Endpoint) -> str | None:
+    """Return the URL of the proxy to an endpoint: the option, else the system's by scheme."""
+    if settings.proxy is not None:
+        return settings.proxy
+    proxy = getproxies().get(endpoint.scheme)
+    if not proxy or proxy_bypass(endpoint.host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"

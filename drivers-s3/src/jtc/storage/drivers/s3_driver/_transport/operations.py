@@ -1,0 +1,496 @@
+"""Typed requests to S3 and their typed results, by the names of S3's API.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from hashlib import md5
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
+from urllib.parse import quote, unquote_plus
+
+from jtc.storage.drivers.s3_driver._transport.xml import (
+    delete_document,
+    parts_document,
+    read_document,
+    timestamp,
+)
+from jtc.storage.exceptions import StorageUnavailableException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "Answer",
+    "Body",
+    "DeletedObjects",
+    "Object",
+    "Part",
+    "Request",
+    "Stored",
+    "Uploads",
+    "abort_upload",
+    "complete_upload",
+    "copy_object",
+    "copy_part",
+    "crc32_text",
+    "create_upload",
+    "delete_object",
+    "delete_objects",
+    "get_object",
+    "head_object",
+    "is_public",
+    "list_objects",
+    "list_uploads",
+    "put_object",
+    "quoted",
+    "set_acl",
+    "upload_part",
+]
+
+T = TypeVar("T")
+
+_ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-[0-9]+/([0-9]{1,20})")
+
+
+class Body(Protocol):
+    """An object's content that is still on its way. It holds one of the disk's connections."""
+
+    async def read(self, size: int) -> bytes:
+        """Return the next bytes, `size` at most; none at the end.
+
+        Raises:
+            StorageException: The connection broke off.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection: to the pool if all was read, else by closing it."""
+        ...
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Answer:
+    """An answer of the store that is no refusal.
+
+    Attributes:
+        status: The HTTP status.
+        headers: By names in any case.
+        content: The whole body; or what it is read from, where the request left it open.
+        retries: How often the request had been sent before.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes | Body
+    retries: int
+
+    @property
+    def document(self) -> bytes:
+        """The body, which was read."""
+        return cast("bytes", self.content)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Request(Generic[T]):
+    """A request to the bucket, without host, keys and signature.
+
+    Attributes:
+        operation: S3's name of it.
+        method: Of HTTP.
+        key: The object's key; empty for the bucket.
+        result: Reads the answer.
+        headers: By names in lower case.
+        query: Percent-encoded and sorted by name.
+        body: What is sent.
+        leave_open_from: An answer's body of more bytes is left open; None: none is.
+        copies: How many bytes the store copies by itself meanwhile, silently; None: no copy.
+    """
+
+    operation: str
+    method: str
+    key: str
+    result: Callable[[Answer], T]
+    headers: dict[str, str] = field(default_factory=dict)
+    query: str = ""
+    body: bytes = b""
+    leave_open_from: int | None = None
+    copies: int | None = None
+
+
+# Objects
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Object:
+    """What the answer to a GET or a HEAD says.
+
+    Attributes:
+        status: 206 for a range, else 200.
+        headers: By names in any case.
+        content: The whole body or where it is read from; nothing for a HEAD.
+        length: The whole object's length in bytes, where another answer said it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes | Body
+    length: int | None = None
+
+    @property
+    def etag(self) -> str | None:
+        """The etag in quotes; None for a weak one, which meets no condition (RFC 9110, 13.1.1)."""
+        return quoted(self.headers.get("etag"))
+
+    @property
+    def size(self) -> int | None:
+        """The whole object's length in bytes, where an answer says it."""
+        if self.length is not None:
+            return self.length
+        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        text = found[2] if found else self.headers.get("content-length", "")
+        if self.status == _PARTIAL and not found:
+            return None
+        return int(text) if text.isascii() and text.isdecimal() else None
+
+    @property
+    def first(self) -> int:
+        """The position in the object of the first byte of this answer."""
+        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        return int(found[1]) if found else 0
+
+    @property
+    def last_modified(self) -> float:
+        """When the object was written, in seconds since 1970 UTC; now, where no answer says it."""
+        for name in ("last-modified", "date"):
+            try:
+                return email.utils.parsedate_to_datetime(self.headers[name]).timestamp()
+            except (KeyError, ValueError, OverflowError):
+                continue
+        return float(int(time.time()))
+
+
+_PARTIAL = 206
+_LEAST_PART = 5 * 1024 * 1024
+
+
+class Stored(NamedTuple):
+    """An object or a part that the store confirmed.
+
+    Attributes:
+        etag: In quotes.
+        crc32: As the header has it, where the store says it.
+    """
+
+    etag: str
+    crc32: str | None = None
+
+
+def get_object(key: str, headers: dict[str, str], *, leave_open_from: int = -1) -> Request[Object]:
+    """Read an object, or the range that ``range`` in the headers names."""
+    return Request("GetObject", "GET", key, _object, headers, leave_open_from=leave_open_from)
+
+
+def head_object(key: str, headers: dict[str, str]) -> Request[Object]:
+    """Read an object's headers."""
+    return Request("HeadObject", "HEAD", key, _object, headers)
+
+
+def put_object(
+    key: str, body: bytes, headers: dict[str, str], crc32: int | None
+) -> Request[Stored]:
+    """Store an object whole."""
+    if crc32 is not None:
+        # As `crc32_text`, without the call.
+        headers["x-amz-checksum-crc32"] = b64encode(crc32.to_bytes(4, "big")).decode()
+    return Request("PutObject", "PUT", key, _stored, headers, body=body)
+
+
+def copy_object(key: str, source: str, headers: dict[str, str], size: int = 0) -> Request[Stored]:
+    """Have the store copy an object: `source` is the bucket's name, a ``/`` and the key."""
+    headers["x-amz-copy-source"] = quote(source, safe="/~")
+    return Request("CopyObject", "PUT", key, _copied, headers, copies=size)
+
+
+def delete_object(key: str, headers: dict[str, str]) -> Request[None]:
+    """Delete an object; a missing one is no error."""
+    return Request("DeleteObject", "DELETE", key, _nothing, headers)
+
+
+class DeletedObjects(NamedTuple):
+    """The result of a bulk deletion.
+
+    Attributes:
+        keys: Those that are gone.
+        errors: The store's codes by the keys that it refused to delete.
+        retried: Whether the request was sent more than once.
+    """
+
+    keys: frozenset[str]
+    errors: Mapping[str, str]
+    retried: bool
+
+
+def delete_objects(etags: Mapping[str, str | None]) -> Request[DeletedObjects]:
+    """Delete up to a thousand objects: each key with the etag that it must have, or None."""
+    body = delete_document(etags)
+    # Of the two integrity headers that S3 takes here, the one that all stores know.
+    digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+    return Request(
+        "DeleteObjects",
+        "POST",
+        "",
+        _deleted,
+        {"content-md5": digest, "content-type": "application/xml"},
+        "delete=",
+        body,
+    )
+
+
+# Uploads in parts
+
+
+class Part(NamedTuple):
+    """A part of an upload.
+
+    Attributes:
+        number: From 1.
+        etag: In quotes.
+        crc32: As the header has it, where the store says it.
+    """
+
+    number: int
+    etag: str
+    crc32: str | None
+
+
+class CreatedUpload(NamedTuple):
+    """An upload in parts that has begun.
+
+    Attributes:
+        upload_id: The store's name of it.
+        has_full_checksum: Whether the store checks a CRC-32 of the whole object.
+    """
+
+    upload_id: str
+    has_full_checksum: bool
+
+
+class Uploads(NamedTuple):
+    """A page of the bucket's unfinished uploads.
+
+    Attributes:
+        uploads: The key, the upload's id, and when it began, in seconds since 1970 UTC.
+        next: Where the next page begins: a key and an id; None after the last.
+    """
+
+    uploads: Sequence[tuple[str, str, float]]
+    next: tuple[str, str] | None
+
+
+def create_upload(key: str, headers: dict[str, str], *, checksums: bool) -> Request[CreatedUpload]:
+    """Begin an upload in parts."""
+    if checksums:
+        headers["x-amz-checksum-algorithm"] = "CRC32"
+        headers["x-amz-checksum-type"] = "FULL_OBJECT"
+    return Request("CreateMultipartUpload", "POST", key, _created, headers, "uploads=")
+
+
+def upload_part(
+    key: str, upload_id: str, number: int, body: bytes, crc32: int | None
+) -> Request[Stored]:
+    """Store a part of an upload."""
+    headers = {} if crc32 is None else {"x-amz-checksum-crc32": crc32_text(crc32)}
+    query = f"partNumber={number}&uploadId={_encoded(upload_id)}"
+    return Request("UploadPart", "PUT", key, _stored, headers, query, body)
+
+
+def copy_part(
+    key: str, upload_id: str, number: int, source: str, headers: dict[str, str], size: int
+) -> Request[Stored]:
+    """Have the store copy a part from another object; ``x-amz-copy-source-range`` has its bytes."""
+    headers["x-amz-copy-source"] = quote(source, safe="/~")
+    query = f"partNumber={number}&uploadId={_encoded(upload_id)}"
+    return Request("UploadPartCopy", "PUT", key, _copied_part, headers, query, copies=size)
+
+
+def complete_upload(
+    key: str, upload_id: str, parts: Sequence[Part], headers: dict[str, str], crc32: int | None
+) -> Request[Stored]:
+    """Make an object of the parts; `crc32` is the whole object's."""
+    if crc32 is not None:
+        headers["x-amz-checksum-type"] = "FULL_OBJECT"
+        headers["x-amz-checksum-crc32"] = crc32_text(crc32)
+    query = f"uploadId={_encoded(upload_id)}"
+    headers["content-type"] = "application/xml"
+    body = parts_document(parts)
+    copies = len(parts) * _LEAST_PART
+    return Request(
+        "CompleteMultipartUpload", "POST", key, _completed, headers, query, body, copies=copies
+    )
+
+
+def abort_upload(key: str, upload_id: str) -> Request[None]:
+    """Give up an upload; its parts are deleted."""
+    query = f"uploadId={_encoded(upload_id)}"
+    return Request("AbortMultipartUpload", "DELETE", key, _nothing, {}, query)
+
+
+def list_uploads(after: tuple[str, str] | None) -> Request[Uploads]:
+    """List unfinished uploads, after a key and an upload's id."""
+    query = "encoding-type=url"
+    if after is not None:
+        query += f"&key-marker={_encoded(after[0])}&upload-id-marker={_encoded(after[1])}"
+    return Request("ListMultipartUploads", "GET", "", _uploads, {}, f"{query}&uploads=")
+
+
+# The bucket and ACLs
+
+
+def list_objects(
+    prefix: str = "",
+    *,
+    delimiter: str = "",
+    start_after: str = "",
+    continuation: str = "",
+    max_keys: int = 1000,
+) -> Request[bytes]:
+    """List keys; the result is the document, for `xml.read_page`, which pauses while it reads."""
+    parameters = {
+        "continuation-token": continuation,
+        "delimiter": delimiter,
+        "encoding-type": "url",
+        "list-type": "2",
+        "max-keys": str(max_keys),
+        "prefix": prefix,
+        "start-after": start_after,
+    }
+    query = "&".join(f"{name}={_encoded(value)}" for name, value in parameters.items() if value)
+    return Request("ListObjectsV2", "GET", "", _document, {}, query)
+
+
+def is_public(key: str) -> Request[bool]:
+    """Read an object's ACL: whether all users may read it."""
+    return Request("GetObjectAcl", "GET", key, _is_public, {}, "acl=")
+
+
+def set_acl(key: str, acl: str) -> Request[None]:
+    """Set an object's ACL to one of S3's canned ones."""
+    return Request("PutObjectAcl", "PUT", key, _nothing, {"x-amz-acl": acl}, "acl=")
+
+
+# Results
+
+
+def _object(answer: Answer) -> Object:
+    return Object(answer.status, answer.headers, answer.content)
+
+
+def _stored(answer: Answer) -> Stored:
+    etag = answer.headers.get("etag", "")
+    # As most stores write it, without a call.
+    confirmed = etag if etag[:1] == '"' else _confirmed(etag)
+    return Stored(confirmed, answer.headers.get("x-amz-checksum-crc32"))
+
+
+def _copied(answer: Answer) -> Stored:
+    return _stored_document(answer, "CopyObjectResult")
+
+
+def _copied_part(answer: Answer) -> Stored:
+    return _stored_document(answer, "CopyPartResult")
+
+
+def _completed(answer: Answer) -> Stored:
+    return _stored_document(answer, "CompleteMultipartUploadResult")
+
+
+def _stored_document(answer: Answer, root: str) -> Stored:
+    fields = read_document(answer.document, root).fields
+    return Stored(_confirmed(fields.get("ETag")), fields.get("ChecksumCRC32"))
+
+
+def _created(answer: Answer) -> CreatedUpload:
+    fields = read_document(answer.document, "InitiateMultipartUploadResult").fields
+    upload_id = fields.get("UploadId")
+    if not upload_id:
+        raise _lacks("UploadId")
+    # A store without checksums of the whole does not answer with the type.
+    return CreatedUpload(upload_id, answer.headers.get("x-amz-checksum-type") == "FULL_OBJECT")
+
+
+def _deleted(answer: Answer) -> DeletedObjects:
+    document = read_document(answer.document, "DeleteResult")
+    return DeletedObjects(
+        frozenset(item.get("Key", "") for item in document.groups["Deleted"]),
+        {item.get("Key", ""): item.get("Code", "") for item in document.groups["Error"]},
+        answer.retries > 0,
+    )
+
+
+def _uploads(answer: Answer) -> Uploads:
+    document = read_document(answer.document, "ListMultipartUploadsResult")
+    fields = document.fields
+    decoded = unquote_plus if fields.get("EncodingType") == "url" else str
+    uploads = [
+        (decoded(item["Key"]), item["UploadId"], timestamp(item["Initiated"]))
+        for item in document.groups["Upload"]
+        if item.keys() >= {"Key", "UploadId", "Initiated"}
+    ]
+    following = None
+    if fields.get("IsTruncated") == "true":
+        following = decoded(fields.get("NextKeyMarker", "")), fields.get("NextUploadIdMarker", "")
+    return Uploads(uploads, following)
+
+
+def _is_public(answer: Answer) -> bool:
+    grants = read_document(answer.document, "AccessControlPolicy").groups["Grant"]
+    return any(
+        grant.get("URI") == _ALL_USERS and grant.get("Permission") in {"READ", "FULL_CONTROL"}
+        for grant in grants
+    )
+
+
+def _document(answer: Answer) -> bytes:
+    return answer.document
+
+
+def _nothing(_answer: Answer) -> None:
+    return None
+
+
+def _confirmed(etag: str | None) -> str:
+    found = quoted(etag.removeprefix("W/")) if etag else None
+    if found is None:
+        raise _lacks("ETag")
+    return found
+
+
+def quoted(etag: str | None) -> str | None:
+    """Return an etag in quotes, which some answers lack; None for a weak one."""
+    if not etag or etag.startswith("W/"):
+        return None
+    return etag if etag[0] == '"' else f'"{etag}"'
+
+
+def _lacks(name: str) -> StorageUnavailableException:
+    return StorageUnavailableException(
+        f"The store's answer cannot be understood: it has no {name}", retryable=False
+    )
+
+
+def crc32_text(crc32: int) -> str:
+    """Return a CRC-32 as S3's headers have it."""
+    return b64encode(crc32.to_bytes(4, "big")).decode()
+
+
+def _encoded(value: str) -> str:
+    return quote(value, safe="-_.~")
