@@ -14,7 +14,16 @@ from urllib.parse import urlsplit
 from jtc.storage.drivers.s3_driver._driver_options import driver_headers
 from jtc.storage.exceptions import StorageConfigException, UnsupportedOperationException
 
-__all__ = ["REGION", "AddressingStyle", "CredentialsSource", "Settings", "misfit"]
+__all__ = [
+    "GIB",
+    "LEAST_PART",
+    "MIB",
+    "REGION",
+    "AddressingStyle",
+    "CredentialsSource",
+    "Settings",
+    "misfit",
+]
 
 AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
 """Where the bucket's name goes: into the path, or before the host's name."""
@@ -28,7 +37,7 @@ GIB = 1024 * MIB
 
 # The most is that of one put and of one part:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-_LEAST_PART, _MOST_AT_ONCE = 5 * MIB, 5 * GIB
+LEAST_PART, _MOST_AT_ONCE = 5 * MIB, 5 * GIB
 
 _KEY_BYTES = 32  # of AES-256
 _CONDITIONS = ("put", "parts", "copy", "delete")
@@ -105,11 +114,11 @@ class Settings:
     sse_customer_key: bytes | None = field(default=None, repr=False)
     conditions: Collection[str] | None = None
     multipart_threshold: int = _from(1, _MOST_AT_ONCE, 16 * MIB)
-    part_size: int = _from(_LEAST_PART, _MOST_AT_ONCE, 6 * MIB)
+    part_size: int = _from(LEAST_PART, _MOST_AT_ONCE, 6 * MIB)
     copy_threshold: int = _from(1, _MOST_AT_ONCE, 5 * GIB)
     max_concurrency: int = _from(1, 1000, 4)
     max_connections: int = _from(1, 10_000, 64)
-    max_upload_memory: int = _from(_LEAST_PART, 1024 * GIB, 256 * MIB)
+    max_upload_memory: int = _from(LEAST_PART, 1024 * GIB, 256 * MIB)
     max_attempts: int = _from(1, 100, 3)
     connect_timeout: float = _from(0.001, 3600.0, 3.0)
     read_timeout: float = _from(0.001, 3600.0, 20.0)

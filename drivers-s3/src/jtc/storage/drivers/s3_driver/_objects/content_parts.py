@@ -9,6 +9,8 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from jtc.storage.drivers.s3_driver._settings import MIB
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["THREAD_FROM", "ContentParts"]
 
-_PIECE = 1024 * 1024
+_PIECE = MIB
 """Bytes of one read from a blocking file, after each of which a cancellation is looked for."""
 
 _SMALL = 64 * 1024
 """Bytes that a part may have without a place in memory."""
 
-THREAD_FROM = 1024 * 1024
+THREAD_FROM = MIB
 """Bytes from which on a checksum is worth a thread: CRC-32 takes up to a millisecond a MiB."""
 
 

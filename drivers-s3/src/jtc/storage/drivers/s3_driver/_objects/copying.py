@@ -10,7 +10,7 @@ from jtc.storage.drivers.s3_driver._objects import conditions, metadata
 from jtc.storage.drivers.s3_driver._objects.deleting import delete_version
 from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
 from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
-from jtc.storage.drivers.s3_driver._transport.http import MIB
+from jtc.storage.drivers.s3_driver._settings import GIB, LEAST_PART
 from jtc.storage.drivers.s3_driver._transport.operations import copy_object, is_public
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["copy_file", "move_file", "source_of", "update_metadata"]
 
-_LEAST_PART, _COPY_PART = 5 * MIB, 1024 * MIB
+_COPY_PART = GIB
 """Nothing of a copied part goes over the network, so it may be large; the last is the rest."""
 
 _DIRECTIVE = "x-amz-metadata-directive"
@@ -194,7 +194,7 @@ async def _transferred(
     condition = {} if original.etag is None else {"x-amz-copy-source-if-match": original.etag}
     if original.kind == "parts":
         created = {name: value for name, value in headers.items() if name != _DIRECTIVE}
-        step = part_size(max(min(_COPY_PART, settings.copy_threshold), _LEAST_PART), size)
+        step = part_size(max(min(_COPY_PART, settings.copy_threshold), LEAST_PART), size)
         async with upload_in_parts(transport, dst, created, options) as upload:
             await upload.copy_all(source, size, step, condition)
             return await upload.complete(size)

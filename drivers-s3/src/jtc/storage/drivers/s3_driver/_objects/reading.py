@@ -15,6 +15,7 @@ from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.checksums import new_digest
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.s3_driver._objects import metadata
+from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, http, operations
 from jtc.storage.drivers.s3_driver._transport.redaction import scrub
 from jtc.storage.options import ReadOptions
@@ -55,7 +56,7 @@ async def read_all(transport: Transport, key: str) -> bytes:
     content = answer.content
     if not isinstance(content, bytes):
         if answer.size is not None:
-            options = ReadOptions(chunk_size=http.MIB)
+            options = ReadOptions(chunk_size=MIB)
             async with aclosing(_stream(transport, key, answer, options)) as stream:
                 return b"".join([chunk async for chunk in stream])
         content = await _read_to_end(content, transport.settings.request_timeout)
@@ -127,7 +128,7 @@ async def _read_to_end(body: operations.Body, limit: float) -> bytes:
     pieces: list[bytes] = []
     try:
         async with asyncio.timeout(limit) as timer:
-            while piece := await body.read(http.MIB):
+            while piece := await body.read(MIB):
                 pieces.append(piece)
                 more = len(piece) / http.SLOWEST_BYTES_PER_SECOND
                 timer.reschedule((timer.when() or 0) + more)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions
+from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, operations
-from jtc.storage.drivers.s3_driver._transport.http import MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
     from jtc.storage.drivers.s3_driver._transport.operations import Request
 
-__all__ = ["MIB", "RETRY_PRICE", "SLOWEST_BYTES_PER_SECOND", "Learned", "TokenBucket", "Transport"]
+__all__ = ["RETRY_PRICE", "SLOWEST_BYTES_PER_SECOND", "Learned", "TokenBucket", "Transport"]
 
 T = TypeVar("T")
 

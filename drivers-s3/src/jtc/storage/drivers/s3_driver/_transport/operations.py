@@ -14,6 +14,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import quote, unquote_plus
 
+from jtc.storage.drivers.s3_driver._settings import LEAST_PART
 from jtc.storage.drivers.s3_driver._transport.xml import (
     delete_document,
     parts_document,
@@ -179,7 +180,6 @@ class Object:
 
 
 _PARTIAL = 206
-_LEAST_PART = 5 * 1024 * 1024
 
 
 class Stored(NamedTuple):
@@ -332,7 +332,7 @@ def complete_upload(
     query = f"uploadId={_encoded(upload_id)}"
     headers["content-type"] = "application/xml"
     body = parts_document(parts)
-    copies = len(parts) * _LEAST_PART
+    copies = len(parts) * LEAST_PART
     return Request(
         "CompleteMultipartUpload", "POST", key, _completed, headers, query, body, copies=copies
     )
