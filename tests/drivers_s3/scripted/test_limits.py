@@ -141,6 +141,24 @@ async def test_copy_that_times_out_is_sent_once(
     assert rule.taken == 1
 
 
+async def test_copy_of_a_larger_file_has_more_time(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    store.store("large", bytes(8 * MIB))
+    store.store("small", b"1")
+    disk = make_disk(store, copy_timeout=0.05, max_attempts=1)
+    for path in ("large", "small"):
+        copied = asyncio.Event()
+        store.rule(Rule(operations="CopyObject", hold=copied))
+        later = asyncio.get_running_loop().call_later(0.3, copied.set)
+        if path == "large":
+            await disk.copy(path, "copy")
+        else:
+            with pytest.raises(StorageTimeoutException):
+                await disk.copy(path, "copy")
+        later.cancel()
+
+
 # aclose
 
 
