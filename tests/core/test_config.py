@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,6 @@ from small_drivers import EightMethods
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def made(options: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -180,6 +181,46 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+@pytest.fixture
+def odd_files(tmp_path: Path) -> dict[str, Path]:
+    """Return paths of what is no configuration file, by what they are."""
+    fifo, large = tmp_path / "fifo", tmp_path / "large.toml"
+    os.mkfifo(fifo)
+    large.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    link = tmp_path / "link"
+    link.symlink_to(fifo)
+    return {
+        "fifo": fifo,
+        "link": link,
+        "zero": Path("/dev/zero"),
+        "null": Path("/dev/null"),
+        "directory": tmp_path,
+        "large": large,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("fifo", "is not a regular file"),
+        ("link", "is not a regular file"),
+        ("zero", "is not a regular file"),
+        ("null", "is not a regular file"),
+        ("directory", "cannot be read: Is a directory"),
+        ("large", "has more than 4194304 bytes"),
+    ],
+)
+async def test_config_file_that_is_no_small_regular_file_is_refused_without_waiting(
+    odd_files: dict[str, Path], kind: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = odd_files[kind]
+    with pytest.raises(StorageConfigException, match=message):
+        read_config(path)
+    monkeypatch.setenv("FILESYSTEM_CONFIG", str(path))
+    with pytest.raises(StorageConfigException, match=message):
+        await StorageManager.isolated().disk("a").get("a.txt")
+
+
 class Made(EightMethods):
     def __init__(self, *, root: str, base_url: str = "/") -> None:
         super().__init__()
@@ -220,6 +261,44 @@ def test_a_factory_that_takes_anything_gets_anything() -> None:
 def test_a_factory_without_a_signature_says_itself_what_is_wrong() -> None:
     with pytest.raises(StorageConfigException, match=r"refuses its configuration \(TypeError"):
         make(int, odd=1)
+
+
+class Ending(BaseException):
+    """As pytest's Skipped, or a Timeout of gevent's."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), Ending()], ids=repr)
+async def test_factory_that_ends_the_program_is_an_error_of_the_configuration(
+    error: BaseException,
+) -> None:
+    def end(*_: object, **__: object) -> Any:
+        raise error
+
+    manager = StorageManager.isolated(
+        {
+            "disks": {
+                "d": {"driver": "ending"},
+                "m": {"driver": "memory"},
+            }
+        }
+    )
+    manager.extend("ending", end)
+    with pytest.raises(StorageConfigException, match=type(error).__name__) as raised:
+        await manager.disk("d").get("a.txt")
+    assert raised.value.disk == "d"
+    with pytest.raises(StorageConfigException, match="refuses its configuration"):
+        await manager.disk("m").with_layer(end).get("a.txt")
+    with pytest.raises(StorageConfigException, match="refuses its configuration"):
+        manager.build({"driver": "ending"})
+    await manager.disk("m").put("a.txt", b"")
+
+
+def test_factory_that_is_interrupted_raises_the_interruption() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(interrupted)
 
 
 def test_a_driver_that_refuses_its_options_is_an_error_of_the_configuration() -> None:

@@ -184,6 +184,8 @@ BROKEN = {
     "a_syntax_error": ("def driver(:", "SyntaxError"),
     "an_error_of_its_own": ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
     "a_class_that_is_missing": ("", "AttributeError"),
+    "the_end_of_the_program": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "a_skipped_test": ("import pytest; pytest.skip('', allow_module_level=True)", "Skipped"),
 }
 
 
@@ -479,6 +481,9 @@ async def test_installed_plugin_receives_events_and_a_broken_one_breaks_nothing(
     site.install("acme-audit", {"audit": "audit_plugin"}, "audit_plugin", PLUGIN, group=PLUGINS)
     site.install("bad", {"broken": "bad_plugin"}, "bad_plugin", "1 / 0", group=PLUGINS)
     site.install("odd", {"odd": "odd_plugin"}, "odd_plugin", "x = 1", group=PLUGINS)
+    site.install("end", {"end": "end_plugin"}, "end_plugin", "raise SystemExit(3)", group=PLUGINS)
+    ending = "class Ending:\n    def __init__(self):\n        raise SystemExit(3)"
+    site.install("endless", {"made": "made:Ending"}, "made", ending, group=PLUGINS)
     manager = StorageManager.isolated({})
     manager.set_driver(MemoryDriver())
     assert "audit_plugin" not in sys.modules
@@ -486,10 +491,12 @@ async def test_installed_plugin_receives_events_and_a_broken_one_breaks_nothing(
     assert sys.modules["audit_plugin"].events == ["a.txt"]
     assert manager.hooks.plugins() == ["acme-audit:audit"]
     broken = manager.hooks.broken
-    assert broken.keys() == {"bad:broken", "odd:odd"}
+    assert broken.keys() == {"bad:broken", "odd:odd", "end:end", "endless:made"}
     assert "division by zero" in str(broken["bad:broken"])
     assert "has no hooks" in str(broken["odd:odd"])
-    assert "The plugin 'bad:broken' is not used" in caplog.text
+    assert "SystemExit: 3" in str(broken["end:end"])
+    for name in broken:
+        assert caplog.text.count(f"The plugin {name!r} is not used") == 1
     assert StorageManager.isolated({}).hooks.plugins() == ["acme-audit:audit"]
 
 
@@ -509,6 +516,19 @@ async def test_an_installed_layer_is_named_in_a_configuration(site: Site) -> Non
     assert manager.disk("d").url("a") == "MEMORY://A"
     manager.set_driver(MemoryDriver(), "e")
     assert manager.disk("e").with_layer("loud").url("a") == "MEMORY://A"
+
+
+async def test_layer_that_ends_the_program_at_its_import_breaks_its_own_disk_alone(
+    site: Site,
+) -> None:
+    site.install("acme-end", {"end": "acme_end:End"}, "acme_end", "exit(3)", group=LAYERS)
+    manager = StorageManager.isolated(
+        {"disks": {"d": {"driver": "memory", "layers": ["end"]}, "m": {"driver": "memory"}}}
+    )
+    assert "SystemExit: 3" in (await refusal(manager, "d")).message
+    with pytest.raises(StorageConfigException, match="'end' of acme-end cannot be imported"):
+        manager.disk("m").with_layer("end")
+    await manager.disk("m").put("a.txt", b"")
 
 
 def test_two_distributions_of_one_layers_name_are_both_named(site: Site) -> None:

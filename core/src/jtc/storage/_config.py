@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ _VARIABLE = re.compile(
     r"(?P<escape>\$?)\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?(?P<rest>[^}]*)\}"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_LARGEST_FILE = 4 * 1024 * 1024
+"""Bytes of a configuration file. A hundred disks take some 30 kB."""
 
 _DEEPEST = 64
 """The deepest nesting of tables; without a limit, users would see the interpreter's own error."""
@@ -214,7 +218,9 @@ def call(make: Callable[[], Any], disk: str, what: str) -> Any:
     except StorageConfigException as error:
         error.disk = error.disk or disk
         raise
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too, which would end the caller
         raise _error(
             f"{what} refuses its configuration ({type(error).__name__}: {error})",
             disk,
@@ -225,8 +231,7 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     import tomllib  # noqa: PLC0415 - imported only where it is used
 
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(_read_file(path).decode())
     except OSError as error:
         raise _error(f"The configuration {str(path)!r} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -238,6 +243,22 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     except RecursionError:
         wrong = "its tables or lists are nested too deeply"
     raise _error(f"The configuration {str(path)!r} is not TOML: {wrong}")
+
+
+def _read_file(path: Path) -> bytes:
+    """Return the content of a regular file; a device or a FIFO could be endless, or block."""
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _error(f"The configuration {str(path)!r} is not a regular file")
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise _error(f"The configuration {str(path)!r} has more than {_LARGEST_FILE} bytes")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # The call that opens a FIFO blocks until there is a writer. Windows has neither flag nor FIFOs.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _copy(value: Any, disk: str, depth: int = 0) -> Any:

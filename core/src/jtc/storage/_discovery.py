@@ -147,7 +147,10 @@ def _load(group: str, name: str) -> Callable[..., Any]:
 def _import(entry_point: EntryPoint, group: str, distribution: str) -> Any:
     try:
         return entry_point.load()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    # SystemExit too, and pytest's Skipped: a module that ends the program must not end ours.
+    except BaseException as error:
         raise StorageConfigException(
             f"The {_KINDS[group]} {entry_point.name!r} of {distribution} cannot be imported "
             f"({type(error).__name__}: {error}). Repair or reinstall that distribution"

@@ -271,7 +271,9 @@ class Hooks:
             if isinstance(plugin, type):
                 plugin = plugin()
             self._plugins.register(plugin, name)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too, of a plugin's constructor
             if self._plugins.get_plugin(name) is plugin:
                 self._plugins.unregister(name=name)
             raise StorageConfigException(f"The plugin {name!r} is refused: {error}") from error
