@@ -8,14 +8,14 @@ import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, is_typeddict
 
 import griffe
 
 from jtc.storage.layer import METHODS, Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api.md"
@@ -110,7 +110,7 @@ def _member(name: str, value: Any, seen: set[str]) -> Iterator[str]:
     bases = ", ".join(f"`{base.__name__}`" for base in value.__bases__ if base is not object)
     if bases:
         yield f"Bases: {bases}\n"
-    yield from _text(found)
+    yield from _text(found, _keywords(value, found))
     for method, owner in _public_methods(value):
         member = _load(owner.__module__)[f"{owner.__qualname__}.{method}"]
         if member.is_attribute:
@@ -179,7 +179,22 @@ def _signature(function: Any) -> str:
     return f"({', '.join(parts)}){returns}"
 
 
-def _text(member: Any) -> Iterator[str]:
+def _keywords(cls: type, found: Any) -> list[Any]:
+    """Return the attributes that the bases of a TypedDict document: at run time it has none."""
+    if not is_typeddict(cls):
+        return []
+    module = _load(cls.__module__)
+    return [
+        item
+        for base in map(str, found.bases)
+        if base in module.classes
+        for section in module[base].docstring.parse("google")
+        if section.kind is griffe.DocstringSectionKind.attributes
+        for item in section.value
+    ]
+
+
+def _text(member: Any, inherited: Sequence[Any] = ()) -> Iterator[str]:
     if member.docstring is None:
         return
     for section in member.docstring.parse("google"):
@@ -188,7 +203,7 @@ def _text(member: Any) -> Iterator[str]:
             yield f"{section.value.strip()}\n"
         elif kind in _TABLES:
             yield f"{_TABLES[kind]}\n"
-            for item in section.value:
+            for item in [*inherited, *section.value]:
                 name = f"`{item.name}`: " if getattr(item, "name", "") else ""
                 if kind is griffe.DocstringSectionKind.raises:
                     name = f"`{item.annotation}`: "

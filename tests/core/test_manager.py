@@ -7,11 +7,14 @@ import copy
 import gc
 import importlib
 import inspect
+import multiprocessing
 import pickle
 import pkgutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +24,7 @@ from jtc.storage import (
     BuiltDisk,
     Disk,
     FileNotFoundException,
+    ReadOnlyException,
     Storage,
     StorageConfigException,
     StorageManager,
@@ -618,8 +622,69 @@ async def test_misspelt_disk_is_refused_with_the_closest_name() -> None:
         await manager.disk("avatar").exists("a")
 
 
-def test_a_disk_is_passed_to_another_process_by_its_name() -> None:
+def test_disk_of_another_manager_is_not_pickled() -> None:
     manager = StorageManager.isolated({})
-    for disk in (manager, manager.disk("a"), manager.disk("a").scoped("s")):
-        with pytest.raises(TypeError, match="pass its name"):
+    for disk in (manager, manager.disk("a"), manager.disk("a").scoped("s"), manager.sync):
+        with pytest.raises(TypeError, match="pass their names"):
             pickle.dumps(disk)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_named_disk_is_pickled_as_its_name_and_views(protocol: int) -> None:
+    def again(disk: Any) -> Any:
+        return pickle.loads(pickle.dumps(disk, protocol))
+
+    a = Storage.disk("a")
+    Storage.set_driver(MemoryDriver(), "a")
+    try:
+        Storage.sync.disk("a").put("x/y/f.txt", b"1")
+        assert again(a).sync.get("x/y/f.txt") == b"1"
+        assert again(a.scoped("x").scoped("y")).sync.get("f.txt") == b"1"
+        assert again(again(a.sync.scoped("x"))).get("y/f.txt") == b"1"
+        view = again(a.scoped("x/y").read_only())
+        assert (view.name, view.sync.get("f.txt")) == ("a", b"1")
+        with pytest.raises(ReadOnlyException):
+            view.sync.delete("f.txt")
+    finally:
+        Storage.forget("a")
+    assert again(Storage) is Storage
+    assert again(Storage.sync).disk("a").name == "a"
+    for each in (Storage.disk(), Storage.scoped("s"), Storage.read_only()):
+        assert again(each).name == "default"
+
+
+def test_disk_without_a_name_is_not_pickled(tmp_path: Path) -> None:
+    secret = "a secret that no pickle may have, of 32 bytes"
+    built = Storage.build({"driver": "local", "root": str(tmp_path), "secret": secret})
+    layered = Storage.disk("a").with_layer("validate", allowed_types=[secret])
+    with Storage.fake("a") as fake:
+        for disk in (built, layered, fake):
+            for view in (disk, disk.scoped("s"), disk.read_only(), disk.sync):
+                for way in (pickle.dumps, partial(pickle.dumps, protocol=0)):
+                    with pytest.raises(TypeError, match=r"Pickle that one, or") as raised:
+                        way(view)
+                    assert secret not in str(raised.value)
+            assert copy.deepcopy(disk) is copy.copy(disk) is disk
+
+
+def read_in_another_process(disks: list[Any]) -> list[bytes]:
+    """Read a file of each disk, for a test."""
+    return [disk.get("a.txt") for disk in disks]
+
+
+def test_named_disk_is_passed_to_a_spawned_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FILESYSTEM_ROOT", str(tmp_path))
+    monkeypatch.setenv("FILESYSTEM_DISK", "local")
+    monkeypatch.delenv("FILESYSTEM_CONFIG", raising=False)
+    (tmp_path / "s").mkdir()
+    for folder in (tmp_path, tmp_path / "s"):
+        (folder / "a.txt").write_bytes(folder.name.encode())
+    local = Storage.disk("local").sync
+    disks = [local, local.scoped("s"), local.read_only(), Storage.sync]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        contents = pool.submit(read_in_another_process, disks).result()
+    root = tmp_path.name.encode()
+    assert contents == [root, b"s", root, root]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints, is_typeddict
 
 import pytest
+
+from jtc.storage import Disk, StorageManager
+from jtc.storage.sync import SyncDisk
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,6 +110,54 @@ def test_api_page_has_every_module_without_an_underscore_and_no_other() -> None:
     }
     headings = set(re.findall(r"^## `([\w.]+)`$", (ROOT / "docs/api.md").read_text(), re.MULTILINE))
     assert headings == public
+
+
+def sections() -> dict[str, str]:
+    """Return the page's text about each class, without its methods."""
+    page = (ROOT / "docs/api.md").read_text()
+    found = re.findall(r"^### class `(\w+)`\n(.*?)(?=^#{2,4} |\Z)", page, re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+RECORDS = [
+    value
+    for module in ("jtc.storage", "jtc.storage.options", "jtc.storage.models")
+    for value in vars(importlib.import_module(module)).values()
+    if inspect.isclass(value)
+    and not value.__name__.startswith("_")
+    and value.__module__.startswith("jtc.")
+    and (is_typeddict(value) or dataclasses.is_dataclass(value))
+]
+
+
+@pytest.mark.parametrize("record", {cls.__name__: cls for cls in RECORDS}.values())
+def test_api_page_lists_every_field_of_a_record_and_every_keyword(record: type) -> None:
+    listed = set(re.findall(r"^- `(\w+)`: ", sections()[record.__name__], re.MULTILINE))
+    fields = (
+        set(get_type_hints(record))
+        if is_typeddict(record)
+        else {field.name for field in dataclasses.fields(record)}
+    )
+    assert fields <= listed
+
+
+def test_api_page_has_no_text_where_a_parameter_is_named() -> None:
+    page = (ROOT / "docs/api.md").read_text()
+    assert not re.findall(r"^- `[^`]*\s[^`]*`.*|^- .*::.*", page, re.MULTILINE)
+
+
+def test_errors_name_methods_as_users_find_them() -> None:
+    storage = StorageManager.isolated({})
+    with pytest.warns(RuntimeWarning, match=r"'Disk\.put' was never awaited"):
+        storage.put("a.txt", b"")  # type: ignore[unused-coroutine] # as a beginner calls it
+    with pytest.raises(TypeError, match=r"^Disk\.copy\(\) missing"):
+        storage.copy()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^SyncDisk\.put\(\) missing"):
+        storage.sync.put()  # type: ignore[call-arg]
+    for cls in (Disk, SyncDisk):
+        for name, function in inspect.getmembers(cls, inspect.isfunction):
+            if not name.startswith("_"):
+                assert function.__qualname__ == f"{cls.__name__}.{name}"
 
 
 def test_the_page_is_what_the_code_says() -> None:

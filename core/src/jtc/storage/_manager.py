@@ -125,6 +125,14 @@ class StorageManager(DiskOperations):
             return f"<{type(self).__name__}, whose configuration cannot be read>"
         return f"<{type(self).__name__} disks={disks}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self is not StorageManager._instance:
+            raise TypeError(
+                f"{self!r} is a manager of its own and cannot be pickled, nor its disks: pass "
+                "their names, and look them up in a manager there"
+            )
+        return type(self), ()
+
     @property
     def name(self) -> str:
         """The name of the current default disk."""
@@ -148,8 +156,8 @@ class StorageManager(DiskOperations):
         It never raises: the first operation does, where there is no such disk.
         """
         if name is None or name == DEFAULT:
-            return Disk(DEFAULT, self, self._resolved)
-        return Disk(name, self, partial(self._find, name))
+            return Disk(DEFAULT, self, self._resolved, ())
+        return Disk(name, self, partial(self._find, name), ())
 
     def set_driver(self, driver: StorageDriver, name: str = DEFAULT) -> None:
         """Set the driver of a disk, in place of the configured one.
@@ -170,22 +178,22 @@ class StorageManager(DiskOperations):
     def configure(self, source: Mapping[str, Any] | str | os.PathLike[str]) -> None:
         """Configure all disks, in place of an earlier configuration; drivers are made when used.
 
-        From then on only these disks, and those set by `set_driver`, exist.
+        From then on only these disks, and those set by `set_driver`, exist. As a TOML file::
+
+            default = "media"
+
+            [disks.media]
+            driver = "s3"
+            bucket = "media"
+            secret_key = "${MEDIA_SECRET}"
+            disable = ["visibility"]
+            layers = ["read_only", {name = "retry", attempts = 4}]
+
+        The first layer is the outermost. ``${NAME}`` and ``${NAME:-default}`` are replaced by
+        environment variables when the disk is first used.
 
         Args:
-            source: A mapping, or the path of a TOML file::
-
-                default = "media"
-
-                [disks.media]
-                driver = "s3"
-                bucket = "media"
-                secret_key = "${MEDIA_SECRET}"
-                disable = ["visibility"]
-                layers = ["read_only", {name = "retry", attempts = 4}]
-
-            The first layer is the outermost. ``${NAME}`` and ``${NAME:-default}`` are replaced by
-            environment variables when the disk is first used.
+            source: A mapping, or the path of a TOML file.
 
         Raises:
             StorageConfigException: It cannot be read, or is invalid; nothing changed.
@@ -367,9 +375,11 @@ class StorageManager(DiskOperations):
     def _manager(self) -> Self:
         return self
 
-    def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
+    def _layered(
+        self, make: Callable[[StorageDriver], StorageDriver], step: str | None = None
+    ) -> Disk:
         # With the name "default": the default disk may change, and finding its name may fail.
-        return self.disk()._layered(make)  # noqa: SLF001
+        return self.disk()._layered(make, step)  # noqa: SLF001
 
     def _resolved(self) -> ResolvedDriver:
         by_hand = self._resolved_drivers.get(DEFAULT)

@@ -187,8 +187,19 @@ class WriteOptions:
     """Options of a driver's `write_file`, `copy_file`, `move_file` and `update_metadata`.
 
     Only options that the user passed and the driver's `supported_options` lists are set; a driver
-    infers others, such as a MIME type by the name, by itself. `size` is a hint: the length in bytes
-    where it is known beforehand.
+    infers others, such as a MIME type by the name, by itself.
+
+    Attributes:
+        content_type: The MIME type.
+        cache_control: The HTTP header of that name to serve the file with.
+        content_disposition: The HTTP header of that name to serve the file with.
+        metadata: Texts by names of ``[a-z0-9-]``, which replace all existing ones.
+        visibility: Who may read the file by its URL.
+        overwrite: False refuses to replace a file, without a race.
+        if_match: The etag that the file which is replaced or changed must have.
+        if_source_match: Of a copy and a move: the etag that the source must have.
+        driver_options: A mapping that the driver's documentation describes.
+        size: A hint: the length in bytes where it is known beforehand.
     """
 
     content_type: str | None = None

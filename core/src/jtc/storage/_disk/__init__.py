@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from inspect import isfunction
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from jtc.storage._config import LayerConfig
 from jtc.storage._discovery import load_layer
@@ -30,11 +31,17 @@ __all__ = ["BuiltDisk", "Disk", "DiskOperations"]
 
 D = TypeVar("D")
 
+_READ_ONLY = "/read only"
+"""The step of a read-only view; no directory of a scoped view begins with ``/``."""
+
 
 class DiskOperations(Streaming, GeneratedNames, FileMetadata, Copying, Urls, Directories):
     """The methods of `Disk`, which `Storage` has too for the default disk."""
 
     __slots__ = ()
+
+    _steps: tuple[str, ...] | None
+    """The views that lead from the disk of this name to this one; None if it is not pickled."""
 
     @property
     def driver(self) -> StorageDriver:
@@ -88,11 +95,11 @@ class DiskOperations(Streaming, GeneratedNames, FileMetadata, Copying, Urls, Dir
             checked = check_path(prefix)
         except Exception as error:
             self._fail(error, "scoped", prefix)
-        return self._layered(lambda inner: Scoped(inner, checked))
+        return self._layered(lambda inner: Scoped(inner, checked), checked)
 
     def read_only(self) -> Disk:
         """Return a view whose methods that write raise ReadOnlyException."""
-        return self._layered(ReadOnly)
+        return self._layered(ReadOnly, _READ_ONLY)
 
     def with_layer(self, layer: str | Callable[..., StorageDriver], **options: Any) -> Disk:
         """Return a view of this disk with one more layer around its driver.
@@ -123,13 +130,27 @@ class DiskOperations(Streaming, GeneratedNames, FileMetadata, Copying, Urls, Dir
     def __deepcopy__(self, _memo: object) -> Self:
         return self
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{self!r} cannot be pickled: pass its name, and call Storage.disk(name) there"
-        )
+    def _layered(
+        self, make: Callable[[StorageDriver], StorageDriver], step: str | None = None
+    ) -> Disk:
+        """Return a view.
 
-    def _layered(self, make: Callable[[StorageDriver], StorageDriver]) -> Disk:
-        return Disk(self.name, self._manager, LayerResolver(self._resolved, make, self.name))
+        Args:
+            make: Makes its layer.
+            step: The directory of a scoped view, or `_READ_ONLY`; None for a view that is not
+                pickled.
+        """
+        resolved = LayerResolver(self._resolved, make, self.name)
+        steps = self._steps
+        views = None if steps is None or step is None else (*steps, step)
+        return Disk(self.name, self._manager, resolved, views)
+
+
+# Errors and warnings name a method as users find it: "coroutine 'Disk.put' was never awaited".
+for _mixin in DiskOperations.__mro__[:-1]:
+    for _function in vars(_mixin).values():
+        if isfunction(_function):
+            _function.__qualname__ = f"Disk.{_function.__name__}"
 
 
 class Disk(DiskOperations):
@@ -137,18 +158,38 @@ class Disk(DiskOperations):
 
     It is immutable, so it can be kept at module level and shared between tasks, threads and event
     loops; `Storage.configure`, `set_driver` and `fake` affect it immediately.
+
+    A disk of `Storage` is pickled as its name, and the views `scoped` and `read_only` of it with
+    their steps: the other process looks the disk up in its own configuration. Others refuse.
     """
 
     # A slot in place of the base's property: one call less at each operation.
-    __slots__ = ("_manager", "_name", "_resolved")  # pyright: ignore[reportIncompatibleMethodOverride]
+    __slots__ = ("_manager", "_name", "_resolved", "_steps")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     _manager: Manager
     _name: str
+    _steps: tuple[str, ...] | None
 
-    def __init__(self, name: str, manager: Manager, resolved: Callable[[], ResolvedDriver]) -> None:
+    def __init__(
+        self,
+        name: str,
+        manager: Manager,
+        resolved: Callable[[], ResolvedDriver],
+        steps: tuple[str, ...] | None = None,
+    ) -> None:
         object.__setattr__(self, "_name", name)
         object.__setattr__(self, "_manager", manager)
         object.__setattr__(self, "_resolved", resolved)
+        object.__setattr__(self, "_steps", steps)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._steps is None:
+            raise TypeError(
+                f"{self!r} cannot be pickled, since no name leads to it: a disk of "
+                "Storage.disk(name) can be, and views of it by scoped() and read_only(). Pickle "
+                "that one, or options without secrets, and make this one there"
+            )
+        return _named_disk, (self._manager, self._name, self._steps)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"A disk is immutable: {name!r} cannot be set")
@@ -167,6 +208,14 @@ class Disk(DiskOperations):
         from jtc.storage.sync._disks import SyncDisk  # noqa: PLC0415 - imported only where it is used
 
         return SyncDisk(self)
+
+
+def _named_disk(manager: Any, name: str, steps: tuple[str, ...]) -> Disk:
+    """Return a disk that was pickled."""
+    disk: Disk = manager.disk(name)
+    for step in steps:
+        disk = disk.read_only() if step == _READ_ONLY else disk.scoped(step)
+    return disk
 
 
 class BuiltDisk(Disk):

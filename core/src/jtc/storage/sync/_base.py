@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage.sync._files import SyncStream
@@ -30,6 +30,9 @@ class SyncApi(Generic[D_co]):
 
     def __repr__(self) -> str:
         return f"{self._behind!r}.sync"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._behind,)  # as the async one is, or refuses to be
 
 
 def disk_behind(disk: SyncApi[D] | D | str | None) -> D | str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
@@ -86,6 +87,12 @@ class SyncOperations(Operations[D_co]):
 
     async def _open(self, *arguments: Any, **options: Any) -> Any:
         return await self._behind.open(*arguments, **options)
+
+
+# As of `Disk`.
+for _function in (*vars(Operations).values(), *vars(SyncOperations).values()):
+    if isfunction(_function):
+        _function.__qualname__ = f"SyncDisk.{_function.__name__}"
 
 
 class SyncDisk(SyncOperations[Disk]):
