@@ -9,16 +9,20 @@ from typing import Any
 from fastapi import FastAPI, Request, UploadFile
 
 from jtc.storage import Storage, StorageException
-from jtc.storage.asgi import DiskResponse, closing_disks, put_request, storage_problem
+from jtc.storage.asgi import DiskResponse, closing_disks, put_request, serve, storage_problem
 
 app = FastAPI(lifespan=closing_disks())
 app.add_exception_handler(StorageException, storage_problem)
+app.mount("/storage", serve(Storage))  # where the URLs of the local disk lead
 
 
 @app.post("/upload")
 async def upload_file(file: UploadFile) -> dict[str, Any]:
-    """Store a user upload under the client's name for it: whole or not at all."""
-    path = await Storage.put(f"uploads/{file.filename}", file, max_size=10_000_000)
+    """Store a user upload: whole or not at all, and under a generated name.
+
+    Under the client's name for it, one client could replace another one's file.
+    """
+    path = await Storage.put_file("uploads", file, max_size=10_000_000, visibility="public")
     return {"message": "File uploaded", "path": path, "url": Storage.url(path)}
 
 
@@ -26,7 +30,11 @@ async def upload_file(file: UploadFile) -> dict[str, Any]:
 async def upload_avatar(file: UploadFile) -> dict[str, Any]:
     """Store a picture under a generated name; other content is refused."""
     path = await Storage.put_file(
-        "avatars", file, max_size=1_000_000, allowed_types=["image/png", "image/jpeg"]
+        "avatars",
+        file,
+        max_size=1_000_000,
+        allowed_types=["image/png", "image/jpeg"],
+        visibility="public",
     )
     return {"path": path, "url": Storage.url(path)}
 

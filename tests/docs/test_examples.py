@@ -83,16 +83,23 @@ async def upload_api(root: Path) -> AsyncIterator[httpx.AsyncClient]:
 async def test_an_upload_goes_from_http_straight_to_the_disk(tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     async with upload_api(tmp_path) as client:
-        answer = await client.post("/upload", files={"file": ("a b.bin", content)})
-        assert answer.json() == {
+        answers = [
+            (await client.post("/upload", files={"file": ("a b.bin", content)})).json()
+            for _ in range(2)
+        ]
+        first, second = (answer["path"] for answer in answers)
+        assert first != second, "one client's file replaced another one's"
+        assert "a b" not in first
+        assert answers[0] == {
             "message": "File uploaded",
-            "path": "uploads/a b.bin",
-            "url": "/storage/uploads/a%20b.bin",
+            "path": first,
+            "url": f"/storage/{first}",
         }
-        assert (tmp_path / "uploads" / "a b.bin").read_bytes() == content
-        answer = await client.get("/files/uploads/a b.bin")
-        assert answer.content == content
-        assert answer.headers["content-length"] == "3000000"
+        assert (tmp_path / first).read_bytes() == content
+        for url in (answers[0]["url"], f"/files/{first}"):
+            answer = await client.get(url)
+            assert answer.content == content
+            assert answer.headers["content-length"] == "3000000"
 
 
 async def test_a_request_body_is_stored_as_it_comes(tmp_path: Path) -> None:
@@ -124,7 +131,8 @@ async def test_errors_become_answers(tmp_path: Path) -> None:
     async with upload_api(tmp_path) as client:
         good = await client.post("/avatars", files={"file": ("me.gif", SMALL_PNG)})
         assert good.json()["path"].endswith(".png")
+        assert (await client.get(good.json()["url"])).content == SMALL_PNG
         assert (await client.get("/files/missing.txt")).status_code == 404
         hostile = await client.post("/upload", files={"file": ("../../evil.txt", b"x")})
-        assert hostile.status_code == 400
+        assert "evil" not in hostile.json()["path"]
         assert not list(tmp_path.parent.glob("evil.txt"))

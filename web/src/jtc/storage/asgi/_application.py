@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -64,7 +64,8 @@ class ServedDisk:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._disk!r}>"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Any: each framework has types of its own for the same three.
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Respond to one request.
 
         Raises:

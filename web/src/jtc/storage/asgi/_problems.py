@@ -72,7 +72,8 @@ class ProblemResponse(FrameworkResponse):
         )
 
 
-def storage_problem(request: FrameworkRequest, error: Exception) -> Response:
+# Any: each framework expects a response of its own class, and sends this one too.
+def storage_problem(request: FrameworkRequest, error: Exception) -> Any:
     """Respond to a storage exception: an exception handler for any framework.
 
     ``app.add_exception_handler(StorageException, storage_problem)`` in Starlette and FastAPI, and
