@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -75,8 +76,6 @@ CHANGES = [
     ("a length", lambda url: url.replace("&type=", "&length=1&type=")),
     ("another version", lambda url: url.replace("version=1", "version=2")),
     ("no version", lambda url: url.replace("version=1&", "")),
-    ("a parameter more", lambda url: url + "&download=1"),
-    ("an empty parameter more", lambda url: url + "&x="),
     ("a parameter twice", lambda url: url + "&expires=99999999999"),
     ("a parameter twice, first", lambda url: url.replace("?", "?expires=99999999999&")),
     ("an end with a sign", lambda url: url.replace("expires=", "expires=%2B")),
@@ -89,7 +88,6 @@ CHANGES = [
     ("a signature with a letter more", lambda url: url + "A"),
     ("a signature beyond ASCII", lambda url: url[:-1] + "%C3%BC"),
     ("a query that is no UTF-8", lambda url: url[:-1] + "%FF"),
-    ("another order", lambda url: "?".join([url.split("?")[0], _turned(url.split("?")[1])])),
     ("a semicolon", lambda url: url.replace("&expires", ";expires")),
     ("a fragment of the path in the query", lambda url: url.replace(".pdf?", "?.pdf&")),
     ("no query", lambda url: url.partition("?")[0]),
@@ -98,16 +96,60 @@ CHANGES = [
 ]
 
 
-def _turned(query: str) -> str:
-    return urlencode(list(reversed(parse_qsl(query))), quote_via=quote, safe="")
-
-
 @pytest.mark.parametrize("change", [c for _, c in CHANGES], ids=[name for name, _ in CHANGES])
 def test_url_that_was_changed_permits_nothing(change: Any) -> None:
     url = signed_url(signer())
     changed = change(url)
     assert changed != url
     assert accepted(signer(), changed) is None
+
+
+def written_again(url: str, *, quote_via: Any = quote, safe: str = "", turned: bool = False) -> str:
+    bare_url, _, query = url.partition("?")
+    pairs = parse_qsl(query)
+    return (
+        f"{bare_url}?{urlencode(pairs[::-1] if turned else pairs, quote_via=quote_via, safe=safe)}"
+    )
+
+
+SPELLINGS = [
+    ("a parameter more", lambda url: url + "&utm_source=letter"),
+    ("a parameter more, first", lambda url: url.replace("?", "?fbclid=x&")),
+    ("an empty parameter more", lambda url: url + "&x="),
+    ("a parameter without a value", lambda url: url + "&x"),
+    ("a foreign parameter twice", lambda url: url + "&tag=1&tag=2"),
+    ("a foreign parameter in no UTF-8", lambda url: url + "&name=%FF"),
+    ("our name in capitals", lambda url: url + "&Expires=1"),
+    ("another order", lambda url: written_again(url, turned=True)),
+    ("blanks as plus signs", lambda url: written_again(url, quote_via=quote_plus)),
+    ("slashes as they are", lambda url: written_again(url, safe="/:;=")),
+    ("small hexadecimal digits", lambda url: re.sub("%..", lambda m: m[0].lower(), url)),
+    ("every letter encoded", lambda url: written_again(url, quote_via=every_letter)),
+    ("two ampersands", lambda url: url.replace("&", "&&") + "&"),
+]
+
+
+def every_letter(text: str, *_: Any) -> str:
+    return "".join(f"%{octet:02X}" for octet in text.encode())
+
+
+@pytest.mark.parametrize("spell", [s for _, s in SPELLINGS], ids=[name for name, _ in SPELLINGS])
+def test_url_permits_the_same_however_its_query_is_written(spell: Any) -> None:
+    """aiohttp, API gateways and mail campaigns write a query anew, or add to it."""
+    url = signed_url(signer())
+    spelled = spell(url)
+    assert spelled != url
+    assert accepted(signer(), spelled) == accepted(signer(), url) is not None
+
+
+def meaning(url: str) -> tuple[str, dict[str, str]]:
+    """Return what a URL says in any spelling: the file, and the parameters that have a meaning."""
+    bare_url, _, query = url.partition("?")
+    ours = dict(parse_qsl(query, keep_blank_values=True))
+    return unquote(bare_url), {name: value for name, value in ours.items() if name in OURS}
+
+
+OURS = {"version", "expires", "type", "length", "min_length", "disposition", "signature"}
 
 
 def test_of_200_tampered_urls_none_is_accepted() -> None:
@@ -138,10 +180,8 @@ def test_of_200_tampered_urls_none_is_accepted() -> None:
                 changed = url[:at] + url[at + 1 :]
             case _:
                 changed = url[: at - 1] + url[at : at + 1] + url[at - 1] + url[at + 1 :]
-        # In a path %2F and / are one file to every server: that is another spelling, not a change.
-        if unquote(changed.partition("?")[0]) + changed.partition("?")[2] == (
-            unquote(url.partition("?")[0]) + url.partition("?")[2]
-        ):
+        # Another spelling is no change: in a path %2F and / are one file to every server.
+        if meaning(changed) == meaning(url):
             return
         tried.add(changed)
         assert accepted(by, changed) is None, changed

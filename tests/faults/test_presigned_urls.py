@@ -45,7 +45,9 @@ HUNG_UP = 499
 DISPOSITION = 'attachment; filename="a.txt"'
 
 EXPIRY = {"X-Amz-Expires", "expires"}
-MORE = ("response-content-type", "versionId", "acl", "uploads", "unknown", "download", "length")
+# A store signs all parameters; local and memory disks ignore those that have no meaning for them.
+MORE_ON_S3 = ("response-content-type", "versionId", "acl", "uploads", "unknown", "length")
+MORE = ("length", "min_length", "type", "disposition")
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def with_other_parameters(
         name = chance.choice(names)
         return f"without {name}", [each for each in given if each[0] != name]
     if way == "add":
-        name = chance.choice([each for each in MORE if each not in names])
+        more = MORE_ON_S3 if "X-Amz-Signature" in names else MORE
+        name = chance.choice([each for each in more if each not in names])
         return f"with {name}", [*given, (name, "text/html")]
     if way == "twice":
         # The store takes the first signature, which is as good as alone.
