@@ -142,6 +142,27 @@ def mounted(wrapped: bool, at: str, disk: Disk, **options: Any) -> Starlette:
     return Starlette(routes=[Mount(at, serve(disk, **options))], middleware=middleware)
 
 
+@pytest.mark.parametrize("more_body", [False, True])
+async def test_response_is_sent_where_middleware_repeats_the_body(more_body: bool) -> None:
+    """What has read a body often gives it to the application as if each call were the first."""
+    disk = disk_of(MemoryDriver())
+    await disk.put("a.txt", b"content", visibility="public")
+    files = serve(disk)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del receive
+
+        async def repeated() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"read", "more_body": more_body}
+
+        await files(scope, repeated, send)
+
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://files.test") as http:
+        answer = await asyncio.wait_for(http.get("/a.txt"), 5)
+    assert (answer.status_code, answer.content) == (200, b"content")
+
+
 @WRAPPED
 async def test_a_stalled_read_is_closed_when_the_client_disconnects(wrapped: bool) -> None:
     driver = Stalled()

@@ -295,14 +295,14 @@ async def test_a_form_has_the_type_that_was_signed(signing: Disk, client: Client
 
 
 def multipart(
-    fields: list[tuple[str, str]], content: bytes, after: bytes = b""
+    fields: list[tuple[str, str]], content: bytes, after: bytes = b"", filename: str = "f"
 ) -> tuple[bytes, str]:
     parts = [
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields
     ]
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-    return b"".join(parts) + head + content + b"\r\n" + after + b"--x--\r\n", (
+    head = f'--x\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
+    return b"".join(parts) + head.encode() + content + b"\r\n" + after + b"--x--\r\n", (
         "multipart/form-data; boundary=x"
     )
 
@@ -349,6 +349,18 @@ async def test_form_min_size_is_part_of_the_signature(
     answer = await http.post(form.url, content=body, headers={"content-type": kind})
     assert answer.status_code == 403
     assert not await signing.exists("a.txt")
+
+
+async def test_form_without_a_file_keeps_the_old_one(signing: Disk, client: Client) -> None:
+    """A browser sends an empty part without a name where no file was chosen."""
+    await signing.put("a.txt", b"old")
+    form = await signing.temporary_upload_form("a.txt", 60, max_size=10)
+    http = client(mounted(signing))
+    for filename, content, status in (("", b"", 400), ("", b"1", 204), ("a", b"", 204)):
+        body, kind = multipart([*form.fields.items()], content, filename=filename)
+        answer = await http.post(form.url, content=body, headers={"content-type": kind})
+        assert answer.status_code == status
+        assert await signing.get("a.txt") == (b"old" if status == 400 else content)
 
 
 async def test_temporary_url_stable_for_is_one_url_in_a_period(

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from web_disks import Client
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(200)
-LIMITS: Any = {"max_size": 1000, "allowed_types": ["image/png", "text/plain"]}
+LIMITS: Any = {"max_size": 1000, "allowed_types": ["image/png", "text/plain", "text/csv"]}
 DEADLINE = 30.0
 Media = Annotated[Disk, Depends(disk("media"))]
 
@@ -218,6 +218,82 @@ async def test_a_refused_upload_says_why_and_stores_nothing(
     assert answer.status_code == 400
     assert "backslash" in answer.json()["detail"]
     assert await paths(media) == []
+
+
+FIELD = b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\ntoken\r\n'
+NOT_CHOSEN = (
+    b'--b\r\nContent-Disposition: form-data; name="other"; filename=""\r\n'
+    b"Content-Type: application/octet-stream\r\n\r\n\r\n"
+)
+END = b"--b--\r\n"
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def file_part(content: bytes, filename: str = "a.csv") -> bytes:
+    head = f'--b\r\nContent-Disposition: form-data; name="f"; filename="{filename}"\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 10_000])
+async def test_put_request_of_a_form_stores_its_one_file(
+    app: Any, media: Disk, client: Client, pieces: int
+) -> None:
+    http = client(app)
+    around = [b"", FIELD, NOT_CHOSEN, FIELD + NOT_CHOSEN]
+    for before, after in zip(around, reversed(around), strict=True):
+        body = before + file_part(b"a,b\r\n1,2") + after + END
+
+        async def content(body: bytes = body) -> AsyncIterator[bytes]:
+            for start in range(0, len(body), pieces):
+                yield body[start : start + pieces]
+
+        answer = await http.put("/raw/a.csv", content=content(), headers=FORM)
+        assert (answer.status_code, answer.text.strip('"')) == (200, "a.csv")
+        assert await media.get("a.csv") == b"a,b\r\n1,2"
+    answer = await http.post("/raw", content=file_part(b"a,b") + END, headers=FORM)
+    # Text keeps the client's extension, as in a form that a framework has read.
+    assert re.fullmatch(r"in/[0-9a-f]{32}\.csv", answer.text.strip('"'))
+    assert await media.get(answer.text.strip('"')) == b"a,b"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "detail"),
+    [
+        (END, FORM, 400, "has no file"),
+        (FIELD + END, FORM, 400, "has no file"),
+        (NOT_CHOSEN + END, FORM, 400, "has no file"),
+        (FIELD + NOT_CHOSEN + FIELD + END, FORM, 400, "has no file"),
+        (file_part(b"1") + file_part(b"2") + END, FORM, 400, "more than one file"),
+        (file_part(b"1") + file_part(b"2", "") + END, FORM, 400, "more than one file"),
+        (file_part(b"1"), FORM, 400, "incomplete"),
+        (b"no form at all", FORM, 400, "malformed"),
+        (FIELD * 10_000 + file_part(b"1") + END, FORM, 400, "too long"),
+        (file_part(b"1") + FIELD * 10_000 + END, FORM, 400, "too long"),
+        (file_part(bytes(2000)) + END, FORM, 413, "longer than 1000 bytes"),
+        (file_part(b"\x7fELF" + bytes(50)) + END, FORM, 415, "application/octet-stream"),
+        (file_part(b"1") + END, {"Content-Type": "multipart/form-data"}, 415, "boundary"),
+        (file_part(b"1") + END, {"Content-Type": " Multipart/Mixed; boundary=b"}, 415, "alone"),
+    ],
+)
+async def test_put_request_of_a_form_without_one_file_stores_nothing(
+    media: Disk, client: Client, body: bytes, headers: dict[str, str], status: int, detail: str
+) -> None:
+    http = client(fastapi_app())
+    await media.put("a.png", PNG)
+    for method, url in (("PUT", "/raw/a.png"), ("POST", "/raw")):
+        answer = await http.request(method, url, content=body, headers=headers)
+        assert answer.status_code == status
+        assert detail in answer.json()["detail"]
+    assert await paths(media) == ["a.png"]
+    assert await media.get("a.png") == PNG
+
+
+async def test_put_request_of_a_form_stores_an_empty_file_that_was_chosen(
+    app: Any, media: Disk, client: Client
+) -> None:
+    body = file_part(b"", "a.txt") + END
+    assert (await client(app).put("/raw/a.txt", content=body, headers=FORM)).status_code == 200
+    assert await media.get("a.txt") == b""
 
 
 async def test_the_conditions_of_a_request_hold(app: Any, media: Disk, client: Client) -> None:

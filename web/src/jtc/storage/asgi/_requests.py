@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from jtc.storage.asgi._conditions import CONDITIONS, failed_condition
+from jtc.storage.asgi._forms import FormError, FormReader, boundary_of
 from jtc.storage.asgi._headers import http_etag
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -18,7 +19,7 @@ from jtc.storage.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator
 
     from jtc.storage import DiskOperations
     from jtc.storage.options import PutOptions
@@ -49,6 +50,7 @@ async def put_request(
 ) -> str:
     """Store the body of a request under a path, as `Disk.put` does, in constant memory.
 
+    Of a form (``multipart/form-data``) the one file in it is stored, and its fields are skipped.
     When the client disconnects before the end, or a limit is exceeded, nothing is stored and an
     existing file stays. The request's own conditions are applied without a race:
     ``If-None-Match: *`` creates only, ``If-Match`` replaces the version that it names.
@@ -62,25 +64,27 @@ async def put_request(
         request: A request of Starlette, FastAPI or Litestar whose body was not read yet. Litestar's
             own limit (`request_max_body_size`) applies too.
         **options: See `PutOptions`. Give `max_size`: without it, a client may fill the storage.
-            `progress` gets the length that the client announced.
+            `progress` gets the length that the client announced; a form announces none.
 
     Returns:
         The path of the stored file.
 
     Raises:
         RejectedException: The body is too long (refused before it is read where the client
-            announced its length), too short, of a type that is not allowed, or compressed
-            (``Content-Encoding``).
+            announced its length), too short, of a type that is not allowed, compressed
+            (``Content-Encoding``), a form without a file or with several, or of another
+            ``multipart`` type.
         IntegrityException: The client disconnected before the end.
         PreconditionFailedException: A condition of the request failed.
         StorageException: As for `Disk.put`.
     """
     headers = Headers(scope=request.scope)
     given = _with_length(headers, options)
+    content = await _content(headers, request)
     conditions = await put_conditions(disk, path, headers)
     if given.get("overwrite") is False or given.get("if_match") is not None:
         conditions = {}  # they held just now; the caller's own condition is the one for the write
-    return await disk.put(path, _body(request), **{**given, **conditions})
+    return await disk.put(path, content, **{**given, **conditions})
 
 
 async def put_request_file(
@@ -95,13 +99,15 @@ async def put_request_file(
         **options: As for `put_request`.
 
     Returns:
-        The path of the stored file. Its extension follows from the content.
+        The path of the stored file. Its extension follows from the content; text in a form keeps
+        the client's extension as in `Disk.put_file`.
 
     Raises:
         StorageException: As for `put_request`.
     """
-    given = _with_length(Headers(scope=request.scope), options)
-    return await disk.put_file(directory, _body(request), **given)
+    headers = Headers(scope=request.scope)
+    given = _with_length(headers, options)
+    return await disk.put_file(directory, await _content(headers, request), **given)
 
 
 def check_whole(headers: Headers) -> None:
@@ -156,9 +162,45 @@ async def put_conditions(disk: DiskOperations, path: str, headers: Headers) -> d
 def _with_length(headers: Headers, options: PutOptions) -> dict[str, Any]:
     check_whole(headers)
     given: dict[str, Any] = {**options}
-    if given.get("size") is None:
+    # The length of a form is not that of its file.
+    if given.get("size") is None and not _is_multipart(headers):
         given["size"] = announced_length(headers)
     return given
+
+
+def _is_multipart(headers: Headers) -> bool:
+    return headers.get("content-type", "").lstrip().lower().startswith("multipart/")
+
+
+async def _content(headers: Headers, request: FrameworkRequest) -> AsyncIterable[bytes]:
+    """Return the file in a request: its body, or the one file of a form."""
+    if not _is_multipart(headers):
+        return _body(request)
+    boundary = boundary_of(headers["content-type"])
+    if boundary is None:
+        raise RejectedException(
+            "Send the file alone, or in a form (multipart/form-data with a boundary)", reason="type"
+        )
+    try:
+        form = FormReader(_body(request), boundary)
+        return _FormFile(form, await form.first_file())
+    except FormError as error:
+        raise RejectedException(str(error), reason="form") from error
+
+
+class _FormFile:
+    """The file of a form, with the name that the client gave it."""
+
+    def __init__(self, form: FormReader, filename: str) -> None:
+        self._form = form
+        self.filename = filename
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._form.only_file():
+                yield chunk
+        except FormError as error:
+            raise RejectedException(str(error), reason="form") from error
 
 
 async def _body(request: FrameworkRequest) -> AsyncIterator[bytes]:

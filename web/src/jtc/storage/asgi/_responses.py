@@ -40,6 +40,9 @@ __all__ = ["DiskResponse"]
 _ATTEMPTS = 5
 """How often a file is looked up and opened while others replace it between the two."""
 
+_MOST_MESSAGES = 100
+"""How many pieces of a request's body are read: one that asks for a file has none, or few."""
+
 _ABOUT_CONTENT = ("accept-ranges", "content-disposition", "content-security-policy", "content-type")
 
 
@@ -288,8 +291,20 @@ async def _until_disconnect(
 
 
 async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Wait for the client to disconnect, or until this is cancelled.
+
+    Middleware that has read the body may give it again and again without ever waiting: behind the
+    body's end, or too many pieces of it, no disconnection is expected from there.
+    """
+    ended = False
+    for _ in range(_MOST_MESSAGES):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        if ended:
+            break
+        ended = not message.get("more_body", False)
+    await asyncio.get_running_loop().create_future()
 
 
 async def _send_body(stream: ByteStream, length: int, send: Send) -> None:
