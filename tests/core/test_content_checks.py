@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20_000)
 HTML = b"<!doctype html>" + b"x" * 20_000
 SVG = b"<svg/>"
+JPEG = b"\xff\xd8\xff\xe0" + bytes(20_000)
 
 
 async def iterate(content: bytes) -> AsyncIterator[bytes]:
@@ -140,6 +141,11 @@ async def test_a_limit_that_is_no_number_of_bytes_is_a_type_error(
         ("a.png", b"", ["image/png"], False),
         ("a", b"\x00\x01", ["application/octet-stream"], True),
         ("a.png", PNG, [], False),
+        ("a.php", PNG, ["image/*"], False),
+        ("a.php.png", PNG, ["image/*"], False),
+        ("b", PNG, ["image/*"], True),
+        ("a.jpg", JPEG, ["image/jpg"], True),
+        ("a.csv", "Größe;€".encode("cp1252"), ["text/csv"], True),
     ],
 )
 async def test_only_allowed_types_are_stored_judged_by_content(

@@ -141,8 +141,10 @@ class PutOptions(_NewFileOptions, total=False):
         size: The expected length in bytes; another length is refused.
         min_size: The smallest length in bytes that is accepted.
         max_size: The largest length in bytes that is accepted.
-        allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content. A type
-            that a browser may run (HTML, SVG, XML, JavaScript) has to be named in full.
+        allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content. The
+            name's extension must be one of an allowed type too, or there is none. A type that a
+            browser or a server may run (HTML, SVG, XML, JavaScript, PHP, Python) has to be named
+            in full.
         progress: Called while the content is read.
     """
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.driver_support.content import watch_content
-from jtc.storage.driver_support.mime_types import SNIFF_BYTES, is_allowed, judge_type
+from jtc.storage.driver_support.mime_types import (
+    SNIFF_BYTES,
+    checked_types,
+    is_allowed,
+    is_allowed_name,
+    judge_type,
+)
 from jtc.storage.exceptions import IntegrityException, RejectedException
 
 if TYPE_CHECKING:
@@ -15,7 +21,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Watch
     from jtc.storage.options import Progress
 
-__all__ = ["check_type", "limits", "watch_limits"]
+__all__ = ["check_type", "check_types", "limits", "watch_limits"]
 
 
 def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) -> None:
@@ -30,17 +36,19 @@ def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) 
 
     Raises:
         TypeError: An option is of a wrong type.
-        RejectedException: The content is too long, too short, or of a type that is not allowed.
+        ValueError: `allowed_types` has what is no MIME type.
+        RejectedException: The content is too long, too short, or of a type that is not allowed; or
+            the name's extension is of another type, or unknown.
         IntegrityException: It has another length than `size`.
     """
     types = options.get("allowed_types")
-    if isinstance(types, str):
-        raise TypeError("allowed_types is a collection of MIME types, not one str")
+    if types is not None:
+        types = checked_types(types)
     watch = limits(
         size=options.get("size"),
         min_size=options.get("min_size"),
         max_size=options.get("max_size"),
-        judge=None if types is None else lambda head: check_type(judge_type(path, head), types),
+        judge=None if types is None else lambda head: check_types(path, head, types),
         progress=options.get("progress"),
         length=len(content) if isinstance(content, bytes) else None,
     )
@@ -98,6 +106,26 @@ def limits(
             progress(done, length if size is None else size)
 
     return watch
+
+
+def check_types(path: str, head: bytes, allowed: Collection[str]) -> None:
+    """Refuse a file whose content or whose name is not of an allowed type.
+
+    Args:
+        path: The file's path.
+        head: The content's beginning.
+        allowed: A result of `checked_types`.
+
+    Raises:
+        RejectedException: The content has another type, or the name's extension has, or is unknown.
+    """
+    check_type(judge_type(path, head), allowed)
+    if not is_allowed_name(path, allowed):
+        name = path.rpartition("/")[2][-100:]
+        raise RejectedException(
+            f"The name {name!r} has an extension of none of {', '.join(sorted(allowed))}",
+            reason="type",
+        )
 
 
 def check_type(found: str, allowed: Collection[str]) -> None:

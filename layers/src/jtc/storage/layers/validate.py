@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from jtc.storage.driver_support.content import driver_content, watch_content
-from jtc.storage.driver_support.content_checks import check_type, limits
+from jtc.storage.driver_support.content_checks import check_type, check_types, limits
 from jtc.storage.driver_support.derived import open_read, read_all, resolve
-from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, guess_type, judge_type
+from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, checked_types
 from jtc.storage.exceptions import RejectedException, StorageConfigException
 from jtc.storage.layer import Layer
 from jtc.storage.options import ReadOptions, WriteOptions
@@ -50,8 +50,9 @@ class Validate(
         inner: The driver within.
         max_size: The most bytes.
         allowed_types: MIME types (``"image/png"``, ``"image/*"``). The type of the content, the
-            type that the name suggests and the declared type must each be one of them. What a
-            browser may run (HTML, SVG, XML, JavaScript) has to be named in full.
+            type of the name's extension and the declared type must each be one of them; an
+            extension that is not known is refused. What a browser or a server may run (HTML, SVG,
+            XML, JavaScript, PHP, Python) has to be named in full.
         allowed_extensions: The name must end with one of them, in any case: ``["jpg", "png"]``.
         name_pattern: A regular expression that the file's whole name, after the last ``/``, has
             to match.
@@ -92,12 +93,11 @@ class Validate(
                 "predicate is a plain function, not async, of a path and bytes"
             )
         self._max_size = max_size
-        types = _names("allowed_types", allowed_types)
-        self._types = None if types is None else frozenset(map(str.lower, types))
-        extensions = _names("allowed_extensions", allowed_extensions)
-        self._extensions = (
-            None if extensions is None else {e.lower().removeprefix(".") for e in extensions}
-        )
+        try:
+            self._types = None if allowed_types is None else checked_types(allowed_types)
+        except (TypeError, ValueError) as error:
+            raise StorageConfigException(str(error)) from error
+        self._extensions = _extensions(allowed_extensions)
         try:
             self._pattern = None if name_pattern is None else re.compile(name_pattern)
         except re.error as error:
@@ -181,7 +181,7 @@ class Validate(
             # https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
             if "," in declared:
                 raise RejectedException("Several content types are declared", reason="type")
-            check_type(declared.partition(";")[0].strip().lower(), self._types)
+            check_type(declared, self._types)
 
     def _check_name(self, path: str) -> None:
         name = path.rpartition("/")[2]
@@ -196,24 +196,17 @@ class Validate(
             raise RejectedException(
                 f"The name does not match {self._pattern.pattern!r}", reason="name"
             )
-        named = guess_type(path)
-        if named != OCTET_STREAM:
-            self._check_type(named)
-
-    def _check_type(self, content_type: str) -> None:
-        if self._types is not None:
-            check_type(content_type, self._types)
 
     def _judge(self, path: str, head: bytes) -> None:
         if self._types is not None:
-            check_type(judge_type(path, head), self._types)
+            check_types(path, head, self._types)
         if self._predicate is not None and (wrong := self._predicate(path, head)) is not None:
             raise RejectedException(wrong, reason="predicate")
 
 
-def _names(option: str, names: Any) -> frozenset[str] | None:
+def _extensions(names: Any) -> frozenset[str] | None:
     if names is None:
         return None
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise StorageConfigException(f"{option} is a list of strings, not {names!r}")
-    return frozenset(names)
+        raise StorageConfigException(f"allowed_extensions is a list of strings, not {names!r}")
+    return frozenset(name.lower().removeprefix(".") for name in names)

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jtc.storage.driver_support.mime_types import ACTIVE_TYPES, OCTET_STREAM, guess_type
+from jtc.storage.driver_support.mime_types import OCTET_STREAM, guess_type, is_active
 from jtc.storage.paths import FORBIDDEN
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ _LATEST = 253_402_300_799
 _ATTR_CHARS = "!#$&+-.^_`|~"
 """RFC 8187, section 3.2.1: the characters of an extended value beyond letters and digits."""
 
-# Beyond ACTIVE_TYPES: the other names of scripts (https://mimesniff.spec.whatwg.org/
-# #javascript-mime-type), and types that contain pages.
-_SCRIPT = re.compile(r"(application|text)/(x-)?(java|ecma|j|live)script[0-9.]*")
-_CONTAINERS = frozenset({"application/pkcs7-mime", "message/rfc822", "text/xsl"})
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
@@ -68,7 +64,7 @@ def file_headers(
     }
     if disposition is not None:
         disposition = _encodable(disposition, name)
-    if not active and _is_active(essence):
+    if not active and is_active(essence):
         headers["content-security-policy"] = _SANDBOX
         if disposition is None or not _SAVED.fullmatch(disposition):
             disposition = attachment(name)
@@ -123,16 +119,6 @@ def _type_of(declared: str) -> tuple[str, str]:
     if essence.startswith("text/") and "charset" not in parameters.lower():
         parameters += "; charset=utf-8"
     return essence, parameters
-
-
-def _is_active(essence: str) -> bool:
-    return (
-        essence in ACTIVE_TYPES
-        or essence in _CONTAINERS
-        or essence.endswith("+xml")
-        or essence.startswith("multipart/")
-        or _SCRIPT.fullmatch(essence) is not None
-    )
 
 
 def _is_plain(value: str) -> bool:
