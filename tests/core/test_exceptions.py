@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import os
 import pickle
 import re
 from typing import Any
@@ -33,6 +34,9 @@ CLASSES: list[type[StorageException]] = [
     for value in vars(exceptions).values()
     if isinstance(value, type) and issubclass(value, StorageException)
 ]
+
+# Numbers whose messages are the same on every driver, file system or not.
+OUTCOMES = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
@@ -186,6 +190,65 @@ def test_a_system_error_keeps_its_number(number: int, cls: type[StorageException
     assert mapped.errno == number
     assert "secret" not in str(mapped)
     assert "words of the system" not in str(mapped)
+
+
+# What Linux answers on a FUSE or network mount whose server is gone, and on a device that is.
+DEAD_MOUNTS = [
+    "EAGAIN",
+    "EBADFD",
+    "EBADMSG",
+    "EBUSY",
+    "ECOMM",
+    "ECONNABORTED",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EHOSTDOWN",
+    "EHOSTUNREACH",
+    "EIO",
+    "ENETDOWN",
+    "ENETRESET",
+    "ENETUNREACH",
+    "ENOBUFS",
+    "ENODEV",
+    "ENOLCK",
+    "ENOLINK",
+    "ENOMEDIUM",
+    "ENOMEM",
+    "ENONET",
+    "ENOTCONN",
+    "ENXIO",
+    "EPIPE",
+    "EPROTO",
+    "EREMOTEIO",
+    "ESHUTDOWN",
+    "ESTALE",
+    "ETIME",
+    "ETIMEDOUT",
+    "EUCLEAN",
+]
+
+
+@pytest.mark.parametrize("name", DEAD_MOUNTS)
+def test_translate_of_a_dead_mount_is_retryable_and_says_the_systems_words(name: str) -> None:
+    number = getattr(errno, name)
+    mapped = translate(OSError(number, "text", "/secret/place"))
+    assert isinstance(mapped, StorageUnavailableException)
+    assert mapped.retryable
+    assert mapped.errno == number
+    assert os.strerror(number).lower() in str(mapped).lower()
+    assert "secret" not in str(mapped)
+
+
+@pytest.mark.parametrize("number", sorted(set(errno.errorcode) - OUTCOMES))
+def test_translate_always_says_the_systems_words(number: int) -> None:
+    assert os.strerror(number).lower() in str(translate(OSError(number, "text"))).lower()
+
+
+@pytest.mark.parametrize("name", ["ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED"])
+def test_translate_of_refused_keys_is_a_permission(name: str) -> None:
+    mapped = translate(OSError(getattr(errno, name), "text"))
+    assert type(mapped) is StoragePermissionException
+    assert not mapped.retryable
 
 
 @pytest.mark.parametrize(

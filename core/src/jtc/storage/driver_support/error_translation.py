@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno as _errno
+import os
 from types import NoneType
 from typing import NoReturn
 
@@ -23,12 +24,17 @@ from jtc.storage.paths import no_path
 __all__ = ["reraise", "translate"]
 
 
-_BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
+# The outcomes that every driver has, whose messages are the same on all of them; then what the
+# operating system, a file system or a network refuses, which a message says in its words as well.
+_OUTCOMES: dict[int, tuple[type[StorageException], str]] = {
     _errno.ENOENT: (FileNotFoundException, "File not found"),
     _errno.EEXIST: (FileExistsException, "The file exists already"),
     _errno.ENOTDIR: (PathConflictException, "There is a file where a directory is needed"),
     _errno.EISDIR: (PathConflictException, "There is a directory where a file is needed"),
     _errno.ENOTEMPTY: (PathConflictException, "The directory is not empty"),
+}
+
+_REFUSALS: dict[int, tuple[type[StorageException], str]] = {
     _errno.ENAMETOOLONG: (InvalidPathException, "The path is too long for this file system"),
     _errno.EILSEQ: (InvalidPathException, "This file system refuses such a name"),
     _errno.EACCES: (StoragePermissionException, "Permission denied"),
@@ -36,16 +42,59 @@ _BY_ERRNO: dict[int, tuple[type[StorageException], str]] = {
     _errno.EROFS: (StoragePermissionException, "The file system is read-only"),
     _errno.ELOOP: (StoragePermissionException, "Symbolic links are refused"),
     _errno.EXDEV: (StoragePermissionException, "The path leads out of the root"),
-    _errno.ENOSPC: (StorageFullException, "No space left on the device"),
+    _errno.ENOSPC: (StorageFullException, "No space left on device"),
     _errno.EDQUOT: (StorageFullException, "The disk quota is used up"),
     _errno.EFBIG: (StorageFullException, "The file is larger than the system permits"),
     _errno.EIO: (StorageUnavailableException, "The device reports an I/O error"),
     _errno.EMFILE: (StorageUnavailableException, "This process has too many open files"),
     _errno.ENFILE: (StorageUnavailableException, "The system has too many open files"),
     _errno.ESTALE: (StorageUnavailableException, "The file handle is stale"),
+    _errno.ETIMEDOUT: (StorageTimeoutException, "The storage did not answer in time"),
     _errno.EOPNOTSUPP: (UnsupportedOperationException, "The file system cannot do this"),
 }
 
+# Credentials of a network file system, such as NFS with Kerberos.
+_KEYS = ("ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED")
+
+_UNAVAILABLE = {
+    "The mount, or the server behind it, is gone": (
+        "ENOTCONN ENODEV ENXIO ENOMEDIUM EMEDIUMTYPE ESHUTDOWN EREMOTEIO EREMOTE EREMCHG ENOLINK "
+        "ECOMM EPROTO EBADFD"
+    ),
+    "The connection to the storage failed": (
+        "EHOSTDOWN EHOSTUNREACH ENETDOWN ENETUNREACH ENETRESET ENONET ECONNABORTED ECONNREFUSED "
+        "ECONNRESET EPIPE EADDRNOTAVAIL"
+    ),
+    "The file system is damaged": "EUCLEAN EBADMSG",
+    "The system is busy": "EAGAIN EBUSY ENOMEM ENOBUFS ENOLCK EINTR",
+    "The storage did not answer in time": "ETIME",
+}
+
+
+def _by_errno() -> dict[int, tuple[type[StorageException], str]]:
+    """Return the class and the message of each known number."""
+    refusals = dict(_REFUSALS)
+    for name in _KEYS:  # not every system has every name
+        if (number := getattr(_errno, name, None)) is not None:
+            refusals[number] = StoragePermissionException, "The storage refuses the credentials"
+    for message, names in _UNAVAILABLE.items():
+        for name in names.split():
+            if (number := getattr(_errno, name, None)) is not None:
+                refusals[number] = StorageUnavailableException, message
+    return _OUTCOMES | {
+        number: (cls, _in_words(message, number)) for number, (cls, message) in refusals.items()
+    }
+
+
+def _in_words(message: str, number: int | None) -> str:
+    """Add what the system says of a number, which unlike an error's text contains no secret."""
+    if number is None:
+        return message
+    words = os.strerror(number)
+    return message if words.lower() in message.lower() else f"{message}: {words}"
+
+
+_BY_ERRNO = _by_errno()
 
 # For builtins that a driver raised itself, without a number. The most derived comes first.
 _BY_CLASS: tuple[tuple[type[OSError], type[StorageException], str], ...] = (
@@ -66,7 +115,8 @@ def translate(error: OSError) -> StorageException:
         error: Any OSError; its `errno` decides, then its class.
 
     Returns:
-        A new exception with the same errno, to be raised ``from error``.
+        A new exception with the same errno, to be raised ``from error``. Its message has the
+        system's words for the number, and never the error's own text.
     """
     number = error.errno
     if number is not None and number in _BY_ERRNO:
@@ -74,9 +124,10 @@ def translate(error: OSError) -> StorageException:
         return cls(message, errno=number)
     for builtin, cls, message in _BY_CLASS:
         if isinstance(error, builtin):
-            return cls(message, errno=number)
+            return cls(_in_words(message, number), errno=number)
     # The type and not the text: the errors of a client library may contain a URL.
-    return StorageException(f"The storage failed ({type(error).__name__})", errno=number)
+    message = f"The storage failed ({type(error).__name__})"
+    return StorageException(_in_words(message, number), errno=number)
 
 
 def reraise(
