@@ -15,6 +15,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
+from jtc.storage.driver_support.error_translation import temporary_file_errors
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
@@ -397,7 +398,7 @@ class Spool:
 
         # No file is opened before there is more than the memory holds.
         self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115 - it is one
-        self._closing = _ClosedWhenIdle(self._file.close)
+        self._closing = _ClosedWhenIdle(self._close)
 
     async def __aenter__(self) -> bytes | BinaryIO:
         content, spool = self._content, self._file
@@ -418,18 +419,23 @@ class Spool:
     async def __aexit__(self, *exc_info: object) -> None:
         self._closing.close()
 
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):  # it writes once more what could not be written
+            self._file.close()
+
     async def _write_all(self, content: AsyncIterator[bytes]) -> None:
         async for chunk in content:
             # Beyond the memory a write may block: only then it is made in a thread.
             if self._file.tell() + len(chunk) > _SPOOL_MEMORY:
                 await asyncio.to_thread(self._write, chunk)
             else:
-                self._file.write(chunk)
+                self._file.write(chunk)  # in memory
 
     def _copy(self, content: BinaryIO) -> None:
         while chunk := content.read(DEFAULT_CHUNK_SIZE):
             self._write(chunk)
 
     def _write(self, chunk: bytes) -> None:
-        with self._closing.use():
+        with self._closing.use(), temporary_file_errors():
             self._file.write(chunk)
+            self._file.flush()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from contextlib import contextmanager
 from types import NoneType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.exceptions import (
     FileExistsException,
@@ -21,7 +22,10 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.paths import no_path
 
-__all__ = ["reraise", "translate"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["reraise", "temporary_file_errors", "translate"]
 
 
 # The outcomes that every driver has, whose messages are the same on all of them; then what the
@@ -52,6 +56,8 @@ _REFUSALS: dict[int, tuple[type[StorageException], str]] = {
     _errno.ETIMEDOUT: (StorageTimeoutException, "The storage did not answer in time"),
     _errno.EOPNOTSUPP: (UnsupportedOperationException, "The file system cannot do this"),
 }
+
+_FULL = frozenset({_errno.ENOSPC, _errno.EDQUOT, _errno.EFBIG})
 
 # Credentials of a network file system, such as NFS with Kerberos.
 _KEYS = ("ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED")
@@ -167,3 +173,38 @@ def reraise(
     if mapped is error:
         raise mapped
     raise mapped from error
+
+
+@contextmanager
+def temporary_file_errors() -> Iterator[None]:
+    """Name TMPDIR in what goes wrong with a temporary file within the block.
+
+    Raises:
+        StorageFullException: The temporary directory is full.
+        StorageUnavailableException: There is none that can be used, or it failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        import tempfile  # noqa: PLC0415 - imported only where it is used
+
+        number = error.errno
+        words = "" if number is None else f": {os.strerror(number)}"
+        place = tempfile.tempdir
+        if place is None:
+            raise StorageUnavailableException(
+                "There is no temporary directory that can be written to, which content of this "
+                "length needs: set TMPDIR to one",
+                errno=number,
+            ) from error
+        if number in _FULL:
+            raise StorageFullException(
+                f"The temporary directory {place!r} has no room for the content{words}. Set "
+                "TMPDIR to one that has; the disk itself was not written to",
+                errno=number,
+            ) from error
+        raise StorageUnavailableException(
+            f"The temporary directory {place!r} cannot be used for the content{words}. Set TMPDIR "
+            "to one that can be written to",
+            errno=number,
+        ) from error
