@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +14,7 @@ import pytest
 from local_ways import WAYS, descriptors_below, local_driver, temporaries_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from jtc.storage.drivers.local_driver import LocalDriver
 
@@ -43,3 +46,27 @@ def descriptors(tmp_path: Path) -> Callable[[], list[str]]:
 def workers_idle() -> Callable[[], object]:
     """Waits until the threads have done all that they were given."""
     return lambda: asyncio.get_running_loop().shutdown_default_executor()
+
+
+OTHER_USER = 65534
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A directory to be a root; until the test ends, this process has no rights beyond its owner's.
+
+    It belongs to root otherwise, who may read and write everything.
+    """
+    place = Path(tempfile.mkdtemp(prefix="jtc-unprivileged-"))
+    privileged = os.geteuid() == 0
+    if privileged:
+        os.chown(place, OTHER_USER, OTHER_USER)
+        os.setegid(OTHER_USER)
+        os.seteuid(OTHER_USER)
+    try:
+        yield place
+    finally:
+        if privileged:
+            os.seteuid(0)
+            os.setegid(0)
+        shutil.rmtree(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,14 @@ from hypothesis import strategies as st
 
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver import _listing as listing
-from jtc.storage.exceptions import InvalidPathException
+from jtc.storage.exceptions import (
+    InvalidPathException,
+    StoragePermissionException,
+    StorageUnavailableException,
+)
 from jtc.storage.models import DirectoryInfo, FileInfo
 from jtc.storage.options import ListOptions
+from local_ways import WAYS, local_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,6 +176,62 @@ async def test_names_that_break_the_policy_are_left_out_and_counted(
         assert await keys(driver, recursive=True) == [".hidden", "d/fine"]
     assert [record.name for record in caplog.records] == ["jtc.storage"]
     assert "5 names" in caplog.text
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444], ids=["closed", "names only"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_recursive_listing_leaves_out_directories_that_may_not_be_read(
+    unprivileged: Path, way: str, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = local_driver(unprivileged, way)
+    for path in ("a/1", "b/lost+found/2", "b/lost+found/deep/3", "b/z", "c"):
+        await driver.put(path, b"")
+    (unprivileged / "b/lost+found").chmod(mode)
+    try:
+        with caplog.at_level(logging.WARNING, "jtc.storage"):
+            assert await keys(driver, recursive=True) == ["a/1", "b/z", "c"]
+            assert await keys(driver, "b") == ["b/lost+found/", "b/z"]
+        assert (
+            "1 directories below '' that this process may not read: 'b/lost+found'" in caplog.text
+        )
+        with pytest.raises(StoragePermissionException) as raised:
+            await keys(driver, "b/lost+found", recursive=True)
+        assert raised.value.path == "b/lost+found"
+    finally:
+        (unprivileged / "b/lost+found").chmod(0o755)
+
+
+async def test_recursive_listing_names_the_directory_that_fails(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("a/1", "b/gone/2"):
+        await driver.put(path, b"")
+    open_directory = driver._root.open_directory
+
+    def dead_mount(path: str) -> int:
+        if path == "b/gone":
+            raise OSError(errno.ENOTCONN, "text")
+        return open_directory(path)
+
+    monkeypatch.setattr(driver._root, "open_directory", dead_mount)
+    with pytest.raises(StorageUnavailableException) as raised:
+        await keys(driver, recursive=True)
+    assert raised.value.path == "b/gone"
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_delete_directory_names_the_directory_that_may_not_be_read(
+    unprivileged: Path, way: str
+) -> None:
+    driver = local_driver(unprivileged, way)
+    await driver.put("d/e/locked/1", b"")
+    (unprivileged / "d/e/locked").chmod(0)
+    try:
+        with pytest.raises(StoragePermissionException) as raised:
+            await driver.delete_directory("d")
+        assert raised.value.path == "d/e/locked"
+    finally:
+        (unprivileged / "d/e/locked").chmod(0o755)
 
 
 @pytest.mark.parametrize(("length", "listed"), [(1024, 1), (1025, 0)])

@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver._safe_open import Root, locked, look
+from jtc.storage.drivers.local_driver._safe_open import Root, failed_at, locked, look
 from jtc.storage.exceptions import PathConflictException, StorageException
 
 if TYPE_CHECKING:
@@ -64,12 +64,16 @@ def delete_directory(token: CancelToken, root: Root, path: str) -> None:
     pending = [(path, False)]
     while pending:
         at, emptied = pending.pop()
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             if emptied:
                 _remove_directory(token, root, at)
             else:
                 pending.append((at, True))
                 pending.extend((f"{at}/{name}", False) for name in _empty(token, root, at))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise failed_at(at, error) from error
 
 
 def _empty(token: CancelToken, root: Root, path: str) -> list[str]:

@@ -17,6 +17,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver._metadata import etag_of
+from jtc.storage.drivers.local_driver._safe_open import failed_at
 from jtc.storage.drivers.local_driver._staged_file import sweep, sweep_staging
 from jtc.storage.drivers.local_driver._worker_calls import run
 from jtc.storage.exceptions import InvalidPathException
@@ -36,6 +37,8 @@ __all__ = ["list_entries"]
 _logger = logging.getLogger("jtc.storage")
 
 _PAGE = 1000
+_EXAMPLES = 5
+"""How many of the directories that cannot be read a warning names."""
 # list.sort() holds the interpreter's lock: 500,000 names at once stall the loop for 195-299 ms.
 _RUN = 20_000
 # Names that break no rule of `check_path` (1.2 µs) whatever the rest of the path is (0.2 µs).
@@ -54,6 +57,13 @@ async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIt
             _logger.warning(
                 "Left out %d names below %r that break the path policy", listing.refused, prefix
             )
+        if listing.unreadable:
+            _logger.warning(
+                "Left out %d directories below %r that this process may not read: %s",
+                listing.unreadable,
+                prefix,
+                ", ".join(map(repr, listing.examples)),
+            )
 
 
 class _Listing:
@@ -68,6 +78,8 @@ class _Listing:
         self._prefix = prefix
         self._levels: list[tuple[str, Iterator[str]]] = []
         self.refused = 0
+        self.unreadable = 0
+        self.examples: list[str] = []
 
     def page(self, token: CancelToken) -> list[Entry]:
         """Return the next entries, none at the end. Blocks."""
@@ -110,6 +122,9 @@ class _Listing:
                         status = os.stat(key, dir_fd=directory, follow_symlinks=False)
                     except FileNotFoundError:
                         continue
+                    except PermissionError as error:
+                        self._leave_out(path, error)  # its names may be read, and not its files
+                        return None
                     if stat.S_ISREG(status.st_mode):  # otherwise it became something else
                         size, modified = status.st_size, status.st_mtime
                         entries.append(listed_file(above + key, size, modified, etag_of(status)))
@@ -128,7 +143,8 @@ class _Listing:
         except OSError as error:
             if error.errno == errno.ELOOP and path != self._prefix:
                 return None  # it became a link, and links are not listed
-            raise
+            self._leave_out(path, error)
+            return None
 
     def _enter(self, token: CancelToken, path: str) -> None:
         directory = self._open(path)
@@ -136,9 +152,24 @@ class _Listing:
             return
         try:
             runs = self._sorted_runs(token, directory, f"{path}/" if path else "")
+        except OSError as error:
+            self._leave_out(path, error)
+            return
         finally:
             os.close(directory)
         self._levels.append((path, iter(runs[0]) if len(runs) == 1 else _merged(runs)))
+
+    def _leave_out(self, path: str, error: OSError) -> None:
+        """Count a directory that this process may not read, such as ``lost+found``.
+
+        Raises:
+            StorageException: It is the directory that is listed, or it fails otherwise.
+        """
+        if path == self._prefix or not isinstance(error, PermissionError):
+            raise failed_at(path, error) from error
+        self.unreadable += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(path)
 
     def _sorted_runs(self, token: CancelToken, directory: int, above: str) -> list[list[str]]:
         """Read a directory's names as keys, in sorted runs."""

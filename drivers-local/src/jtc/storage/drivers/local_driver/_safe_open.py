@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jtc.storage.driver_support.error_translation import translate
 from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
 from jtc.storage.drivers.local_driver._system_calls import (
     PASSING,
@@ -47,8 +48,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
+    from jtc.storage.exceptions import StorageException
 
-__all__ = ["ATTEMPTS", "Root", "locked", "look", "make_file", "make_unnamed", "open_name"]
+__all__ = [
+    "ATTEMPTS",
+    "Root",
+    "failed_at",
+    "locked",
+    "look",
+    "make_file",
+    "make_unnamed",
+    "open_name",
+]
 
 ATTEMPTS = 100
 """How often a write makes its directories again while others delete them."""
@@ -146,9 +157,11 @@ class Root:
         """
         try:
             descriptor = self._open(path, READING)
+        except NotADirectoryError as error:
+            raise os_error(errno.ENOENT) from error
         except OSError as error:
-            if isinstance(error, NotADirectoryError) or error.errno in _NO_FILE:
-                raise os_error(errno.ENOENT) from error
+            if error.errno in _NO_FILE:
+                self.file_status(path)  # a file whose device is gone is not missing
             raise
         try:
             return descriptor, check_regular(os.fstat(descriptor))
@@ -343,6 +356,13 @@ def look(directory: int, name: str) -> os.stat_result | None:
     if stat.S_ISLNK(status.st_mode):
         raise os_error(errno.ELOOP)
     return status
+
+
+def failed_at(path: str, error: OSError) -> StorageException:
+    """Return the error of one directory of many, which names that directory."""
+    translated = translate(error)
+    translated.path = path
+    return translated
 
 
 def _open_by_openat2(root: int, path: str, flags: int) -> int:
