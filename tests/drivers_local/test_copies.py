@@ -159,6 +159,93 @@ async def test_without_copies_in_the_kernel_the_bytes_are_carried(
     assert await driver.get("b") == content
 
 
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+# What is written where, and the length of the file.
+SPARSE = {
+    "hole at the beginning": ({9 * GIB: b"end"}, 9 * GIB + 3),
+    "hole at the end": ({0: b"begin"}, 10 * GIB),
+    "holes between": ({0: b"a", 4 * MIB: b"b" * 100_000, 5 * GIB + 7: b"c"}, 10 * GIB),
+    "one hole": ({}, 10 * GIB),
+}
+
+
+def make_sparse(path: Path, layout: str) -> None:
+    pieces, length = SPARSE[layout]
+    with path.open("wb") as file:
+        for at, piece in pieces.items():
+            file.seek(at)
+            file.write(piece)
+        file.truncate(length)
+
+
+def assert_sparse(path: Path, layout: str) -> None:
+    pieces, length = SPARSE[layout]
+    assert path.stat().st_size == length
+    assert path.stat().st_blocks * 512 < 2 * MIB
+    with path.open("rb") as file:
+        for at, piece in pieces.items():
+            file.seek(at)
+            assert file.read(len(piece)) == piece
+            assert not file.read(1000).strip(b"\0")
+        file.seek(2 * MIB)
+        assert file.read(MIB) == bytes(MIB)
+
+
+@pytest.mark.parametrize("in_kernel", [True, False], ids=["kernel copy", "no kernel copy"])
+@pytest.mark.parametrize("layout", SPARSE)
+async def test_copy_of_a_sparse_file_keeps_its_holes(
+    driver: LocalDriver, root: Path, layout: str, in_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> int:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not in_kernel:
+        monkeypatch.setattr(os, "copy_file_range", none)
+    root.mkdir()
+    make_sparse(root / "a", layout)
+    await driver.copy_file("a", "new/b", WriteOptions())
+    assert_sparse(root / "new/b", layout)
+
+
+@pytest.mark.parametrize("layout", SPARSE)
+async def test_move_of_a_sparse_file_to_another_file_system_keeps_its_holes(
+    driver: LocalDriver, root: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def elsewhere(src: str, *args: Any, **kwargs: Any) -> None:
+        if src == "a":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(src, *args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", elsewhere)
+    root.mkdir()
+    make_sparse(root / "a", layout)
+    await driver.move_file("a", "mount/b", WriteOptions())
+    assert_sparse(root / "mount/b", layout)
+    assert names_in(root) == ["mount"]
+
+
+async def test_copy_of_a_sparse_file_takes_all_as_data_without_seek_data(
+    driver: LocalDriver, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lseek = os.lseek
+
+    def refuse(descriptor: int, position: int, how: int) -> int:
+        if how in (os.SEEK_DATA, os.SEEK_HOLE):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return lseek(descriptor, position, how)
+
+    monkeypatch.setattr(os, "lseek", refuse)
+    root.mkdir()
+    with (root / "a").open("wb") as file:
+        file.seek(3 * MIB)
+        file.write(b"end")
+    await driver.copy_file("a", "b", WriteOptions())
+    assert (root / "b").read_bytes() == bytes(3 * MIB) + b"end"
+
+
 async def test_without_renameat2_a_link_decides(
     driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

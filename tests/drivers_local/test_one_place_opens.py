@@ -20,7 +20,7 @@ SOURCES = sorted(Path(local_driver.__file__).parent.rglob("*.py"))
 
 # They take a descriptor and nothing else, or no file at all.
 BY_DESCRIPTOR = {
-    "close", "copy_file_range", "dup", "fchmod", "fstat", "fsync", "lseek", "preadv",
+    "close", "copy_file_range", "dup", "fchmod", "fstat", "fsync", "ftruncate", "lseek", "preadv",
     "pread", "read", "write",
     "cpu_count", "fsencode", "fspath", "geteuid", "register_at_fork", "strerror",
 }  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import WriteOptions
 
 __all__ = ["copy_file", "move_file"]
-
-# A call per piece, so that a cancelled copy ends soon.
-_KERNEL_BYTES = 64 * 1024 * 1024
-_PIECE = 1024 * 1024
-# What kernels and file systems answer that cannot copy between two files.
-_NO_KERNEL_COPY = frozenset(
-    {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
-)
 
 
 def copy_file(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:
@@ -93,26 +84,13 @@ def _copy(
             return etag, etag
         staged = StagedFile(root, dst, token)
         try:
-            _copy_content(token, root, source, staged)
+            staged.copy_from(source, status)
             declared = read_declared(source) | declared_by(options)
             return etag, staged.place(options, declared, stat.S_IMODE(status.st_mode) & 0o777)
         finally:
             staged.close()
     finally:
         os.close(source)
-
-
-def _copy_content(token: CancelToken, root: Root, source: int, staged: StagedFile) -> None:
-    if sys.platform == "linux" and not root.portable:
-        try:
-            # Shares the blocks where the file system can (Btrfs, XFS), as FICLONE does.
-            while os.copy_file_range(source, staged.descriptor, _KERNEL_BYTES):
-                token.check()
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-    while chunk := os.read(source, _PIECE):
-        staged.write(chunk)
 
 
 def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:

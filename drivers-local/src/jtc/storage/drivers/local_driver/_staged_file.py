@@ -15,6 +15,7 @@ import fcntl
 import os
 import secrets
 import stat
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -37,7 +38,11 @@ from jtc.storage.drivers.local_driver._safe_open import (
     make_unnamed,
     open_name,
 )
-from jtc.storage.drivers.local_driver._system_calls import NoExclusiveRename, rename_exclusively
+from jtc.storage.drivers.local_driver._system_calls import (
+    NoExclusiveRename,
+    data_ranges,
+    rename_exclusively,
+)
 from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot
 from jtc.storage.exceptions import (
     FileExistsException,
@@ -58,6 +63,12 @@ __all__ = ["StagedFile", "check_place", "sweep", "sweep_staging", "write_file"]
 
 _READ_BYTES = 1024 * 1024
 _WRITE_BYTES = 4 * 1024 * 1024
+# A call per piece, so that a cancelled copy ends soon.
+_KERNEL_BYTES = 64 * 1024 * 1024
+# What kernels and file systems answer that cannot copy between two files.
+_NO_KERNEL_COPY = frozenset(
+    {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+)
 
 # A temporary that its process left behind is younger than this only by a clock that was set back.
 _STALE_SECONDS = 3600.0
@@ -161,6 +172,36 @@ class StagedFile:
                 rest = rest[os.write(self.descriptor, rest[:_WRITE_BYTES]) :]
         while rest:
             rest = rest[os.write(self.descriptor, rest) :]
+
+    def copy_from(self, source: int, status: os.stat_result) -> None:
+        """Copy an open file whole. Its holes stay holes, which take no room."""
+        ranges = data_ranges(source, status)
+        if ranges is None:
+            self._copy_rest(source, None)
+            return
+        for start, end in ranges:
+            os.lseek(source, start, os.SEEK_SET)
+            os.lseek(self.descriptor, start, os.SEEK_SET)
+            self._copy_rest(source, end - start)
+        os.ftruncate(self.descriptor, status.st_size)
+
+    def _copy_rest(self, source: int, length: int | None) -> None:
+        """Copy bytes of an open file from where it stands, all where the length is None."""
+        left = sys.maxsize if length is None else length
+        if sys.platform == "linux" and not self._root.portable:
+            try:
+                # Shares the blocks where the file system can (Btrfs, XFS), as FICLONE does.
+                while copied := os.copy_file_range(
+                    source, self.descriptor, min(left, _KERNEL_BYTES)
+                ):
+                    left -= copied
+                    self._token.check()
+            except OSError as error:
+                if error.errno not in _NO_KERNEL_COPY:
+                    raise
+        while chunk := os.read(source, min(left, _READ_BYTES)):
+            left -= len(chunk)
+            self.write(chunk)
 
     def write_batch(self, token: CancelToken, batch: bytes) -> None:
         """Write a part of the content, in a call of its own."""
@@ -306,8 +347,7 @@ class StagedFile:
         try:
             descriptor = open_name(self._staging, str(self._temporary))
             try:
-                while chunk := os.read(descriptor, _READ_BYTES):
-                    copy.write(chunk)
+                copy.copy_from(descriptor, os.fstat(descriptor))
             finally:
                 os.close(descriptor)
             return copy.place(options, declared, mode)

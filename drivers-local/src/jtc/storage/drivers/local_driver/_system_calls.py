@@ -1,4 +1,7 @@
-"""System calls that Python's `os` lacks: `openat2`, and a rename that replaces nothing."""
+"""System calls that Python's `os` lacks: `openat2`, and a rename that replaces nothing.
+
+Also the ranges of a sparse file that hold data.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "AT_FDCWD",
@@ -26,6 +29,7 @@ __all__ = [
     "STATUS_ONLY",
     "NoExclusiveRename",
     "check_regular",
+    "data_ranges",
     "has_openat2",
     "open_how",
     "openat2",
@@ -54,6 +58,8 @@ STATUS_ONLY = _O_PATH or READING
 _RENAME_NOREPLACE = 1
 # An old kernel; a file system without the flag, such as NFS; a seccomp filter.
 _NO_RENAMEAT2 = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM})
+# What st_blocks counts in, whatever the file system's blocks are.
+_BLOCK_BYTES = 512
 # A file system without links.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -76,6 +82,32 @@ def check_regular(status: os.stat_result) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise os_error(errno.ENOENT)
     return status
+
+
+def data_ranges(descriptor: int, status: os.stat_result) -> Iterator[tuple[int, int]] | None:
+    """Return the ranges of an open file that hold data, in order; None for a file without holes.
+
+    By SEEK_DATA and SEEK_HOLE (https://man7.org/linux/man-pages/man2/lseek.2.html), which file
+    systems without holes answer as if all were data.
+    """
+    if status.st_blocks * _BLOCK_BYTES >= status.st_size or not hasattr(os, "SEEK_DATA"):
+        return None
+    return _data_ranges(descriptor, status.st_size)
+
+
+def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return  # a hole at the end
+            if error.errno != errno.EINVAL:
+                raise
+            start, end = end, size  # there is no such call
+        yield start, end
 
 
 def open_how(flags: int, resolve: int) -> bytes:
