@@ -137,7 +137,7 @@ async def test_a_path_names_a_file_to_read_from(disk: Disk, driver: Any, tmp_pat
     gc.collect()  # an open file would be reported here
 
 
-async def test_an_aiofiles_file_is_read_and_left_open(
+async def test_put_stores_an_aiofiles_file_from_its_beginning_and_leaves_it_open(
     disk: Disk, driver: Any, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
@@ -145,15 +145,17 @@ async def test_an_aiofiles_file_is_read_and_left_open(
     async with aiofiles.open(source, "rb") as file:
         await file.seek(4)
         await disk.put("a", file)
-        assert driver.kept["a"] == b"456789"
+        assert driver.kept["a"] == b"0123456789"
         assert not file.closed
 
 
-async def test_a_file_is_read_from_where_it_stands_and_left_open(disk: Disk, driver: Any) -> None:
+async def test_put_stores_a_file_from_its_beginning_and_leaves_it_open(
+    disk: Disk, driver: Any
+) -> None:
     file = io.BytesIO(b"0123456789")
     file.seek(4)
     await disk.put("a", file)
-    assert driver.kept["a"] == b"456789"
+    assert driver.kept["a"] == b"0123456789"
     assert not file.closed
 
 

@@ -313,3 +313,12 @@ def test_invalid_rule_is_refused(rules: dict[str, Any], message: str) -> None:
 
 async def test_allowed_types_match_in_any_case() -> None:
     await through(MemoryDriver(), allowed_types=["Image/PNG"]).put("a.png", PNG)
+
+
+async def test_validate_alone_judges_a_file_whole_wherever_it_is() -> None:
+    driver = MemoryDriver()
+    file = io.BytesIO(b"#!/bin/sh rm -rf")
+    file.seek(12)
+    with pytest.raises(RejectedException):
+        await Validate(driver, max_size=5).put("a", file)
+    assert driver.count() == 0

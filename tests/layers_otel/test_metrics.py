@@ -68,8 +68,8 @@ async def _chunks() -> AsyncIterator[bytes]:
 
 
 def _file() -> Any:
-    file = io.BytesIO(b"skip12345")
-    file.seek(4)
+    file = io.BytesIO()
+    file.write(b"12345")
     return file
 
 

@@ -20,7 +20,8 @@ These rules go beyond the types; the conformance tests check them:
 
 * paths are relative and checked (`jtc.storage.paths`); `Disk` checks them before it calls a driver,
   and `jtc.storage.driver_support.standalone` adds the checks to a driver that is used alone;
-* `put` and `write_file` store a whole file or nothing, and `put` returns the path;
+* `put` and `write_file` store a whole file or nothing, and `put` returns the path; a driver that is
+  used alone stores a seekable file from its beginning, as `Disk` does;
 * a missing file is a `FileNotFoundError` (or our `FileNotFoundException`) from every method that
   needs it; `exists` and `delete` return False; no other failure becomes False;
 * a directory is not a file;
@@ -92,7 +93,8 @@ __all__ = [
 F = TypeVar("F")
 
 DriverContent: TypeAlias = "bytes | BinaryIO | AsyncIterator[bytes]"
-"""Content for `write_file`. A `BinaryIO` blocks: read it in a worker thread, from its position."""
+"""Content for `write_file`. A `BinaryIO` blocks: read it in a worker thread, to its end, and do not
+seek: it begins at its position, and `Disk` rewinds the caller's file at the first read."""
 
 EFFECTS: Mapping[str, str] = {
     "path": "it takes a path or returns one",

@@ -169,7 +169,10 @@ class RejectedException(StorageException, ValueError):
 
 
 class IntegrityException(StorageException):
-    """The content differs from what was announced: in a checksum, its length or its version."""
+    """The content differs from what was announced, in a checksum, its length or its version.
+
+    Or what was passed to be stored cannot be read whole: a closed file, a generator that has ended.
+    """
 
 
 class StorageFullException(StorageException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, Unpack
 
 from jtc.storage._disk.read_write import ReadWrite
@@ -45,7 +46,10 @@ class GeneratedNames(ReadWrite):
         import secrets  # noqa: PLC0415 - imported only where it is used
 
         checked = self._checked_directory("put_file", directory)
-        source = driver_content(upload)
+        try:
+            source = driver_content(upload)
+        except Exception as error:
+            self._fail(error, "put_file", directory)
         try:
             head = await peek(source, SNIFF_BYTES)
             extension = safe_extension(_client_name(upload), head)
@@ -96,5 +100,7 @@ def _join(directory: str, name: str) -> str:
 
 def _client_name(upload: Any) -> str:
     """Return the file name of a client, for its extension only."""
-    name = getattr(upload, "filename", None) or getattr(upload, "name", None)
+    # A GzipFile has a deprecated `filename`.
+    name = None if isinstance(upload, io.IOBase) else getattr(upload, "filename", None)
+    name = name or getattr(upload, "name", None)
     return name if isinstance(name, str) else ""

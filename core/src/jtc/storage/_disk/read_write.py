@@ -51,9 +51,10 @@ class ReadWrite(DiskBase):
 
         Args:
             path: The file.
-            content: Bytes, a `str` (stored as UTF-8), a binary file or async file (read from
-                its current position, never closed), an iterable or async iterable of bytes, or a
-                `pathlib.Path` to read from.
+            content: Bytes, a `str` (stored as UTF-8), a binary file or async file, an iterable or
+                async iterable of bytes, or a `pathlib.Path` to read from. A file is stored whole:
+                it is rewound if it can seek, and never closed. To store the rest of one, pass
+                ``iter(lambda: file.read(65536), b"")``.
             **options: See `PutOptions`.
 
         Returns:
@@ -63,8 +64,10 @@ class ReadWrite(DiskBase):
             InvalidPathException: The path breaks the path policy.
             FileExistsException: `overwrite=False`, and there is a file.
             PreconditionFailedException: `if_match` names another version.
-            RejectedException: `max_size` or `allowed_types` refuse the content.
-            IntegrityException: The content does not have the length `size`.
+            RejectedException: `min_size`, `max_size` or `allowed_types` refuse the content.
+            IntegrityException: The content does not have the length `size` or that which it
+                declares itself (an upload's `size`); or it cannot be read whole: a file that is
+                closed or cannot be rewound, a generator that has ended.
             UnsupportedOperationException: The driver does not support an option.
             TypeError: The content or an option is of a wrong type.
             StorageException: The storage failed. Errors of the content itself are unchanged.

@@ -15,7 +15,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
+from jtc.storage.driver_support._whole_content import (
+    check_unread,
+    known_length,
+    rewind,
+    rewind_now,
+    was_read_before,
+)
 from jtc.storage.driver_support.error_translation import temporary_file_errors
+from jtc.storage.exceptions import IntegrityException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
@@ -65,7 +73,11 @@ Content: TypeAlias = (
 )
 """Content for `Disk.put`. A `str` is stored as UTF-8, a `Path` names a local file to read from.
 
-A file object is read from its current position, and is never closed.
+A file object, sync or async, is stored whole, from its beginning, and is never closed; one that
+cannot seek, such as a pipe, is read from where it is. To store the rest of a file, pass
+``iter(lambda: file.read(65536), b"")``. Content that contradicts the length that it declares itself
+(an upload's `size`, the length of a plain file) and a generator that has ended are refused with an
+`IntegrityException`.
 """
 
 
@@ -85,6 +97,8 @@ def driver_content(content: Content) -> DriverContent:
 
     Raises:
         TypeError: It is not content.
+        IntegrityException: It is a generator that has ended. Reading raises it for a file that is
+            closed, that cannot be rewound, or that has another length than it says.
     """
     if isinstance(content, (bytes, SourceIterator)):
         return content
@@ -101,12 +115,13 @@ def driver_content(content: Content) -> DriverContent:
     read: Callable[[int], Any] | None = getattr(content, "read", None)
     if callable(read):
         if inspect.iscoroutinefunction(read) or hasattr(type(content), "__aiter__"):
-            return SourceIterator(_AsyncReader(read))
-        return cast("BinaryIO", SourceFile(read))
+            return SourceIterator(_AsyncReader(read), content)
+        return cast("BinaryIO", SourceFile(read, file=content))
     if isinstance(content, AsyncIterable):
         return SourceIterator(aiter(content))
     if isinstance(content, Iterable) and not isinstance(content, (dict, set, frozenset)):
-        return cast("BinaryIO", SourceFile(_IterableReader(iter(content)).read))
+        chunks = iter(content)
+        return cast("BinaryIO", SourceFile(_IterableReader(chunks).read, chunks=chunks))
     raise TypeError(
         "Content is bytes, a str, a binary file, an async file, an iterable or async iterable "
         f"of bytes, or a pathlib.Path, not {type(content).__name__}"
@@ -171,18 +186,34 @@ async def peek(content: DriverContent, size: int) -> bytes:
 class _Source:
     """State of content while it is read.
 
+    Args:
+        file: The caller's file, to be rewound and measured.
+        chunks: The caller's iterator.
+
     Attributes:
         failure: The error that reading raised, if any.
         length_read: The number of bytes that were read.
         watches: Functions to call with each chunk.
+
+    Raises:
+        IntegrityException: `chunks` is a generator that has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: object = None, chunks: object = None) -> None:
         super().__init__()
         self.failure: BaseException | None = None
         self.length_read = 0
         self.watches: list[Watch] = []
         self._head = b""
+        self._file = file
+        self._is_rewound = file is None
+        self._said: int | None = None
+        check_unread(chunks)
+        self._was_read_before = was_read_before(chunks)
+
+    def length_said(self) -> int | None:
+        """Return the length in bytes that the caller's file says it has, if it is known."""
+        return None if self._file is None else known_length(self._file)
 
     def unread(self, head: bytes) -> None:
         """Put the first bytes back, to be read again."""
@@ -192,6 +223,8 @@ class _Source:
     def _passed(self, chunk: bytes) -> bytes:
         """Count a chunk, and call the watches with it."""
         self.length_read += len(chunk)
+        if not chunk:
+            self._check_whole()
         try:
             for watch in self.watches:
                 watch(chunk)
@@ -201,14 +234,36 @@ class _Source:
             raise RuntimeError(f"A watch of the content raised {type(error).__name__}") from error
         return chunk
 
+    def _check_whole(self) -> None:
+        """Check at the content's end that nothing of it is missing."""
+        if self._was_read_before and not self.length_read:
+            raise IntegrityException(
+                "The content is a generator that was read before, and yields nothing more"
+            )
+        if self._said is None:
+            return
+        # Another program may write to the file meanwhile.
+        now = self.length_said()
+        lengths = (self._said, self._said if now is None else now)
+        if not min(lengths) <= self.length_read <= max(lengths):
+            raise IntegrityException(
+                f"The content says that it has {self._said} bytes, but {self.length_read} were "
+                "read: it was changed, or is read by two at once"
+            )
+
 
 class SourceFile(_Source, io.RawIOBase):
     """A blocking source as a binary file; closing it does not close the caller's file."""
 
     def __init__(
-        self, read: Callable[[int], bytes], close: Callable[[], None] | None = None
+        self,
+        read: Callable[[int], bytes],
+        close: Callable[[], None] | None = None,
+        *,
+        file: object = None,
+        chunks: object = None,
     ) -> None:
-        super().__init__()
+        super().__init__(file, chunks)
         self._source = read
         self._close = close
 
@@ -228,6 +283,10 @@ class SourceFile(_Source, io.RawIOBase):
             return self.readall()
         if size == 0:
             return b""  # not the end, so the watches must not get it
+        if not self._is_rewound:
+            rewind_now(self._file)
+            self._said = self.length_said()
+            self._is_rewound = True
         chunk = self._head or self._read_source(size)
         # A source may return more than it was asked for: the rest is kept for the next read.
         chunk, self._head = chunk[:size], chunk[size:]
@@ -240,6 +299,8 @@ class SourceFile(_Source, io.RawIOBase):
             # A future cannot carry it: the task that waits for this thread would wait forever.
             self.failure = RuntimeError("The content's read() raised StopIteration")
             raise self.failure from error
+        except io.UnsupportedOperation as error:
+            raise _not_readable() from error
         except BaseException as error:
             self.failure = error
             raise
@@ -260,11 +321,15 @@ class SourceFile(_Source, io.RawIOBase):
 class SourceIterator(_Source, AsyncIterator[bytes]):
     """An async source that records what it raised, and leaves out empty chunks."""
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        super().__init__()
+    def __init__(self, chunks: AsyncIterator[bytes], file: object = None) -> None:
+        super().__init__(file, chunks)
         self._chunks = chunks
 
     async def __anext__(self) -> bytes:
+        if not self._is_rewound:
+            await rewind(self._file)
+            self._said = self.length_said()
+            self._is_rewound = True
         chunk, self._head = self._head, b""
         while not chunk:
             try:
@@ -272,6 +337,8 @@ class SourceIterator(_Source, AsyncIterator[bytes]):
             except StopAsyncIteration:
                 self._passed(b"")
                 raise
+            except io.UnsupportedOperation as error:
+                raise _not_readable() from error
             except BaseException as error:
                 self.failure = error
                 raise
@@ -384,6 +451,12 @@ def _checked_chunk(chunk: object) -> bytes:
         chunk.close()  # it cannot be awaited here
         hint = ": declare an async read() with 'async def'"
     raise TypeError(f"Content yields bytes, not {type(chunk).__name__}{hint}")
+
+
+def _not_readable() -> IntegrityException:
+    return IntegrityException(
+        "The content is a file that is not open for reading: open it in the mode 'rb' or 'w+b'"
+    )
 
 
 class Spool:

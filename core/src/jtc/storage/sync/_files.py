@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from jtc.storage.driver_support._whole_content import check_unread
 from jtc.storage.exceptions import IntegrityException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 from jtc.storage.sync._portal import portal
@@ -124,6 +125,8 @@ class SyncStream(_Owned, Iterator[bytes]):
 
     async def _as_content(self) -> AsyncIterator[bytes]:
         """Yield the rest, for the event loop to read without this thread."""
+        if not self._fetched:
+            check_unread(self._chunks)
         fetched, self._fetched = self._fetched, b""
         if fetched:
             yield fetched

@@ -254,9 +254,8 @@ async def _rate_limited(rate: _ByteRate, content: Any) -> Any:
     """Return content that is read at the rate; wait first for content that is there already."""
     if isinstance(content, io.IOBase) and content.seekable():
         # What was spooled for a driver that takes no stream.
-        start = content.tell()
-        await rate.take(content.seek(0, io.SEEK_END) - start)
-        content.seek(start)
+        await rate.take(content.seek(0, io.SEEK_END))
+        content.seek(0)
         return content
     source = driver_content(content)
     if isinstance(source, bytes):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import io
 import logging
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -159,8 +160,8 @@ class Retry(Layer):
     async def _put(self, name: str, method: Callable[..., Any], path: str, content: Any, /) -> Any:
         if isinstance(content, (bytes, bytearray, memoryview, str)):
             return await self._call(name, method, path, content)
-        seekable = getattr(content, "seekable", None)
-        if not callable(seekable) or not seekable():
+        # Other content is read once: async files, iterators, files that cannot seek.
+        if not isinstance(content, io.IOBase) or content.closed or not content.seekable():
             return await method(path, content)
         start = content.tell()
 

@@ -138,11 +138,10 @@ class Validate(
             self._check_declared(options)
         if isinstance(content, io.IOBase) and content.seekable():
             # Spooled to its end, for a driver whose own put may store a part.
-            start = content.tell()
-            size = content.seek(0, io.SEEK_END) - start
-            content.seek(start)
+            size = content.seek(0, io.SEEK_END)
+            content.seek(0)
             head = content.read(SNIFF_BYTES)
-            content.seek(start)
+            content.seek(0)
             self._check_content(path, size, head)
             return content
         watch = limits(

@@ -150,7 +150,7 @@ class LocalDriver(PresignedUrls):
 
         Args:
             path: Where to; directories are made as needed.
-            content: Any `Content`. A file object is read from where it stands.
+            content: Any `Content`. A file object is stored from its beginning.
 
         Raises:
             PathConflictException: A directory is there, or a file where a directory should be.
@@ -277,7 +277,7 @@ class LocalDriver(PresignedUrls):
 
         Args:
             path: Where to; directories are made as needed.
-            content: Any content. A file object is read from where it stands, in a worker thread.
+            content: Any content. A file object is read in a worker thread, from its beginning.
             options: See `supported_options`.
 
         Raises:

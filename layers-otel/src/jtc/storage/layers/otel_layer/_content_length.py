@@ -32,9 +32,8 @@ def measured(content: Any) -> tuple[Any, Callable[[], int]]:
         return content, lambda: length
     # A driver may seek in a file, or close it: it gets the very same one, measured beforehand.
     if isinstance(content, io.IOBase) and content.seekable():
-        start = content.tell()
-        length = content.seek(0, io.SEEK_END) - start
-        content.seek(start)
+        length = content.seek(0, io.SEEK_END)
+        content.seek(0)
         return content, lambda: length
     source = driver_content(content)
     return source, partial(length_read, source)

@@ -49,7 +49,7 @@ class _Dribbles(io.RawIOBase):
     def __init__(self, content: bytes) -> None:
         super().__init__()
         self._file = io.BytesIO(content)
-        self._most = _piece(content)
+        self._most = max(8, _piece(content))
 
     def readable(self) -> bool:
         return True
@@ -203,11 +203,36 @@ class ContentTests(Suite):
         await storage.put("a.txt", "")
         assert await storage.get("a.txt") == b""
 
-    async def test_a_file_is_read_from_where_it_stands(self, storage: Disk) -> None:
-        source = io.BytesIO(b"skipped content")
-        source.seek(8)
+    async def test_put_stores_a_file_from_its_beginning(self, storage: Disk) -> None:
+        source = io.BytesIO()
+        source.write(b"just written content")
+        await storage.put("a.txt", source)
+        assert await storage.get("a.txt") == b"just written content"
+
+    async def test_put_stores_from_a_file_that_cannot_seek_what_is_left(
+        self, storage: Disk
+    ) -> None:
+        source = _Dribbles(b"skipped content")
+        assert source.read(8) == b"skipped "
         await storage.put("a.txt", source)
         assert await storage.get("a.txt") == b"content"
+
+    async def test_put_refuses_a_generator_that_has_ended(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"old")
+        source = _generator(b"content")
+        assert b"".join(source) == b"content"
+        with pytest.raises(IntegrityException):
+            await storage.put("a.txt", source)
+        assert await storage.get("a.txt") == b"old"
+
+    async def test_put_refuses_content_of_another_length_than_it_says(self, storage: Disk) -> None:
+        class Upload(_AsyncFile):
+            size = 5
+
+        await storage.put("a.txt", b"old")
+        with pytest.raises(IntegrityException):
+            await storage.put("a.txt", Upload(b"content"))
+        assert await storage.get("a.txt") == b"old"
 
     async def test_a_file_on_the_local_disk_is_stored(self, storage: Disk, tmp_path: Path) -> None:
         source = tmp_path / "source"
