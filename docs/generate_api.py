@@ -49,6 +49,7 @@ MODULES = (
     "jtc.storage.driver_support.checksums",
     "jtc.storage.driver_support.content",
     "jtc.storage.driver_support.content_checks",
+    "jtc.storage.driver_support.option_checks",
     "jtc.storage.driver_support.derived",
     "jtc.storage.driver_support.error_translation",
     "jtc.storage.driver_support.fork_safety",

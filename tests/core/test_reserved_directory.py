@@ -199,9 +199,8 @@ async def test_listings_leave_the_reserved_directory_out(driver: Any, view: str)
     disk: Any = disk_of(await filled(driver()))
     if view == "scope":
         memory = driver()
-        inside = memory._files
         for path, file in (await filled(driver()))._files.items():
-            inside[f"s/{path}"] = file
+            memory._store(f"s/{path}", file)
         disk = disk_of(memory).scoped("s")
     elif view == "read-only":
         disk = disk.read_only()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver import CAPABILITIES
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.exceptions import InvalidPathException, PreconditionFailedException
+from jtc.storage.exceptions import (
+    InvalidPathException,
+    PreconditionFailedException,
+    StorageConfigException,
+)
+from jtc.storage.models import Visibility
 from jtc.storage.options import ListOptions, WriteOptions
 
 if TYPE_CHECKING:
@@ -183,3 +188,38 @@ async def test_a_cancelled_put_stops_reading_its_source(driver: MemoryDriver) ->
     await asyncio.get_running_loop().shutdown_default_executor()
     assert len(reads) == 1
     assert driver.count() == 0
+
+
+async def test_new_files_have_the_visibility_of_the_option() -> None:
+    driver = MemoryDriver(visibility="public")
+    await driver.put("a", b"1")
+    await driver.write_file("b", b"1", WriteOptions())
+    assert await driver.visibility("a") is await driver.visibility("b") is Visibility.PUBLIC
+    await driver.write_file("b", b"2", WriteOptions(visibility=Visibility.PRIVATE))
+    await driver.put("b", b"3")
+    assert await driver.visibility("b") is Visibility.PRIVATE
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("visibility", "secret"),
+        ("visibility", 1),
+        ("base_url", "javascript:alert(1)"),
+        ("base_url", "https://files.test\r\nSet-Cookie: a=b"),
+        ("base_url", "/files\n"),
+        ("base_url", "/my files"),
+        ("base_url", "/files?a=b"),
+        ("base_url", "https://user:password@files.test"),
+        ("base_url", "https://"),
+        ("base_url", ""),
+        ("base_url", 7),
+        ("secret", "short"),
+        ("secret", "s" * 40 + "\n"),
+    ],
+)
+def test_invalid_option_is_refused_when_the_driver_is_made(option: str, value: object) -> None:
+    options: dict[str, Any] = {"base_url": "/files", option: value}
+    with pytest.raises(StorageConfigException, match=f"'{option}'") as caught:
+        MemoryDriver(**options)
+    assert "password" not in str(caught.value)

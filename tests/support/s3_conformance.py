@@ -37,6 +37,7 @@ class OnS3(Suite):
     files_may_shadow_directories = True
     changes_nothing_after_cancellation = False
     metadata_changes_etags = False  # they are MD5 sums of the content
+    keeps_visibility = False  # the ACL of the old file is not read
 
     @pytest_asyncio.fixture(loop_scope="class")
     async def manager(self, driver: Any) -> AsyncIterator[StorageManager]:

@@ -31,6 +31,9 @@ These rules go beyond the types; the conformance tests check them:
 * an open stream, and all ranges of one `read_ranges`, are of one version, or fail;
 * a method that presigns changes nothing, and uses nothing that belongs to an event loop before it
   has to wait: the sync API first calls it in the caller's thread, and if it waits calls it again;
+* a write without a `visibility` keeps that of the file it replaces, and a copy or a moved file has
+  its source's; where a backend could know these by further requests only, as on S3, they have the
+  disk's default;
 * a copy or a move onto itself changes nothing; a missing source is a FileNotFoundError also where
   `if_source_match` names a version, while a missing target fails `if_match`;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes.
@@ -263,7 +266,11 @@ class SupportsWriting(Protocol):
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
     ) -> str | None:
-        """Store a whole file, or keep the existing one; return its etag."""
+        """Store a whole file, or keep the existing one; return its etag.
+
+        A new file has the first of these: the option `visibility`, the disk's default, the option
+        `visibility_if_new`, the backend's own. A replaced one keeps its own without `visibility`.
+        """
         ...
 
 

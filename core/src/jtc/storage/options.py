@@ -202,6 +202,8 @@ class WriteOptions:
         if_source_match: Of a copy and a move: the etag that the source must have.
         driver_options: A mapping that the driver's documentation describes.
         size: A hint: the length in bytes where it is known beforehand.
+        visibility_if_new: A hint, of a copy from another disk: who may read the file where it
+            replaces none, and the disk has no default of its own.
     """
 
     content_type: str | None = None
@@ -214,6 +216,7 @@ class WriteOptions:
     if_source_match: str | None = None
     driver_options: Mapping[str, object] | None = None
     size: int | None = None
+    visibility_if_new: Visibility | None = None
 
 
 DISK_OPTIONS = frozenset({"size", "min_size", "max_size", "allowed_types", "progress"})

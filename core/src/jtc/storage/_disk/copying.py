@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from jtc.storage._disk.base import DiskBase
-from jtc.storage._disk.write_pipeline import carried_options, store
+from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
 from jtc.storage.driver_support.content import driver_content, raised_by_source
 from jtc.storage.driver_support.derived import derived_stat, open_read
 from jtc.storage.driver_support.error_translation import reraise
@@ -17,6 +17,7 @@ from jtc.storage.exceptions import (
     UnsupportedOperationException,
 )
 from jtc.storage.layer import unwrap_path
+from jtc.storage.models import Visibility
 from jtc.storage.options import ReadOptions, copy_options
 from jtc.storage.paths import check_path
 
@@ -45,9 +46,10 @@ class Copying(DiskBase):
         """Copy a file: by the backend itself within a disk, else streamed in constant memory.
 
         Content type and metadata are copied where the target's driver keeps them; so is an inferred
-        type, where the source's backend keeps it. Visibility is certain by the option only: a
-        backend's own copy may keep it or not. A copy onto itself changes nothing,
-        and options that would change something are refused.
+        type, where the source's backend keeps it. Within a disk, local or in memory, a copy has
+        its source's visibility; on S3, the disk's default. On another disk it has that of the file
+        it replaces; a new file has the disk's default, and is private where there is none. A copy
+        onto itself changes nothing, and options that would change something are refused.
 
         Args:
             src: The file.
@@ -250,15 +252,24 @@ async def _delete_copied(resolved: ResolvedDriver, path: str, before: FileInfo) 
 
 
 async def _copy(transfer: _Transfer) -> None:
-    capabilities = transfer.source.capabilities
+    source, src = transfer.source, transfer.src
+    capabilities = source.capabilities
     if "copy" in capabilities and transfer.needs_only(capabilities.copy_options):
         options = transfer.options(capabilities.copy_options)
-        await transfer.source.methods.copy_file(transfer.src, transfer.dst, options)
-    else:
-        await _stream(transfer)
+        await source.methods.copy_file(src, transfer.dst, options)
+        return
+    visibility = None
+    if transfer.given.get("visibility") is None:
+        visibility = await kept_visibility(source, src)
+    try:
+        await _stream(transfer, visibility)
+    except UnsupportedOperationException:
+        if visibility is None:
+            raise
+        await _stream(transfer)  # a bucket without ACLs: nothing to keep
 
 
-async def _stream(transfer: _Transfer) -> None:
+async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> None:
     """Copy by reading and writing. Errors of the target have the target's path and disk."""
     supported = transfer.target.capabilities.put_options
     # Only a source with streams can guarantee to read exactly the version that was asked for.
@@ -271,13 +282,14 @@ async def _stream(transfer: _Transfer) -> None:
     )
     try:
         options = carried_options(supported, stream.info, transfer.dst)
+        options["visibility"] = visibility
         options |= {name: value for name, value in transfer.given.items() if value is not None}
         options.pop("if_source_match", None)
         # A short body must not become a whole file.
         options["size"] = stream.info.size
         content = driver_content(stream)
         try:
-            await store(transfer.target, transfer.dst, content, options)
+            await store(transfer.target, transfer.dst, content, options, Visibility.PRIVATE)
         except Exception as error:
             if raised_by_source(content, error):
                 raise

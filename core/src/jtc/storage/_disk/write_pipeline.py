@@ -24,7 +24,11 @@ _CHUNK = 1024 * 1024
 
 
 async def store(
-    resolved: ResolvedDriver, path: str, content: DriverContent, given: Mapping[str, Any]
+    resolved: ResolvedDriver,
+    path: str,
+    content: DriverContent,
+    given: Mapping[str, Any],
+    visibility_if_new: Visibility | None = None,
 ) -> None:
     """Write content through a driver, by `put` alone where the driver has no ``writing``.
 
@@ -33,6 +37,7 @@ async def store(
         path: The file's path, checked.
         content: A result of `driver_content`.
         given: The keywords of the put.
+        visibility_if_new: See `WriteOptions`.
 
     Raises:
         ReadOnlyException: The disk is a read-only view.
@@ -46,6 +51,7 @@ async def store(
     watch_limits(path, content, given)
     if options.size is None and isinstance(content, bytes):
         options.size = len(content)
+    options.visibility_if_new = visibility_if_new
     if "writing" in resolved.capabilities:
         await resolved.methods.write_file(path, content, options)
         return

@@ -291,6 +291,8 @@ def _made(secret: Secrets, base_url: str) -> UrlSigner:
         raise StorageConfigException(
             "'secret' is a str or bytes, or a list of them: the first signs, all verify"
         )
+    if any(isinstance(each, str) and each != each.strip() for each in given):
+        raise StorageConfigException("'secret' begins or ends with a newline or a space")
     keys = tuple(each.encode() if isinstance(each, str) else each for each in given)
     if shortest := [len(key) for key in keys if len(key) < _SHORTEST]:
         raise StorageConfigException(

@@ -109,6 +109,8 @@ class Suite:
             the content only, so that `if_match` cannot tell two updates of metadata apart.
         changes_nothing_after_cancellation: Once a put has raised CancelledError, nothing changes
             any more. False: a request that was sent already may land whole.
+        keeps_visibility: A write without `visibility` keeps that of the file it replaces, and a
+            copy or a moved file has its source's. False: these have the disk's default.
         gives_urls: Files have URLs. False: `url` raises UnsupportedOperationException.
         max_path_bytes: The longest path, in bytes: the policy's, minus what a view puts before it.
     """
@@ -118,6 +120,7 @@ class Suite:
     files_may_shadow_directories: bool = True
     metadata_changes_etags: bool = True
     changes_nothing_after_cancellation: bool = True
+    keeps_visibility: bool = True
     gives_urls: bool = True
     max_path_bytes: int = MAX_PATH_BYTES
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
-from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.memory_driver._metadata import StoredFile
@@ -38,10 +37,8 @@ def checked_source(path: str, file: StoredFile | None, options: WriteOptions) ->
 def copy_of(
     source: StoredFile, options: WriteOptions, *, last_modified: float, version: int
 ) -> StoredFile:
-    """Return a copy of a file: it keeps content type and metadata, visibility only by an option."""
-    copy = moved(source, options, version=version)
-    visibility = options.visibility or Visibility.PRIVATE
-    return copy._replace(last_modified=last_modified, visibility=visibility)
+    """Return a copy of a file: the same at another time, except what the options replace."""
+    return moved(source, options, version=version)._replace(last_modified=last_modified)
 
 
 def moved(source: StoredFile, options: WriteOptions, *, version: int) -> StoredFile:

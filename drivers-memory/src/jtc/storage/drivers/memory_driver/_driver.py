@@ -11,10 +11,18 @@ from urllib.parse import quote
 
 from jtc.storage.driver_support.derived import check_version
 from jtc.storage.driver_support.fork_safety import reset_after_fork
+from jtc.storage.driver_support.option_checks import checked_base_url, checked_visibility
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer
 from jtc.storage.drivers.memory_driver._copying import checked_source, copy_of, moved
-from jtc.storage.drivers.memory_driver._listing import directory_keys, entries_below, key_prefix
+from jtc.storage.drivers.memory_driver._key_index import KeyIndex
+from jtc.storage.drivers.memory_driver._listing import (
+    Page,
+    directory_keys,
+    key_prefix,
+    keys_below,
+    read_page,
+)
 from jtc.storage.drivers.memory_driver._metadata import StoredFile, file_info, new_file
 from jtc.storage.drivers.memory_driver._reading import open_stream
 from jtc.storage.drivers.memory_driver._writing import check_conditions, read_whole
@@ -23,6 +31,7 @@ from jtc.storage.exceptions import (
     PathConflictException,
     StorageConfigException,
 )
+from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -31,7 +40,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
     from jtc.storage.driver_support.url_signing import Secrets
-    from jtc.storage.models import Entry, FileInfo, Visibility
+    from jtc.storage.models import Entry, FileInfo
     from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 
 __all__ = ["MemoryDriver"]
@@ -40,8 +49,9 @@ _NEW_FILE = frozenset(
     {"content_type", "cache_control", "content_disposition", "metadata", "visibility", "overwrite"}
 )
 
-_ENTRIES_IN_A_ROW = 1000
-"""After this number of entries, about a millisecond, a listing lets other tasks run."""
+_FIRST_KEYS = 10
+_KEYS_IN_A_ROW = 1000
+"""After looking at this number of keys, about a millisecond, other tasks may run."""
 
 
 @standalone
@@ -55,9 +65,10 @@ class MemoryDriver(PresignedUrls):
         base_url: What URLs begin with; ``memory://`` by default.
         secret: Signs URLs, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
             first one signs and all verify.
+        visibility: That of new files: ``"private"``, the default, or ``"public"``.
 
     Raises:
-        StorageConfigException: The secret is too short, or there is no `base_url` to sign for.
+        StorageConfigException: An option is invalid, or there is no `base_url` to sign for.
     """
 
     supported_options: Mapping[str, frozenset[str]] = {
@@ -73,18 +84,28 @@ class MemoryDriver(PresignedUrls):
         "temporary_upload_form": frozenset({"min_size"}),
     }
 
-    def __init__(self, *, base_url: str | None = None, secret: Secrets | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        secret: Secrets | None = None,
+        visibility: Visibility | str | None = None,
+    ) -> None:
         self._files: dict[str, StoredFile] = {}  # first, for a traceback may show this driver
+        self._directories: set[str] = set()
+        self._keys = KeyIndex()  # of both
         try:
             if secret is not None and base_url is None:
                 raise StorageConfigException("Presigned URLs need a 'base_url' that leads to them")
-            self._base_url = "memory://" if base_url is None else base_url.rstrip("/") + "/"
+            self._visibility = checked_visibility(visibility) or Visibility.PRIVATE
+            self._base_url = "memory://"
+            if base_url is not None:
+                self._base_url = checked_base_url(base_url, "memory").rstrip("/") + "/"
             self.signer = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
         if self.signer is not None:
             self.unsupported = frozenset()
-        self._directories: set[str] = set()
         # From the clock: an etag of ours may be kept by a browser for longer than a process lives.
         self._versions = itertools.count(time.time_ns())
         # For changes, and for looking at several things; one look into the dict is atomic anyway.
@@ -110,6 +131,7 @@ class MemoryDriver(PresignedUrls):
         with self._lock:
             self._files.clear()
             self._directories.clear()
+            self._keys.clear()
 
     def count(self) -> int:
         """Return how many files there are."""
@@ -136,7 +158,17 @@ class MemoryDriver(PresignedUrls):
         else:  # which `Disk` or `standalone` has converted
             data = await read_whole(cast("DriverContent", content))
         with self._lock:
-            self._files[path] = StoredFile(data, time.time(), next(self._versions))
+            there = self._files.get(path)
+            if there is None:
+                self._keys.add(path)
+                visibility = self._visibility
+            else:
+                visibility = there.visibility
+            # In half the time of StoredFile(...), and what it makes.
+            self._files[path] = tuple.__new__(
+                StoredFile,
+                (data, time.time(), next(self._versions), None, None, None, None, visibility),
+            )
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -165,7 +197,7 @@ class MemoryDriver(PresignedUrls):
             InvalidPathException: The path breaks the path policy.
         """
         with self._lock:
-            return self._files.pop(path, None) is not None
+            return self._remove(path)
 
     async def size(self, path: str, /) -> int:
         """Return a file's length in bytes.
@@ -250,9 +282,13 @@ class MemoryDriver(PresignedUrls):
         """
         data = await read_whole(content)
         with self._lock:
-            check_conditions(path, self._files.get(path), options)
-            file = new_file(data, time.time(), next(self._versions), options)
-            self._files[path] = file
+            there = self._files.get(path)
+            check_conditions(path, there, options)
+            visibility = options.visibility
+            if visibility is None:
+                visibility = self._visibility if there is None else there.visibility
+            file = new_file(data, time.time(), next(self._versions), options, visibility)
+            self._store(path, file)
         return file.etag
 
     async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
@@ -270,7 +306,7 @@ class MemoryDriver(PresignedUrls):
         return file.etag
 
     async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
-        """Yield what is below a directory, as it is when the listing begins.
+        """Yield what is below a directory when the listing begins, and not deleted before its turn.
 
         Yields:
             FileInfo without an inferred content type, and DirectoryInfo, in the order of keys.
@@ -278,13 +314,20 @@ class MemoryDriver(PresignedUrls):
         Raises:
             InvalidPathException: The prefix breaks the path policy.
         """
-        with self._lock:
-            files, directories = self._files.copy(), self._directories.copy()
-        entries = entries_below(files, directories, prefix, options)
-        for number, entry in enumerate(entries, start=1):
-            yield entry
-            if number % _ENTRIES_IN_A_ROW == 0:
+        await self._settle()
+        last = options.start_after or ""
+        page = Page([], last, f"{last}\0" if last else "")
+        length = _FIRST_KEYS  # many callers want the first entry only
+        while page.start is not None:
+            with self._lock:
+                page = read_page(
+                    self._keys, self._files, self._directories, page, prefix, options, length
+                )
+            for entry in page.entries:
+                yield entry
+            if length == _KEYS_IN_A_ROW:
                 await asyncio.sleep(0)
+            length = min(length * 10, _KEYS_IN_A_ROW)
 
     async def make_directory(self, path: str, /) -> None:
         """Make a directory and those above it; an existing one is no error.
@@ -293,7 +336,10 @@ class MemoryDriver(PresignedUrls):
             InvalidPathException: The path breaks the path policy, or is the root.
         """
         with self._lock:
-            self._directories.update(directory_keys(path))
+            for key in directory_keys(path):
+                if key not in self._directories:
+                    self._directories.add(key)
+                    self._keys.add(key)
 
     async def delete_directory(self, path: str, /) -> None:
         """Delete a directory and everything below it; a missing one is no error.
@@ -301,12 +347,17 @@ class MemoryDriver(PresignedUrls):
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
         """
+        await self._settle()
         base = key_prefix(path)
-        with self._lock:
-            for key in [key for key in self._files if key.startswith(base)]:
-                del self._files[key]
-            made = {key for key in self._directories if key.startswith(base)}
-            self._directories -= made
+        while True:
+            with self._lock:
+                keys = [*itertools.islice(keys_below(self._keys, base, ""), _KEYS_IN_A_ROW)]
+                for key in keys or (base,):
+                    self._remove(key)
+                self._keys.settle(len(keys))
+            if not keys:
+                return
+            await asyncio.sleep(0)
 
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Remove a directory that was made and is empty; return False where there is none.
@@ -314,20 +365,20 @@ class MemoryDriver(PresignedUrls):
         Raises:
             PathConflictException: The directory has entries, or only a file is there.
         """
+        await self._settle()
         base = key_prefix(path)
         with self._lock:
-            others = {key for key in self._directories if key.startswith(base)} - {base}
-            if others or any(key.startswith(base) for key in self._files):
+            self._keys.settle()
+            if next(keys_below(self._keys, base, ""), None) is not None:
                 raise PathConflictException("The directory is not empty")
-            if base in self._directories:
-                self._directories.remove(base)
+            if self._remove(base):
                 return True
             if path in self._files:
                 raise PathConflictException("A file is there, and no directory")
             return False
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
-        """Copy a file with its content type and metadata; return the new file's etag.
+        """Copy a file with everything it has; return the new file's etag.
 
         Args:
             src: The file.
@@ -357,7 +408,7 @@ class MemoryDriver(PresignedUrls):
         return self._transfer(src, dst, options, move=True)
 
     async def visibility(self, path: str, /) -> Visibility:
-        """Return the visibility that was set last; private where none was.
+        """Return who may read a file by its URL.
 
         Raises:
             FileNotFoundException: There is no file.
@@ -376,13 +427,34 @@ class MemoryDriver(PresignedUrls):
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files; return for each path whether there was a file."""
         with self._lock:
-            return {path: self._files.pop(path, None) is not None for path in paths}
+            return {path: self._remove(path) for path in paths}
 
     def _file(self, path: str) -> StoredFile:
         try:
             return self._files[path]
         except KeyError:
             raise FileNotFoundException("File not found") from None
+
+    def _store(self, path: str, file: StoredFile) -> None:
+        if path not in self._files:
+            self._keys.add(path)
+        self._files[path] = file
+
+    def _remove(self, key: str) -> bool:
+        if key in self._directories:
+            self._directories.remove(key)
+        elif self._files.pop(key, None) is None:
+            return False
+        self._keys.remove(key)
+        return True
+
+    async def _settle(self) -> None:
+        """Sort the keys that were written since the last time, a millisecond's work at a time."""
+        while True:
+            with self._lock:
+                if self._keys.settle(_KEYS_IN_A_ROW):
+                    return
+            await asyncio.sleep(0)
 
     def _transfer(self, src: str, dst: str, options: WriteOptions, *, move: bool) -> str:
         with self._lock:
@@ -393,8 +465,8 @@ class MemoryDriver(PresignedUrls):
             version = next(self._versions)
             if move:
                 file = moved(source, options, version=version)
-                del self._files[src]
+                self._remove(src)
             else:
                 file = copy_of(source, options, last_modified=time.time(), version=version)
-            self._files[dst] = file
+            self._store(dst, file)
         return file.etag

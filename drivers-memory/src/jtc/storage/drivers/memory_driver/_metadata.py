@@ -26,7 +26,7 @@ class StoredFile(NamedTuple):
         cache_control: What was declared, or None.
         content_disposition: What was declared, or None.
         metadata: What was declared, or None.
-        visibility: What was declared; private by default.
+        visibility: Who may read it by its URL.
     """
 
     content: bytes
@@ -45,7 +45,11 @@ class StoredFile(NamedTuple):
 
 
 def new_file(
-    content: bytes, last_modified: float, version: int, options: WriteOptions
+    content: bytes,
+    last_modified: float,
+    version: int,
+    options: WriteOptions,
+    visibility: Visibility,
 ) -> StoredFile:
     """Return the record of a file that is written with options."""
     return StoredFile(
@@ -56,7 +60,7 @@ def new_file(
         options.cache_control,
         options.content_disposition,
         None if options.metadata is None else dict(options.metadata),
-        options.visibility or Visibility.PRIVATE,
+        visibility,
     )
 
 

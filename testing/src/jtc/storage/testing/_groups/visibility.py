@@ -11,13 +11,33 @@ from jtc.storage.models import Visibility
 from jtc.storage.testing._suite import Suite, needs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from jtc.storage import Disk
+    from jtc.storage import Capabilities, Disk
 
 __all__ = ["VisibilityTests"]
 
 _BOTH = pytest.mark.parametrize("visibility", list(Visibility))
+
+
+async def _write_through_file(disk: Disk) -> None:
+    async with disk.open("a.txt", "wb") as file:
+        await file.write(b"new")
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"new"
+
+
+# How a file may be replaced, by a name for the report.
+_WAYS: dict[str, Callable[[Disk], Awaitable[object]]] = {
+    "put": lambda disk: disk.put("a.txt", b"new"),
+    "put of a stream": lambda disk: disk.put("a.txt", _chunks()),
+    "open": _write_through_file,
+    "append": lambda disk: disk.append("a.txt", b"new"),
+    "copy": lambda disk: disk.copy("b.txt", "a.txt"),
+    "move": lambda disk: disk.move("b.txt", "a.txt"),
+}
 
 
 class VisibilityTests(Suite):
@@ -61,6 +81,44 @@ class VisibilityTests(Suite):
         await storage.put("a.txt", b"content")
         await _known(getattr(storage, method)("a.txt", "b.txt", visibility=visibility))
         assert await storage.visibility("b.txt") is visibility
+
+    @_BOTH
+    @pytest.mark.parametrize("way", [way for way in _WAYS if way not in ("copy", "move")])
+    @needs("visibility")
+    async def test_a_file_that_is_replaced_keeps_its_visibility(
+        self, disk: Disk, capabilities: Capabilities, way: str, visibility: Visibility
+    ) -> None:
+        self._needs_kept_visibility()
+        if way == "append" and not {"if_match", "overwrite"} <= capabilities.put_options:
+            pytest.skip("the driver's files cannot be appended to")
+        await disk.put("a.txt", b"old")
+        await _known(disk.set_visibility("a.txt", visibility))
+        await _WAYS[way](disk)
+        assert await disk.visibility("a.txt") is visibility, f"{way} changed the visibility"
+
+    @needs("visibility", put=["visibility"])
+    async def test_a_visibility_that_is_given_replaces_the_old_one(self, storage: Disk) -> None:
+        await _known(storage.put("a.txt", b"1", visibility=Visibility.PUBLIC))
+        await storage.put("a.txt", b"2", visibility=Visibility.PRIVATE)
+        assert await storage.visibility("a.txt") is Visibility.PRIVATE
+
+    @_BOTH
+    @pytest.mark.parametrize("there", [None, *Visibility])
+    @pytest.mark.parametrize("way", ["copy", "move"])
+    @needs("visibility", put=["visibility"])
+    async def test_a_copy_has_the_visibility_of_its_source(
+        self, disk: Disk, way: str, there: Visibility | None, visibility: Visibility
+    ) -> None:
+        self._needs_kept_visibility()
+        await _known(disk.put("b.txt", b"source", visibility=visibility))
+        if there is not None:
+            await disk.put("a.txt", b"old", visibility=there)
+        await _WAYS[way](disk)
+        assert await disk.visibility("a.txt") is visibility, f"{way} changed the visibility"
+
+    def _needs_kept_visibility(self) -> None:
+        if not self.keeps_visibility:
+            pytest.skip("the suite says that the backend keeps no visibility")
 
     @needs("visibility")
     async def test_setting_the_visibility_leaves_the_content(self, storage: Disk) -> None:
