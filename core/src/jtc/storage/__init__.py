@@ -8,8 +8,6 @@
     await Storage.disk("s3").put("backup.txt", content)
 """
 
-import logging
-
 from jtc.storage._byte_stream import ByteStream
 from jtc.storage._capabilities import Capabilities
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
@@ -99,9 +97,6 @@ __all__ = [
     "Visibility",
     "WriteOptions",
 ]
-
-# A library does not log by default: https://docs.python.org/3/howto/logging.html#library-config
-logging.getLogger("jtc.storage").addHandler(logging.NullHandler())
 
 # Editable installs have one path per distribution: without this line the drivers' packages below
 # jtc.storage would not be found in a checkout.
