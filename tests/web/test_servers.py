@@ -299,9 +299,9 @@ async def test_links_are_not_served(tmp_path: Path, client: Client) -> None:
     (root / "folder").symlink_to(tmp_path)
     os.mkfifo(root / "fifo")
     http = client(serve(disk, public=True))
-    for path, status in (("link.txt", 403), ("folder/secret.txt", 403), ("fifo", 404)):
+    for path in ("link.txt", "folder/secret.txt", "fifo"):
         answer = await http.get(f"/{path}")
-        assert answer.status_code == status
+        assert answer.status_code == 404
         assert b"secret" not in answer.content
 
 
@@ -387,14 +387,8 @@ async def test_disk_response_takes_the_options_of_a_file_response(client: Client
         DiskResponse(disk, "a.bin", filename="a", content_disposition_type="form-data")
 
 
-async def test_a_wrong_configuration_is_raised_and_a_websocket_is_closed() -> None:
-    from jtc.storage import StorageConfigException, StorageManager
-
-    app = serve(StorageManager.isolated({"disks": {}}).disk("missing"), public=True)
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://a") as http:
-        with pytest.raises(StorageConfigException, match="missing"):
-            await http.get("/a.txt")
+async def test_a_websocket_is_closed() -> None:
+    app = serve(disk_of(MemoryDriver()), public=True)
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

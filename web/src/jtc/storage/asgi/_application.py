@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from jtc.storage.asgi._errors import (
     StatusError,
+    refused_signatures,
     send_disconnected,
     send_error,
     send_head,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from jtc.storage import DiskOperations
+    from jtc.storage.driver_support.url_signing import Grant
 
 __all__ = ["ServedDisk", "serve"]
 
@@ -69,8 +71,7 @@ class ServedDisk:
         """Respond to one request.
 
         Raises:
-            StorageException: The disk is configured wrongly, or the storage failed after the
-                response began.
+            StorageException: The storage failed after the response began.
         """
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
@@ -91,7 +92,7 @@ class ServedDisk:
         except ClientDisconnect:
             await send_disconnected(method, send)  # during an upload, which stored nothing
         except StorageException as error:
-            await send_error(error, method, send)
+            await send_error(error, scope, send)
         else:
             await response(scope, receive, send)
 
@@ -100,7 +101,7 @@ class ServedDisk:
         request = Request(scope, receive)
         match method:
             case "PUT" if self._signs("temporary_uploads"):
-                grant = self._signer().verify_query("PUT", self._disk.url(path), _query(scope))
+                grant = self._grant("PUT", path, _query(scope))
                 await receive_put(self._disk, path, grant, request, self._max_upload_size)
                 # The statuses of S3, here and below.
                 await send_head(HTTPStatus.OK, {"content-length": "0"}, send)
@@ -117,16 +118,22 @@ class ServedDisk:
             self._disk, path, cache_control=self._cache_control, active=self._active
         )
         if not _SIGNED.search(query):
+            response.private = False  # every client gets the same
             response.public_only = not self._public
             return response
         if not self._signs("temporary_urls"):
             raise StatusError(HTTPStatus.FORBIDDEN)
-        grant = self._signer().verify_query("GET", self._disk.url(path), query)
+        grant = self._grant("GET", path, query)
         response.media_type = grant.content_type
         response.content_disposition = grant.content_disposition
-        # A shared cache must not give the file to others, nor any cache after the URL expired.
-        response.cache_control = "private, no-cache"
+        response.cache_control = None
+        response.expires = grant.expires
         return response
+
+    def _grant(self, method: str, path: str, query: str) -> Grant:
+        url = self._disk.url(path)
+        with refused_signatures():
+            return self._signer().verify_query(method, url, query)
 
     def _signs(self, capability: str) -> bool:
         return _signer_of(self._disk) is not None and capability in self._disk.capabilities

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-__all__ = ["CONDITIONS", "UnsatisfiableRangeError", "failed_condition", "requested_range"]
+__all__ = [
+    "CONDITIONS",
+    "UnsatisfiableRangeError",
+    "failed_condition",
+    "requested_range",
+    "seconds_of",
+]
 
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
@@ -96,7 +102,7 @@ def _is_version(version: str | None, etag: str | None, last_modified: float) -> 
     version = version.strip()
     if version.startswith(('"', "W/")):
         return version == etag and not version.startswith("W/")
-    date = _seconds(version)
+    date = seconds_of(version)
     # A file may be written again within the same second, so a date of this second is no version.
     return date is not None and date == int(last_modified) < int(time.time())
 
@@ -117,11 +123,11 @@ def _field(headers: Headers, name: str) -> str | None:
 
 def _is_newer(last_modified: float, date: str | None) -> bool | None:
     """Return whether a file was written after a date; None for an invalid date or none."""
-    since = None if date is None else _seconds(date.strip())
+    since = None if date is None else seconds_of(date.strip())
     return None if since is None else int(last_modified) > since
 
 
-def _seconds(date: str) -> int | None:
+def seconds_of(date: str) -> int | None:
     """Return an HTTP date in seconds since 1970; None for an invalid date, which is ignored."""
     parsed = parsedate_tz(date) if _DATE.fullmatch(date) else None
     return None if parsed is None else int(mktime_tz(parsed))

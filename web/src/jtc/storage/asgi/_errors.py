@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jtc.storage.asgi._operator_log import log_error
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
@@ -23,14 +24,16 @@ from jtc.storage.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from starlette.types import Send
+    from starlette.types import Scope, Send
 
 __all__ = [
     "RETRY_AFTER",
     "StatusError",
+    "log_if_operators",
     "phrase_of",
+    "refused_signatures",
     "send_disconnected",
     "send_error",
     "send_head",
@@ -44,7 +47,6 @@ _STATUSES: tuple[tuple[type[StorageException], HTTPStatus], ...] = (
     (FileNotFoundException, HTTPStatus.NOT_FOUND),
     (InvalidPathException, HTTPStatus.BAD_REQUEST),
     (ReadOnlyException, HTTPStatus.FORBIDDEN),
-    (StoragePermissionException, HTTPStatus.FORBIDDEN),
     (PathConflictException, HTTPStatus.CONFLICT),
     (PreconditionFailedException, HTTPStatus.PRECONDITION_FAILED),
     (IntegrityException, HTTPStatus.BAD_REQUEST),
@@ -57,6 +59,23 @@ _REJECTED = {
     "type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
+# Operations that read one file; `visibility` and `stat` are asked before a file is sent.
+_READING = frozenset(
+    {
+        "checksum",
+        "exists",
+        "get",
+        "get_range",
+        "get_ranges",
+        "last_modified",
+        "mime_type",
+        "open",
+        "size",
+        "stat",
+        "stream",
+        "visibility",
+    }
+)
 # The name in RFC 9110, section 15.5, which Python has since 3.13.
 _RENAMED = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large"}
 
@@ -78,14 +97,56 @@ class StatusError(Exception):
         self.headers = headers
 
 
+@contextmanager
+def refused_signatures() -> Iterator[None]:
+    """Respond with 403 to a signature that is not valid: the client's error, which is not logged.
+
+    Raises:
+        StatusError: The signature is not valid, or has expired.
+    """
+    try:
+        yield
+    except StoragePermissionException:
+        raise StatusError(HTTPStatus.FORBIDDEN) from None
+
+
 def status_of(error: StorageException) -> int:
-    """Return the HTTP status for an exception; 500 for a fault of the program."""
+    """Return the HTTP status for an exception; 500 for what only an operator can correct.
+
+    A file that this process may not read is a 404, as a missing one is: 403 would say that it
+    exists. Keys that the store refuses, and a directory that cannot be written, are 500.
+    """
     if isinstance(error, RejectedException):
         return _REJECTED.get(error.reason, HTTPStatus.BAD_REQUEST)
+    if _is_unreadable(error):
+        return HTTPStatus.NOT_FOUND
+    if isinstance(error, IntegrityException) and error.operation in _READING:
+        return HTTPStatus.INTERNAL_SERVER_ERROR  # the storage's fault, and not the client's
     for cls, status in _STATUSES:
         if isinstance(error, cls):
             return status
     return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def log_if_operators(error: StorageException, status: int, scope: Mapping[str, Any]) -> None:
+    """Log an error that only an operator can correct, once a minute for each cause.
+
+    Args:
+        error: The error.
+        status: The result of `status_of`.
+        scope: The ASGI scope of the request.
+    """
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_unreadable(error):
+        log_error(error, status, scope)
+
+
+def _is_unreadable(error: StorageException) -> bool:
+    """Return whether it is about one file: a mode or a link, and not the keys of a whole store."""
+    return (
+        isinstance(error, StoragePermissionException)
+        and isinstance(error.__cause__, OSError)
+        and error.operation in _READING
+    )
 
 
 def phrase_of(status: int) -> str:
@@ -94,20 +155,14 @@ def phrase_of(status: int) -> str:
     return _RENAMED.get(known, known.phrase)
 
 
-async def send_error(error: StorageException, method: str, send: Send) -> None:
-    """Send the status of an exception.
-
-    Raises:
-        StorageException: The exception itself where it is a fault of the program, such as a wrong
-            configuration.
-    """
+async def send_error(error: StorageException, scope: Scope, send: Send) -> None:
+    """Send the status of an exception, and log it if only an operator can correct it."""
     status = status_of(error)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise error
+    log_if_operators(error, status, scope)
     headers = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = RETRY_AFTER
-    await send_status(status, method, send, headers)
+    await send_status(status, scope["method"], send, headers)
 
 
 async def send_disconnected(method: str, send: Send) -> None:

@@ -42,6 +42,7 @@ def file_headers(
     content_type: str | None = None,
     content_disposition: str | None = None,
     cache_control: str | None = None,
+    name: str | None = None,
     active: bool = False,
 ) -> dict[str, str]:
     """Return the headers that every response with a file has, except for its length.
@@ -50,12 +51,16 @@ def file_headers(
         info: The file's metadata.
         content_type: Replaces the file's own.
         content_disposition: Replaces the file's own.
-        cache_control: For a file that has none of its own.
+        cache_control: The Cache-Control to send; not the file's own.
+        name: A name to guess the type by, where the file's path says nothing.
         active: Let a browser run what it can run.
     """
-    essence, parameters = _type_of(content_type or info.content_type or guess_type(info.path))
+    known = content_type or info.content_type or guess_type(info.path)
+    if name is not None and known == OCTET_STREAM and content_type is None:
+        known = guess_type(name)
+    essence, parameters = _type_of(known)
     disposition = content_disposition or info.content_disposition
-    name = info.path.rpartition("/")[2]
+    saved_as = info.path.rpartition("/")[2]
     headers = {
         "content-type": essence + parameters,
         "last-modified": formatdate(min(max(0, int(info.last_modified)), _LATEST), usegmt=True),
@@ -63,18 +68,17 @@ def file_headers(
         "x-content-type-options": "nosniff",
     }
     if disposition is not None:
-        disposition = _encodable(disposition, name)
+        disposition = _encodable(disposition, saved_as)
     if not active and is_active(essence):
         headers["content-security-policy"] = _SANDBOX
         if disposition is None or not _SAVED.fullmatch(disposition):
-            disposition = attachment(name)
+            disposition = attachment(saved_as)
     if disposition is not None:
         headers["content-disposition"] = disposition
     if (etag := http_etag(info)) is not None:
         headers["etag"] = etag
-    caching = info.cache_control or cache_control
-    if caching is not None and _is_plain(caching):
-        headers["cache-control"] = caching
+    if cache_control is not None and _is_plain(cache_control):
+        headers["cache-control"] = cache_control
     return headers
 
 

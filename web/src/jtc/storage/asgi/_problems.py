@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from jtc.storage.asgi._conditions import CONDITIONS
-from jtc.storage.asgi._errors import RETRY_AFTER, phrase_of, status_of
+from jtc.storage.asgi._errors import RETRY_AFTER, log_if_operators, phrase_of, status_of
 from jtc.storage.exceptions import (
     InvalidPathException,
     PreconditionFailedException,
@@ -29,10 +29,11 @@ __all__ = ["storage_problem"]
 # bucket, a driver or a server. It is sent only where it is about the client's own request.
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "The content does not have the announced length.",
-    HTTPStatus.FORBIDDEN: "The storage refuses access.",
+    HTTPStatus.FORBIDDEN: "The storage is read-only.",
     HTTPStatus.NOT_FOUND: "There is no such file.",
     HTTPStatus.CONFLICT: "Another file or directory is there already.",
     HTTPStatus.PRECONDITION_FAILED: "The file is another version than the request names.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The server could not do it.",
     HTTPStatus.NOT_IMPLEMENTED: "The storage does not support this operation.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The storage is unavailable. Try again later.",
     HTTPStatus.INSUFFICIENT_STORAGE: "The storage is full.",
@@ -85,6 +86,9 @@ def storage_problem(request: FrameworkRequest, error: Exception) -> Any:
     the disk or the exception's message. A `RejectedException` of your own rules is sent with its
     message and its ``reason``. A `NotModifiedException` is a 304 without a body.
 
+    Errors that only an operator can correct, such as wrong keys or a wrong configuration, are 5xx,
+    and logged with their whole message, once a minute for each cause.
+
     Args:
         request: The request.
         error: The exception.
@@ -93,14 +97,12 @@ def storage_problem(request: FrameworkRequest, error: Exception) -> Any:
         A response with problem details (RFC 9457).
 
     Raises:
-        Exception: The exception itself where it is a fault of the program, such as a wrong
-            configuration: the framework logs it and responds with 500.
+        Exception: The exception itself where it is no `StorageException`.
     """
     if not isinstance(error, StorageException):
         raise error
     status = status_of(error)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise error
+    log_if_operators(error, status, request.scope)
     if status == HTTPStatus.NOT_MODIFIED:
         # It has no body (RFC 9110, section 15.4.5).
         return FrameworkResponse(status_code=status)

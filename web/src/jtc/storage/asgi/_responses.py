@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from jtc.storage.asgi._caching import private_caching
 from jtc.storage.asgi._conditions import (
     CONDITIONS,
     UnsatisfiableRangeError,
     failed_condition,
     requested_range,
+    seconds_of,
 )
 from jtc.storage.asgi._errors import send_disconnected, send_error, send_status
 from jtc.storage.asgi._headers import attachment, file_headers, http_etag
+from jtc.storage.asgi._sending import send_body, until_disconnect
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
@@ -27,10 +30,10 @@ from jtc.storage.exceptions import (
 from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Mapping
 
     from starlette.background import BackgroundTask
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from jtc.storage import ByteStream, DiskOperations
     from jtc.storage.models import FileInfo
@@ -40,10 +43,12 @@ __all__ = ["DiskResponse"]
 _ATTEMPTS = 5
 """How often a file is looked up and opened while others replace it between the two."""
 
-_MOST_MESSAGES = 100
-"""How many pieces of a request's body are read: one that asks for a file has none, or few."""
+_CHUNK_SIZE = 65_536
+"""As Starlette's: a server keeps about two chunks for each client that reads slowly."""
 
 _ABOUT_CONTENT = ("accept-ranges", "content-disposition", "content-security-policy", "content-type")
+_ALWAYS_OURS = ("content-length", "content-range")
+"""Other values than those of the body that is sent would break the connection."""
 
 
 class DiskResponse(Response):
@@ -53,15 +58,22 @@ class DiskResponse(Response):
     when the client disconnects. A missing file is a 404 and an unavailable storage a 503: neither
     is raised. A file that a browser would run (HTML, SVG, XML, JavaScript) is sent to be saved.
 
+    A file whose visibility is not ``"public"`` is sent with ``Cache-Control: private``, so that no
+    shared cache gives it to others.
+
     Args:
         disk: The disk.
         path: The file.
+        status_code: The HTTP status; with another one than 200, conditions and ranges are ignored.
         filename: The name to save the file under, in any script.
         media_type: The MIME type, in place of the file's own.
         content_disposition_type: ``"attachment"`` or ``"inline"``, for `filename`.
-        headers: Further headers, which replace the file's.
+        headers: Further headers, which replace the file's. Conditions are compared with an ETag and
+            a Last-Modified among them.
         background: A task to run after the response.
         cache_control: The Cache-Control of a file that has none of its own.
+        private: Whether the response is for this client only. None asks the disk for the file's
+            visibility, which on S3 is one more request.
         active: Let a browser run what it can run: for files that only you write.
 
     Raises:
@@ -73,21 +85,26 @@ class DiskResponse(Response):
         disk: DiskOperations,
         path: str,
         *,
+        status_code: int = HTTPStatus.OK.value,
         filename: str | None = None,
         media_type: str | None = None,
         content_disposition_type: str = "attachment",
         headers: Mapping[str, str] | None = None,
         background: BackgroundTask | None = None,
         cache_control: str | None = None,
+        private: bool | None = None,
         active: bool = False,
     ) -> None:
         self.disk = disk
         self.path = path
         self.background = background
-        self.status_code = HTTPStatus.OK
+        self.status_code = status_code
+        self.filename = filename
         self.media_type = media_type
         self.active = active
         self.cache_control = cache_control
+        self.private = private
+        self.expires: float | None = None
         self.public_only = False
         self.content_disposition = (
             None if filename is None else attachment(filename, content_disposition_type)
@@ -103,96 +120,115 @@ class DiskResponse(Response):
         """Respond to one request.
 
         Raises:
-            StorageException: The disk is configured wrongly, or the storage failed after the
-                response began: the server then closes the connection, so that a part does not look
-                like the whole file.
+            StorageException: The storage failed after the response began: the server then closes
+                the connection, so that a part does not look like the whole file.
         """
-        method = scope["method"]
-        request_headers = Headers(scope=scope)
         try:
-            begun = await _until_disconnect(
-                receive, send, lambda tracked: self._respond(method, request_headers, tracked)
+            begun = await until_disconnect(
+                receive, send, lambda tracked: self._respond(scope, tracked)
             )
             if not begun:
-                await send_disconnected(method, send)
+                await send_disconnected(scope["method"], send)
         except _EarlyError as early:
-            await send_error(early.error, method, send)
+            await send_error(early.error, scope, send)
         if self.background is not None:
             await self.background()
 
-    async def _respond(self, method: str, request_headers: Headers, send: Send) -> None:
+    async def _respond(self, scope: Scope, send: Send) -> None:
+        method, request_headers = scope["method"].upper(), Headers(scope=scope)
+        stream = None
         try:
             info, status, (start, end), stream = await self._open(method, request_headers)
-        except StorageException as error:
-            raise _EarlyError(error) from error
-        headers = self._file_headers(info)
-        match status:
-            case HTTPStatus.NOT_MODIFIED:
-                kept = {name: headers[name] for name in headers if name not in _ABOUT_CONTENT}
-                await self._send_head(status, kept, send)
+            headers = await self._file_headers(info)
+            match status:
+                case HTTPStatus.NOT_MODIFIED:
+                    await self._send_head(status, headers, send)
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+                case HTTPStatus.PRECONDITION_FAILED:
+                    await send_status(status, method, send)
+                    return
+                case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    await send_status(
+                        status, method, send, {"content-range": f"bytes */{info.size}"}
+                    )
+                    return
+                case HTTPStatus.PARTIAL_CONTENT:
+                    headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
+            headers["content-length"] = str(end - start)
+            await self._send_head(status, headers, send)
+            if stream is None:
                 await send({"type": "http.response.body", "body": b""})
-                return
-            case HTTPStatus.PRECONDITION_FAILED:
-                await send_status(status, method, send)
-                return
-            case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                await send_status(status, method, send, {"content-range": f"bytes */{info.size}"})
-                return
-            case HTTPStatus.PARTIAL_CONTENT:
-                headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
-        headers["content-length"] = str(end - start)
-        if stream is None:
-            await self._send_head(status, headers, send)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        try:
-            await self._send_head(status, headers, send)
-            await _send_body(stream, end - start, send)
+            else:
+                await send_body(stream, end - start, send)
         finally:
-            await stream.aclose()
+            if stream is not None:
+                await stream.aclose()
 
-    def _file_headers(self, info: FileInfo) -> dict[str, str]:
+    async def _file_headers(self, info: FileInfo) -> dict[str, str]:
+        own = Headers(raw=self.raw_headers)
         return file_headers(
             info,
-            content_type=self.media_type,
+            content_type=own.get("content-type", self.media_type),
             content_disposition=self.content_disposition,
-            cache_control=self.cache_control,
+            cache_control=None if "cache-control" in own else await self._caching(info),
+            name=self.filename,
             active=self.active,
         )
 
+    async def _caching(self, info: FileInfo) -> str | None:
+        declared = info.cache_control or self.cache_control
+        if self.expires is not None:
+            return private_caching(info.cache_control, self.expires - time.time())
+        private = not await self._is_public() if self.private is None else self.private
+        return private_caching(declared) if private else declared
+
     async def _send_head(self, status: int, headers: Mapping[str, str], send: Send) -> None:
-        own = {name for name, _ in self.raw_headers}
+        omitted = _ABOUT_CONTENT if status == HTTPStatus.NOT_MODIFIED else ()
+        ignored = {name.encode("latin-1") for name in (*omitted, *_ALWAYS_OURS)}
+        own = [field for field in self.raw_headers if field[0] not in ignored]
+        replaced = {name for name, _ in own}
         fields = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers.items()
+            if name not in omitted
         ]
-        kept = [field for field in fields if field[0] not in own]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": int(status),
-                "headers": kept + self.raw_headers,
-            }
-        )
+        kept = [field for field in fields if field[0] not in replaced]
+        await send({"type": "http.response.start", "status": int(status), "headers": kept + own})
 
     async def _open(self, method: str, request_headers: Headers) -> _Opened:
         """Open the file, or the requested range, unless the response needs no content.
 
         Raises:
-            StorageException: As for `Disk.stat` and `Disk.stream`; a private file is not found
-                where only public ones are served.
+            _EarlyError: The file cannot be sent; a private one is not found where only public ones
+                are served.
         """
-        conditional = any(name in request_headers for name in (*CONDITIONS, "range"))
-        if method == "GET" and not conditional and not self.public_only:
-            stream = await self.disk.stream(self.path)
-            return _Opened(stream.info, HTTPStatus.OK, (0, stream.info.size), stream)
+        try:
+            return await self._opened(method, request_headers)
+        except StorageException as error:
+            raise _EarlyError(error) from error
+
+    async def _opened(self, method: str, request_headers: Headers) -> _Opened:
+        conditional = self.status_code == HTTPStatus.OK and any(
+            name in request_headers for name in (*CONDITIONS, "range")
+        )
+        if method != "HEAD" and not conditional and not self.public_only:
+            stream = await self.disk.stream(self.path, chunk_size=_CHUNK_SIZE)
+            return _Opened(stream.info, self.status_code, (0, stream.info.size), stream)
         for _ in range(_ATTEMPTS):
             info = await self.disk.stat(self.path)
-            await self._check_visibility()
-            status, (start, end) = _status_and_range(method, request_headers, info)
-            if method == "HEAD" or status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            if self.public_only and not await self._is_public():
+                # The same as for a missing file: that a private file exists is private too.
+                raise FileNotFoundException("File not found", path=self.path)
+            status, (start, end) = self.status_code, (0, info.size)
+            if conditional:
+                status, (start, end) = self._status_and_range(method, request_headers, info)
+            if method == "HEAD" or status not in (self.status_code, HTTPStatus.PARTIAL_CONTENT):
                 return _Opened(info, status, (start, end), None)
             # Only the version whose visibility, conditions and length were checked.
-            opening = self.disk.stream(self.path, start=start, end=end, if_match=info.etag)
+            opening = self.disk.stream(
+                self.path, start=start, end=end, if_match=info.etag, chunk_size=_CHUNK_SIZE
+            )
             try:
                 stream = await opening
             except PreconditionFailedException:
@@ -204,16 +240,32 @@ class DiskResponse(Response):
             f"The file was replaced during each of {_ATTEMPTS} attempts to open it", path=self.path
         )
 
-    async def _check_visibility(self) -> None:
-        if not self.public_only:
-            return
+    async def _is_public(self) -> bool:
         try:
-            visibility = await self.disk.visibility(self.path)
-        except UnsupportedOperationException:
-            visibility = Visibility.PRIVATE  # without visibility, no file is known to be public
-        if visibility is not Visibility.PUBLIC:
-            # The same as for a missing file: that a private file exists is private too.
-            raise FileNotFoundException("File not found", path=self.path)
+            return await self.disk.visibility(self.path) is Visibility.PUBLIC
+        except StorageException as error:
+            if self.public_only and not isinstance(error, UnsupportedOperationException):
+                raise
+            return False  # without visibility, no file is known to be public
+
+    def _status_and_range(
+        self, method: str, request_headers: Headers, info: FileInfo
+    ) -> tuple[int, tuple[int, int]]:
+        """Return the status for a request, and the range that the response is about."""
+        own, whole = Headers(raw=self.raw_headers), (0, info.size)
+        etag = own.get("etag", http_etag(info))
+        said = seconds_of(own.get("last-modified", ""))
+        modified = info.last_modified if said is None else said
+        status = failed_condition(method, request_headers, etag, modified)
+        if status is not None:
+            return status, whole
+        if method != "GET":
+            return HTTPStatus.OK, whole  # a range means something for GET only (section 14.2)
+        try:
+            part = requested_range(request_headers, etag, modified, info.size)
+        except UnsatisfiableRangeError:
+            return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, whole
+        return (HTTPStatus.OK, whole) if part is None else (HTTPStatus.PARTIAL_CONTENT, part)
 
 
 class _Opened(NamedTuple):
@@ -238,88 +290,3 @@ class _EarlyError(Exception):
     def __init__(self, error: StorageException) -> None:
         super().__init__()
         self.error = error
-
-
-def _status_and_range(
-    method: str, request_headers: Headers, info: FileInfo
-) -> tuple[int, tuple[int, int]]:
-    """Return the status for a request, and the range of the file that the response is about."""
-    whole, etag = (0, info.size), http_etag(info)
-    status = failed_condition(method, request_headers, etag, info.last_modified)
-    if status is not None:
-        return status, whole
-    if method != "GET":
-        return HTTPStatus.OK, whole  # a range means something for GET only (section 14.2)
-    try:
-        part = requested_range(request_headers, etag, info.last_modified, info.size)
-    except UnsatisfiableRangeError:
-        return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, whole
-    return (HTTPStatus.OK, whole) if part is None else (HTTPStatus.PARTIAL_CONTENT, part)
-
-
-async def _until_disconnect(
-    receive: Receive, send: Send, respond: Callable[[Send], Coroutine[Any, Any, None]]
-) -> bool:
-    """Respond, and stop when the client disconnects: not every server makes `send` raise then.
-
-    This also stops waiting for a storage that is slow to open a file or to give its first byte.
-
-    Returns:
-        Whether the response was begun.
-    """
-    begun = sent = False
-
-    async def tracked(message: Message) -> None:
-        nonlocal begun, sent
-        begun = True
-        await send(message)
-        sent = message["type"] == "http.response.body" and not message.get("more_body", False)
-
-    responding = asyncio.ensure_future(respond(tracked))
-    disconnecting = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((responding, disconnecting), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        disconnecting.cancel()
-        if not sent:  # otherwise only the file is left to close
-            responding.cancel()
-        await asyncio.wait((responding, disconnecting))
-    for task in (responding, disconnecting):
-        if not task.cancelled():
-            task.result()
-    return begun
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Wait for the client to disconnect, or until this is cancelled.
-
-    Middleware that has read the body may give it again and again without ever waiting: behind the
-    body's end, or too many pieces of it, no disconnection is expected from there.
-    """
-    ended = False
-    for _ in range(_MOST_MESSAGES):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        if ended:
-            break
-        ended = not message.get("more_body", False)
-    await asyncio.get_running_loop().create_future()
-
-
-async def _send_body(stream: ByteStream, length: int, send: Send) -> None:
-    """Send a file; stop where `send` raises since the client disconnected (ASGI 2.4)."""
-    if not length:
-        await send({"type": "http.response.body", "body": b""})
-        return
-    left = length
-    async for chunk in stream:
-        left -= len(chunk)
-        message = {"type": "http.response.body", "body": chunk, "more_body": left > 0}
-        try:
-            await send(message)
-        except OSError:
-            return
-        # Where neither the storage nor the server waits (files in memory, a client that is gone),
-        # other tasks would not run until the end of the file.
-        await asyncio.sleep(0)

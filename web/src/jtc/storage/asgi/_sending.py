@@ -1,0 +1,84 @@
+"""Sending of a body, and the end of a request whose client disconnects."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Coroutine
+
+    from starlette.types import Message, Receive, Send
+
+__all__ = ["send_body", "until_disconnect"]
+
+_MOST_MESSAGES = 100
+"""How many pieces of a request's body are read: one that asks for a file has none, or few."""
+
+
+async def until_disconnect(
+    receive: Receive, send: Send, respond: Callable[[Send], Coroutine[Any, Any, None]]
+) -> bool:
+    """Respond, and stop when the client disconnects: not every server makes `send` raise then.
+
+    This also stops waiting for a storage that is slow to open a file or to give its first byte.
+
+    Returns:
+        Whether the response was begun.
+    """
+    begun = sent = False
+
+    async def tracked(message: Message) -> None:
+        nonlocal begun, sent
+        begun = True
+        await send(message)
+        sent = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    responding = asyncio.ensure_future(respond(tracked))
+    disconnecting = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((responding, disconnecting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        disconnecting.cancel()
+        if not sent:  # otherwise only the file is left to close
+            responding.cancel()
+        await asyncio.wait((responding, disconnecting))
+    for task in (responding, disconnecting):
+        if not task.cancelled():
+            task.result()
+    return begun
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Wait for the client to disconnect, or until this is cancelled.
+
+    Middleware that has read the body may give it again and again without ever waiting: behind the
+    body's end, or too many pieces of it, no disconnection is expected from there.
+    """
+    ended = False
+    for _ in range(_MOST_MESSAGES):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        if ended:
+            break
+        ended = not message.get("more_body", False)
+    await asyncio.get_running_loop().create_future()
+
+
+async def send_body(chunks: AsyncIterable[bytes], length: int, send: Send) -> None:
+    """Send a body; stop where `send` raises since the client disconnected (ASGI 2.4)."""
+    if not length:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    left = length
+    async for chunk in chunks:
+        left -= len(chunk)
+        message = {"type": "http.response.body", "body": chunk, "more_body": left > 0}
+        try:
+            await send(message)
+        except OSError:
+            return
+        # Where neither the storage nor the server waits (files in memory, a client that is gone),
+        # other tasks would not run until the end of the file.
+        await asyncio.sleep(0)
