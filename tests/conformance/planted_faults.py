@@ -1,7 +1,6 @@
 """Drivers with one fault each, under the conformance tests. Run by test_planted_faults_are_caught.
 
-Each driver is the memory driver with one fault, and its suite has only the test that must catch
-it. The last suite has all those tests and no fault.
+Faults of single methods. See `planting`.
 """
 
 # The faults have the signatures of the driver that they are planted in.
@@ -12,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+import types
 import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.content import driver_content
@@ -28,60 +27,7 @@ from jtc.storage.exceptions import (
     StorageException,
 )
 from jtc.storage.models import DirectoryInfo, FileInfo, Visibility
-from jtc.storage.testing import DriverConformance
-
-SUITES: dict[str, type[DriverConformance]] = {}
-CAUGHT_BY: set[str] = set()
-
-
-class Unreachable(MemoryDriver):
-    """The memory driver when its memory cannot be reached."""
-
-    @property
-    def _files(self) -> Any:
-        raise ConnectionError("refused")
-
-    @_files.setter
-    def _files(self, files: Any) -> None:
-        pass
-
-
-class _SuiteOfFaults(DriverConformance):
-    faulty: type[MemoryDriver] = MemoryDriver
-    failing: type[MemoryDriver] = Unreachable
-
-    def make_driver(self) -> MemoryDriver:
-        return self.faulty(base_url="https://files.test/storage", secret="s" * 32)
-
-    def make_failing_driver(self) -> MemoryDriver:
-        return self.failing()
-
-
-def without_all_but(tests: set[str]) -> dict[str, None]:
-    """Return the attributes that remove all other tests from a suite."""
-    names = {name for name in dir(DriverConformance) if name.startswith("test_")}
-    assert tests <= names
-    return dict.fromkeys(names - tests)
-
-
-def caught_by(test: str, *, when_failing: bool = False) -> Any:
-    """Make a suite for a faulty driver, of the one test that must fail."""
-
-    def plant(driver: type[MemoryDriver]) -> type[MemoryDriver]:
-        name = f"Test{driver.__name__}"
-        which = "failing" if when_failing else "faulty"
-        SUITES[name] = type(name, (_SuiteOfFaults,), {which: driver, **without_all_but({test})})
-        globals()[name] = SUITES[name]
-        CAUGHT_BY.add(test)
-        return driver
-
-    return plant
-
-
-def replaced(driver: MemoryDriver, path: str, **fields: Any) -> None:
-    """Change the stored record of a file."""
-    driver._files[path] = driver._files[path]._replace(**fields)
-
+from planting import Unreachable, caught_by, planted_in, replaced
 
 # Whole files
 
@@ -845,6 +791,33 @@ class ClaimsVisibilityWithoutKeepingIt(MemoryDriver):
         return Visibility.PRIVATE
 
 
+@caught_by("test_a_file_that_is_replaced_keeps_its_visibility")
+class AReplacedFileIsPrivate(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        options.visibility = options.visibility or Visibility.PRIVATE
+        return await super().write_file(path, content, options)
+
+    async def put(self, path, content, /):
+        stored = await super().put(path, content)
+        replaced(self, stored, visibility=Visibility.PRIVATE)
+        return stored
+
+
+@caught_by("test_a_visibility_that_is_given_replaces_the_old_one")
+class KeepsTheOldVisibilityAlways(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        if path in self._files:
+            options.visibility = None
+        return await super().write_file(path, content, options)
+
+
+@caught_by("test_a_copy_has_the_visibility_of_its_source")
+class ACopyIsPrivate(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        options.visibility = options.visibility or Visibility.PRIVATE
+        return await super().copy_file(src, dst, options)
+
+
 @caught_by("test_a_missing_file_gets_no_visibility")
 class SetsTheVisibilityOfNothing(MemoryDriver):
     async def set_visibility(self, path, visibility, /):
@@ -987,12 +960,34 @@ class TextIsNotUtf8(MemoryDriver):
         return await super().put(path, content)
 
 
-@caught_by("test_a_file_is_read_from_where_it_stands")
-class RewindsTheCallersFile(MemoryDriver):
+@caught_by("test_put_stores_a_file_from_its_beginning")
+class StoresTheRestOfAFile(MemoryDriver):
     async def put(self, path, content, /):
-        if hasattr(content, "seek"):
-            content.seek(0)
+        return await super().put(path, content.read() if hasattr(content, "seek") else content)
+
+
+@caught_by("test_put_stores_from_a_file_that_cannot_seek_what_is_left")
+class StoresNothingOfAFileThatCannotSeek(MemoryDriver):
+    async def put(self, path, content, /):
+        if hasattr(content, "seekable") and not content.seekable():
+            content = b""
         return await super().put(path, content)
+
+
+@caught_by("test_put_refuses_a_generator_that_has_ended")
+class AGeneratorThatHasEndedIsAnEmptyFile(MemoryDriver):
+    async def put(self, path, content, /):
+        if isinstance(content, types.GeneratorType):
+            content = b"".join(content)
+        return await super().put(path, content)
+
+
+@caught_by("test_put_refuses_content_of_another_length_than_it_says")
+class StoresAnUploadOfAnyLength(MemoryDriver):
+    async def put(self, path, content, /):
+        return await super().put(
+            path, await content.read() if hasattr(content, "size") else content
+        )
 
 
 @caught_by("test_a_bytearray_that_changes_later_changes_nothing")
@@ -1160,4 +1155,4 @@ class CheckCannotBeMadeTwice(MemoryDriver):
             raise StorageException("Checked already")
 
 
-TestWithoutAFault = type("TestWithoutAFault", (_SuiteOfFaults,), without_all_but(CAUGHT_BY))
+globals().update(planted_in(__name__))

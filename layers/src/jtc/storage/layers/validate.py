@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import inspect
 import io
@@ -108,13 +109,13 @@ class Validate(
 
     async def put(self, path: str, content: bytes | str | BinaryIO, /) -> str:
         """Store a file that breaks no rule."""
-        return await self.inner.put(path, self._checked(path, content, None))
+        return await self.inner.put(path, await self._checked(path, content, None))
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
     ) -> str | None:
         """Store a file that breaks no rule."""
-        checked = self._checked(path, content, options)
+        checked = await self._checked(path, content, options)
         return await self.inner.write_file(path, checked, options)
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
@@ -132,17 +133,13 @@ class Validate(
         self._check_declared(options)
         return await self.inner.update_metadata(path, options)
 
-    def _checked(self, path: str, content: Any, options: WriteOptions | None) -> Any:
+    async def _checked(self, path: str, content: Any, options: WriteOptions | None) -> Any:
         self._check_name(check_path(path))
         if options is not None:
             self._check_declared(options)
         if isinstance(content, io.IOBase) and content.seekable():
             # Spooled to its end, for a driver whose own put may store a part.
-            size = content.seek(0, io.SEEK_END)
-            content.seek(0)
-            head = content.read(SNIFF_BYTES)
-            content.seek(0)
-            self._check_content(path, size, head)
+            self._check_content(path, *await asyncio.to_thread(_measured, content))
             return content
         watch = limits(
             size=None if options is None else options.size,
@@ -209,3 +206,12 @@ def _extensions(names: Any) -> frozenset[str] | None:
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise StorageConfigException(f"allowed_extensions is a list of strings, not {names!r}")
     return frozenset(name.lower().removeprefix(".") for name in names)
+
+
+def _measured(content: Any) -> tuple[int, bytes]:
+    """Return the length and the beginning of a file that may block, and rewind it."""
+    size = content.seek(0, io.SEEK_END)
+    content.seek(0)
+    head = content.read(SNIFF_BYTES)
+    content.seek(0)
+    return size, head

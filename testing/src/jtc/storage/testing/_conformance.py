@@ -5,6 +5,7 @@ from __future__ import annotations
 from jtc.storage.testing._groups.bulk_deletes import BulkDeleteTests
 from jtc.storage.testing._groups.cancellation import CancellationTests
 from jtc.storage.testing._groups.capabilities import CapabilityTests
+from jtc.storage.testing._groups.changes import ChangeTests
 from jtc.storage.testing._groups.concurrency import ConcurrencyTests
 from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
 from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
@@ -46,6 +47,7 @@ class DriverConformance(
     UrlTests,
     ContentTests,
     BulkDeleteTests,
+    ChangeTests,
     ConcurrencyTests,
     CancellationTests,
     CapabilityTests,

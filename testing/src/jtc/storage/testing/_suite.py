@@ -6,7 +6,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import pytest
 import pytest_asyncio
@@ -15,12 +15,16 @@ from jtc.storage import Capabilities, StorageManager
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.paths import MAX_PATH_BYTES
 from jtc.storage.testing._driver_as_disk import DriverAlone
+from jtc.storage.testing._expiry import expiry_of
+from jtc.storage.testing._explained import explained
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.driver import StorageDriver
 
 __all__ = [
+    "DECLARED",
+    "DECLARED_AGAIN",
     "DISK_NAME",
     "Suite",
     "also_alone",
@@ -33,8 +37,24 @@ __all__ = [
 
 DISK_NAME = "conformance"
 
+_GROUPS = f"{__package__}._groups."
+
 _THROUGH_DISK = "through Disk"
 _ALONE = "alone"
+
+DECLARED: dict[str, Any] = {
+    "content_type": "text/x-old",
+    "cache_control": "max-age=1",
+    "content_disposition": "inline",
+    "metadata": {"one": "1", "two": "2"},
+}
+"""All that can be declared of a file."""
+DECLARED_AGAIN: dict[str, Any] = {
+    "content_type": "text/x-new",
+    "cache_control": "no-store",
+    "content_disposition": "attachment",
+    "metadata": {"two": "ü"},
+}
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -113,6 +133,8 @@ class Suite:
             copy or a moved file has its source's. False: these have the disk's default.
         gives_urls: Files have URLs. False: `url` raises UnsupportedOperationException.
         max_path_bytes: The longest path, in bytes: the policy's, minus what a view puts before it.
+        patience: Seconds after which a call counts as one that hangs.
+        rules: The rows of the guide's table of rules that a group tests, for its messages.
     """
 
     stands_alone: bool = True
@@ -123,6 +145,15 @@ class Suite:
     keeps_visibility: bool = True
     gives_urls: bool = True
     max_path_bytes: int = MAX_PATH_BYTES
+    patience: float = 30
+    rules: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(_GROUPS):
+            for name, test in list(vars(cls).items()):
+                if name.startswith("test_"):
+                    setattr(cls, name, explained(test, cls.rules))
 
     def make_driver(self) -> Any:
         """Return a driver on an empty storage: the one thing that a suite must define.
@@ -139,6 +170,13 @@ class Suite:
         For example one with the URL of a port where nothing listens. Plain or ``async def``.
         """
         return None
+
+    def expiry_of(self, url: str) -> float | None:
+        """Return when a presigned URL ends, in seconds since 1970 UTC; None where it says nothing.
+
+        By the usual names in its query: ``expires``, ``exp``, ``X-Amz-Expires`` and the like.
+        """
+        return expiry_of(url)
 
     @pytest_asyncio.fixture
     async def driver(self) -> Any:
@@ -227,13 +265,17 @@ async def awaited(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def must_raise(error: type[BaseException], call: str) -> Iterator[None]:
+def must_raise(
+    error: type[BaseException] | tuple[type[BaseException], ...], call: str
+) -> Iterator[None]:
     """Expect an error as `pytest.raises` does, and name the call that did not raise it."""
     try:
-        with pytest.raises(error):
-            yield
-    except pytest.fail.Exception:
-        pytest.fail(f"{call} must raise {error.__name__}, and raised nothing")
+        yield
+    except error:
+        return
+    kinds = error if isinstance(error, tuple) else (error,)
+    names = " or ".join(kind.__name__ for kind in kinds)
+    pytest.fail(f"{call} must raise {names}, and raised nothing")
 
 
 def assert_same(found: bytes, expected: bytes) -> None:

@@ -19,6 +19,8 @@ __all__ = ["BulkDeleteTests"]
 class BulkDeleteTests(Suite):
     """Derived by `Disk` where the driver does not claim ``bulk_delete``."""
 
+    rules = "`delete_many`"
+
     async def test_many_files_are_deleted(self, storage: Disk) -> None:
         paths = [f"d/{number}" for number in range(20)]
         await asyncio.gather(*(storage.put(path, b"content") for path in paths))

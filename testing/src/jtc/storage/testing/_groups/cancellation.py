@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.testing._suite import Suite, also_alone, must_raise, needs
+from jtc.storage.testing._suite import Suite, also_alone, awaited, must_raise, needs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from jtc.storage import Disk
 
@@ -20,8 +20,25 @@ __all__ = ["CancellationTests"]
 _SIZE = 300_000
 
 
+_CALLS: dict[str, Callable[[Disk], Any]] = {
+    "get": lambda disk: disk.get("a"),
+    "put": lambda disk: disk.put("a", b"new"),
+    "exists": lambda disk: disk.exists("a"),
+    "size": lambda disk: disk.size("a"),
+    "last_modified": lambda disk: disk.last_modified("a"),
+    "stat": lambda disk: disk.stat("a"),
+    "get_range": lambda disk: disk.get_range("a", 0, 1),
+    "copy": lambda disk: disk.copy("a", "b"),
+    "move": lambda disk: disk.move("a", "c"),
+    "delete_many": lambda disk: disk.delete_many(["a", "b"]),
+    "delete": lambda disk: disk.delete("a"),
+}
+
+
 class CancellationTests(Suite):
     """Always CancelledError; the old file or the new one; a storage that goes on working."""
+
+    rules = "every method"
 
     @also_alone
     async def test_a_put_cancelled_while_its_source_waits_changes_nothing(
@@ -91,21 +108,29 @@ class CancellationTests(Suite):
             await _settled()
             assert await storage.get("a") == content
 
-    async def test_a_cancelled_call_is_a_cancelled_error(self, storage: Disk) -> None:
-        await storage.put("a", b"old")
-        calls: dict[str, Coroutine[Any, Any, object]] = {
-            "get": storage.get("a"),
-            "put": storage.put("a", b"new"),
-            "exists": storage.exists("a"),
-            "size": storage.size("a"),
-            "delete": storage.delete("a"),
-        }
-        for name, call in calls.items():
-            task = asyncio.create_task(call)
-            await asyncio.sleep(0)
+    @pytest.mark.parametrize("turns", [1, 2, 3, 5, 8])
+    async def test_a_cancelled_call_is_a_cancelled_error(self, storage: Disk, turns: int) -> None:
+        for name, call in _CALLS.items():
+            await storage.put("a", b"old")
+            task = asyncio.create_task(awaited(call(storage)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
             if task.cancel():  # False: it was done already
                 with must_raise(asyncio.CancelledError, f"{name}() that is cancelled"):
                     await task
+
+    async def test_put_after_cancelled_put_does_not_wait_for_it(self, storage: Disk) -> None:
+        for number in range(3):
+            waiting = asyncio.Event()
+
+            async def source(waiting: asyncio.Event) -> AsyncIterator[bytes]:
+                yield b"new"
+                waiting.set()
+                await asyncio.Event().wait()
+
+            await _cancelled(storage, source(waiting), waiting)
+            await asyncio.wait_for(storage.put("a", b"%d" % number), self.patience)
+            assert await storage.get("a") == b"%d" % number
 
     async def test_the_storage_works_after_cancellations(self, storage: Disk) -> None:
         for turns in range(10):

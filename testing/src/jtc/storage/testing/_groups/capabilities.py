@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jtc.storage.driver import CAPABILITIES, METHODS
 from jtc.storage.driver_support.derived import resolve
-from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.exceptions import StorageException, UnsupportedOperationException
 from jtc.storage.models import Visibility
 from jtc.storage.options import (
     ListOptions,
@@ -18,7 +20,7 @@ from jtc.storage.options import (
     SignOptions,
     WriteOptions,
 )
-from jtc.storage.testing._suite import Suite, metadata_update_options, needs
+from jtc.storage.testing._suite import Suite, assert_same, metadata_update_options, needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +102,8 @@ _OPTIONS: dict[str, Any] = {
 
 class CapabilityTests(Suite):
     """A claim is kept, and what is not claimed is refused before anything happens."""
+
+    rules = "every method, `check`, `aclose`"
 
     async def test_the_claims_are_of_known_capabilities(self, capabilities: Capabilities) -> None:
         assert capabilities.names <= set(CAPABILITIES)
@@ -241,6 +245,45 @@ class CapabilityTests(Suite):
     async def test_closing_twice_is_fine(self, driver: SupportsClose) -> None:
         await driver.aclose()
         await driver.aclose()
+
+    @needs("close")
+    async def test_aclose_leaves_other_event_loops_able_to_work(
+        self, disk: Disk, driver: SupportsClose
+    ) -> None:
+        await disk.put("a", b"content")
+
+        async def elsewhere(used: threading.Event, closed: threading.Event) -> bytes:
+            await disk.get("a")
+            used.set()
+            await asyncio.to_thread(closed.wait, 30)
+            return await disk.get("a")
+
+        used, closed = threading.Event(), threading.Event()
+        other = asyncio.create_task(asyncio.to_thread(asyncio.run, elsewhere(used, closed)))
+        await asyncio.to_thread(used.wait, 30)
+        await driver.aclose()
+        closed.set()
+        assert await asyncio.wait_for(other, 60) == b"content"
+        assert await disk.get("a") == b"content"
+
+    @needs("close")
+    async def test_aclose_beside_a_stream_ends_it_or_leaves_it_whole(
+        self, disk: Disk, driver: SupportsClose
+    ) -> None:
+        content = bytes(range(251)) * 4_000
+        await disk.put("a", content)
+        async with disk.stream("a", chunk_size=10_000) as stream:
+            chunks = aiter(stream)
+            read = await anext(chunks)
+            closing = asyncio.create_task(driver.aclose())
+            try:
+                async for chunk in chunks:
+                    read += chunk
+            except StorageException:
+                read = content  # to end it with one of our errors is right too
+        await closing
+        assert_same(read, content)
+        assert_same(await disk.get("a"), content)
 
     @needs("close")
     async def test_a_driver_that_was_closed_opens_afresh(self, disk: Disk, driver: Any) -> None:

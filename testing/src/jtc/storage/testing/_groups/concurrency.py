@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 from jtc.storage.testing._suite import Suite
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
     from jtc.storage import Disk
 
 __all__ = ["ConcurrencyTests"]
 
 _SIZE = 300_000
+_CONTENDING = {b"%d%d" % (number, number) for number in range(4)} | {b"content"}
 
 
 class ConcurrencyTests(Suite):
     """Whole or not at all, whatever else runs at the same time."""
+
+    rules = "every method"
 
     async def test_files_put_at_once_all_arrive(self, storage: Disk) -> None:
         paths = [f"d{number % 4}/{number}" for number in range(40)]
@@ -109,6 +114,50 @@ class ConcurrencyTests(Suite):
             await asyncio.to_thread(in_a_thread, number)
         assert [await storage.get(str(number)) for number in range(3)] == [b"0", b"1", b"2"]
 
+    async def test_event_loops_in_each_of_which_many_tasks_contend_can_use_it(
+        self, storage: Disk
+    ) -> None:
+        def in_a_thread() -> set[bytes]:
+            return asyncio.run(asyncio.wait_for(_contend(storage), self.patience))
+
+        for _ in range(2):  # one loop after another: a lock of asyncio belongs to the first one
+            assert await asyncio.to_thread(in_a_thread) <= _CONTENDING
+        threads = [asyncio.to_thread(in_a_thread) for _ in range(2)]
+        assert set().union(*await asyncio.gather(*threads)) <= _CONTENDING
+
+    async def test_put_whose_source_waits_stops_no_other_call(self, storage: Disk) -> None:
+        await storage.put("a", b"old")
+        waiting, go_on = asyncio.Event(), asyncio.Event()
+
+        async def source() -> AsyncIterator[bytes]:
+            yield b"new"
+            waiting.set()
+            await go_on.wait()
+
+        put = asyncio.create_task(storage.put("a", source()))
+        await asyncio.wait_for(waiting.wait(), self.patience)
+        try:
+            calls: list[Awaitable[object]] = [storage.get("a"), storage.put("b", b"1")]
+            found = await asyncio.wait_for(asyncio.gather(*calls), self.patience)
+        finally:
+            go_on.set()
+            await put
+        assert found == [b"old", "b"], "calls beside a put whose source waits"
+        assert await storage.get("a") == b"new"
+
+    async def test_get_after_put_is_not_the_content_of_a_get_that_began_before(
+        self, storage: Disk
+    ) -> None:
+        for turns in range(12):
+            await storage.put("a", b"old")
+            reader = asyncio.create_task(storage.get("a"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await storage.put("a", b"new")
+            assert await reader in {b"old", b"new"}
+            assert await storage.get("a") == b"new", "a get that follows a put"
+            assert await storage.size("a") == 3
+
     async def test_many_threads_can_use_it(self, storage: Disk) -> None:
         async def work(number: int) -> bytes:
             for turn in range(3):
@@ -120,3 +169,22 @@ class ConcurrencyTests(Suite):
 
         got = await asyncio.gather(*(asyncio.to_thread(in_a_thread, n) for n in range(4)))
         assert got == [b"0", b"1", b"2", b"3"]
+
+
+async def _contend(storage: Disk) -> set[bytes]:
+    """Let many tasks of this loop write and read one file at once; return what they read."""
+
+    async def source(number: int) -> AsyncIterator[bytes]:
+        for _ in range(2):
+            await asyncio.sleep(0)
+            yield b"%d" % number
+
+    await storage.put("a", b"content")
+    puts = [storage.put("a", source(number)) for number in range(4)]
+    plain = [storage.put("a", b"content") for _ in range(4)]
+    others = [storage.put(f"b{number % 2}", b"content") for number in range(4)]
+    reading = asyncio.gather(*(storage.get("a") for _ in range(4)))
+    await asyncio.gather(*puts, *plain, *others)
+    found = await reading
+    await asyncio.gather(*(storage.delete(f"b{number}") for number in range(2)))
+    return {*found, await storage.get("a")}

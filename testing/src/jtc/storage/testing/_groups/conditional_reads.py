@@ -40,6 +40,8 @@ _EACH = pytest.mark.parametrize("read", _READS)
 class ConditionalReadTests(Suite):
     """Where the driver has etags; `Disk` derives what the driver does not support."""
 
+    rules = "`open_read`"
+
     @_EACH
     async def test_read_if_match_of_the_version_there_reads(self, disk: Disk, read: str) -> None:
         await disk.put("a.txt", b"content")
@@ -68,6 +70,14 @@ class ConditionalReadTests(Suite):
         older = await _replaced(disk)
         found = await _READS[read](disk, "a.txt", {"if_none_match": older})
         assert found == await _READS[read](disk, "a.txt", {})
+
+    async def test_read_of_empty_etag_names_no_version(self, disk: Disk) -> None:
+        await disk.put("a.txt", b"content")
+        for name, read in _READS.items():
+            with must_raise(PreconditionFailedException, f"{name}(if_match='')"):
+                await read(disk, "a.txt", {"if_match": ""})
+            found = await read(disk, "a.txt", {"if_none_match": ""})
+            assert found == await read(disk, "a.txt", {}), f"{name}(if_none_match='') reads"
 
     @pytest.mark.parametrize("condition", ["if_match", "if_none_match"])
     async def test_conditional_read_of_missing_file_is_not_found(

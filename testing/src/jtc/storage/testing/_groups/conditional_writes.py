@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
 from jtc.storage.models import FileInfo
 from jtc.storage.options import WriteOptions
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.testing._suite import Suite, must_raise, needs
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from jtc.storage import Disk
     from jtc.storage.driver import SupportsWriting
 
@@ -21,6 +24,8 @@ __all__ = ["ConditionalWriteTests"]
 
 class ConditionalWriteTests(Suite):
     """Writes under a condition on the file that is there."""
+
+    rules = "`write_file`"
 
     @needs(put=["overwrite"])
     async def test_create_only_creates(self, storage: Disk) -> None:
@@ -66,6 +71,35 @@ class ConditionalWriteTests(Suite):
         won = await asyncio.gather(*map(create, range(12)))
         assert won.count(True) == 1
         assert await storage.get("a.txt") == b"%d" % won.index(True)
+
+    @needs(put=["overwrite"])
+    async def test_put_overwrite_false_refuses_file_that_appeared_while_content_was_read(
+        self, storage: Disk
+    ) -> None:
+        with must_raise(FileExistsException, "put(overwrite=False) of a file that appeared"):
+            await storage.put("a.txt", _meanwhile(storage, b"first"), overwrite=False)
+        assert await storage.get("a.txt") == b"first"
+
+    @needs("stat", put=["if_match"])
+    async def test_put_if_match_refuses_file_that_changed_while_content_was_read(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("a.txt", b"old")
+        etag = (await storage.stat("a.txt")).etag
+        with must_raise(PreconditionFailedException, "put(if_match=…) of a file that changed"):
+            await storage.put("a.txt", _meanwhile(storage, b"newer"), if_match=etag)
+        assert await storage.get("a.txt") == b"newer"
+
+    @needs(put=["if_match"])
+    async def test_put_if_match_of_empty_etag_is_a_condition_that_fails(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("a.txt", b"old")
+        for path in ("a.txt", "missing.txt"):
+            with must_raise(PreconditionFailedException, f"put({path!r}, if_match='')"):
+                await storage.put(path, b"new", if_match="")
+        assert await storage.get("a.txt") == b"old"
+        assert await storage.exists("missing.txt") is False
 
     @needs("stat", put=["if_match"])
     async def test_the_etag_that_the_file_has_lets_a_write_through(self, storage: Disk) -> None:
@@ -134,8 +168,9 @@ class ConditionalWriteTests(Suite):
     async def test_a_write_returns_the_etag_of_what_it_wrote(
         self, disk: Disk, driver: SupportsWriting
     ) -> None:
-        returned = await driver.write_file("a.txt", b"content", WriteOptions())
-        assert returned in {None, (await disk.stat("a.txt")).etag}
+        for content in (b"content", b"", _pieces(b"con", b"tent"), io.BytesIO(b"content")):
+            returned = await driver.write_file("a.txt", content, WriteOptions())
+            assert returned in {None, (await disk.stat("a.txt")).etag}
 
     @needs("stat", put=["if_match"])
     async def test_no_update_is_lost_where_each_names_the_version_it_read(
@@ -161,3 +196,15 @@ class ConditionalWriteTests(Suite):
     async def test_no_append_is_lost(self, disk: Disk) -> None:
         await asyncio.gather(*(disk.append("log", f"{n}\n") for n in range(6)))
         assert sorted(await disk.get_text("log")) == sorted("0\n1\n2\n3\n4\n5\n")
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def _meanwhile(storage: Disk, content: bytes) -> AsyncIterator[bytes]:
+    """Yield content; when it is half read, someone else has put another one to the same path."""
+    yield b"late "
+    await storage.put("a.txt", content)
+    yield b"content"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import pytest
@@ -161,6 +163,8 @@ _ERRORS = pytest.mark.parametrize(
 class ContentTests(Suite):
     """What can be put. A driver alone takes the same kinds as `Disk`."""
 
+    rules = "`put`, `write_file`"
+
     @_KIND
     async def test_every_kind_of_content_is_stored(
         self, storage: Disk, tmp_path: Path, kind: str
@@ -248,6 +252,53 @@ class ContentTests(Suite):
         source.seek(0)
         await storage.put("b.txt", source)
         assert await storage.get("b.txt") == b"content"
+
+    async def test_put_of_file_that_blocks_does_not_block_the_event_loop(
+        self, storage: Disk
+    ) -> None:
+        turned = threading.Event()
+
+        class Blocking(io.BytesIO):
+            seen: bool | None = None
+
+            def read(self, size: int | None = -1, /) -> bytes:
+                if self.seen is None:
+                    self.seen = turned.wait(10)
+                return super().read(size)
+
+        source = Blocking(b"content")
+        put = asyncio.create_task(storage.put("a.txt", source))
+        while not put.done() and source.seen is None:
+            await asyncio.sleep(0.001)
+            turned.set()
+        await put
+        assert source.seen is True, "read() was called in the thread of the event loop"
+        assert await storage.get("a.txt") == b"content"
+
+    async def test_put_of_iterable_that_reuses_its_buffer_is_stored(self, storage: Disk) -> None:
+        def source() -> Iterator[Any]:
+            buffer = bytearray(5)
+            for piece in (b"first", b"other", b"third"):
+                buffer[:] = piece
+                yield buffer
+
+        await storage.put("a.txt", source())
+        assert await storage.get("a.txt") == b"firstotherthird"
+
+    async def test_put_reads_content_once(self, storage: Disk) -> None:
+        class Counting(io.BytesIO):
+            read_bytes = 0
+
+            def read(self, size: int | None = -1, /) -> bytes:
+                found = super().read(size)
+                self.read_bytes += len(found)
+                return found
+
+        source = Counting(b"content" * 30_000)
+        await storage.put("a.txt", source)
+        # To look at the beginning first is fine.
+        assert source.read_bytes < 2 * 210_000, "content is read once"
+        assert await storage.size("a.txt") == 210_000
 
     async def test_the_callers_async_file_stays_open(self, storage: Disk) -> None:
         source = _AsyncFile(b"content")

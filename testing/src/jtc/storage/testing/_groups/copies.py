@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,11 +12,20 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
 )
+from jtc.storage.options import WriteOptions
 from jtc.storage.testing._minimal_driver import PlainDriver
-from jtc.storage.testing._suite import Suite, also_alone, assert_same, needs
+from jtc.storage.testing._suite import (
+    DECLARED,
+    DECLARED_AGAIN,
+    Suite,
+    also_alone,
+    assert_same,
+    must_raise,
+    needs,
+)
 
 if TYPE_CHECKING:
-    from jtc.storage import Disk, StorageManager
+    from jtc.storage import Capabilities, Disk, StorageManager
 
 __all__ = ["CopyTests"]
 
@@ -24,6 +34,8 @@ _BOTH = pytest.mark.parametrize("method", ["copy", "move"])
 
 class CopyTests(Suite):
     """What holds for both is run for both; `Disk` derives what the driver does not claim."""
+
+    rules = "`copy_file`, `move_file`"
 
     @_BOTH
     async def test_the_target_has_the_content(self, storage: Disk, method: str) -> None:
@@ -200,6 +212,127 @@ class CopyTests(Suite):
         info = await storage.stat("b.txt")
         assert dict(info.metadata) == {"new": "2"}
         assert info.content_type == "text/x-own"
+
+    @_BOTH
+    @needs("stat", put=["metadata", "content_type"], copy=["metadata"])
+    async def test_copy_metadata_of_no_names_removes_all(self, storage: Disk, method: str) -> None:
+        await storage.put("a.txt", b"1", metadata={"old": "1"}, content_type="text/x-own")
+        await getattr(storage, method)("a.txt", "b.txt", metadata={})
+        info = await storage.stat("b.txt")
+        assert dict(info.metadata) == {}
+        assert info.content_type == "text/x-own"
+
+    @_BOTH
+    @needs("stat", put=DECLARED, copy=DECLARED)
+    async def test_copy_keeps_each_declared_field_that_no_option_replaces(
+        self, storage: Disk, method: str
+    ) -> None:
+        new = dict(DECLARED_AGAIN)
+        for option in (*new, "all of them"):
+            given = {option: new[option]} if option in new else new
+            await storage.put("a.txt", b"1", **DECLARED)
+            await getattr(storage, method)("a.txt", "b.txt", **given)
+            info = await storage.stat("b.txt")
+            found = {name: getattr(info, name) for name in new} | {"metadata": dict(info.metadata)}
+            assert found == DECLARED | given, f"{method}() with {list(given)}"
+
+    async def test_last_modified_of_copy_is_when_it_was_made(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content")
+        await asyncio.sleep(0.02)
+        await storage.put("before", b"")
+        await storage.copy("a.txt", "b.txt")
+        before = await storage.last_modified("before")
+        assert await storage.last_modified("b.txt") >= before
+
+    @needs("stat", put=["metadata"], update=["metadata"])
+    async def test_copy_shares_no_metadata_with_its_source(self, disk: Disk) -> None:
+        await disk.put("a.txt", b"content", metadata={"of": "a"})
+        await disk.copy("a.txt", "b.txt")
+        await disk.set_metadata("b.txt", metadata={"of": "b"})
+        assert dict((await disk.stat("a.txt")).metadata) == {"of": "a"}
+
+    @_BOTH
+    @needs("stat")
+    async def test_copy_file_returns_the_etag_of_its_target(
+        self, disk: Disk, driver: Any, capabilities: Capabilities, method: str
+    ) -> None:
+        if method not in capabilities:
+            pytest.skip(f"the driver does not claim the capability {method!r}")
+        await disk.put("a.txt", b"content")
+        await disk.put("b.txt", b"old")
+        returned = await getattr(driver, f"{method}_file")("a.txt", "b.txt", WriteOptions())
+        assert returned in {None, (await disk.stat("b.txt")).etag}
+
+    async def test_copy_of_file_that_is_replaced_meanwhile_is_of_one_version(
+        self, storage: Disk
+    ) -> None:
+        contents = [b"o" * 300_000, b"n" * 200_000]
+        await storage.put("a", contents[0])
+        for number in range(6):
+            both = [storage.put("a", contents[number % 2 - 1]), storage.copy("a", "b")]
+            ended = await asyncio.gather(*both[:: 1 if number % 3 else -1], return_exceptions=True)
+            failed = [each for each in ended if isinstance(each, BaseException)]
+            assert all(isinstance(each, PreconditionFailedException) for each in failed), failed
+            if await storage.exists("b"):
+                assert await storage.get("b") in contents, "a copy is of one version"
+
+    async def test_move_leaves_the_file_at_one_of_its_paths_all_the_time(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("0", b"content")
+        done = asyncio.Event()
+        moved = 0
+
+        async def move() -> None:
+            nonlocal moved
+            for number in range(8):
+                await storage.move(str(number), str(number + 1))
+                moved = number + 1
+            done.set()
+
+        async def look() -> list[int]:
+            lost = []
+            while not done.is_set():
+                before = moved
+                there = [await storage.exists(str(before)), await storage.exists(str(before + 1))]
+                # A move that ended meanwhile may have been followed by the next one.
+                if not any(there) and moved == before:
+                    lost.append(before)
+                await asyncio.sleep(0)
+            return lost
+
+        _, lost = await asyncio.gather(move(), look())
+        assert lost == [], "a moved file is at its old or its new path at any time"
+
+    @_BOTH
+    @needs(copy=["overwrite"])
+    async def test_of_many_copies_to_one_new_target_one_wins(
+        self, storage: Disk, method: str
+    ) -> None:
+        async def transfer(number: int) -> bool:
+            try:
+                await getattr(storage, method)(f"s{number}", "target", overwrite=False)
+            except FileExistsException:
+                return False
+            return True
+
+        for number in range(6):
+            await storage.put(f"s{number}", b"%d" % number)
+        won = await asyncio.gather(*map(transfer, range(6)))
+        assert won.count(True) == 1, f"of six {method}() with overwrite=False one succeeds"
+        assert await storage.get("target") == b"%d" % won.index(True)
+        kept = [await storage.exists(f"s{number}") for number in range(6)]
+        assert kept == [method == "copy" or not each for each in won]
+
+    @_BOTH
+    @needs(copy=["if_source_match"])
+    async def test_copy_if_source_match_of_empty_etag_is_a_condition_that_fails(
+        self, storage: Disk, method: str
+    ) -> None:
+        await storage.put("a.txt", b"one")
+        with must_raise(PreconditionFailedException, f"{method}(if_source_match='')"):
+            await getattr(storage, method)("a.txt", "b.txt", if_source_match="")
+        assert await storage.exists("b.txt") is False
 
     @_BOTH
     @needs(copy=["overwrite"])

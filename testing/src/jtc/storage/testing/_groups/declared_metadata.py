@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.testing._suite import DECLARED, Suite, needs
 
 if TYPE_CHECKING:
-    from jtc.storage import Disk
+    from collections.abc import AsyncIterator
+
+    from jtc.storage import Capabilities, Disk
 
 __all__ = ["DeclaredMetadataTests"]
 
 
 class DeclaredMetadataTests(Suite):
     """What is declared at a put, and returned by stat."""
+
+    rules = "`write_file`, `stat`"
 
     @needs("stat", put=["content_type"])
     @pytest.mark.parametrize(
@@ -148,6 +153,29 @@ class DeclaredMetadataTests(Suite):
         await disk.append("log", b" two")
         assert dict((await disk.stat("log")).metadata) == {"kept": "yes"}
 
+    @needs("stat", put=["metadata"])
+    @pytest.mark.parametrize("kind", ["bytes", "no bytes", "an iterator", "a file", "a large file"])
+    async def test_put_keeps_all_options_that_are_given_together(
+        self, storage: Disk, capabilities: Capabilities, kind: str
+    ) -> None:
+        supported = capabilities.put_options
+        declared = {name: DECLARED[name] for name in DECLARED if name in supported}
+        conditions: list[dict[str, Any]] = [{}]
+        if "overwrite" in supported:
+            conditions.append({"overwrite": False})
+        if "if_match" in supported:
+            conditions.append({"if_match": ""})
+        for condition in conditions:
+            await storage.delete("a.bin")
+            if "if_match" in condition:
+                await storage.put("a.bin", b"old")
+                condition["if_match"] = (await storage.stat("a.bin")).etag
+            await storage.put("a.bin", _content(kind), **declared, **condition)
+            info = await storage.stat("a.bin")
+            found = {name: getattr(info, name) for name in declared}
+            found["metadata"] = dict(info.metadata)
+            assert found == declared, f"put() with {list(declared)} and {list(condition)}"
+
     @needs(put=["metadata"])
     @pytest.mark.parametrize("name", ["Upper", "under_score", "sp ace", "", "ü", "a:b", "a\r\nb"])
     async def test_a_name_that_not_every_backend_keeps_is_refused(
@@ -156,3 +184,16 @@ class DeclaredMetadataTests(Suite):
         with pytest.raises(ValueError, match=r"."):
             await disk.put("a.txt", b"content", metadata={name: "value"})
         assert await disk.exists("a.txt") is False
+
+
+def _content(kind: str) -> Any:
+    if kind == "an iterator":
+        return _iterator()
+    if kind.endswith("file"):
+        return io.BytesIO(b"content" * (100_000 if "large" in kind else 1))
+    return b"content" if kind == "bytes" else b""
+
+
+async def _iterator() -> AsyncIterator[bytes]:
+    yield b"con"
+    yield b"tent"

@@ -20,6 +20,8 @@ __all__ = ["DirectoryTests"]
 class DirectoryTests(Suite):
     """Directories: making them needs ``directories``, deleting is derived from ``listing``."""
 
+    rules = "`make_directory`, `delete_directory`, `remove_empty_directory`"
+
     @needs("listing", "directories")
     async def test_a_directory_that_was_made_exists(self, disk: Disk) -> None:
         await disk.make_directory("d")

@@ -12,8 +12,9 @@ from jtc.storage import Layer, StorageManager
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import FileNotFoundException, InvalidPathException, StorageException
 from jtc.storage.models import Visibility
+from jtc.storage.paths import RESERVED_DIRECTORY
 from jtc.storage.testing._driver_as_disk import DriverAlone
-from jtc.storage.testing._suite import DISK_NAME, Suite, also_alone, awaited, needs
+from jtc.storage.testing._suite import DISK_NAME, Suite, also_alone, awaited, must_raise, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,14 +37,26 @@ _ON_A_FILE: dict[str, Callable[[Disk, str], Any]] = {
     "copy": lambda disk, path: disk.copy(path, "target"),
     "move": lambda disk, path: disk.move(path, "target"),
 }
-_ON_A_BACKEND: dict[str, Callable[[Disk], Any]] = {
-    "put": lambda disk: disk.put("a.txt", b"content"),
-    "get": lambda disk: disk.get("a.txt"),
-    "exists": lambda disk: disk.exists("a.txt"),
-    "delete": lambda disk: disk.delete("a.txt"),
-    "size": lambda disk: disk.size("a.txt"),
-    "last_modified": lambda disk: disk.last_modified("a.txt"),
-    "stat": lambda disk: disk.stat("a.txt"),
+_ON_A_BACKEND: dict[str, tuple[str | None, Callable[[Disk], Any]]] = {
+    "put": (None, lambda disk: disk.put("a.txt", b"content")),
+    "get": (None, lambda disk: disk.get("a.txt")),
+    "exists": (None, lambda disk: disk.exists("a.txt")),
+    "delete": (None, lambda disk: disk.delete("a.txt")),
+    "size": (None, lambda disk: disk.size("a.txt")),
+    "last_modified": (None, lambda disk: disk.last_modified("a.txt")),
+    "stat": (None, lambda disk: disk.stat("a.txt")),
+    "get_range": (None, lambda disk: disk.get_range("a.txt", 0, 1)),
+    "copy": (None, lambda disk: disk.copy("a.txt", "b.txt")),
+    "move": (None, lambda disk: disk.move("a.txt", "b.txt")),
+    "check": (None, lambda disk: disk.check()),
+    "directory_exists": ("listing", lambda disk: disk.directory_exists("d")),
+    "delete_directory": ("listing", lambda disk: disk.delete_directory("d")),
+    "make_directory": ("directories", lambda disk: disk.make_directory("d")),
+    "remove_empty_directory": (
+        "empty_directory_removal",
+        lambda disk: disk.remove_empty_directory("d"),
+    ),
+    "visibility": ("visibility", lambda disk: disk.visibility("a.txt")),
 }
 
 
@@ -118,6 +131,8 @@ _OPTIONS_OF_FAILING: dict[str, tuple[str, str]] = {
 @also_alone
 class ErrorTests(Suite):
     """The same error in the same words on every driver."""
+
+    rules = "every method"
 
     @pytest.mark.parametrize("method", _ON_A_FILE)
     async def test_a_missing_file_is_a_storage_exception(self, disk: Disk, method: str) -> None:
@@ -203,9 +218,18 @@ class ErrorTests(Suite):
     async def test_a_failing_backend_is_never_a_missing_file(
         self, broken: Disk, method: str
     ) -> None:
+        capability, call = _ON_A_BACKEND[method]
+        if capability is not None and capability not in broken.capabilities:
+            pytest.skip(f"the driver does not claim the capability {capability!r}")
         with pytest.raises(StorageException) as caught:
-            await _ON_A_BACKEND[method](broken)
+            await call(broken)
         assert not isinstance(caught.value, FileNotFoundException)
+
+    async def test_check_of_driver_fails_where_its_backend_fails(self, broken: Disk) -> None:
+        if "health_check" not in broken.capabilities:
+            pytest.skip("the driver does not claim the capability 'health_check'")
+        with must_raise((StorageException, OSError), "check() of a backend that fails"):
+            await resolve(broken.driver).methods.check(f"{RESERVED_DIRECTORY}/check")
 
     @needs("listing")
     async def test_a_failing_backend_is_never_an_empty_listing(self, broken: Disk) -> None:

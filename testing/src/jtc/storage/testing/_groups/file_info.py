@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 import zlib
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage.models import FileInfo
 from jtc.storage.testing._suite import Suite, needs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jtc.storage import Disk
+    from jtc.storage.models import Entry
 
 __all__ = ["FileInfoTests"]
 
@@ -20,8 +25,30 @@ __all__ = ["FileInfoTests"]
 _CLOCK = 300
 
 
+def _spoil(info: Entry) -> None:
+    """Change a record, as a caller may, where it can be changed."""
+    if isinstance(info, FileInfo):
+        with contextlib.suppress(TypeError, AttributeError):
+            info.metadata["spoilt"] = "yes"  # type: ignore[index]
+        with contextlib.suppress(TypeError, AttributeError):
+            info.path, info.size, info.etag = "spoilt", -1, "spoilt"
+
+
 class FileInfoTests(Suite):
     """What a driver returns of a file without its content."""
+
+    rules = "`size`, `last_modified`, `stat`"
+
+    @pytest.fixture
+    def elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Set a time zone 14 hours from UTC, where the system can change it."""
+        if not hasattr(time, "tzset"):
+            pytest.skip("the system cannot change the time zone of a process")
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "JTC-14")
+            time.tzset()
+            yield
+        time.tzset()
 
     async def test_the_size_is_in_bytes(self, storage: Disk) -> None:
         await storage.put("a.txt", "größe")
@@ -50,6 +77,31 @@ class FileInfoTests(Suite):
         await storage.put("a.txt", b"content")
         assert abs(await storage.last_modified("a.txt") - time.time()) < _CLOCK
 
+    @pytest.mark.usefixtures("elsewhere")
+    async def test_last_modified_is_in_utc_whatever_the_time_zone(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content")
+        assert abs(await storage.last_modified("a.txt") - time.time()) < _CLOCK
+        assert abs((await storage.stat("a.txt")).last_modified - time.time()) < _CLOCK
+        async with storage.stream("a.txt") as stream:
+            assert abs(stream.info.last_modified - time.time()) < _CLOCK
+
+    @needs("listing")
+    @pytest.mark.usefixtures("elsewhere")
+    async def test_listed_last_modified_is_in_utc_whatever_the_time_zone(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("a.txt", b"content")
+        async for entry in storage.list():
+            assert isinstance(entry, FileInfo)
+            assert abs(entry.last_modified - time.time()) < _CLOCK
+
+    async def test_size_and_last_modified_are_numbers(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content")
+        info = await storage.stat("a.txt")
+        assert type(await storage.size("a.txt")) is type(info.size) is int
+        assert type(await storage.last_modified("a.txt")) in {int, float}
+        assert type(info.last_modified) in {int, float}
+
     async def test_last_modified_does_not_go_back_at_an_overwrite(self, storage: Disk) -> None:
         await storage.put("a.txt", b"old")
         before = await storage.last_modified("a.txt")
@@ -61,6 +113,32 @@ class FileInfoTests(Suite):
         before = await storage.last_modified("a.txt")
         await storage.get("a.txt")
         assert await storage.last_modified("a.txt") == before
+
+    async def test_stat_returns_a_record_of_its_own(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content")
+        _spoil(await storage.stat("a.txt"))
+        async with storage.stream("a.txt") as stream:
+            assert (stream.info.path, stream.info.size) == ("a.txt", 7)
+            _spoil(stream.info)
+        info = await storage.stat("a.txt")
+        assert (info.path, info.size) == ("a.txt", 7)
+        assert "spoilt" not in info.metadata
+
+    @needs("listing")
+    async def test_list_yields_records_of_its_own(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content")
+        async for entry in storage.list():
+            _spoil(entry)
+        (info,) = [entry async for entry in storage.list()]
+        assert isinstance(info, FileInfo)
+        assert (info.path, info.size) == ("a.txt", 7)
+        assert "spoilt" not in (await storage.stat("a.txt")).metadata
+
+    @needs("stat", put=["metadata"])
+    async def test_stat_metadata_is_not_the_stored_mapping(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content", metadata={"one": "1"})
+        _spoil(await storage.stat("a.txt"))
+        assert dict((await storage.stat("a.txt")).metadata) == {"one": "1"}
 
     async def test_a_missing_file_was_never_modified(self, storage: Disk) -> None:
         with pytest.raises(FileNotFoundError):
@@ -121,6 +199,15 @@ class FileInfoTests(Suite):
         assert None not in etags
         assert len(etags) == 10
 
+    @needs("stat", put=["if_match"])
+    async def test_etag_of_file_put_again_after_a_delete_is_another(self, storage: Disk) -> None:
+        etags = set()
+        for content in (b"one", b"two"):
+            await storage.put("a.txt", content)
+            etags.add((await storage.stat("a.txt")).etag)
+            await storage.delete("a.txt")
+        assert len(etags) == 2
+
     @needs("stat")
     async def test_a_plain_file_has_no_metadata(self, storage: Disk) -> None:
         await storage.put("a.txt", b"content")
@@ -131,6 +218,8 @@ class FileInfoTests(Suite):
 
     @needs("stat")
     async def test_checksums_of_stat_are_right(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"older")
+        await storage.stat("a.txt")
         await storage.put("a.txt", b"content")
         given = (await storage.stat("a.txt")).checksums
         right = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,11 +21,16 @@ __all__ = ["ListingTests"]
 
 _TREE = ("a-b", "a.txt", "a/1", "a/2", "a/b/c", "a/b/d/e", "a0", "b/x", "z")
 _TREE_KEYS = (*_TREE, "a/", "a/b/", "a/b/d/", "b/")
+_ALIKE = ("A", "B", "K", "a", "b", "cafe\u0301", "cafz", "caf\u00e9", "k", "ss", "\u00df", "\u212a")
+"""Keys in the order of their bytes, which no order by case or by Unicode form keeps."""
+_WAYS: list[Any] = [{}, {"recursive": True}, {"recursive": True, "directories": True}]
 _AT_ONCE = 32
 
 
 class ListingTests(Suite):
     """Needs the capability ``listing``."""
+
+    rules = "`list_entries`"
 
     @needs("listing")
     async def test_an_empty_storage_lists_nothing(self, storage: Disk) -> None:
@@ -145,6 +150,16 @@ class ListingTests(Suite):
         assert await _keys(storage.list("one/two/three")) == ["one/two/three/file"]
 
     @needs("listing")
+    async def test_list_has_files_and_directories_at_great_depth(self, storage: Disk) -> None:
+        parts = [f"d{number}" for number in range(40)]
+        deep = "/".join(parts)
+        await _put_all(storage, [f"{deep}/file", "d0/file"])
+        assert await _keys(storage.list(recursive=True)) == [f"{deep}/file", "d0/file"]
+        assert await _keys(storage.list(deep)) == [f"{deep}/file"]
+        await storage.delete_directory("d0/d1")
+        assert await _keys(storage.list(recursive=True)) == ["d0/file"]
+
+    @needs("listing")
     async def test_listed_metadata_is_that_of_the_files(self, storage: Disk) -> None:
         await storage.put("d/one", b"1")
         await storage.put("d/three", b"333")
@@ -159,7 +174,9 @@ class ListingTests(Suite):
         await storage.put("a.txt", b"content")
         async for entry in storage.list():
             assert isinstance(entry, FileInfo)
-            assert entry.etag in {None, (await storage.stat("a.txt")).etag}
+            info = await storage.stat("a.txt")
+            assert entry.etag in {None, info.etag}
+            assert entry.content_type in {None, info.content_type}
 
     @needs("listing")
     async def test_a_file_that_was_replaced_is_listed_once_with_its_new_size(
@@ -205,6 +222,8 @@ class ListingTests(Suite):
         await _put_all(storage, paths)
         assert sorted(await _keys(storage.list("d"))) == paths
         assert sorted(await _keys(storage.list(recursive=True))) == paths
+        await storage.delete_directory("d")
+        assert await _keys(storage.list(recursive=True)) == []
 
     @needs("listing")
     async def test_a_flat_listing_is_in_the_order_of_keys(self, storage: Disk) -> None:
@@ -245,6 +264,33 @@ class ListingTests(Suite):
         for seen, last in enumerate(entries, start=1):
             rest = storage.list(prefix, recursive=recursive, start_after=last)
             assert await _keys(rest) == [_key(entry) for entry in entries[seen:]]
+
+    @needs("listing")
+    @pytest.mark.parametrize("recursive", [False, True])
+    async def test_list_start_after_compares_bytes_not_case_or_unicode_form(
+        self, storage: Disk, *, recursive: bool
+    ) -> None:
+        await _put_all(storage, _ALIKE)
+        entries = [entry async for entry in storage.list(recursive=recursive)]
+        assert len(entries) == len(_ALIKE)
+        for seen, last in enumerate(entries, start=1):
+            rest = storage.list(recursive=recursive, start_after=last)
+            expected = [_key(entry) for entry in entries[seen:]]
+            assert await _keys(rest) == expected, f"start_after={_key(last)!r}"
+
+    @needs("listing")
+    async def test_list_start_after_file_goes_on_with_directory_of_its_name(
+        self, storage: Disk
+    ) -> None:
+        if not self.files_may_shadow_directories:
+            pytest.skip("the suite says that no file has a directory of its name")
+        self._ordered()
+        await _put_all(storage, ["a", "a/1", "b"])
+        entries = [entry async for entry in storage.list()]
+        assert sorted(map(_key, entries)) == ["a", "a/", "b"]
+        for seen, last in enumerate(entries, start=1):
+            rest = await _keys(storage.list(start_after=last))
+            assert rest == [_key(entry) for entry in entries[seen:]], f"after {_key(last)!r}"
 
     @needs("listing")
     async def test_nothing_comes_after_the_last_entry(self, storage: Disk) -> None:
@@ -291,6 +337,24 @@ class ListingTests(Suite):
             seen.append(entry.path)
             await storage.delete(entry.path)
         assert sorted(seen) == [str(number) for number in range(9)]
+
+    @needs("listing")
+    @pytest.mark.parametrize("options", _WAYS, ids=str)
+    async def test_list_goes_on_when_entries_to_come_are_deleted_or_made(
+        self, storage: Disk, options: Any
+    ) -> None:
+        await _put_all(storage, [f"{number}/{number}" for number in range(20)])
+        listed = storage.list(**options)
+        seen = [_key(await anext(listed))]
+        for number in range(20):
+            if not seen[0].startswith(f"{number}/"):
+                await storage.delete(f"{number}/{number}")
+        await storage.put("new", b"1")
+        seen += [_key(entry) async for entry in listed]
+        assert len(seen) == len(set(seen))
+        assert await _keys(storage.list(recursive=True)) == sorted(
+            [f"{seen[0].partition('/')[0]}/{seen[0].partition('/')[0]}", "new"]
+        )
 
     @needs("listing")
     @pytest.mark.parametrize("prefix", ["", "a"])

@@ -18,6 +18,8 @@ __all__ = ["LookupTests"]
 class LookupTests(Suite):
     """The same on every driver."""
 
+    rules = "`list_entries`, `stat`"
+
     @needs("listing")
     @pytest.mark.parametrize(
         ("pattern", "expected"),

@@ -14,39 +14,30 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
-from jtc.storage.testing._suite import Suite, needs
+from jtc.storage.testing._suite import DECLARED, DECLARED_AGAIN, Suite, must_raise, needs
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from jtc.storage import Capabilities, Disk
     from jtc.storage.driver import SupportsMetadataUpdate
 
 __all__ = ["MetadataUpdateTests"]
 
-_OLD: dict[str, Any] = {
-    "content_type": "text/x-old",
-    "cache_control": "max-age=1",
-    "content_disposition": "inline",
-    "metadata": {"one": "1", "two": "2"},
-}
-_NEW: dict[str, Any] = {
-    "content_type": "text/x-new",
-    "cache_control": "no-store",
-    "content_disposition": "attachment",
-    "metadata": {"two": "ü"},
-}
-
 
 class MetadataUpdateTests(Suite):
     """`Disk` rewrites the file where the driver has conditional writes, but no updates."""
 
-    @needs("stat", put=_OLD, update=_OLD)
-    @pytest.mark.parametrize("option", _OLD)
+    rules = "`update_metadata`"
+
+    @needs("stat", put=DECLARED, update=DECLARED)
+    @pytest.mark.parametrize("option", DECLARED)
     async def test_set_metadata_replaces_what_is_given_and_keeps_the_rest(
         self, disk: Disk, option: str
     ) -> None:
-        await disk.put("a.txt", b"content", **_OLD)
-        await disk.set_metadata("a.txt", **{option: _NEW[option]})
-        assert await _declared(disk) == _OLD | {option: _NEW[option]}
+        await disk.put("a.txt", b"content", **DECLARED)
+        await disk.set_metadata("a.txt", **{option: DECLARED_AGAIN[option]})
+        assert await _declared(disk) == DECLARED | {option: DECLARED_AGAIN[option]}
 
     @needs("stat", put=["metadata"], update=["metadata"])
     async def test_set_metadata_of_no_names_removes_all(self, disk: Disk) -> None:
@@ -96,6 +87,24 @@ class MetadataUpdateTests(Suite):
         assert (await disk.stat("a.txt")).content_type == "text/x-old"
         assert await disk.get("a.txt") == b"newer"
 
+    @needs("stat", put=["content_type"], update=["content_type", "if_match"])
+    async def test_set_metadata_if_match_of_empty_etag_changes_nothing(self, disk: Disk) -> None:
+        await disk.put("a.txt", b"content", content_type="text/x-old")
+        with must_raise(PreconditionFailedException, "set_metadata(if_match='')"):
+            await disk.set_metadata("a.txt", content_type="text/x-new", if_match="")
+        assert (await disk.stat("a.txt")).content_type == "text/x-old"
+
+    @needs(update=["content_type"])
+    async def test_set_metadata_never_brings_back_older_content(self, disk: Disk) -> None:
+        for number in range(6):
+            await disk.put("a.txt", b"old")
+            update = disk.set_metadata("a.txt", content_type="text/x-new")
+            both: list[Coroutine[Any, Any, object]] = [update, disk.put("a.txt", b"new")]
+            ended = await asyncio.gather(*both[:: 1 if number % 2 else -1], return_exceptions=True)
+            failed = [each for each in ended if isinstance(each, BaseException)]
+            assert all(isinstance(each, PreconditionFailedException) for each in failed), failed
+            assert await disk.get("a.txt") == b"new", "a put beside an update of metadata is lost"
+
     @needs("stat", update=["content_type", "if_match"])
     async def test_set_metadata_of_two_at_once_under_one_etag_one_fails(self, disk: Disk) -> None:
         if not self.metadata_changes_etags:
@@ -136,4 +145,4 @@ class MetadataUpdateTests(Suite):
 
 async def _declared(disk: Disk) -> dict[str, Any]:
     info = await disk.stat("a.txt")
-    return {name: getattr(info, name) for name in _OLD} | {"metadata": dict(info.metadata)}
+    return {name: getattr(info, name) for name in DECLARED} | {"metadata": dict(info.metadata)}

@@ -30,6 +30,8 @@ _REJECTED = pytest.mark.parametrize("case", REJECTED_PATHS, ids=lambda case: cas
 class PathTests(Suite):
     """The same on every driver, whatever its backend would take."""
 
+    rules = "every method"
+
     @_ACCEPTED
     async def test_a_legitimate_path_is_kept_as_it_is(self, storage: Disk, case: PathCase) -> None:
         content = case.path.encode()

@@ -23,6 +23,8 @@ _CONTENT = b"0123456789"
 class RangeTests(Suite):
     """`Disk` derives `get_ranges` where the driver does not claim ``ranges``."""
 
+    rules = "`read_ranges`"
+
     async def test_get_ranges_keeps_the_order_of_the_ranges(self, disk: Disk) -> None:
         await disk.put("a.txt", _CONTENT)
         found = await disk.get_ranges("a.txt", [(7, 9), (-2, None), (0, 3), (8, 100)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +47,8 @@ _RANGES = [
 class StreamTests(Suite):
     """Reading piece by piece. A driver without ``reading`` is read whole by `Disk`."""
 
+    rules = "`open_read`"
+
     async def test_a_stream_yields_the_content(self, storage: Disk) -> None:
         await storage.put("a.txt", _CONTENT)
         assert b"".join([chunk async for chunk in storage.stream("a.txt")]) == _CONTENT
@@ -69,6 +73,41 @@ class StreamTests(Suite):
         await storage.put("a.txt", b"abc")
         chunks = [chunk async for chunk in storage.stream("a.txt", chunk_size=1)]
         assert chunks == [b"a", b"b", b"c"]
+
+    async def test_chunks_are_bytes(self, storage: Disk) -> None:
+        await storage.put("a.txt", _CONTENT)
+        kinds = {type(chunk) async for chunk in storage.stream("a.txt", chunk_size=4)}
+        assert kinds == {bytes}
+
+    @pytest.mark.parametrize("chunk_size", [65_536, 1_000_000, 2**30])
+    async def test_stream_ends_at_the_end_of_the_file_whatever_the_chunk_size(
+        self, storage: Disk, chunk_size: int
+    ) -> None:
+        content = bytes(range(251)) * 12_000
+        await storage.put("large", content)
+        chunks = [chunk async for chunk in storage.stream("large", chunk_size=chunk_size)]
+        assert_same(b"".join(chunks), content)
+        rest = storage.stream("large", start=1_500_000, chunk_size=chunk_size)
+        assert_same(b"".join([chunk async for chunk in rest]), content[1_500_000:])
+
+    async def test_streams_left_early_leave_nothing_open(self, storage: Disk) -> None:
+        await storage.put("large", b"x" * 1_000_000)
+
+        async def leave(number: int) -> None:
+            stream = await storage.stream("large", chunk_size=1000)
+            if number % 2:
+                async for _ in stream:
+                    break
+            await stream.aclose()
+
+        async def open_files() -> int:
+            for number in range(20):
+                await leave(number)
+            await asyncio.sleep(0.02)  # what was aborted is closed in the loop's next rounds
+            return _open_files()
+
+        before = await open_files()
+        assert await open_files() <= before + 8, "twenty streams that were left are closed"
 
     async def test_a_missing_file_fails_when_the_stream_is_opened(self, storage: Disk) -> None:
         with pytest.raises(FileNotFoundError):
@@ -242,3 +281,11 @@ class StreamTests(Suite):
         with pytest.raises(RuntimeError, match="changed my mind"):
             await write_in_part()
         assert await disk.get("a.txt") == b"old"
+
+
+def _open_files() -> int:
+    """Return how many files, pipes and sockets this process has open."""
+    try:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number counts
+    except OSError:
+        pytest.skip("the system does not say which files a process has open")

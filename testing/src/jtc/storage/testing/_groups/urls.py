@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UrlTests"]
 
+_CLOCK = 30
+"""How far the clock that signs may be from ours, in seconds."""
 # Of all backends S3 signs for the shortest time: a week.
 _PERIOD = 5 * 86_400
 _NAMES = ["a b.txt", "50%.txt", "%2e%2e/x", "a?b=c", "a#b", "größe/日本.txt", "\U0001f600", "a;b&c"]
@@ -25,6 +27,8 @@ _NAMES = ["a b.txt", "50%.txt", "%2e%2e/x", "a?b=c", "a#b", "größe/日本.txt"
 
 class UrlTests(Suite):
     """None of these looks whether the file exists."""
+
+    rules = "`url`, `path`, `temporary_url`, `temporary_upload_url`, `temporary_upload_form`"
 
     @pytest.fixture
     def with_urls(self, storage: Disk) -> Disk:
@@ -97,6 +101,31 @@ class UrlTests(Suite):
         named = await disk.temporary_url("a", 60, content_disposition='attachment; filename="b"')
         typed = await disk.temporary_url("a", 60, content_type="text/plain")
         assert len({plain, named, typed}) == 3
+
+    @needs("temporary_urls")
+    @pytest.mark.parametrize("expires_in", [61, 7_200])
+    async def test_temporary_url_ends_after_the_seconds_that_were_asked_for(
+        self, disk: Disk, expires_in: int
+    ) -> None:
+        now = time.time()
+        ends = self.expiry_of(await disk.temporary_url("a", expires_in))
+        if ends is None:
+            pytest.skip("no value of the URL says when it ends: define expiry_of(self, url)")
+        assert now + expires_in - _CLOCK < ends < now + expires_in + _CLOCK
+
+    @needs("temporary_uploads")
+    async def test_temporary_upload_url_ends_when_its_record_says(self, disk: Disk) -> None:
+        request = await disk.temporary_upload_url("a", 7_200)
+        ends = self.expiry_of(request.url)
+        if ends is None:
+            pytest.skip("no value of the URL says when it ends: define expiry_of(self, url)")
+        assert abs(ends - request.expires_at) < _CLOCK
+
+    @needs("temporary_urls")
+    async def test_temporary_url_can_be_made_from_any_thread_and_loop(self, disk: Disk) -> None:
+        assert await disk.temporary_url("a", 60)
+        assert await asyncio.to_thread(disk.sync.temporary_url, "a", 60)
+        assert await asyncio.to_thread(asyncio.run, disk.temporary_url("a", 60))
 
     @needs("temporary_urls")
     @pytest.mark.parametrize("expires_in", [0, -1, float("nan"), float("inf")])

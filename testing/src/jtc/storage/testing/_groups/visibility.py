@@ -43,6 +43,8 @@ _WAYS: dict[str, Callable[[Disk], Awaitable[object]]] = {
 class VisibilityTests(Suite):
     """Needs the capability ``visibility``; a backend may still say at the call that it has none."""
 
+    rules = "`visibility`, `set_visibility`"
+
     @needs("visibility")
     async def test_a_file_has_a_visibility(self, storage: Disk) -> None:
         await storage.put("a.txt", b"content")

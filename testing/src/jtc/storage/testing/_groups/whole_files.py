@@ -17,6 +17,8 @@ __all__ = ["WholeFileTests"]
 class WholeFileTests(Suite):
     """Files as wholes."""
 
+    rules = "`put`, `get`, `exists`, `delete`"
+
     async def test_what_was_put_is_what_is_got(self, storage: Disk) -> None:
         await storage.put("a.txt", b"content")
         assert await storage.get("a.txt") == b"content"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTS",
+    "NO_ETAG",
     "OTHER_VERSION",
     "check_kept",
     "check_target",
@@ -36,6 +37,9 @@ _CONFLICT_DELAYS = (0.05, 0.2, 1.0)
 
 EXISTS = "The file exists already"
 OTHER_VERSION = "The file is not the version that if_match names"
+
+NO_ETAG = f'"{"0" * 32}"'
+"""An etag that no file has. Stores take an empty one for no condition."""
 
 
 def is_kept(transport: Transport, kind: str) -> bool:
@@ -70,7 +74,7 @@ async def check_target(transport: Transport, kind: str, key: str, options: Write
     etag = await etag_now(transport, key)
     if etag is not None and not options.overwrite:
         raise exceptions.FileExistsException(EXISTS)
-    if options.if_match not in {None, etag}:
+    if options.if_match is not None and (not etag or etag != options.if_match):
         raise exceptions.PreconditionFailedException(OTHER_VERSION)
 
 
@@ -86,7 +90,7 @@ def condition_headers(options: WriteOptions) -> dict[str, str]:
     """Return the headers of `overwrite` and `if_match`."""
     headers = {} if options.overwrite else {"if-none-match": "*"}
     if options.if_match is not None:
-        headers["if-match"] = options.if_match
+        headers["if-match"] = options.if_match or NO_ETAG
     return headers
 
 

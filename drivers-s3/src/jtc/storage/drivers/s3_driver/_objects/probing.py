@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jtc.storage.drivers.s3_driver._objects.conditions import NO_ETAG
 from jtc.storage.drivers.s3_driver._objects.copying import source_of
 from jtc.storage.drivers.s3_driver._objects.deleting import delete_directory
 from jtc.storage.drivers.s3_driver._objects.metadata import head
@@ -32,7 +33,6 @@ __all__ = ["check", "probe_conditions"]
 logger = logging.getLogger("jtc.storage")
 
 _AT_ONCE = 3
-_NO_ETAG = f'"{"0" * 32}"'
 _REFUSALS = (
     PreconditionFailedException,
     ConflictException,
@@ -90,8 +90,8 @@ async def probe_conditions(transport: Transport, path: str) -> frozenset[str]:
                 if await _made(writes) != 1:
                     lost.add(kind)
                     break
-                headers = {"if-match": (await head(transport, target)).etag or _NO_ETAG}
-        deletion = operations.delete_object(other, {"if-match": _NO_ETAG})
+                headers = {"if-match": (await head(transport, target)).etag or NO_ETAG}
+        deletion = operations.delete_object(other, {"if-match": NO_ETAG})
         if await _made([transport.send(deletion)]):
             lost.add("delete")
         return frozenset(lost)
