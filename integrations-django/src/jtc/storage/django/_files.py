@@ -12,6 +12,7 @@ from jtc.storage.sync import SyncReadableFile, SyncWritableFile
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from jtc.storage.options import PutOptions
     from jtc.storage.sync import SyncDisk
 
 __all__ = ["DiskFile"]
@@ -26,6 +27,7 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
         disk: The disk.
         name: The file's path on the disk.
         mode: ``"rb"`` and ``"wb"``, or ``"r"`` and ``"w"`` for UTF-8 text.
+        options: The options of a file that is written.
 
     Raises:
         FileNotFoundException: There is no file to read.
@@ -35,9 +37,12 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
 
     mode: str
 
-    def __init__(self, disk: SyncDisk, name: str, mode: str) -> None:
+    def __init__(
+        self, disk: SyncDisk, name: str, mode: str, options: PutOptions | None = None
+    ) -> None:
         self._disk = disk
-        self._raw, file = _opened(disk, name, mode)
+        self._options: PutOptions = options or {}
+        self._raw, file = _opened(disk, name, mode, self._options)
         super().__init__(file, name)
         self.mode = mode
 
@@ -59,7 +64,7 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
         if not self.closed and mode != self.mode and {mode, self.mode} <= _READING:
             self.close()
         if self.closed:
-            self._raw, self.file = _opened(self._disk, cast("str", self.name), mode)
+            self._raw, self.file = _opened(self._disk, cast("str", self.name), mode, self._options)
             self.mode = mode
         elif mode != self.mode:
             raise ValueError(
@@ -83,14 +88,14 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
 
 
 def _opened(
-    disk: SyncDisk, name: str, mode: str
+    disk: SyncDisk, name: str, mode: str, options: PutOptions
 ) -> tuple[SyncReadableFile | SyncWritableFile, IO[Any]]:
     raw: SyncReadableFile | SyncWritableFile
     match mode.replace("t", ""):
         case "rb" | "r":
             raw = disk.open(name)
         case "wb" | "w":
-            raw = disk.open(name, "wb")
+            raw = disk.open(name, "wb", **options)
         case _:
             raise ValueError(
                 f"A file on a disk is opened in the modes 'rb', 'r', 'wb' and 'w', not {mode!r}: "
