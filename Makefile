@@ -39,13 +39,14 @@ WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
-.PHONY: help demo web test faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
+.PHONY: help demo web test suites suites-django faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
 
 help:
 	@echo "make demo    a tour of the API on real files, and on S3 where AWS_BUCKET is set"
 	@echo "make web     a gallery of pictures and videos: FILESYSTEM_DISK=s3 for SeaweedFS, PORT=8000"
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
+	@echo "make suites  the tests of Django's own file storages, over our disks: ALL=1 runs all on S3, too"
 	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
 	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
@@ -105,6 +106,28 @@ build/aioboto3/installed: $(META) | $(VENV)/installed
 	@$(INSTALL) build/aioboto3 check
 	@touch $@
 
+# Frameworks' own tests, over our disks. What differs on purpose is listed, with its reasons, beside each runner.
+suites: suites-django
+
+DJANGO := $(shell sed -n 's/^Django==//p' constraints.txt)
+DJANGO_TESTS := build/suites/django-$(DJANGO)
+# On S3, the other tests of static files copy and hash the same files fifty times, which takes two minutes.
+ON_S3 := file_storage staticfiles_tests.test_management staticfiles_tests.test_storage.TestCustomManifestStorage \
+	staticfiles_tests.test_storage.TestCollectionSimpleStorage staticfiles_tests.test_storage.TestCollectionHashedFilesCache
+
+suites-django: $(DJANGO_TESTS)/tests $(VENV)/installed
+	@for disk in local memory; do echo "==> Running Django's tests of file storages on a $$disk disk"; \
+		$(BIN)/python tests/suites/django $(DJANGO_TESTS) $$disk < /dev/null || exit 1; done
+	@echo "==> Running Django's tests of file storages on S3"
+	@$(BIN)/python tests/support/seaweedfs.py suites $(BIN)/python tests/suites/django $(DJANGO_TESTS) s3 \
+		$(if $(ALL),,$(ON_S3)) < /dev/null
+
+# Django's tests are in its source distribution only.
+$(DJANGO_TESTS)/tests: | $(VENV)/installed
+	@echo "==> Downloading the tests of Django $(DJANGO)"
+	@$(BIN)/python -m pip download --quiet --no-deps --no-binary Django --dest build/suites Django==$(DJANGO)
+	@tar -xzf build/suites/django-$(DJANGO).tar.gz -C build/suites django-$(DJANGO)/tests
+
 # Tests that watch the loop run by themselves, after the others.
 faults: $(VENV)/installed
 	@echo "==> Running the fault tests in full"
@@ -144,7 +167,7 @@ build/bench/installed: $(META) | $(VENV)/installed
 	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --no-build-isolation $(BENCHED:%=-e %)
 	@touch $@
 
-check: gates test others
+check: gates test suites others
 
 # Most of these use one processor at a time, so two run at once.
 gates: $(VENV)/installed
