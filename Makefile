@@ -39,14 +39,14 @@ WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
-.PHONY: help demo web test suites suites-django faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
+.PHONY: help demo web test suites suites-django suites-starlette faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
 
 help:
 	@echo "make demo    a tour of the API on real files, and on S3 where AWS_BUCKET is set"
 	@echo "make web     a gallery of pictures and videos: FILESYSTEM_DISK=s3 for SeaweedFS, PORT=8000"
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
-	@echo "make suites  the tests of Django's own file storages, over our disks: ALL=1 runs all on S3, too"
+	@echo "make suites  the tests of Django's file storages and Starlette's files, over ours: ALL=1 runs all on S3, too"
 	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
 	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
@@ -107,7 +107,7 @@ build/aioboto3/installed: $(META) | $(VENV)/installed
 	@touch $@
 
 # Frameworks' own tests, over our disks. What differs on purpose is listed, with its reasons, beside each runner.
-suites: suites-django
+suites: suites-django suites-starlette
 
 DJANGO := $(shell sed -n 's/^Django==//p' constraints.txt)
 DJANGO_TESTS := build/suites/django-$(DJANGO)
@@ -127,6 +127,19 @@ $(DJANGO_TESTS)/tests: | $(VENV)/installed
 	@echo "==> Downloading the tests of Django $(DJANGO)"
 	@$(BIN)/python -m pip download --quiet --no-deps --no-binary Django --dest build/suites Django==$(DJANGO)
 	@tar -xzf build/suites/django-$(DJANGO).tar.gz -C build/suites django-$(DJANGO)/tests
+
+STARLETTE := $(shell sed -n 's/^starlette==//p' constraints.txt)
+STARLETTE_TESTS := build/suites/starlette-$(STARLETTE)
+
+suites-starlette: $(STARLETTE_TESTS)/tests $(VENV)/installed
+	@echo "==> Running Starlette's tests of StaticFiles and FileResponse"
+	@$(BIN)/python tests/suites/starlette $(STARLETTE_TESTS)
+
+# Starlette's tests are in its source distribution only.
+$(STARLETTE_TESTS)/tests: | $(VENV)/installed
+	@echo "==> Downloading the tests of Starlette $(STARLETTE)"
+	@$(BIN)/python -m pip download --quiet --no-deps --no-binary starlette --dest build/suites starlette==$(STARLETTE)
+	@tar -xzf build/suites/starlette-$(STARLETTE).tar.gz -C build/suites
 
 # Tests that watch the loop run by themselves, after the others.
 faults: $(VENV)/installed

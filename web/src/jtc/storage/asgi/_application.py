@@ -17,6 +17,7 @@ from jtc.storage.asgi._errors import (
     send_status,
 )
 from jtc.storage.asgi._forms import FormError
+from jtc.storage.asgi._pages import site_page
 from jtc.storage.asgi._responses import DiskResponse
 from jtc.storage.asgi._uploads import receive_form, receive_put
 from jtc.storage.driver_support.url_signing import UrlSigner, require_signer
@@ -25,7 +26,7 @@ from jtc.storage.layer import layers_of
 from jtc.storage.paths import check_path, is_reserved
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from jtc.storage import DiskOperations
     from jtc.storage.driver_support.url_signing import Grant
@@ -44,6 +45,7 @@ class ServedDisk:
         disk: As for `serve`.
         public: As for `serve`.
         active: As for `serve`.
+        html: As for `serve`.
         cache_control: As for `serve`.
         max_upload_size: As for `serve`.
     """
@@ -54,12 +56,14 @@ class ServedDisk:
         *,
         public: bool,
         active: bool,
+        html: bool,
         cache_control: str | None,
         max_upload_size: int,
     ) -> None:
         self._disk = disk
         self._public = public
-        self._active = active
+        self._active = active or html
+        self._html = html
         self._cache_control = cache_control
         self._max_upload_size = max_upload_size
 
@@ -81,7 +85,7 @@ class ServedDisk:
         method = scope["method"]
         try:
             if method in ("GET", "HEAD"):
-                response = self._response(_path(scope), scope)
+                response = self._response(scope)
             else:
                 await self._upload(method, scope, receive, send)
                 return
@@ -112,21 +116,33 @@ class ServedDisk:
                 raise StatusError(HTTPStatus.METHOD_NOT_ALLOWED, {"allow": self._allowed()})
         await send({"type": "http.response.body", "body": b""})
 
-    def _response(self, path: str, scope: Scope) -> DiskResponse:
+    def _response(self, scope: Scope) -> ASGIApp:
         query = _query(scope)
+        if _SIGNED.search(query):
+            return self._signed(_path(scope), query)
+        if self._html and not is_reserved(name := _name(scope)):
+            return site_page(name, scope["path"], self._unsigned)
+        return self._unsigned(_path(scope))
+
+    def _unsigned(self, path: str) -> DiskResponse:
         response = DiskResponse(
-            self._disk, path, cache_control=self._cache_control, active=self._active
+            self._disk,
+            path,
+            cache_control=self._cache_control,
+            private=False,  # every client gets the same
+            active=self._active,
         )
-        if not _SIGNED.search(query):
-            response.private = False  # every client gets the same
-            response.public_only = not self._public
-            return response
+        response.public_only = not self._public
+        return response
+
+    def _signed(self, path: str, query: str) -> DiskResponse:
         if not self._signs("temporary_urls"):
             raise StatusError(HTTPStatus.FORBIDDEN)
         grant = self._grant("GET", path, query)
-        response.media_type = grant.content_type
+        response = DiskResponse(
+            self._disk, path, media_type=grant.content_type, active=self._active
+        )
         response.content_disposition = grant.content_disposition
-        response.cache_control = None
         response.expires = grant.expires
         return response
 
@@ -155,6 +171,7 @@ def serve(
     *,
     public: bool = False,
     active: bool = False,
+    html: bool = False,
     cache_control: str | None = None,
     max_upload_size: int = _LARGEST_UPLOAD,
 ) -> ServedDisk:
@@ -171,6 +188,9 @@ def serve(
             does.
         active: Let browsers run what they can run (HTML, SVG, XML, JavaScript) with all rights of
             this site: for files that only you write. Otherwise browsers save such files.
+        html: Serve a site, as Starlette's `StaticFiles` does: ``index.html`` for the URL of a
+            directory, with a redirect to the ``/`` at its end, and ``404.html`` for what is
+            missing. It implies `active`.
         cache_control: The Cache-Control of files that have none of their own; not for presigned
             URLs.
         max_upload_size: The largest length in bytes of a presigned PUT that names no size.
@@ -182,9 +202,20 @@ def serve(
         disk,
         public=public,
         active=active,
+        html=html,
         cache_control=cache_control,
         max_upload_size=max_upload_size,
     )
+
+
+def _name(scope: Scope) -> str:
+    """Return what a request names, relative to the mount; ``""`` is the root of the disk."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "").rstrip("/")
+    # Starlette leaves the mount's path at the beginning; other frameworks remove it.
+    if root and (path == root or path.startswith(f"{root}/")):
+        path = path[len(root) :]
+    return path.removeprefix("/")
 
 
 def _path(scope: Scope) -> str:
@@ -194,12 +225,7 @@ def _path(scope: Scope) -> str:
         FileNotFoundException: It names a directory, or a file of the library itself.
         InvalidPathException: It breaks the path policy.
     """
-    path: str = scope["path"]
-    root = scope.get("root_path", "").rstrip("/")
-    # Starlette leaves the mount's path at the beginning; other frameworks remove it.
-    if root and (path == root or path.startswith(f"{root}/")):
-        path = path[len(root) :]
-    path = path.removeprefix("/")
+    path = _name(scope)
     if not path or path.endswith("/") or is_reserved(path):
         raise FileNotFoundException("No file has such a URL")
     # check_path() drops one "/", which is gone already: a file must not have a second URL.

@@ -17,7 +17,13 @@ from jtc.storage.asgi._conditions import (
     requested_range,
     seconds_of,
 )
-from jtc.storage.asgi._errors import send_disconnected, send_error, send_status
+from jtc.storage.asgi._errors import (
+    log_if_operators,
+    send_disconnected,
+    send_error,
+    send_status,
+    status_of,
+)
 from jtc.storage.asgi._headers import attachment, file_headers, http_etag
 from jtc.storage.asgi._sending import send_body, until_disconnect
 from jtc.storage.exceptions import (
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.background import BackgroundTask
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from jtc.storage import ByteStream, DiskOperations
     from jtc.storage.models import FileInfo
@@ -106,6 +112,7 @@ class DiskResponse(Response):
         self.private = private
         self.expires: float | None = None
         self.public_only = False
+        self.otherwise: ASGIApp | None = None
         self.content_disposition = (
             None if filename is None else attachment(filename, content_disposition_type)
         )
@@ -130,7 +137,11 @@ class DiskResponse(Response):
             if not begun:
                 await send_disconnected(scope["method"], send)
         except _EarlyError as early:
-            await send_error(early.error, scope, send)
+            if self.otherwise is not None and status_of(early.error) == HTTPStatus.NOT_FOUND:
+                log_if_operators(early.error, HTTPStatus.NOT_FOUND, scope)
+                await self.otherwise(scope, receive, send)
+            else:
+                await send_error(early.error, scope, send)
         if self.background is not None:
             await self.background()
 
@@ -216,10 +227,7 @@ class DiskResponse(Response):
             stream = await self.disk.stream(self.path, chunk_size=_CHUNK_SIZE)
             return _Opened(stream.info, self.status_code, (0, stream.info.size), stream)
         for _ in range(_ATTEMPTS):
-            info = await self.disk.stat(self.path)
-            if self.public_only and not await self._is_public():
-                # The same as for a missing file: that a private file exists is private too.
-                raise FileNotFoundException("File not found", path=self.path)
+            info = await self.look_up()
             status, (start, end) = self.status_code, (0, info.size)
             if conditional:
                 status, (start, end) = self._status_and_range(method, request_headers, info)
@@ -239,6 +247,19 @@ class DiskResponse(Response):
         raise StorageUnavailableException(
             f"The file was replaced during each of {_ATTEMPTS} attempts to open it", path=self.path
         )
+
+    async def look_up(self) -> FileInfo:
+        """Return the metadata of the file, if it may be sent.
+
+        Raises:
+            StorageException: As for `Disk.stat`; a private file is not found where only public ones
+                are served.
+        """
+        info = await self.disk.stat(self.path)
+        if self.public_only and not await self._is_public():
+            # The same as for a missing file: that a private file exists is private too.
+            raise FileNotFoundException("File not found", path=self.path)
+        return info
 
     async def _is_public(self) -> bool:
         try:
