@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath
 from starlette.applications import Starlette
+from starlette.datastructures import UploadFile as StarletteUpload
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from uvicorn.lifespan.on import LifespanOn
@@ -286,6 +288,43 @@ async def test_put_request_of_a_form_without_one_file_stores_nothing(
         assert detail in answer.json()["detail"]
     assert await paths(media) == ["a.png"]
     assert await media.get("a.png") == PNG
+
+
+async def test_put_of_an_upload_that_was_not_chosen_keeps_the_old_file(
+    app: Any, media: Disk, client: Client
+) -> None:
+    """A framework has read the form, and gives the empty part to the handler."""
+    await media.put("a.png", PNG)
+    body = NOT_CHOSEN.replace(b"other", b"file") + END
+    answer = await client(app).post("/form", content=body, headers=FORM)
+    # FastAPI's and Litestar's own checks may refuse it before the handler.
+    assert answer.status_code in {400, 422}
+    assert await paths(media) == ["a.png"]
+
+
+class BlockingUpload(io.BytesIO):
+    """An upload of a WSGI framework, which is read without `await`."""
+
+    filename = ""
+
+
+async def test_put_of_an_empty_upload_without_a_name_stores_nothing(disk: Disk) -> None:
+    chosen = StarletteUpload(io.BytesIO(), filename="a.txt", size=0)
+    not_chosen = StarletteUpload(io.BytesIO(), filename="", size=0)
+    blocking = BlockingUpload()
+    await disk.put("a.txt", b"old")
+    for upload in (not_chosen, blocking, StarletteUpload(io.BytesIO(), filename="")):
+        for put in (
+            lambda: disk.put("a.txt", upload),  # noqa: B023 - called before the next one
+            lambda: disk.put("a.txt", upload, size=0),  # noqa: B023
+            lambda: disk.put_file("in", upload),  # noqa: B023
+        ):
+            with pytest.raises(RejectedException, match="without a file"):
+                await put()
+    assert [entry.path async for entry in disk.list("", recursive=True)] == ["a.txt"]
+    assert await disk.get("a.txt") == b"old"
+    await disk.put("a.txt", chosen)
+    assert await disk.get("a.txt") == b""
 
 
 async def test_put_request_of_a_form_stores_an_empty_file_that_was_chosen(

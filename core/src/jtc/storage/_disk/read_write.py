@@ -64,7 +64,8 @@ class ReadWrite(DiskBase):
             InvalidPathException: The path breaks the path policy.
             FileExistsException: `overwrite=False`, and there is a file.
             PreconditionFailedException: `if_match` names another version.
-            RejectedException: `min_size`, `max_size` or `allowed_types` refuse the content.
+            RejectedException: `min_size`, `max_size` or `allowed_types` refuse the content; or it
+                is the upload of a form in which no file was chosen: empty, without a `filename`.
             IntegrityException: The content does not have the length `size` or that which it
                 declares itself (an upload's `size`); or it cannot be read whole: a file that is
                 closed or cannot be rewound, a generator that has ended.

@@ -23,7 +23,7 @@ from jtc.storage.driver_support._whole_content import (
     was_read_before,
 )
 from jtc.storage.driver_support.error_translation import temporary_file_errors
-from jtc.storage.exceptions import IntegrityException
+from jtc.storage.exceptions import IntegrityException, RejectedException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ A file object, sync or async, is stored whole, from its beginning, and is never 
 cannot seek, such as a pipe, is read from where it is. To store the rest of a file, pass
 ``iter(lambda: file.read(65536), b"")``. Content that contradicts the length that it declares itself
 (an upload's `size`, the length of a plain file) and a generator that has ended are refused with an
-`IntegrityException`.
+`IntegrityException`, and the empty upload of a form in which no file was chosen with a
+`RejectedException`.
 """
 
 
@@ -240,6 +241,9 @@ class _Source:
             raise IntegrityException(
                 "The content is a generator that was read before, and yields nothing more"
             )
+        # What browsers send where no file was chosen.
+        if not self.length_read and getattr(self._file, "filename", None) == "":
+            raise RejectedException("The form was sent without a file", reason="form")
         if self._said is None:
             return
         # Another program may write to the file meanwhile.
