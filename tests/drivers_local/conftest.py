@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import shutil
 import tempfile
@@ -58,6 +59,7 @@ def unprivileged() -> Iterator[Path]:
     It belongs to root otherwise, who may read and write everything.
     """
     place = Path(tempfile.mkdtemp(prefix="jtc-unprivileged-"))
+    codecs.lookup("ascii")  # afterwards the standard library may be out of reach
     privileged = os.geteuid() == 0
     if privileged:
         os.chown(place, OTHER_USER, OTHER_USER)

@@ -197,21 +197,6 @@ async def test_a_cancellation_waits_for_the_step_that_names_the_file(
     assert (root / "a").read_bytes() == b"new"
 
 
-async def test_a_cancelled_wait_for_a_lock_ends(driver: LocalDriver, root: Path) -> None:
-    import fcntl
-
-    await driver.put("a", b"old")
-    directory = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await driver.put("a", b"new")
-    finally:
-        os.close(directory)
-    assert await driver.get("a") == b"old"
-
-
 async def test_a_cancelled_open_leaves_no_descriptor(
     driver: LocalDriver, descriptors: Callable[[], list[str]], workers_idle: Callable[[], Any]
 ) -> None:

@@ -188,6 +188,7 @@ async def test_without_locks_only_conditions_are_refused(
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "fcntl", none)
     with pytest.raises(UnsupportedOperationException):
         await driver.write_file("a", b"new", WriteOptions(if_match=etag))
     await driver.put("a", b"new")

@@ -131,8 +131,9 @@ def test_safe_open_opens_below_the_root_or_in_a_directory() -> None:
         if text.startswith("os.open(") and "dir_fd=" not in text
     ]
     assert opened == [
-        "os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)"
-    ]  # the root itself
+        "os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)",  # the root itself
+        "os.open(self.lock_name, _LOCKING | os.O_NOFOLLOW)",  # nothing is read from it or written
+    ]
 
 
 def test_openat2_is_called_by_safe_open_and_page_cache_only() -> None:

@@ -239,7 +239,7 @@ LACKING: dict[str, tuple[list[str], str, dict[str, str]]] = {
     ),
     "locks": (
         ["flock:error=EOPNOTSUPP"],
-        "linux",
+        "portable",
         {"put": "done", "create": "done", "match": REFUSED},
     ),
     "permissions": (["fchmod:error=EPERM"], "linux", {"copy": "done", "hide": REFUSED}),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.drivers.local_driver._metadata import declared_by, etag_of, read_declared
-from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, locked, look
+from jtc.storage.drivers.local_driver._path_locks import PathLocks
+from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, look
 from jtc.storage.drivers.local_driver._staged_file import StagedFile, check_place
 from jtc.storage.drivers.local_driver._system_calls import NoExclusiveRename, rename_exclusively
 from jtc.storage.exceptions import (
@@ -107,7 +108,7 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
             _expected(look(source, name), src, options)  # before a directory is made for nothing
             target = root.make_directory(new_parent, token)
             held.callback(os.close, target)
-            _lock_both(held, token, source, target, exclusive=exclusive)
+            held.enter_context(PathLocks(root, token, src, dst, required=exclusive))
             status = look(source, name)
             etag = _expected(status, src, options)
             taken = check_place(target, new_name, options)
@@ -129,23 +130,12 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
     raise StorageUnavailableException("The directory is deleted again and again meanwhile")
 
 
-def _lock_both(
-    held: ExitStack, token: CancelToken, source: int, target: int, *, exclusive: bool
-) -> None:
-    """Lock the directories of a move, the source's `exclusive` where a condition is about it."""
-    key, other = ((status.st_dev, status.st_ino) for status in (os.fstat(source), os.fstat(target)))
-    # In one order for all, so that two moves never wait for each other; and only once each: a
-    # process's second lock on a directory waits for its first.
-    for place, directory in sorted({other: target, key: source}.items()):
-        held.enter_context(locked(directory, token, exclusive=exclusive and place == key))
-
-
 def _delete_version(token: CancelToken, root: Root, path: str, etag: str) -> None:
     """Delete a file unless it was replaced since."""
     parent, _, name = path.rpartition("/")
     directory = root.open_directory(parent)
     try:
-        with locked(directory, token, exclusive=True), token:
+        with PathLocks(root, token, path, required=True), token:
             status = look(directory, name)
             if status is not None and etag_of(status) == etag:
                 os.unlink(name, dir_fd=directory)

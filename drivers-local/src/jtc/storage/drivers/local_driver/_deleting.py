@@ -8,7 +8,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.local_driver._safe_open import Root, failed_at, locked, look
+from jtc.storage.drivers.local_driver._path_locks import PathLocks
+from jtc.storage.drivers.local_driver._safe_open import Root, failed_at, look
 from jtc.storage.exceptions import PathConflictException, StorageException
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ def delete_file(token: CancelToken, root: Root, path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        with locked(directory, token):
-            status = look(directory, name)
-            if status is None or not stat.S_ISREG(status.st_mode):
-                return False
-            with token:
-                os.unlink(name, dir_fd=directory)
-            return True
+        status = look(directory, name)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return False
+        with PathLocks(root, token, path), token:
+            os.unlink(name, dir_fd=directory)
     except FileNotFoundError:
         return False
+    else:
+        return True
     finally:
         os.close(directory)
 

@@ -16,7 +16,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from jtc.storage.drivers.local_driver._safe_open import Root, locked, look, open_name
+from jtc.storage.drivers.local_driver._path_locks import PathLocks
+from jtc.storage.drivers.local_driver._safe_open import Root, look, open_name
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
@@ -186,7 +187,7 @@ def update_metadata(token: CancelToken, root: Root, path: str, options: WriteOpt
     except NotADirectoryError as error:
         raise FileNotFoundException("File not found") from error
     try:
-        with locked(directory, token, exclusive=True):
+        with PathLocks(root, token, path, required=True):
             status = look(directory, name)
             if status is None or not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundException("File not found")

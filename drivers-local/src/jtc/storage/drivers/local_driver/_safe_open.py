@@ -1,26 +1,20 @@
-"""Opening of what is below the root without following a link, and locks on directories.
+"""Opening of what is below the root without following a link.
 
 Linux opens a path in one call, `openat2` with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS
 (https://man7.org/linux/man-pages/man2/openat2.2.html). Elsewhere, and under a seccomp filter that
 refuses it, each part of the path is opened with O_NOFOLLOW in the directory before it. Either way
 there is no moment between looking and opening in which a link could be slipped in. The root itself
 may be a link: it is the administrator's.
-
-A conditional change of a directory takes its `flock` exclusively, every other change shares it
-(https://man7.org/linux/man-pages/man2/flock.2.html), so that a condition and the write that depends
-on it are one. A lock is held for a look and a rename, never while content is read, and the system
-releases it when a process dies.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +39,7 @@ from jtc.storage.exceptions import PathConflictException, UnsupportedOperationEx
 from jtc.storage.paths import RESERVED_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.exceptions import StorageException
@@ -54,7 +48,6 @@ __all__ = [
     "ATTEMPTS",
     "Root",
     "failed_at",
-    "locked",
     "look",
     "make_file",
     "make_unnamed",
@@ -67,7 +60,8 @@ ATTEMPTS = 100
 _O_PATH = getattr(os, "O_PATH", 0)
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_MAKING = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_MAKING = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_LOCKING = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # What open() answers for a socket, and for a device without a driver.
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
 # What file systems and kernels without O_TMPFILE answer.
@@ -76,8 +70,13 @@ _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 # File systems whose open() asks no server. Not overlay: what is below it is unknown.
 _OF_THIS_MACHINE = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
 
-_FIRST_PAUSE = 0.000_05
-_LONGEST_PAUSE = 0.002
+_LOCK = f"{RESERVED_DIRECTORY}/lock"
+# What says that there is no lock that this process may take; other errors are failures.
+_NO_LOCK = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}
+)
+# How long the maker of the lock waits, once, for the renames of those who found that there is none.
+_LOCK_MADE_SECONDS = 0.01
 
 
 class Root:
@@ -92,12 +91,14 @@ class Root:
         portable: Do without what only Linux has: `openat2`, O_TMPFILE, copies in the kernel.
 
     Attributes:
+        lock_name: The file whose ranges are the locks of paths.
         page_cache: Where `find_page_cache` found it: reads without a worker.
         has_staging: Whether files may be staged in the reserved directory.
     """
 
     def __init__(self, path: str, *, durable: bool = False, portable: bool = False) -> None:
         self.path = path
+        self.lock_name = f"{path}/{_LOCK}"
         self.durable = durable
         self.portable = portable or sys.platform != "linux"
         # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
@@ -224,7 +225,11 @@ class Root:
             staging = self.make_directory(RESERVED_DIRECTORY, token, 0o700)
         except OSError:
             return None
-        here, there = os.fstat(staging), os.fstat(target)
+        try:
+            here, there = os.fstat(staging), os.fstat(target)
+        except BaseException:
+            os.close(staging)
+            raise
         if (here.st_dev, here.st_gid, here.st_mode & stat.S_ISGID) == (
             there.st_dev,
             there.st_gid,
@@ -233,6 +238,95 @@ class Root:
             return staging
         os.close(staging)
         return None
+
+    def open_lock(self, token: CancelToken, *, required: bool) -> int:
+        """Open the file whose ranges are the locks of paths, for writing.
+
+        Only this process's user can open it, and where the root is writable to a group, that group.
+
+        Args:
+            token: The call's.
+            required: Make the file if there is none.
+
+        Returns:
+            The descriptor; -1 if there is none, or it is not to be trusted.
+
+        Raises:
+            UnsupportedOperationException: `required`, and this process may not open or make it.
+        """
+        try:
+            try:
+                # By its name, in one call for the three of `_open`: at worst, a link that the
+                # root's owner put there leads to a file that is locked for a moment.
+                descriptor = os.open(self.lock_name, _LOCKING | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                if not required:
+                    return -1
+                descriptor = self._make_lock(token)
+        except OSError as error:
+            if not required and error.errno in _NO_LOCK | {errno.EROFS}:
+                return -1
+            if error.errno in _NO_LOCK:
+                raise self._no_lock() from error
+            raise
+        trusted = False
+        try:
+            trusted = self._is_trusted(os.fstat(descriptor))
+        finally:
+            if not trusted:
+                os.close(descriptor)
+        if required and not trusted:
+            raise self._no_lock()
+        return descriptor if trusted else -1
+
+    def _make_lock(self, token: CancelToken) -> int:
+        """Make the reserved directory and the lock, each for the owner, or the root's group."""
+        reserved = self.make_directory(RESERVED_DIRECTORY, token, 0o700)
+        try:
+            with token:
+                lock = os.open("lock", _LOCKING | _MAKING, 0o600, dir_fd=reserved)
+        except FileExistsError:
+            return _step(reserved, "lock", _LOCKING)
+        else:
+            self._share_lock(reserved, lock)
+            time.sleep(_LOCK_MADE_SECONDS)
+            return lock
+        finally:
+            os.close(reserved)
+
+    def _share_lock(self, reserved: int, lock: int) -> None:
+        """Let the root's group open a new lock, if that group may write to the root."""
+        try:
+            root = self._root_status()
+            if root.st_mode & stat.S_IWGRP and os.fstat(lock).st_gid == root.st_gid:
+                os.fchmod(reserved, 0o710)
+                os.fchmod(lock, 0o660)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def _root_status(self) -> os.stat_result:
+        root = self._open("", PASSING)
+        try:
+            return os.fstat(root)
+        finally:
+            os.close(root)
+
+    def _is_trusted(self, lock: os.stat_result) -> bool:
+        """Return whether those who may open a lock may write to the root as well."""
+        if not stat.S_ISREG(lock.st_mode):
+            return False
+        if lock.st_uid in (os.geteuid(), 0):
+            return True
+        root = self._root_status()
+        shared = bool(root.st_mode & stat.S_IWGRP) and lock.st_gid == root.st_gid
+        return shared or lock.st_uid == root.st_uid
+
+    def _no_lock(self) -> UnsupportedOperationException:
+        return UnsupportedOperationException(
+            f"This process cannot keep a condition here: it may not open or make {self.lock_name}. "
+            "Let one user, or the group of the root, write to the disk's root"
+        )
 
     def make_directory(self, path: str, token: CancelToken, mode: int = 0o777) -> int:
         """Make a directory and those above it where they are missing, and open it.
@@ -273,43 +367,6 @@ class Root:
             raise _root_conflict() from error
 
 
-@contextmanager
-def locked(directory: int, token: CancelToken, *, exclusive: bool = False) -> Iterator[None]:
-    """Hold the lock of a directory.
-
-    Args:
-        directory: Its descriptor, opened by the caller for this operation.
-        token: Ends the wait if the call is cancelled.
-        exclusive: Keep out all other changes; otherwise only those that are exclusive.
-
-    Raises:
-        UnsupportedOperationException: `exclusive`, on a file system that has no such locks.
-    """
-    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-    # Tried again and again, for a blocked flock() cannot be cancelled: a lock that another program
-    # forgot would take one worker after the other.
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            fcntl.flock(directory, kind | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            token.check()
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        except OSError as error:
-            if exclusive:
-                raise UnsupportedOperationException(
-                    "The file system cannot lock a directory, and so cannot keep a condition"
-                ) from error
-            break
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # there is none, or it goes with the descriptor
-            fcntl.flock(directory, fcntl.LOCK_UN)
-
-
 def open_name(directory: int, name: str) -> int:
     """Open a name in a directory for reading; raise ELOOP for a symbolic link."""
     return _step(directory, name, READING)
@@ -318,7 +375,7 @@ def open_name(directory: int, name: str) -> int:
 def make_file(directory: int, name: str) -> int:
     """Make a file in a directory, under a name that must be free, and open it for writing."""
     # O_EXCL follows no link either.
-    return os.open(name, _MAKING | os.O_CLOEXEC, 0o666, dir_fd=directory)
+    return os.open(name, os.O_WRONLY | _MAKING, 0o666, dir_fd=directory)
 
 
 def make_unnamed(directory: int) -> int | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import secrets
 import stat
@@ -29,10 +30,10 @@ from jtc.storage.drivers.local_driver._metadata import (
     set_mode,
     write_declared,
 )
+from jtc.storage.drivers.local_driver._path_locks import PathLocks
 from jtc.storage.drivers.local_driver._safe_open import (
     ATTEMPTS,
     Root,
-    locked,
     look,
     make_file,
     make_unnamed,
@@ -74,6 +75,20 @@ _NO_KERNEL_COPY = frozenset(
 _STALE_SECONDS = 3600.0
 
 
+# Of the names that files have for one system call: a random one each would take another call.
+_numbers = itertools.count()
+_prefix: str
+
+
+def _make_prefix() -> None:
+    global _prefix  # noqa: PLW0603 - each process has its own
+    _prefix = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}-"
+
+
+_make_prefix()
+os.register_at_fork(after_in_child=_make_prefix)
+
+
 def write_file(
     token: CancelToken, root: Root, path: str, content: bytes | BinaryIO, options: WriteOptions
 ) -> str:
@@ -109,6 +124,7 @@ class StagedFile:
         "_lock",
         "_name",
         "_parent",
+        "_path",
         "_root",
         "_staging",
         "_temporary",
@@ -120,6 +136,7 @@ class StagedFile:
         self._root = root
         self._token = token
         self._lock = threading.Lock()
+        self._path = path
         self._parent, _, self._name = path.rpartition("/")
         self._temporary: str | None = None
         self._staging = -1  # the directory that a temporary name is in
@@ -244,32 +261,71 @@ class StagedFile:
             PathConflictException: What is there is no file.
         """
         etag = self._seal(options, declared, mode)
-        exclusive = options.if_match is not None
         for _ in range(ATTEMPTS):
             target = self._directory if self._is_target else self._open_target(options)
             try:
-                with locked(target, self._token, exclusive=exclusive):
-                    taken = check_place(target, self._name, options)
-                    with self._token:
-                        if self._temporary is None:
-                            self._link(target, options, taken=taken)
-                        else:  # in an exclusive lock, or to replace, a rename needs no link
-                            replace = options.overwrite or exclusive
-                            self._rename(target, self._temporary, replace=replace)
-                    return etag
-            except NoExclusiveRename:
-                exclusive = True  # then a look and a rename are one, for all who take the lock
+                self._place_in(target, options)
             except FileNotFoundError:
                 self._is_target = False  # the directory was deleted: make it again
             except OSError as error:
                 if error.errno != errno.EXDEV or self._temporary is None:
                     raise
                 return self._place_copy(options, declared, mode)
+            else:
+                if self._root.durable:
+                    os.fsync(target)
+                    if self._staging not in (-1, target):  # the rename is in both
+                        os.fsync(self._staging)
+                return etag
             finally:
                 if target != self._directory:
                     with suppress(OSError):  # the file may have its name
                         os.close(target)
         raise _directory_gone()
+
+    def _place_in(self, target: int, options: WriteOptions) -> None:
+        """Give the file its name in its directory: a free name, or in the lock of its path."""
+        required = options.if_match is not None
+        if not required and check_place(target, self._name, options) is None:
+            try:
+                with self._token:
+                    self._take_free_name(target)
+            except NoExclusiveRename:
+                # In the lock, a look and a rename are one for all who take it.
+                required = not options.overwrite
+            except FileExistsError:
+                if not options.overwrite:
+                    raise
+            else:
+                return
+        with PathLocks(self._root, self._token, self._path, required=required):
+            if required:
+                check_place(target, self._name, options)
+            with self._token:
+                self._replace(target)
+
+    def _take_free_name(self, target: int) -> None:
+        if self._temporary is None:
+            os.link(f"/proc/self/fd/{self.descriptor}", self._name, dst_dir_fd=target)
+        else:
+            rename_exclusively(self._staging, self._temporary, target, self._name)
+            self._temporary = None
+
+    def _replace(self, target: int) -> None:
+        """Give the file its name in place of what has it."""
+        temporary, staging = self._temporary, self._staging
+        if temporary is None:
+            # Not in the reserved directory: the name is there for one system call, and opening that
+            # directory makes the work of a put 1.2 times as long.
+            temporary, staging = f"{_prefix}{next(_numbers):x}", target
+            os.link(f"/proc/self/fd/{self.descriptor}", temporary, dst_dir_fd=target)
+        try:
+            os.rename(temporary, self._name, src_dir_fd=staging, dst_dir_fd=target)
+        except BaseException:
+            if self._temporary is None:
+                os.unlink(temporary, dir_fd=target)
+            raise
+        self._temporary = None
 
     def _seal(self, options: WriteOptions, declared: Declared, mode: int | None) -> str:
         if declared:
@@ -301,49 +357,13 @@ class StagedFile:
         except FileNotFoundError as error:
             raise other_version() from error
 
-    def _link(self, target: int, options: WriteOptions, *, taken: bool) -> None:
-        """Give an unnamed file its name."""
-        unnamed = f"/proc/self/fd/{self.descriptor}"
-        if not taken:
-            try:
-                os.link(unnamed, self._name, dst_dir_fd=target)
-            except FileExistsError:
-                if not options.overwrite:
-                    raise
-                taken = True
-        if taken:
-            # Not in the reserved directory: the name is there for one system call, and opening that
-            # directory makes the work of a put 1.2 times as long.
-            temporary = TEMPORARY_PREFIX + secrets.token_hex(8)
-            os.link(unnamed, temporary, dst_dir_fd=target)
-            try:
-                os.rename(temporary, self._name, src_dir_fd=target, dst_dir_fd=target)
-            except BaseException:
-                os.unlink(temporary, dir_fd=target)
-                raise
-        if self._root.durable:
-            os.fsync(target)
-
-    def _rename(self, target: int, temporary: str, *, replace: bool) -> None:
-        """Give a file with a temporary name its name."""
-        if replace:
-            os.rename(temporary, self._name, src_dir_fd=self._staging, dst_dir_fd=target)
-        else:
-            rename_exclusively(self._staging, temporary, target, self._name)
-        self._temporary = None
-        if self._root.durable:
-            os.fsync(target)
-            if target != self._staging:  # new directories were made: the rename is in both
-                os.fsync(self._staging)
-
     def _place_copy(self, options: WriteOptions, declared: Declared, mode: int | None) -> str:
         """Place a copy that is made beside the target: that is in another mount, or quota project.
 
         Files are staged beside their targets from then on.
         """
         self._root.has_staging = False
-        path = f"{self._parent}/{self._name}" if self._parent else self._name
-        copy = StagedFile(self._root, path, self._token, beside=True)
+        copy = StagedFile(self._root, self._path, self._token, beside=True)
         try:
             descriptor = open_name(self._staging, str(self._temporary))
             try:
@@ -368,8 +388,8 @@ class StagedFile:
             self.descriptor = self._directory = self._staging = -1
 
 
-def check_place(directory: int, name: str, options: WriteOptions) -> bool:
-    """Return whether a name is taken, by a file that the options let a new one replace.
+def check_place(directory: int, name: str, options: WriteOptions) -> os.stat_result | None:
+    """Return the status of the file that the options let a new one replace; None for a free name.
 
     Raises:
         FileExistsException: `overwrite` is False, and there is a file.
@@ -380,14 +400,14 @@ def check_place(directory: int, name: str, options: WriteOptions) -> bool:
     if there is None:
         if options.if_match is not None:
             raise other_version()
-        return False
+        return None
     if not stat.S_ISREG(there.st_mode):
         raise PathConflictException("A directory, or what is no file, stands where the file goes")
     if not options.overwrite:
         raise FileExistsException("The file exists already")
     if options.if_match is not None and options.if_match != etag_of(there):
         raise other_version()
-    return True
+    return there
 
 
 def sweep(directory: int, name: str) -> None:
