@@ -18,6 +18,8 @@ from jtc.storage import (
     StorageManager,
     StorageUnavailableException,
     UnsupportedOperationException,
+    Visibility,
+    WriteOptions,
 )
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -25,8 +27,6 @@ from small_drivers import EightMethods, Streaming, Writing
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from jtc.storage import WriteOptions
 
 
 class Tracking(MemoryDriver):
@@ -141,6 +141,49 @@ async def test_copy_onto_itself_drops_no_option(operation: str, options: Any, er
         await getattr(disk, operation)("a", "a", **options)
     assert (raised.value.path, raised.value.operation) == ("a", operation)
     assert await disk.stat("a") == before
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+@pytest.mark.parametrize("way", ["a scoped view", "from a scoped view", "another disk"])
+async def test_copy_onto_itself_another_way_drops_no_option(
+    operation: str, way: str, tmp_path: Path
+) -> None:
+    one, two = disks(one=LocalDriver(root=tmp_path), two=LocalDriver(root=tmp_path / "d"))
+    await one.put("d/a", b"content")
+    scoped = one.scoped("d")
+    call: Any = {
+        "a scoped view": lambda **o: getattr(one, operation)("d/a", "a", to=scoped, **o),
+        "from a scoped view": lambda **o: getattr(scoped, operation)("a", "d/a", to=one, **o),
+        "another disk": lambda **o: getattr(one, operation)("d/a", "a", to=two, **o),
+    }[way]
+    before = await one.stat("d/a")
+    await call()
+    with pytest.raises(FileExistsException):
+        await call(overwrite=False)
+    for metadata in ({"a": "b"}, {}):
+        with pytest.raises(UnsupportedOperationException, match="cannot have metadata: call set_"):
+            await call(metadata=metadata)
+    assert await one.stat("d/a") == before
+
+
+@pytest.mark.parametrize("method", ["copy_file", "move_file"])
+@pytest.mark.parametrize("kind", ["memory", "local"])
+async def test_copy_file_onto_itself_does_what_its_options_say(
+    method: str, kind: str, tmp_path: Path
+) -> None:
+    driver: Any = MemoryDriver() if kind == "memory" else LocalDriver(root=tmp_path)
+    await driver.write_file("a", b"content", WriteOptions(content_type="a/b", metadata={"a": "1"}))
+    transfer = getattr(driver, method)
+    with pytest.raises(FileExistsException):
+        await transfer("a", "a", WriteOptions(overwrite=False))
+    await transfer("a", "a", WriteOptions(cache_control="no-store"))
+    await transfer("a", "a", WriteOptions(visibility=Visibility.PUBLIC))
+    info = await driver.stat("a")
+    assert (info.content_type, info.cache_control, info.metadata) == ("a/b", "no-store", {"a": "1"})
+    assert await driver.visibility("a") == Visibility.PUBLIC
+    await transfer("a", "a", WriteOptions(metadata={}))
+    assert (await driver.stat("a")).metadata == {}
+    assert await driver.get("a") == b"content"
 
 
 async def test_one_driver_under_two_names_is_one_place() -> None:

@@ -215,7 +215,7 @@ async def test_copy_is_judged_under_its_new_name(operation: str, kind: Any) -> N
             await transfer(src, dst)
         assert not await driver.exists(dst)
         assert await driver.exists(src)
-    for rules in ({"max_size": 3}, {"predicate": lambda _path, _head: "no"}):
+    for rules in ({"max_size": 3}, {"min_size": 9}, {"predicate": lambda _path, _head: "no"}):
         with pytest.raises(RejectedException):
             await getattr(through(driver, **rules), operation)("a.txt", "d.txt")
     with pytest.raises(FileNotFoundError):
@@ -298,6 +298,10 @@ async def through_a_coroutine(_path: str, _head: bytes) -> None:
         ({}, "There is no rule"),
         ({"max_size": -1}, "max_size"),
         ({"max_size": "1 MB"}, "max_size"),
+        ({"max_size": True}, "max_size"),
+        ({"min_size": True}, "min_size"),
+        ({"min_size": -1}, "min_size"),
+        ({"min_size": 2, "max_size": 1}, r"min_size \(2\) is above max_size \(1\)"),
         ({"allowed_types": "image/png"}, "allowed_types"),
         ({"allowed_types": ["image"]}, r"write 'image/\*'"),
         ({"allowed_extensions": [1]}, "allowed_extensions"),
@@ -322,3 +326,21 @@ async def test_validate_alone_judges_a_file_whole_wherever_it_is() -> None:
     with pytest.raises(RejectedException):
         await Validate(driver, max_size=5).put("a", file)
     assert driver.count() == 0
+
+
+@pytest.mark.parametrize("shape", ["bytes", "a file", "chunks"])
+async def test_validate_min_size_refuses_shorter_files(driver: Any, shape: str) -> None:
+    disk = through(driver, min_size=4)
+    await disk.put("a", b"old content")
+    for short in (b"", b"123"):
+        with pytest.raises(RejectedException) as raised:
+            await disk.put("a", SHAPES[shape](short))
+        assert raised.value.reason == "min_size"
+        with pytest.raises(RejectedException):
+            async with disk.open("a", "wb") as file:
+                await file.write(short)
+    assert await disk.get("a") == b"old content"
+    await disk.put("a", SHAPES[shape](b"1234"))
+    assert await disk.get("a") == b"1234"
+    with pytest.raises(RejectedException):
+        await disk.put_file("", SHAPES[shape](b""))

@@ -34,7 +34,10 @@ These rules go beyond the types; the conformance tests check them:
 * a write without a `visibility` keeps that of the file it replaces, and a copy or a moved file has
   its source's; where a backend could know these by further requests only, as on S3, they have the
   disk's default;
-* a copy or a move onto itself changes nothing; a missing source is a FileNotFoundError also where
+* each option that a driver is passed has its effect or raises UnsupportedOperationException, also a
+  value that counts as false, such as ``metadata={}``; ``if_match=""`` names no version, and fails;
+* a copy or a move onto itself changes nothing unless an option asks for it, and fails with
+  ``overwrite=False``; a missing source is a FileNotFoundError also where
   `if_source_match` names a version, while a missing target fails `if_match`;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes.
 

@@ -88,8 +88,8 @@ class SignOptions:
         max_size: The largest length in bytes that a form accepts.
 
     Raises:
-        TypeError: A size is not an `int`.
-        ValueError: `min_size` is above `max_size`.
+        TypeError: A size is not an `int`, or is below 0; or a header is not a `str`.
+        ValueError: `min_size` is above `max_size`; or a header is empty or has control characters.
     """
 
     expires_in: float
@@ -102,10 +102,12 @@ class SignOptions:
 
     def __post_init__(self) -> None:
         for name in ("size", "min_size", "max_size"):
-            value = getattr(self, name)
             # A bool or a float would be signed as text that no upload can match.
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-                raise TypeError(f"{name} is a number of bytes, not {value!r}")
+            if (value := getattr(self, name)) is not None:
+                check_bytes(name, value)
+        for name in ("content_type", "content_disposition"):
+            if (value := getattr(self, name)) is not None:
+                _header(name, value)
         least, most = self.min_size, self.max_size
         if least is not None and most is not None and least > most:
             raise ValueError(f"min_size ({least}) is above max_size ({most})")
@@ -311,12 +313,36 @@ def _checked(name: str, value: Any) -> Any:
         case "overwrite":
             return _of_type(name, value, bool, "a bool")
         case "size":
-            return _of_type(name, value, int, "a number of bytes")
-    text = _of_type(name, value, str, "a str")
+            return check_bytes(name, value)
+        case "if_match" | "if_source_match":
+            return _printable(name, value)  # no file has the etag ""
+    return _header(name, value)
+
+
+def _header(name: str, value: Any) -> str:
+    """Return the value of an HTTP header, which an empty text would not set."""
+    if value == "":
+        raise ValueError(f"{name} must not be empty: pass None to leave it out")
+    return _printable(name, value)
+
+
+def _printable(name: str, value: Any) -> str:
+    text: str = _of_type(name, value, str, "a str")
     if not text.isprintable():
         # Values of HTTP headers: a line break would begin another header.
         raise ValueError(f"{name} must not contain control characters")
     return text
+
+
+def check_bytes(name: str, value: Any) -> int:
+    """Return a number of bytes.
+
+    Raises:
+        TypeError: It is none: True counts as 1 in Python, and is a mistake here.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{name} is a number of bytes, not {value!r}")
+    return value
 
 
 def _of_type(name: str, value: Any, expected: type, described: str) -> Any:

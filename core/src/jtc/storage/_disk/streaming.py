@@ -172,7 +172,8 @@ class Streaming(ReadWrite):
 
         Raises:
             ValueError: The mode is unknown.
-            TypeError: There are options, in the mode ``"rb"``.
+            TypeError: There are options, in the mode ``"rb"``; or `overwrite` or `if_match`, in the
+                mode ``"xb"``.
         """
         match mode:
             case "rb" if not options:
@@ -182,6 +183,8 @@ class Streaming(ReadWrite):
             case "wb":
                 return OpenFile(lambda: self._open_to_write(path, options))
             case "xb":
+                if options.get("overwrite") or options.get("if_match") is not None:
+                    raise TypeError("open() in mode 'xb' takes neither overwrite=True nor if_match")
                 options["overwrite"] = False
                 return OpenFile(lambda: self._open_to_write(path, options))
         raise ValueError(f"open() has the modes 'rb', 'wb' and 'xb', not {mode!r}")

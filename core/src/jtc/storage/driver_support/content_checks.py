@@ -13,6 +13,7 @@ from jtc.storage.driver_support.mime_types import (
     judge_type,
 )
 from jtc.storage.exceptions import IntegrityException, RejectedException
+from jtc.storage.options import check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -76,11 +77,13 @@ def limits(
         length: The length in bytes where it is known, for `progress`.
 
     Raises:
-        TypeError: A limit is not a number of bytes.
+        TypeError: A limit is not a number of bytes, or `progress` is not a function.
         RejectedException: `size` is outside of the other limits.
     """
     if (size, min_size, max_size, judge, progress) == (None,) * 5:
         return None
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is a function, not {type(progress).__name__}")
     _check_sizes(size, min_size, max_size)
     done = 0
     head: bytes | None = None if judge is None else b""
@@ -142,8 +145,8 @@ def check_type(found: str, allowed: Collection[str]) -> None:
 
 def _check_sizes(size: int | None, least: int | None, most: int | None) -> None:
     for name, limit in (("size", size), ("min_size", least), ("max_size", most)):
-        if limit is not None and (not isinstance(limit, int) or limit < 0):
-            raise TypeError(f"{name} is a number of bytes, not {limit!r}")
+        if limit is not None:
+            check_bytes(name, limit)
     if size is not None and most is not None and size > most:
         raise _too_long(most)
     if size is not None and least is not None and size < least:

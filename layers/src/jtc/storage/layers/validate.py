@@ -50,6 +50,7 @@ class Validate(
     Args:
         inner: The driver within.
         max_size: The most bytes.
+        min_size: The fewest bytes: 1 refuses empty files.
         allowed_types: MIME types (``"image/png"``, ``"image/*"``). The type of the content, the
             type of the name's extension and the declared type must each be one of them; an
             extension that is not known is refused. What a browser or a server may run (HTML, SVG,
@@ -62,8 +63,8 @@ class Validate(
 
     Raises:
         StorageConfigException: An option is invalid, or there is no rule.
-        RejectedException: From each method that stores; its `reason` is ``"size"``, ``"type"``,
-            ``"name"`` or ``"predicate"``.
+        RejectedException: From each method that stores; its `reason` is ``"size"``, ``"min_size"``,
+            ``"type"``, ``"name"`` or ``"predicate"``.
         PreconditionFailedException: From a copy or a move whose file was replaced while it was
             judged.
     """
@@ -73,27 +74,32 @@ class Validate(
         inner: StorageDriver,
         *,
         max_size: int | None = None,
+        min_size: int | None = None,
         allowed_types: Collection[str] | None = None,
         allowed_extensions: Collection[str] | None = None,
         name_pattern: str | re.Pattern[str] | None = None,
         predicate: Predicate | None = None,
     ) -> None:
         super().__init__(inner)
-        rules = (max_size, allowed_types, allowed_extensions, name_pattern, predicate)
+        rules = (max_size, min_size, allowed_types, allowed_extensions, name_pattern, predicate)
         if all(rule is None for rule in rules):
             raise StorageConfigException(
-                "There is no rule to validate by: give max_size, allowed_types, "
-                "allowed_extensions, name_pattern or predicate"
+                "There is no rule to validate by: give max_size, min_size, "
+                "allowed_types, allowed_extensions, name_pattern or predicate"
             )
-        if max_size is not None and (not isinstance(max_size, int) or max_size < 0):
-            raise StorageConfigException(f"max_size is a number of bytes, not {max_size!r}")
+        try:
+            limits(min_size=min_size, max_size=max_size)
+        except TypeError as error:
+            raise StorageConfigException(str(error)) from error
+        if min_size is not None and max_size is not None and min_size > max_size:
+            raise StorageConfigException(f"min_size ({min_size}) is above max_size ({max_size})")
         if predicate is not None and (
             not callable(predicate) or inspect.iscoroutinefunction(predicate)
         ):
             raise StorageConfigException(
                 "predicate is a plain function, not async, of a path and bytes"
             )
-        self._max_size = max_size
+        self._max_size, self._min_size = max_size, min_size
         try:
             self._types = None if allowed_types is None else checked_types(allowed_types)
         except (TypeError, ValueError) as error:
@@ -143,6 +149,7 @@ class Validate(
             return content
         watch = limits(
             size=None if options is None else options.size,
+            min_size=self._min_size,
             max_size=self._max_size,
             judge=lambda head: self._judge(path, head),
         )
@@ -167,7 +174,7 @@ class Validate(
         return dataclasses.replace(options, if_source_match=stream.info.etag)
 
     def _check_content(self, path: str, size: int, head: bytes) -> None:
-        limits(size=size, max_size=self._max_size)
+        limits(size=size, min_size=self._min_size, max_size=self._max_size)
         self._judge(path, head)
 
     def _check_declared(self, options: WriteOptions) -> None:

@@ -57,7 +57,7 @@ def _errors_of_target(operation: str, dst: str) -> Iterator[None]:
 
 
 def _move(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:
-    if src != dst and not declared_by(options) and options.visibility is None:
+    if src != dst and not _changes(options):
         try:
             return _rename(token, root, src, dst, options)
         except NoExclusiveRename:
@@ -81,7 +81,7 @@ def _copy(
         raise FileNotFoundException("File not found", path=src) from error
     try:
         etag = _expected(status, src, options)
-        if src == dst:
+        if src == dst and options.overwrite and not _changes(options):
             return etag, etag
         staged = StagedFile(root, dst, token)
         try:
@@ -92,6 +92,11 @@ def _copy(
             staged.close()
     finally:
         os.close(source)
+
+
+def _changes(options: WriteOptions) -> bool:
+    """Return whether the new file is to be other than the source."""
+    return bool(declared_by(options)) or options.visibility is not None
 
 
 def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:

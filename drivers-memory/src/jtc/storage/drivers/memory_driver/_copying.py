@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.memory_driver._metadata import StoredFile
     from jtc.storage.options import WriteOptions
 
-__all__ = ["checked_source", "copy_of", "moved"]
+__all__ = ["changes", "checked_source", "copy_of", "moved"]
+
+_FIELDS = ("content_type", "cache_control", "content_disposition", "visibility")
 
 
 def checked_source(path: str, file: StoredFile | None, options: WriteOptions) -> StoredFile:
@@ -46,9 +48,11 @@ def moved(source: StoredFile, options: WriteOptions, *, version: int) -> StoredF
     metadata = source.metadata if options.metadata is None else dict(options.metadata)
     return source._replace(
         version=version,
-        content_type=options.content_type or source.content_type,
-        cache_control=options.cache_control or source.cache_control,
-        content_disposition=options.content_disposition or source.content_disposition,
         metadata=metadata,
-        visibility=options.visibility or source.visibility,
+        **{name: value for name in _FIELDS if (value := getattr(options, name)) is not None},
     )
+
+
+def changes(options: WriteOptions) -> bool:
+    """Return whether the new file is to be other than the source."""
+    return any(getattr(options, name) is not None for name in (*_FIELDS, "metadata"))

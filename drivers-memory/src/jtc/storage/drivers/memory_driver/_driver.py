@@ -14,7 +14,12 @@ from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.option_checks import checked_base_url, checked_visibility
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer
-from jtc.storage.drivers.memory_driver._copying import checked_source, copy_of, moved
+from jtc.storage.drivers.memory_driver._copying import (
+    changes,
+    checked_source,
+    copy_of,
+    moved,
+)
 from jtc.storage.drivers.memory_driver._key_index import KeyIndex
 from jtc.storage.drivers.memory_driver._listing import (
     Page,
@@ -382,7 +387,7 @@ class MemoryDriver(PresignedUrls):
 
         Args:
             src: The file.
-            dst: Where to; the same path changes nothing.
+            dst: Where to; the same path changes nothing but by an option.
             options: What is to be different, and conditions; see `supported_options`.
 
         Raises:
@@ -397,7 +402,7 @@ class MemoryDriver(PresignedUrls):
 
         Args:
             src: The file.
-            dst: Where to; the same path changes nothing.
+            dst: Where to; the same path changes nothing but by an option.
             options: What is to be different, and conditions; see `supported_options`.
 
         Raises:
@@ -459,7 +464,7 @@ class MemoryDriver(PresignedUrls):
     def _transfer(self, src: str, dst: str, options: WriteOptions, *, move: bool) -> str:
         with self._lock:
             source = checked_source(src, self._files.get(src), options)
-            if src == dst:
+            if src == dst and options.overwrite and not changes(options):
                 return source.etag
             check_conditions(dst, self._files.get(dst), options)
             version = next(self._versions)
