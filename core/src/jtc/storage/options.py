@@ -88,8 +88,9 @@ class SignOptions:
         max_size: The largest length in bytes that a form accepts.
 
     Raises:
-        TypeError: A size is not an `int`, or is below 0; or a header is not a `str`.
-        ValueError: `min_size` is above `max_size`; or a header is empty or has control characters.
+        TypeError: A size is not an `int`, or a header is not a `str`.
+        ValueError: A size is below 0, or `min_size` above `max_size`; or a header is empty or has
+            control characters.
     """
 
     expires_in: float
@@ -102,8 +103,11 @@ class SignOptions:
 
     def __post_init__(self) -> None:
         for name in ("size", "min_size", "max_size"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"{name} must be 0 or more, not {value}")
             # A bool or a float would be signed as text that no upload can match.
-            if (value := getattr(self, name)) is not None:
+            if value is not None:
                 check_bytes(name, value)
         for name in ("content_type", "content_disposition"):
             if (value := getattr(self, name)) is not None:

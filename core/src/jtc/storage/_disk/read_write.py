@@ -16,6 +16,7 @@ from jtc.storage.driver_support.content import (
     raised_by_source,
 )
 from jtc.storage.driver_support.derived import derived_stat, open_read, read_all
+from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.driver_support.standalone import checked_bulk
 from jtc.storage.exceptions import (
     IntegrityException,
@@ -382,6 +383,7 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     try:
         info = await derived_stat(resolved, path)
         old = await resolved.methods.get(path)
+        visibility = await kept_visibility(resolved, path)
     except FileNotFoundError:
         options = {"overwrite": False} if "overwrite" in supported else {}
         await store(resolved, path, added, options)
@@ -390,12 +392,13 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     if "if_match" in supported:
         options["if_match"] = info.etag
     content = added + old if operation == "prepend" else old + added
-    visibility = await kept_visibility(resolved, path)
     if visibility is not None:
         try:
             await store(resolved, path, content, options | {"visibility": visibility})
-        except UnsupportedOperationException:
-            pass  # a bucket without ACLs, where there is nothing to keep
+        except (UnsupportedOperationException, OSError) as error:
+            if not isinstance(translated(error), UnsupportedOperationException):
+                raise
+            # a bucket without ACLs, where there is nothing to keep
         else:
             return len(content)
     await store(resolved, path, content, options)

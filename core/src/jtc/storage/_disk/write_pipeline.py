@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jtc.storage.driver_support.content import Spool, driver_content
 from jtc.storage.driver_support.content_checks import watch_limits
 from jtc.storage.driver_support.derived import open_read
+from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.options import ReadOptions, metadata_options, put_options
@@ -81,8 +82,8 @@ async def update_metadata(resolved: ResolvedDriver, path: str, given: Mapping[st
     visibility = await kept_visibility(resolved, path)
     try:
         await _rewrite(resolved, path, given, visibility)
-    except UnsupportedOperationException:
-        if visibility is None:
+    except (UnsupportedOperationException, OSError) as error:
+        if visibility is None or not isinstance(translated(error), UnsupportedOperationException):
             raise
         await _rewrite(resolved, path, given, None)  # a bucket without ACLs: nothing to keep
 
@@ -112,8 +113,10 @@ async def kept_visibility(resolved: ResolvedDriver, path: str) -> Visibility | N
         return None
     try:
         return await resolved.methods.visibility(path)
-    except (UnsupportedOperationException, PermissionError):
-        return None  # a caller that may not read it has not set it either
+    except (UnsupportedOperationException, OSError) as error:
+        if isinstance(translated(error), (UnsupportedOperationException, PermissionError)):
+            return None  # a caller that may not read it has not set it either
+        raise
 
 
 def carried_options(supported: frozenset[str], info: FileInfo, path: str) -> dict[str, Any]:

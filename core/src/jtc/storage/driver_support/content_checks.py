@@ -45,12 +45,15 @@ def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) 
     types = options.get("allowed_types")
     if types is not None:
         types = checked_types(types)
+    progress = options.get("progress")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is a function, not {type(progress).__name__}")
     watch = limits(
         size=options.get("size"),
         min_size=options.get("min_size"),
         max_size=options.get("max_size"),
         judge=None if types is None else lambda head: check_types(path, head, types),
-        progress=options.get("progress"),
+        progress=progress,
         length=len(content) if isinstance(content, bytes) else None,
     )
     if watch is not None:
@@ -77,13 +80,11 @@ def limits(
         length: The length in bytes where it is known, for `progress`.
 
     Raises:
-        TypeError: A limit is not a number of bytes, or `progress` is not a function.
+        TypeError: A limit is not a number of bytes.
         RejectedException: `size` is outside of the other limits.
     """
     if (size, min_size, max_size, judge, progress) == (None,) * 5:
         return None
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is a function, not {type(progress).__name__}")
     _check_sizes(size, min_size, max_size)
     done = 0
     head: bytes | None = None if judge is None else b""

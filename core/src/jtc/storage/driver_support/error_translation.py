@@ -25,7 +25,7 @@ from jtc.storage.paths import no_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["reraise", "temporary_file_errors", "translate"]
+__all__ = ["reraise", "temporary_file_errors", "translate", "translated"]
 
 
 # The outcomes that every driver has, whose messages are the same on all of them; then what the
@@ -134,6 +134,16 @@ def translate(error: OSError) -> StorageException:
     # The type and not the text: the errors of a client library may contain a URL.
     message = f"The storage failed ({type(error).__name__})"
     return StorageException(_in_words(message, number), errno=number)
+
+
+def translated(error: Exception) -> Exception:
+    """Return what `reraise` would raise, for code that decides by an error's class.
+
+    A driver may raise a builtin in place of each exception of ours.
+    """
+    if isinstance(error, OSError) and not isinstance(error, StorageException):
+        return translate(error)
+    return error
 
 
 def reraise(

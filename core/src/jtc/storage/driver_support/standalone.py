@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jtc.storage.driver import METHODS, Method
 from jtc.storage.driver_support.content import SourceFile, driver_content, raised_by_source
-from jtc.storage.driver_support.error_translation import reraise, translate
+from jtc.storage.driver_support.error_translation import reraise, translated
 from jtc.storage.exceptions import StorageException
 from jtc.storage.paths import check_directory, check_path
 
@@ -164,9 +164,8 @@ async def checked_bulk(
     found = await delete(list(dict.fromkeys(checked.values())))
     for path, each in checked.items():
         result = found[each]
-        if isinstance(result, OSError) and not isinstance(result, StorageException):
-            result, cause = translate(result), result
-            result.__cause__ = cause
+        if isinstance(result, Exception) and (ours := translated(result)) is not result:
+            ours.__cause__, result = result, ours
         if isinstance(result, StorageException):
             result.operation = operation
             result.path = result.path or path

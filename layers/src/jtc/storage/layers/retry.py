@@ -17,7 +17,7 @@ from tenacity.stop import stop_base
 
 from jtc.storage.driver import METHODS, ReadStream
 from jtc.storage.driver_support.content import driver_content
-from jtc.storage.driver_support.error_translation import translate
+from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.exceptions import StorageConfigException, StorageException
 from jtc.storage.layer import Layer, layers_of
@@ -367,9 +367,8 @@ def _is_safe(name: str) -> bool:
 
 
 def _is_retryable(error: BaseException) -> bool:
-    if isinstance(error, OSError) and not isinstance(error, StorageException):
-        error = translate(error)
-    return isinstance(error, StorageException) and error.retryable
+    ours = translated(error) if isinstance(error, Exception) else error
+    return isinstance(ours, StorageException) and ours.retryable
 
 
 def _is_conditional(options: WriteOptions) -> bool:

@@ -13,6 +13,7 @@ from opentelemetry import metrics, trace
 
 from jtc.storage.driver import METHODS
 from jtc.storage.driver_support.content import raised_by_source
+from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.exceptions import (
     NotModifiedException,
     PathConflictException,
@@ -170,7 +171,11 @@ class TracedCall:
             outcome = "precondition_failed"
         elif isinstance(error, FileNotFoundError) and operation not in {"put", "write_file"}:
             outcome = "not_found"
-        elif isinstance(error, PathConflictException) and operation == "remove_empty_directory":
+        elif (
+            operation == "remove_empty_directory"
+            and isinstance(error, Exception)
+            and isinstance(translated(error), PathConflictException)
+        ):
             outcome = "conflict"
         return outcome
 
