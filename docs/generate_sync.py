@@ -51,6 +51,8 @@ D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
 # Methods that return a sync disk or file are written by hand, in _disks.py.
 BY_HAND = {
     "aclose",
+    "delay",
+    "fail",
     "build",
     "disk",
     "fake",

@@ -20,7 +20,6 @@ OTHERS = {CLOSED_LOOP: "its docstring lists each, and says why"}
 
 OURS = {
     "core/src/jtc/storage/_disk/copying.py": {"target_disk": "a Disk"},
-    "core/src/jtc/storage/_fakes.py": {"manager.disk(name)": "a Disk"},
     "core/src/jtc/storage/_hooks.py": {"hooks": "a Hooks, of which it is a part"},
     "core/src/jtc/storage/_manager.py": {
         "StorageManager": "the class itself",

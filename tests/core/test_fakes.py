@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import textwrap
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 import pytest_jtc_storage as fixtures
+from disk_outcomes import outcomes
 from jtc.storage import (
     Disk,
+    PathConflictException,
     Storage,
     StorageException,
     StorageManager,
     UnsupportedOperationException,
+    Visibility,
 )
+from jtc.storage.driver import FakeTraits
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 pytest_plugins = ["pytester"]
@@ -181,15 +187,202 @@ async def test_what_a_configuration_disables_stays_disabled(manager: StorageMana
         assert "listing" in fake.capabilities
 
 
-async def test_fake_presigns_urls_that_lead_nowhere(manager: StorageManager) -> None:
-    with manager.fake("s3") as fake:
-        assert (await fake.temporary_url("a.txt", 60)).startswith("memory://a.txt?expires=")
-        request = await fake.temporary_upload_url("a.txt", 60, content_type="text/plain", size=3)
-        assert request.method == "PUT"
-        assert request.headers == {"content-type": "text/plain", "content-length": "3"}
-        form = await fake.temporary_upload_form("a.txt", 60, max_size=3, content_type="text/plain")
-        assert form.fields == {"key": "a.txt", "max-size": "3", "content-type": "text/plain"}
-    await manager.aclose()
+@pytest.mark.parametrize("options", [{}, {"secret": "x" * 32}, {"base_url": "https://a.example/f"}])
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_fake_of_a_local_disk_has_the_results_and_errors_of_the_real_disk(
+    manager: StorageManager, tmp_path: Path, options: dict[str, str], by_hand: bool
+) -> None:
+    root = tmp_path / "root"
+    manager.configure({"disks": {"d": {"driver": "local", "root": str(root), **options}}})
+    if by_hand:
+        manager.set_driver(LocalDriver(root, **options), "d")
+    disk = manager.disk("d")
+    with manager.fake("d"):
+        faked = await outcomes(disk)
+        links = (disk.url("a b"), disk.path("a b"), disk.capabilities)
+        assert ("temporary_urls" in disk.capabilities) == ("secret" in options)
+    assert not root.exists()
+    real = await outcomes(disk)
+    assert links == (disk.url("a b"), disk.path("a b"), disk.capabilities)
+    assert len(real) == len(faked) > 70
+    for one, other in zip(real, faked, strict=True):
+        if not one[0].startswith("visibility "):
+            assert one == other
+
+
+async def test_fake_of_a_local_disk_without_a_secret_names_the_option(
+    manager: StorageManager,
+) -> None:
+    with manager.fake("local") as fake:
+        with pytest.raises(UnsupportedOperationException, match="it needs the option 'secret'"):
+            await fake.temporary_url("a.txt", 60)
+        assert fake.url("a b.txt") == "/storage/a%20b.txt"
+
+
+async def test_fake_of_a_memory_disk_is_one(manager: StorageManager) -> None:
+    with manager.fake("memory") as fake:
+        faked = await outcomes(fake)
+        assert fake.url("a.txt") == "memory://a.txt"
+    real = await outcomes(manager.disk("memory"))
+    for one, other in zip(real, faked, strict=True):
+        assert one == other
+
+
+class Telling(EightMethods):
+    """A third party's driver that says how it is faked."""
+
+    made: ClassVar[list[object]] = []
+    fake_traits = FakeTraits(visibility=Visibility.PUBLIC, has_directories=True)
+
+    def __init__(self, host: str) -> None:
+        self.made.append(host)
+        self.host = host
+
+    @classmethod
+    def for_fake(cls, options: Mapping[str, Any] | None) -> Telling:
+        driver = object.__new__(cls)
+        driver.host = str((options or {}).get("host", "localhost"))
+        return driver
+
+    def url(self, path: str, /) -> str:
+        return f"https://{self.host}/{path}"
+
+    async def visibility(self, _path: str, /) -> Visibility:
+        raise NotImplementedError
+
+    async def set_visibility(self, _path: str, _visibility: Visibility, /) -> None:
+        raise NotImplementedError
+
+
+async def test_third_partys_driver_says_how_it_is_faked_and_is_not_made(
+    manager: StorageManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", "files.example")
+    manager.extend("telling", Telling)
+    manager.configure(
+        {
+            "disks": {
+                "d": {"driver": "telling", "host": "${HOST}"},
+                "unset": {"driver": "telling", "host": "${NOT_SET_ANYWHERE}"},
+            }
+        }
+    )
+    with manager.fake("d", "unset") as fake:
+        assert fake.url("a.txt") == "https://files.example/a.txt"
+        assert fake.disk("unset").url("a.txt") == "https://NOT_SET_ANYWHERE/a.txt"
+        await fake.put("a.txt", "x")
+        assert await fake.visibility("a.txt") == "public"
+        with pytest.raises(PathConflictException):
+            await fake.put("a.txt/b", "x")
+        with pytest.raises(UnsupportedOperationException):
+            await fake.files()
+    assert not Telling.made
+
+
+async def test_fakes_end_in_any_order(manager: StorageManager) -> None:
+    real = MemoryDriver()
+    manager.set_driver(real, "a")
+    first = manager.fake("a")
+    second = manager.fake("*")
+    third = manager.fake("a")
+    await manager.disk("a").put("third.txt", b"")
+    first.restore()
+    third.assert_exists("third.txt")
+    await manager.disk("a").put("third too.txt", b"")
+    third.restore()
+    await manager.disk("a").put("second.txt", b"")
+    second.restore()
+    assert manager.disk("a").driver is real
+    second.disk("a").assert_exists("second.txt")
+    second.disk("a").assert_count(1)
+    third.assert_count(2)
+    first.assert_empty()
+    assert real.count() == 0
+
+
+async def test_handle_of_a_fake_keeps_its_own_files(manager: StorageManager) -> None:
+    with manager.fake("a") as outer:
+        await manager.disk("a").put("outer.txt", b"1")
+        with manager.fake("a") as inner:
+            await manager.disk("a").put("inner.txt", b"2")
+            outer.assert_exists("outer.txt", b"1")
+            outer.assert_missing("inner.txt")
+            assert await outer.files() == ["outer.txt"]
+            inner.assert_count(1)
+        manager.set_driver(MemoryDriver(), "a")
+        await manager.disk("a").put("elsewhere.txt", b"")
+        outer.assert_count(1)
+    for fake, path in ((outer, "outer.txt"), (inner, "inner.txt")):
+        fake.assert_exists(path)
+        assert await fake.exists(path)
+        await fake.scoped("later").put("x.txt", b"")
+        fake.assert_exists("later/x.txt")
+        assert fake.sync.name == "a"
+    with pytest.raises(StorageException, match="'b' is not one of these fakes: a"):
+        outer.disk("b").assert_empty()
+
+
+def test_threads_that_fake_one_disk_do_not_meet(manager: StorageManager) -> None:
+    disk = manager.disk("a")
+    barrier = threading.Barrier(3, timeout=20)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        with manager.fake("a").sync as fake:
+            barrier.wait()
+            disk.sync.put(f"{number}.txt", str(number))
+            barrier.wait()
+            fake.assert_exists(f"{number}.txt", str(number))
+            fake.assert_count(1)
+            assert disk.sync.files() == [f"{number}.txt"]
+            barrier.wait()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, range(3))) == [None] * 3
+    with pytest.raises(StorageException, match="No driver named 'a'"):
+        disk.sync.files()
+
+
+async def test_tasks_that_fake_one_disk_do_not_meet(manager: StorageManager) -> None:
+    disk = manager.disk("a")
+    barrier = asyncio.Barrier(3)
+
+    async def work(number: int) -> None:
+        with manager.fake("a") as fake:
+            await barrier.wait()
+            await disk.put(f"{number}.txt", str(number))
+            await asyncio.gather(disk.put("child.txt", b""), asyncio.to_thread(disk.sync.files))
+            await barrier.wait()
+            fake.assert_count(2)
+            assert await disk.get_text(f"{number}.txt") == str(number)
+
+    with manager.fake("a") as outer:
+        await asyncio.gather(*map(work, range(3)))
+        outer.assert_empty()
+
+
+async def test_task_that_was_begun_within_a_fake_sees_a_later_one_within_it(
+    manager: StorageManager,
+) -> None:
+    disk = manager.disk("a")
+    work: asyncio.Queue[str] = asyncio.Queue()
+
+    async def serve() -> None:
+        while path := await work.get():
+            await disk.put(path, b"")
+            work.task_done()
+
+    with manager.fake("*") as outer:
+        server = asyncio.create_task(serve())
+        with manager.fake("a") as inner:
+            await work.put("inner.txt")
+            await work.join()
+            inner.assert_exists("inner.txt")
+        await work.put("outer.txt")
+        await work.join()
+        outer.disk("a").assert_exists("outer.txt")
+        await work.put("")
+        await server
 
 
 def test_other_threads_and_their_loops_see_the_fake(manager: StorageManager) -> None:

@@ -83,7 +83,8 @@ def _enter(namespace: dict[str, Any]) -> None:
 def _leave(namespace: dict[str, Any]) -> None:
     namespace["runner"].run(Storage.aclose())
     namespace["runner"].close()
-    namespace["fake"].restore()
+    Storage._fakes = []  # those of a document too, which need not end
+    Storage._changed()
     for disk in [*Storage.disks(), "default"]:
         Storage.forget(disk)
     Storage._config = None

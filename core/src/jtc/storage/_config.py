@@ -152,6 +152,23 @@ class DiskConfig:
             layers=tuple(layer.with_variables(disk, environ) for layer in self.layers),
         )
 
+    def as_far_as_set(self, disk: str, environ: Mapping[str, str]) -> DiskConfig:
+        """Return this configuration for a fake, where a variable that is not set is its name.
+
+        Args:
+            disk: The disk's name, for messages.
+            environ: Where the names are looked up.
+        """
+        options = {}
+        for name, value in self.options.items():
+            try:
+                options[name] = _interpolate(value, disk, name, environ)
+            except StorageConfigException:
+                # A table keeps its variables: what they are for, a fake does not ask.
+                text = isinstance(value, str)
+                options[name] = _VARIABLE.sub(lambda match: match["name"], value) if text else value
+        return DiskConfig(self.driver, options, self.disable, self.layers)
+
     def make(self, disk: str, factory: Callable[..., Any]) -> Any:
         """Call the driver's factory.
 

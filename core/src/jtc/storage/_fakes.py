@@ -1,42 +1,107 @@
-"""Fake disks for tests, with files in memory and the capabilities of the real driver."""
+"""Fake disks for tests, with files in memory and the behaviour of the real driver."""
 
 from __future__ import annotations
 
-import inspect
-import time
+from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from jtc.storage._capabilities import resolve
 from jtc.storage._disk import Disk
-from jtc.storage.driver import CAPABILITIES
+from jtc.storage._fake_driver import FakeDriver
+from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.layer import unwrap_path
-from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Sequence
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._disk.base import Manager
-    from jtc.storage.options import SignOptions
+    from jtc.storage._fake_failures import FailureError
     from jtc.storage.sync._disks import SyncFakeDisk
 
-__all__ = ["FakeDisk", "FakeDriver", "capabilities_of"]
+__all__ = ["FakeDisk", "Fakes", "begun_here"]
+
+_begun: ContextVar[tuple[Fakes, ...]] = ContextVar("jtc.storage.fakes", default=())
+"""The fakes that were begun in this context, a later one within an earlier one."""
+
+
+class Fakes:
+    """Disks that were faked together.
+
+    Args:
+        names: Their names; None for all disks.
+        own: The drivers in memory, by the names of the disks.
+        make: Makes and keeps another one.
+
+    Attributes:
+        replaced: Drivers that `set_driver` put in their places meanwhile.
+        outer: The fakes within which these were begun.
+    """
+
+    def __init__(
+        self,
+        names: frozenset[str] | None,
+        own: dict[str, ResolvedDriver],
+        make: Callable[[str], ResolvedDriver],
+    ) -> None:
+        self.names = names
+        self.own = own
+        self.replaced: dict[str, ResolvedDriver] = {}
+        self.ended = False
+        self._make = make
+        self.outer = tuple(each for each in _begun.get() if not each.ended)
+        _begun.set((*self.outer, self))
+
+    def covers(self, name: str) -> bool:
+        """Return whether a disk is faked."""
+        return self.names is None or name in self.names
+
+    def find(self, name: str) -> ResolvedDriver:
+        """Return a disk's driver in memory.
+
+        Raises:
+            StorageConfigException: The disk is not faked here.
+        """
+        if not self.covers(name):
+            there = ", ".join(sorted(self.names or ()))
+            raise StorageConfigException(f"The disk {name!r} is not one of these fakes: {there}")
+        resolved = self.own.get(name)
+        return self._make(name) if resolved is None else resolved
+
+
+def begun_here(fakes: Sequence[Fakes]) -> Fakes:
+    """Return the fake that the caller means, of several that fake one disk at a time.
+
+    It is the newest one that was begun within a fake of this context, and so by this thread or task
+    or for it; where this context began none, the newest of all.
+
+    Args:
+        fakes: All that fake the disk, in the order in which they were begun; one at least.
+    """
+    own = [each for each in _begun.get() if each in fakes]
+    if not own:
+        return fakes[-1]
+    return next(each for each in reversed(fakes) if each is own[-1] or own[-1] in each.outer)
 
 
 class FakeDisk(Disk):
     """The faked disk that `Storage.fake` returns, with assertions on its files.
 
-    As a context manager it restores the old disks at the end; so does `restore`. The assertions
-    are not async and raise `AssertionError`; they check the files in memory, below the disk's
-    layers.
+    As a context manager it restores the old disks at the end; so does `restore`. This object keeps
+    its own files, also afterwards, and whatever else is faked. The assertions are not async and
+    raise `AssertionError`; they check the files in memory, below the disk's layers.
     """
 
-    __slots__ = ("_restore",)
+    __slots__ = ("_fakes", "_restore")
 
+    _fakes: Fakes
     _restore: Callable[[], None]
 
-    def __init__(self, name: str, manager: Manager, restore: Callable[[], None]) -> None:
-        super().__init__(name, manager, manager.disk(name)._resolved)  # noqa: SLF001
+    def __init__(
+        self, name: str, manager: Manager, fakes: Fakes, restore: Callable[[], None]
+    ) -> None:
+        super().__init__(name, manager, partial(fakes.find, name))
+        object.__setattr__(self, "_fakes", fakes)
         object.__setattr__(self, "_restore", restore)
 
     @property
@@ -57,8 +122,69 @@ class FakeDisk(Disk):
         self._restore()
 
     def disk(self, name: str) -> FakeDisk:
-        """Return another one of the disks that were faked together."""
-        return FakeDisk(name, self._manager, self._restore)
+        """Return another one of the disks that were faked together.
+
+        Its first operation or assertion raises, where it was not.
+        """
+        return FakeDisk(name, self._manager, self._fakes, self._restore)
+
+    def fail(
+        self,
+        operation: str,
+        times: int | None = None,
+        error: FailureError | None = None,
+        *,
+        paths: str | None = None,
+    ) -> Self:
+        """Let an operation fail.
+
+        It does so below the disk's layers: a layer such as `retry` gets the error. An operation
+        that is made of others fails with them: ``"put"`` also stops `append`, ``"list"`` also
+        `files`. In `delete_many`, ``"delete"`` is the error of each file.
+
+        Args:
+            operation: The name of a method of `Disk`.
+            times: How often; None for always.
+            error: An exception, or its class; by default a StorageUnavailableException.
+            paths: Only for paths that match this pattern, as for `glob`.
+
+        Returns:
+            This disk.
+
+        Raises:
+            ValueError: There is no such operation, or `times` is below 1.
+        """
+        self._driver().failures.fail(operation, times, error, paths)
+        return self
+
+    def delay(
+        self,
+        operation: str,
+        seconds: float,
+        times: int | None = None,
+        *,
+        paths: str | None = None,
+    ) -> Self:
+        """Let each call of an operation wait before it begins.
+
+        Args:
+            operation: The name of an async method of `Disk`, as for `fail`.
+            seconds: How long.
+            times: How often; None for always.
+            paths: Only for paths that match this pattern, as for `glob`.
+
+        Returns:
+            This disk.
+
+        Raises:
+            ValueError: There is no such operation, it is not async, or a number is out of range.
+        """
+        self._driver().failures.delay(operation, seconds, times, paths)
+        return self
+
+    def reset(self) -> None:
+        """Remove all failures and delays of this disk; its files stay."""
+        self._driver().failures.clear()
 
     def assert_exists(self, path: str, content: bytes | str | None = None) -> None:
         """Assert that there is a file, and its content where `content` is passed.
@@ -112,94 +238,11 @@ class FakeDisk(Disk):
     def _stored_as(self, path: str) -> str:
         return unwrap_path(self.driver, path)[1]
 
+    def _driver(self) -> FakeDriver:
+        return self.driver_as(FakeDriver)
+
     def _memory(self) -> Any:
-        return self.driver_as(FakeDriver).inner
-
-
-class FakeDriver:
-    """A memory driver that has the capabilities of another, and supports its options.
-
-    Args:
-        memory: A `MemoryDriver`.
-        like: The driver that it replaces; with None it has all capabilities.
-    """
-
-    def __init__(self, memory: Any, like: ResolvedDriver | None) -> None:
-        self.inner = memory
-        self.supported_options: Mapping[str, frozenset[str]] = memory.supported_options
-        self.unsupported: frozenset[str] = frozenset()
-        if like is not None:
-            self.unsupported = frozenset(CAPABILITIES) - like.capabilities.names
-            self.supported_options = like.capabilities.options
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    async def check(self, path: str, /) -> None:
-        """Find nothing wrong: memory keeps all that is promised."""
-
-    async def temporary_url(self, path: str, options: SignOptions, /) -> str:
-        """Return a URL with its expiry that nothing serves."""
-        return self._url(path, options)
-
-    async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
-        """Return a request that nothing accepts."""
-        headers = {}
-        if options.content_type is not None:
-            headers["content-type"] = options.content_type
-        if options.size is not None:
-            headers["content-length"] = str(options.size)
-        return PresignedRequest(
-            method="PUT",
-            url=self._url(path, options),
-            headers=headers,
-            expires_at=time.time() + options.expires_in,
-        )
-
-    async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
-        """Return a form that nothing accepts."""
-        fields = {"key": path, "max-size": str(options.max_size)}
-        if options.min_size is not None:
-            fields["min-size"] = str(options.min_size)
-        if options.content_type is not None:
-            fields["content-type"] = options.content_type
-        return PresignedForm(
-            url=self.inner.url(path), fields=fields, expires_at=time.time() + options.expires_in
-        )
-
-    async def aclose(self) -> None:
-        """Do nothing: a fake holds no resources."""
-
-    def _url(self, path: str, options: SignOptions) -> str:
-        start = time.time()
-        if options.stable_for is not None:
-            start = (start // options.stable_for + 1) * options.stable_for
-        return f"{self.inner.url(path)}?expires={start + options.expires_in:.0f}"
-
-
-def capabilities_of(
-    factory: Callable[..., Any], options: Mapping[str, Any] | None = None
-) -> ResolvedDriver | None:
-    """Resolve a driver's class without making a driver: tests have no credentials for one.
-
-    Args:
-        factory: The class. Its ``unsupported_with(options)``, if it has one, returns the
-            capabilities that a driver with these options lacks.
-        options: The options of the driver, before variables are looked up.
-
-    Returns:
-        Its capabilities; None if only an instance has them.
-    """
-    if not inspect.isclass(factory):
-        return None
-    try:
-        driver: Any = object.__new__(factory)
-        unsupported_with = getattr(factory, "unsupported_with", None)
-        if options is not None and unsupported_with is not None:
-            driver.unsupported = unsupported_with(options)
-        return resolve(driver)
-    except Exception:
-        return None  # a property may need attributes of the constructor
+        return self._driver().inner
 
 
 def _without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -9,6 +9,7 @@ import threading
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import quote
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
 from jtc.storage._config import DEFAULT, DiskConfig, StorageConfig, call, read_config
@@ -27,12 +28,13 @@ from jtc.storage._layering import layered
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.layer import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from jtc.storage._config import LayerConfig
-    from jtc.storage._fakes import FakeDisk
+    from jtc.storage._fakes import FakeDisk, Fakes
     from jtc.storage.driver import StorageDriver
     from jtc.storage.sync._disks import SyncStorage
 
@@ -68,8 +70,10 @@ class StorageManager(DiskOperations):
     _factories: dict[str, Callable[..., Any]]
     _retired: list[ResolvedDriver]
     _built: weakref.WeakSet[Callable[[], ResolvedDriver]]
-    _faked: Mapping[str, ResolvedDriver] | None
-    _guard: Callable[[str, str], None] | None
+    _current: dict[str, ResolvedDriver]
+    _default_is_by_hand: bool
+    _fakes: list[Fakes]
+    _guards: list[_Guard]
 
     def __new__(cls) -> Self:
         """Return the manager of the process."""
@@ -89,8 +93,10 @@ class StorageManager(DiskOperations):
         manager._factories = {}
         manager._retired = []
         manager._built = weakref.WeakSet()
-        manager._faked = None
-        manager._guard = None
+        manager._current = {}
+        manager._default_is_by_hand = False
+        manager._fakes = []
+        manager._guards = []
         reset_after_fork(manager)
         return manager
 
@@ -136,7 +142,7 @@ class StorageManager(DiskOperations):
     @property
     def name(self) -> str:
         """The name of the current default disk."""
-        if DEFAULT in self._by_hand:
+        if self._default_is_by_hand:
             return DEFAULT
         try:
             return self._default_name()
@@ -171,9 +177,15 @@ class StorageManager(DiskOperations):
         """
         resolved = _named(name, lambda: resolve(driver))
         with self._lock:
-            self._retire(name)
-            self._resolved_drivers[name] = resolved
-            self._by_hand.add(name)
+            if (fakes := self._fakes_of(name)) is not None:
+                fakes.replaced[name] = resolved
+            elif self._guards:
+                self._guards[-1].by_hand[name] = resolved
+            else:
+                self._retire(name)
+                self._resolved_drivers[name] = resolved
+                self._by_hand.add(name)
+            self._changed()
 
     def configure(self, source: Mapping[str, Any] | str | os.PathLike[str]) -> None:
         """Configure all disks, in place of an earlier configuration; drivers are made when used.
@@ -208,6 +220,10 @@ class StorageManager(DiskOperations):
             self._config = config
             for name in self._resolved_drivers.keys() - self._by_hand:
                 self._retire(name)
+            for fakes in self._fakes:
+                if fakes.names is None:
+                    fakes.own.clear()  # which are made as the new configuration says
+            self._changed()
 
     def build(self, config: Mapping[str, Any]) -> BuiltDisk:
         """Make a disk without a name, for example for one tenant; ``async with`` closes it.
@@ -256,13 +272,25 @@ class StorageManager(DiskOperations):
             name: The disk; ``"default"`` is the default disk, as for `disk`.
         """
         with self._lock:
-            self._retire(self.name if name == DEFAULT else name)
+            name = self.name if name == DEFAULT else name
+            if (fakes := self._fakes_of(name)) is not None:
+                fakes.replaced.pop(name, None)
+            elif self._guards:
+                self._guards[-1].forget(name)
+            else:
+                self._retire(name)
+            self._changed()
 
     def fake(self, *names: str) -> FakeDisk:
         """Replace disks by memory, for tests: no configuration or credentials are needed.
 
-        A fake has the capabilities of the driver that it replaces, so that unsupported operations
-        fail in tests too. It affects all tasks and threads.
+        A fake behaves like the driver that it replaces: it has its capabilities, options, URLs and
+        default visibility, so that what fails there fails in tests too. Presigned URLs are signed
+        by the fake itself, and `jtc.storage.asgi` answers them. The real driver is not used.
+
+        A fake affects all tasks and threads. Where several fake one disk at a time, a task or
+        thread that began one of them, or was begun within it, uses that one; all others use the
+        newest. They may end in any order.
 
         Args:
             names: The disks; ``"*"`` means all, also later ones; without names, the default disk.
@@ -273,17 +301,25 @@ class StorageManager(DiskOperations):
         Raises:
             StorageConfigException: The memory driver is not installed.
         """
-        from jtc.storage._fakes import FakeDisk  # noqa: PLC0415 - for tests only
+        from jtc.storage._fakes import FakeDisk, Fakes  # noqa: PLC0415 - for tests only
 
         with self._lock:
-            if "*" in names:
-                restore = self._set_aside(keep=set(), faked=self._resolved_drivers)
-                first = self.name
-            else:
-                first, *rest = names or (self.name,)
-                first = self.name if first == DEFAULT else first
-                restore = self._replace([first, *rest])
-        return FakeDisk(first, self, restore)
+            wanted = [self.name if name == DEFAULT else name for name in names or (DEFAULT,)]
+            first = self.name if "*" in wanted else wanted[0]
+            covered = None if "*" in wanted else frozenset(wanted)
+            load_driver("memory")
+            own = {} if covered is None else {name: self._fake_driver(name) for name in wanted}
+            fakes = Fakes(covered, own, lambda name: self._begin_fake(fakes, name))
+            self._fakes.append(fakes)
+            self._changed()
+
+        def restore() -> None:
+            with self._lock:
+                fakes.ended = True
+                self._fakes = [each for each in self._fakes if each is not fakes]
+                self._changed()
+
+        return FakeDisk(first, self, fakes, restore)
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[list[str]]:
@@ -297,25 +333,17 @@ class StorageManager(DiskOperations):
         Raises:
             StorageException: From an operation on a disk whose driver was refused.
         """
-        refused: list[str] = []
-
-        def guard(disk: str, driver: str) -> None:
-            if driver != "memory":
-                refused.append(disk)
-                raise StorageException(
-                    f"A test uses a real disk of the driver {driver!r}: "
-                    f"fake it with Storage.fake({disk!r}), or give it a driver with set_driver()"
-                )
-
         with self._lock:
-            restore = self._set_aside(keep=self._by_hand, faked=self._faked)
-            before, self._guard = self._guard, guard
+            kept = {name: self._resolved_drivers[name] for name in self._by_hand}
+            guard = _Guard(self._guards[-1].by_hand.copy() if self._guards else kept)
+            self._guards.append(guard)
+            self._changed()
         try:
-            yield refused
+            yield guard.refused
         finally:
             with self._lock:
-                self._guard = before
-                restore()
+                self._guards = [each for each in self._guards if each is not guard]
+                self._changed()
 
     def disks(self) -> list[str]:
         """Return the names of the disks that are configured, set by `set_driver` or in use.
@@ -326,7 +354,8 @@ class StorageManager(DiskOperations):
         with self._lock:
             config = self._current_config()
             configured = set(config.disks) if config is not None else set()
-            return sorted(configured | self._resolved_drivers.keys())
+            in_use = {*self._resolved_drivers, *self._current}
+            return sorted(configured.union(in_use, *(each.own for each in self._fakes)))
 
     def drivers(self) -> list[str]:
         """Return the names of the drivers that are installed, or registered by `extend`."""
@@ -382,26 +411,56 @@ class StorageManager(DiskOperations):
         return self.disk()._layered(make, step)  # noqa: SLF001
 
     def _resolved(self) -> ResolvedDriver:
-        by_hand = self._resolved_drivers.get(DEFAULT)
-        return by_hand if by_hand is not None else self._find(self._default_name())
+        by_hand = self._current.get(DEFAULT)
+        if by_hand is not None:
+            return by_hand
+        return self._find(DEFAULT if self._default_is_by_hand else self._default_name())
 
     def _find(self, name: str) -> ResolvedDriver:
-        resolved = self._resolved_drivers.get(name)
+        resolved = self._current.get(name)
         if resolved is not None:
             return resolved
         with self._lock:
-            resolved = self._resolved_drivers.get(name)
-            if resolved is None:
-                resolved = self._resolved_drivers[name] = _named(name, lambda: self._create(name))
+            resolved = self._look_up(name)
+            if sum(fakes.covers(name) for fakes in self._fakes) <= 1:
+                self._current[name] = resolved  # the same in all tasks and threads
             return resolved
 
+    def _look_up(self, name: str) -> ResolvedDriver:
+        if (fakes := self._fakes_of(name)) is not None:
+            return fakes.replaced.get(name) or fakes.find(name)
+        if self._guards:
+            guard = self._guards[-1]
+            made, by_hand = guard.made, guard.by_hand
+        else:
+            made = by_hand = self._resolved_drivers
+        resolved = by_hand.get(name) or made.get(name)
+        if resolved is None:
+            resolved = made[name] = _named(name, lambda: self._create(name))
+        return resolved
+
+    def _fakes_of(self, name: str) -> Fakes | None:
+        """Return the fakes that a disk has in this task or thread."""
+        covering = [fakes for fakes in self._fakes if fakes.covers(name)]
+        if not covering:
+            return None
+        from jtc.storage._fakes import begun_here  # noqa: PLC0415 - for tests only
+
+        return begun_here(covering)
+
+    def _changed(self) -> None:
+        """Look every disk up again; in a new dictionary, since it is read without the lock."""
+        by_hand: set[str] = set(self._guards[-1].by_hand if self._guards else self._by_hand)
+        faked = (each for fakes in self._fakes for each in (fakes.names or (), fakes.replaced))
+        self._default_is_by_hand = DEFAULT in by_hand.union(*faked)
+        self._current = {}
+
     def _create(self, name: str) -> ResolvedDriver:
-        if self._faked is not None:
-            return self._fake_driver(name)
+        guard = self._guards[-1].check if self._guards else None
         config = self._current_config()
         if config is None:
-            if self._guard is not None:
-                self._guard(name, name)
+            if guard is not None:
+                guard(name, name)
             return self._from_environment(name)
         if name not in config.disks:
             there = ", ".join(sorted({*config.disks, *self._by_hand})) or "none"
@@ -414,8 +473,8 @@ class StorageManager(DiskOperations):
                 f"{'name another one as its default, ' if nameless else ''}"
                 "or give it a driver with set_driver()"
             )
-        if self._guard is not None:
-            self._guard(name, config.disks[name].driver)
+        if guard is not None:
+            guard(name, config.disks[name].driver)
         return self._from_config(name, config.disks[name])
 
     def _from_config(self, name: str, config: DiskConfig) -> ResolvedDriver:
@@ -456,62 +515,75 @@ class StorageManager(DiskOperations):
             logger.warning("FILESYSTEM_DRIVER has no effect: set FILESYSTEM_DISK")
         return name or _DEFAULT_DRIVER
 
-    def _fake_driver(self, name: str) -> ResolvedDriver:
-        from jtc.storage._fakes import FakeDriver, capabilities_of  # noqa: PLC0415 - for tests only
+    def _begin_fake(self, fakes: Fakes, name: str) -> ResolvedDriver:
+        with self._lock:
+            if name not in fakes.own:
+                fakes.own[name] = self._fake_driver(name)
+            return fakes.own[name]
 
-        like = (self._faked or self._resolved_drivers).get(name)
+    def _fake_driver(self, name: str) -> ResolvedDriver:
+        # For tests only.
+        from jtc.storage._fake_driver import driver_to_ask, fake_driver  # noqa: PLC0415
+        from jtc.storage._fake_failures import Failures  # noqa: PLC0415
+
+        real = self._resolved_drivers.get(name)
         config = self._current_config()
-        disk = DiskConfig(name, {})
-        if config is not None and name not in self._by_hand:
-            disk = config.disks.get(name, disk)
-        if like is None:
-            try:
-                like = capabilities_of(self._factory(disk.driver), disk.options)
-            except StorageConfigException:
-                like = None  # a disk that exists in the tests only
-        memory = self._factory("memory")()
-        fake = resolve(FakeDriver(memory, like), name=f"fake {name}", disabled=disk.disable)
+        disk, options = DiskConfig(name, {}), None
+        if config is not None and name not in self._by_hand and name in config.disks:
+            disk = config.disks[name].as_far_as_set(name, os.environ)
+            options = disk.options
+        if real is not None:
+            capabilities, driver = real.capabilities, unwrap(real.driver)
+        else:
+            capabilities, driver = None, None  # of a disk that exists in the tests only
+            with contextlib.suppress(StorageConfigException):
+                capabilities, driver = driver_to_ask(self._factory(disk.driver), options)
+        made = fake_driver(
+            load_driver("memory"),
+            capabilities,
+            driver,
+            f"/storage/{quote(name)}",
+            Failures(DiskOperations),
+        )
+        fake = resolve(made, name=f"fake {name}", disabled=disk.disable)
         # The layers are behaviour of the application, and are kept in tests.
         layers = [layer.with_variables(name, os.environ) for layer in disk.layers]
         return _in_layers(fake, layers, name)
-
-    def _replace(self, names: list[str]) -> Callable[[], None]:
-        before = {n: (self._resolved_drivers.get(n), n in self._by_hand) for n in names}
-        self._resolved_drivers |= {name: self._fake_driver(name) for name in names}
-        self._by_hand.update(names)
-
-        def restore() -> None:
-            with self._lock:
-                while before:
-                    name, (resolved, by_hand) = before.popitem()
-                    self._resolved_drivers.pop(name, None)
-                    self._by_hand.discard(name)
-                    if resolved is not None:
-                        self._resolved_drivers[name] = resolved
-                    if by_hand:
-                        self._by_hand.add(name)
-
-        return restore
-
-    def _set_aside(
-        self, *, keep: set[str], faked: Mapping[str, ResolvedDriver] | None
-    ) -> Callable[[], None]:
-        before = [(self._resolved_drivers, self._by_hand, self._faked)]
-        kept = {name: self._resolved_drivers[name] for name in keep}
-        self._resolved_drivers, self._by_hand, self._faked = kept, set(keep), faked
-
-        def restore() -> None:
-            with self._lock:
-                if before:
-                    self._resolved_drivers, self._by_hand, self._faked = before.pop()
-
-        return restore
 
     def _retire(self, name: str) -> None:
         resolved = self._resolved_drivers.pop(name, None)
         if resolved is not None and name not in self._by_hand:
             self._retired.append(resolved)
         self._by_hand.discard(name)
+
+
+class _Guard:
+    """State of `StorageManager.guarded`.
+
+    Attributes:
+        by_hand: The drivers that were set by hand, before and within the block.
+        made: Those that were made within it.
+        refused: The names of disks whose driver was refused.
+    """
+
+    def __init__(self, by_hand: dict[str, ResolvedDriver]) -> None:
+        self.by_hand = by_hand
+        self.made: dict[str, ResolvedDriver] = {}
+        self.refused: list[str] = []
+
+    def check(self, disk: str, driver: str) -> None:
+        """Refuse any driver but memory's."""
+        if driver != "memory":
+            self.refused.append(disk)
+            raise StorageException(
+                f"A test uses a real disk of the driver {driver!r}: "
+                f"fake it with Storage.fake({disk!r}), or give it a driver with set_driver()"
+            )
+
+    def forget(self, name: str) -> None:
+        """Remove the driver of a disk."""
+        self.by_hand.pop(name, None)
+        self.made.pop(name, None)
 
 
 def _in_layers(

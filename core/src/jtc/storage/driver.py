@@ -13,8 +13,8 @@ Four attributes are optional:
 * ``location: str``: two drivers of one class with equal locations have the same files, so that a
   move between them never copies a file onto itself and deletes it.
 * ``has_own_retries: bool``: the driver retries failed requests by itself.
-* ``unsupported_with(options)``, a static method: returns the capabilities that a driver with these
-  options lacks. Fakes in tests call it, since they do not make the driver.
+* ``for_fake(options)``, a class method, and ``fake_traits: FakeTraits``: what a fake in tests asks,
+  which keeps files in memory and otherwise behaves as the driver. See `FakeTraits`.
 
 These rules go beyond the types; the conformance tests check them:
 
@@ -48,6 +48,7 @@ method, and its line in `CAPABILITIES`; drivers without it need no change.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -73,6 +74,7 @@ __all__ = [
     "METHODS",
     "SIGNING_METHODS",
     "DriverContent",
+    "FakeTraits",
     "FullDriver",
     "Method",
     "ReadStream",
@@ -416,6 +418,36 @@ class SupportsClose(Protocol):
     async def aclose(self) -> None:
         """Close connections and similar resources; a later call opens them again."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeTraits:
+    """How a driver differs from `MemoryDriver`, for fakes in tests.
+
+    A fake asks the disk's driver, if it is made already, for its capabilities, options, `url` and
+    `path`, and reads its attribute ``fake_traits``. Otherwise it asks one that the class method
+    ``for_fake(options)`` makes of the disk's options, or of None where the environment configures
+    the disk. That one is used for nothing else: it opens and creates nothing, needs no credentials,
+    and has defaults for what is missing. Without the two, a fake has the capabilities of the class,
+    and URLs below ``/storage/``.
+
+    Attributes:
+        visibility: That of new files.
+        keeps_visibility: A put keeps the visibility of the file that it replaces, and a copy has
+            its source's. Otherwise both begin with `visibility`, as on S3.
+        infers_types: Without a declared content type, a file has one by its content and name.
+        has_directories: A file's directory is made with it and stays when it is empty, and no path
+            is both a file and a directory. Otherwise a directory is a part of its files' paths.
+        check: Raises what a call with the name of a driver's method, the path and the options
+            record raises for invalid values, or for those that the driver cannot store. Called for
+            methods with options.
+    """
+
+    visibility: Visibility
+    keeps_visibility: bool = True
+    infers_types: bool = False
+    has_directories: bool = False
+    check: Callable[[str, str, Any], None] | None = None
 
 
 CAPABILITIES: Mapping[str, type] = {

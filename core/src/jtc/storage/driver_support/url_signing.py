@@ -19,7 +19,7 @@ import math
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from jtc.storage.driver_support.mime_types import guess_type
@@ -45,6 +45,7 @@ __all__ = [
     "UrlSigner",
     "make_signer",
     "require_signer",
+    "without_secret",
 ]
 
 Secrets: TypeAlias = "str | bytes | Sequence[str | bytes]"
@@ -302,6 +303,12 @@ def _made(secret: Secrets, base_url: str) -> UrlSigner:
     return UrlSigner(base_url.rstrip("/"), keys)
 
 
+def without_secret(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a driver's options with a made-up secret in place of one, for `FakeTraits`."""
+    given = options.get("secret") is not None
+    return {**options, "secret": "x" * _SHORTEST} if given else dict(options)
+
+
 def require_signer(signer: UrlSigner | None) -> UrlSigner:
     """Return the signer.
 
@@ -326,11 +333,6 @@ class PresignedUrls:
 
     signer: UrlSigner | None
     unsupported: frozenset[str] = SIGNING_CAPABILITIES
-
-    @staticmethod
-    def unsupported_with(options: Mapping[str, object]) -> frozenset[str]:
-        """Return the capabilities that a driver with such options lacks; raises nothing."""
-        return SIGNING_CAPABILITIES if options.get("secret") is None else frozenset()
 
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         """Return a presigned URL below `base_url` that reads a file until it expires.

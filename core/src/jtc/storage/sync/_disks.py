@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Unpack
 
+    from jtc.storage._fake_failures import FailureError
     from jtc.storage._fakes import FakeDisk
     from jtc.storage._hooks import Hooks
     from jtc.storage.driver import StorageDriver
@@ -145,8 +146,40 @@ class SyncFakeDisk(Assertions, SyncDisk):
         self.restore()
 
     def disk(self, name: str) -> SyncFakeDisk:
-        """Return another one of the disks that were faked together."""
+        """Return another one of the disks that were faked together; see `FakeDisk.disk`."""
         return SyncFakeDisk(self._faked.disk(name))
+
+    def fail(
+        self,
+        operation: str,
+        times: int | None = None,
+        error: FailureError | None = None,
+        *,
+        paths: str | None = None,
+    ) -> Self:
+        """Let an operation fail; see `FakeDisk.fail`.
+
+        Raises:
+            ValueError: There is no such operation, or `times` is below 1.
+        """
+        self._faked.fail(operation, times, error, paths=paths)
+        return self
+
+    def delay(
+        self,
+        operation: str,
+        seconds: float,
+        times: int | None = None,
+        *,
+        paths: str | None = None,
+    ) -> Self:
+        """Let each call of an operation wait before it begins; see `FakeDisk.delay`.
+
+        Raises:
+            ValueError: There is no such operation, it is not async, or a number is out of range.
+        """
+        self._faked.delay(operation, seconds, times, paths=paths)
+        return self
 
 
 class SyncStorage(SyncOperations[StorageManager], Management):

@@ -574,6 +574,13 @@ class Assertions:
         """
         self._faked.restore()
 
+    def reset(self) -> None:
+        """Remove all failures and delays of this disk; its files stay.
+
+        It takes, returns and raises what `FakeDisk.reset` does.
+        """
+        self._faked.reset()
+
     def assert_exists(self, path: str, content: bytes | str | None = None) -> None:
         """Assert that there is a file, and its content where `content` is passed.
 

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
+from jtc.storage.driver import FakeTraits
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.standalone import standalone
-from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer
+from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer, without_secret
 from jtc.storage.drivers.local_driver._copying import copy_file, move_file
 from jtc.storage.drivers.local_driver._deleting import (
     delete_directory,
@@ -134,6 +135,22 @@ class LocalDriver(PresignedUrls):
             return cls(**options)
         finally:
             del options
+
+    @classmethod
+    def for_fake(cls, options: Mapping[str, Any] | None) -> Self:
+        """Return a driver for a fake to ask; see `jtc.storage.driver.FakeTraits`.
+
+        Raises:
+            StorageConfigException: An option is invalid.
+        """
+        return cls.from_env(os.environ) if options is None else cls(**without_secret(options))
+
+    @property
+    def fake_traits(self) -> FakeTraits:
+        """How a fake behaves: where no mode is configured, as with the usual umask."""
+        return FakeTraits(
+            visibility=self._new_file.visibility or Visibility.PUBLIC, has_directories=True
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(root={self._root.path!r}, base_url={self._base_url!r})"

@@ -6,14 +6,15 @@ import asyncio
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+from jtc.storage.driver import FakeTraits
 from jtc.storage.driver_support.derived import check_version
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.option_checks import checked_base_url, checked_visibility
 from jtc.storage.driver_support.standalone import standalone
-from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer
+from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer, without_secret
 from jtc.storage.drivers.memory_driver._copying import (
     changes,
     checked_source,
@@ -71,6 +72,8 @@ class MemoryDriver(PresignedUrls):
         secret: Signs URLs, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
             first one signs and all verify.
         visibility: That of new files: ``"private"``, the default, or ``"public"``.
+        infer_types: Infer the content type of files for which none was declared. False is as on
+            a local disk, for tests.
 
     Raises:
         StorageConfigException: An option is invalid, or there is no `base_url` to sign for.
@@ -95,6 +98,7 @@ class MemoryDriver(PresignedUrls):
         base_url: str | None = None,
         secret: Secrets | None = None,
         visibility: Visibility | str | None = None,
+        infer_types: bool = True,
     ) -> None:
         self._files: dict[str, StoredFile] = {}  # first, for a traceback may show this driver
         self._directories: set[str] = set()
@@ -109,6 +113,7 @@ class MemoryDriver(PresignedUrls):
             self.signer = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
+        self._infer_types = infer_types
         if self.signer is not None:
             self.unsupported = frozenset()
         # From the clock: an etag of ours may be kept by a browser for longer than a process lives.
@@ -122,6 +127,20 @@ class MemoryDriver(PresignedUrls):
     def from_env(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - nothing to configure
         """Return an empty driver, whatever the environment says."""
         return cls()
+
+    @classmethod
+    def for_fake(cls, options: Mapping[str, Any] | None) -> Self:
+        """Return a driver for a fake to ask; see `jtc.storage.driver.FakeTraits`.
+
+        Raises:
+            StorageConfigException: An option is invalid.
+        """
+        return cls(**without_secret(options or {}))
+
+    @property
+    def fake_traits(self) -> FakeTraits:
+        """How a fake behaves: as this driver."""
+        return FakeTraits(visibility=self._visibility, infers_types=self._infer_types)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
@@ -244,7 +263,7 @@ class MemoryDriver(PresignedUrls):
         Raises:
             FileNotFoundException: There is no file.
         """
-        return file_info(path, self._file(path))
+        return file_info(path, self._file(path), infer=self._infer_types)
 
     async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         """Open a file as it is now: later writes do not touch the stream.
@@ -254,7 +273,7 @@ class MemoryDriver(PresignedUrls):
             PreconditionFailedException: `if_match` names another version.
             NotModifiedException: `if_none_match` names this version.
         """
-        return open_stream(path, self._file(path), options)
+        return open_stream(path, self._file(path), options, infer=self._infer_types)
 
     async def read_ranges(
         self, path: str, ranges: Sequence[tuple[int, int]], options: ReadOptions, /

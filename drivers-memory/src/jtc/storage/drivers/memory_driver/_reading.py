@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["open_stream"]
 
 
-def open_stream(path: str, file: StoredFile, options: ReadOptions) -> ReadStream:
-    """Open a range of one version of a file.
+def open_stream(
+    path: str, file: StoredFile, options: ReadOptions, *, infer: bool = True
+) -> ReadStream:
+    """Open a range of one version of a file; `infer` is as for `file_info`.
 
     Raises:
         PreconditionFailedException: `if_match` names another version.
         NotModifiedException: `if_none_match` names this version.
     """
-    info = file_info(path, file)
+    info = file_info(path, file, infer=infer)
     check_version(info, options.if_match, options.if_none_match)
     first, last = resolve_range(options.start, options.end, len(file.content))
     chunks = _slices(file.content, first, last, options.chunk_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
 from jtc.storage.driver_support.error_translation import reraise
@@ -16,6 +16,7 @@ from jtc.storage.drivers.s3_driver._objects import (
     conditions,
     copying,
     deleting,
+    faking,
     listing,
     metadata,
     presigning,
@@ -40,7 +41,7 @@ from jtc.storage.options import WriteOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-    from jtc.storage.driver import DriverContent, ReadStream
+    from jtc.storage.driver import DriverContent, FakeTraits, ReadStream
     from jtc.storage.driver_support.content import Content
     from jtc.storage.drivers.s3_driver._settings import AddressingStyle, CredentialsSource
     from jtc.storage.drivers.s3_driver._transport.sigv4 import Signing
@@ -231,6 +232,24 @@ class S3Driver:
         except StorageConfigException:
             del url, endpoint
             raise
+
+    @classmethod
+    def for_fake(cls, options: Mapping[str, Any] | None) -> Self:
+        """Return a driver for a fake to ask, without keys; see `jtc.storage.driver.FakeTraits`.
+
+        Raises:
+            StorageConfigException: An option is invalid.
+        """
+        if options is None:
+            return cls.from_env(
+                {**os.environ, "AWS_BUCKET": os.environ.get("AWS_BUCKET") or "fake"}
+            )
+        return cls(**faking.options_without_keys(options))
+
+    @property
+    def fake_traits(self) -> FakeTraits:
+        """How a fake behaves: as a bucket with ACLs."""
+        return faking.traits(self._settings)
 
     def __repr__(self) -> str:
         settings: Settings | None = getattr(self, "_settings", None)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._transport.sigv4 import Signing
     from jtc.storage.options import SignOptions
 
-__all__ = ["check_presignable", "download_url", "upload_form", "upload_request"]
+__all__ = ["check_options", "check_presignable", "download_url", "upload_form", "upload_request"]
 
 _LONGEST = 7 * 24 * 3600
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html"""
@@ -41,6 +41,18 @@ def check_presignable(settings: Settings) -> None:
         raise UnsupportedOperationException("An anonymous disk has no keys to sign with: use url()")
     if settings.sse_customer_key is not None:
         raise UnsupportedOperationException("Clients of presigned URLs lack the sse_customer_key")
+
+
+def check_options(path: str, options: SignOptions, *, form: bool) -> None:
+    """Check the values of options that S3 does not sign for, without signing.
+
+    Raises:
+        InvalidPathException: S3 would replace a part of the key of a form.
+        ValueError: A time is out of range.
+    """
+    _life(options.expires_in, options.stable_for)
+    if form:
+        _check_form_key(path)
 
 
 def download_url(
@@ -120,9 +132,7 @@ def upload_form(
     if options.max_size is None:
         raise ValueError("A form needs max_size")
     sizes = _length("min_size", options.min_size or 0), _length("max_size", options.max_size)
-    if "${filename}" in key:
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html
-        raise InvalidPathException("In a form, S3 replaces ${filename} by the uploader's own")
+    _check_form_key(key)
     fields = {"key": key, **headers}
     if tags := fields.pop("x-amz-tagging", ""):
         fields["tagging"] = tags_document(parse_qsl(tags))
@@ -132,6 +142,12 @@ def upload_form(
     # As the SDK has it: a path such as /bucket/ is an object's for some stores.
     url = endpoint.url if endpoint.base == "/" else endpoint.url.removesuffix("/")
     return PresignedForm(url=url, fields=fields, expires_at=signing.end(life))
+
+
+def _check_form_key(key: str) -> None:
+    if "${filename}" in key:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html
+        raise InvalidPathException("In a form, S3 replaces ${filename} by the uploader's own")
 
 
 def _life(expires_in: float, stable_for: float | None = None) -> tuple[int, int]:
