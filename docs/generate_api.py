@@ -35,6 +35,7 @@ MODULES = (
     "jtc.storage.layers.validate",
     "jtc.storage.layers.around",
     "jtc.storage.hookspecs",
+    "jtc.storage.files",
     "jtc.storage.asgi",
     "jtc.storage.sync",
     "jtc.storage.django",

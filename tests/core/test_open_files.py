@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import io
 from dataclasses import replace
@@ -25,7 +26,7 @@ from jtc.storage import (
     StorageManager,
     StorageUnavailableException,
 )
-from jtc.storage._open_files import WritableFile
+from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods, Streaming, Writing
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from jtc.storage import ReadOptions, ReadStream
+
+
+IN_MEMORY = bytes(8 * 1024 * 1024)
+"""What a written file keeps in memory; more is streamed."""
 
 
 def disk_of(driver: Any) -> Disk:
@@ -48,8 +53,12 @@ def disk() -> Disk:
 
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("read"), st.integers(-1, 30)),
+        st.tuples(st.just("read"), st.one_of(st.none(), st.integers(-1, 30))),
         st.tuples(st.just("readline")),
+        st.tuples(st.just("readline"), st.one_of(st.none(), st.integers(-1, 9))),
+        st.tuples(st.just("readlines"), st.one_of(st.none(), st.integers(-1, 30))),
+        st.tuples(st.just("__next__")),
+        st.tuples(st.just("peek")),
         st.tuples(st.just("seek"), st.integers(0, 60)),
         st.tuples(st.just("seek"), st.integers(-10, 10), st.just(io.SEEK_CUR)),
         st.tuples(st.just("seek"), st.integers(-60, 10), st.just(io.SEEK_END)),
@@ -80,16 +89,34 @@ def test_a_file_reads_as_bytesio_does(
                     with pytest.raises(ValueError, match="before the file's beginning"):
                         await file.seek(*arguments)
                     continue
+                if name == "peek":
+                    here = model.tell()
+                    peeked = await file.peek()
+                    assert peeked == model.read(len(peeked))
+                    assert peeked or here >= len(content)
+                    model.seek(here)
+                    continue
+                if name == "__next__":
+                    assert await anext(file, None) == next(model, None)
+                    continue
                 expected = getattr(model, name)(*arguments)
                 got = getattr(file, name)(*arguments)
                 assert (got if name == "tell" else await got) == expected
                 assert file.tell() == model.tell()
+            await file.seek(0)
+            assert await file.read1(0) == b""
+            assert b"".join([piece async for piece in _pieces(file)]) == content.encode()
             await file.seek(0)
             assert [line async for line in file] == content.encode().splitlines(keepends=True)
 
     asyncio.run(check())
     if isinstance(driver, Streaming):
         assert driver.opened == driver.closed
+
+
+async def _pieces(file: ReadableFile) -> AsyncIterator[bytes]:
+    while piece := await file.read1():
+        yield piece
 
 
 def _target(model: io.BytesIO, offset: int, whence: int) -> int:
@@ -190,15 +217,22 @@ async def test_a_missing_file_fails_when_it_is_opened() -> None:
     await opening.__aexit__(None)  # what contextlib's stacks may do: nothing was opened
 
 
-@pytest.mark.parametrize("mode", ["r", "w", "ab", "r+b", ""])
-def test_another_mode_is_refused_with_those_there_are(disk: Disk, mode: Any) -> None:
-    with pytest.raises(ValueError, match="'rb', 'wb' and 'xb'"):
+@pytest.mark.parametrize("mode", ["rw", "b", "rbt", "rr", "U", "", "rb "])
+def test_open_mode_that_does_not_exist_is_refused_with_those_that_do(disk: Disk, mode: Any) -> None:
+    with pytest.raises(ValueError, match="'rb', 'wb', 'xb' and 'ab', and for text 'r', 'w'"):
         disk.open("a", mode)
 
 
-def test_reading_takes_no_options(disk: Disk) -> None:
+@pytest.mark.parametrize("mode", ["r+", "w+", "r+b", "wb+", "a+", "x+t"])
+def test_open_mode_that_reads_and_writes_is_refused_with_the_way_out(disk: Disk, mode: Any) -> None:
+    with pytest.raises(ValueError, match=r"replaced as a whole.*'rb'.*'ab'.*put\(\)"):
+        disk.open("a", mode)
+
+
+@pytest.mark.parametrize("mode", ["rb", "r", "ab", "a"])
+def test_open_takes_no_options_where_it_does_not_replace(disk: Disk, mode: Any) -> None:
     with pytest.raises(TypeError, match="content_type"):
-        disk.open("a", "rb", content_type="text/plain")  # type: ignore[call-overload]
+        disk.open("a", mode, content_type="text/plain")
 
 
 @pytest.mark.parametrize("kind", [EightMethods, Writing, MemoryDriver])
@@ -226,7 +260,7 @@ async def test_a_file_without_a_byte_is_written_too(disk: Disk) -> None:
 
 @pytest.mark.parametrize("kind", [EightMethods, Writing, MemoryDriver])
 @pytest.mark.parametrize("error", [KeyError, asyncio.CancelledError])
-@pytest.mark.parametrize("written", [b"", b"new", bytes(3 * 1024 * 1024)], ids=len)
+@pytest.mark.parametrize("written", [b"", b"new", IN_MEMORY + b"new"], ids=len)
 async def test_when_the_block_raises_the_file_before_stays(
     kind: Any, error: type[BaseException], written: bytes
 ) -> None:
@@ -260,6 +294,7 @@ async def test_a_driver_that_swallows_the_cancellation_does_not_take_it_for_the_
     disk = disk_of(driver)
     with pytest.raises(KeyError):  # noqa: PT012 - the block is what raises
         async with asyncio.timeout(5), disk.open("a", "wb") as file:
+            await file.write(IN_MEMORY)
             await file.write(b"half")
             await asyncio.sleep(0.01)
             raise KeyError
@@ -285,19 +320,18 @@ async def test_writing_waits_while_the_storage_is_behind() -> None:
     driver = Slow()
     chunk = bytes(512 * 1024)
     async with disk_of(driver).open("a", "wb") as file:
-        await file.write(chunk)
-        await file.write(chunk)
-        third = asyncio.create_task(file.write(chunk))
+        await file.write(IN_MEMORY)
+        second = asyncio.create_task(file.write(chunk))
         await asyncio.sleep(0.01)
-        assert not third.done()
-        third.cancel()
-        await asyncio.wait([third])
-        assert file.tell() == 2 * len(chunk)  # it has taken nothing, so it is made again
-        third = asyncio.create_task(file.write(chunk))
+        assert not second.done()
+        second.cancel()
+        await asyncio.wait([second])
+        assert file.tell() == len(IN_MEMORY)  # it has taken nothing, so it is made again
+        second = asyncio.create_task(file.write(chunk))
         await asyncio.sleep(0.01)
         go_on.set()
-        assert await third == len(chunk)
-    assert driver.kept == {"a": chunk * 3}
+        assert await second == len(chunk)
+    assert driver.kept == {"a": IN_MEMORY + chunk}
 
 
 async def test_a_storage_that_fails_says_so_at_the_next_write_and_at_close() -> None:
@@ -308,19 +342,19 @@ async def test_a_storage_that_fails_says_so_at_the_next_write_and_at_close() -> 
 
     disk = disk_of(Full())
     file = await disk.open("a", "wb")
-    await file.write(b"x")
-    await asyncio.sleep(0.01)
+    await file.write(IN_MEMORY)
     with pytest.raises(StorageFullException) as raised:
-        await file.write(b"y")
+        await file.writelines([b"x"] * 3)
     assert (raised.value.operation, raised.value.path, raised.value.errno) == ("open", "a", 28)
     with pytest.raises(StorageFullException):
         await file.close()
-    with pytest.raises(StorageFullException):
+    with pytest.raises(StorageFullException):  # noqa: PT012 - the block is what raises
         async with disk.open("a", "wb") as file:
-            await file.write(bytes(5 * 1024 * 1024))  # would wait forever for a dead storage
+            await file.write(IN_MEMORY)
+            await file.write(IN_MEMORY)  # would wait forever for a dead storage
     with pytest.raises(KeyError):  # noqa: PT012 - the block is what raises
         async with disk.open("a", "wb") as file:
-            await file.write(b"x")
+            await file.write(IN_MEMORY + b"x")
             await asyncio.sleep(0.01)
             raise KeyError  # and the storage's own failure is not reported as lost
 
@@ -404,3 +438,19 @@ def test_a_file_that_is_not_open_yet_says_how_to_open_it() -> None:
     with pytest.raises(AttributeError, match="no 'read': write 'async with"):
         pending.read()
     assert not hasattr(pending, "_hidden")
+
+
+async def test_readinto_fills_buffers_of_any_kind(disk: Disk) -> None:
+    await disk.put("a", bytes(range(20)))
+    numbers = array.array("H", [0, 0])
+    content = bytearray(10)
+    async with disk.open("a") as file:
+        assert await file.readinto(numbers) == 4
+        assert numbers.tobytes() == bytes(range(4))
+        assert await file.readinto(memoryview(content)[2:]) == 8
+        assert content == bytes(2) + bytes(range(4, 12))
+        assert await file.readinto(content) == 8
+        assert await file.readinto(content) == 0
+        await file.seek(0)
+        with pytest.raises(TypeError, match="read-only"):
+            await file.readinto(b"1234")

@@ -58,6 +58,8 @@ RAISES_NOTHING = {
     "SyncOperations.read_only",
     "SyncStorage.disk",
     "SyncStream.release",
+    "SyncTextFile.abort",
+    "SyncTextFile.mode",
     "SyncWritableFile.abort",
 }
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import csv
 import gc
+import gzip
 import io
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -271,11 +281,11 @@ def test_a_file_that_is_dropped_unclosed_never_appears(
     disk = storage.disk("local")
     disk.put("a", b"old")
     file = disk.open("a", "wb")
-    file.write(LINES)
+    file.write(bytes(9_000_000))
     file.flush()
     assert becomes(lambda: open_descriptors(tmp_path) != [])
-    del file
-    gc.collect()
+    with pytest.warns(ResourceWarning, match="unclosed file 'a' .*'wb', so .* not stored"):
+        del file
     assert becomes(lambda: open_descriptors(tmp_path) == [])
     assert disk.get("a") == b"old"
 
@@ -286,7 +296,8 @@ def test_dropped_reader_is_closed_too(storage: SyncStorage, tmp_path: Path) -> N
     file = disk.open("a")
     file.read(1)
     assert len(open_descriptors(tmp_path)) == 1
-    del file
+    with pytest.warns(ResourceWarning, match="unclosed file 'a' .*'rb':"):
+        del file
     assert becomes(lambda: open_descriptors(tmp_path) == [])
 
 
@@ -295,7 +306,7 @@ async def test_a_written_file_that_cannot_be_closed_here_is_given_up(
 ) -> None:
     disk = storage.disk("local")
     written = await asyncio.to_thread(disk.open, "a", "wb")
-    await asyncio.to_thread(written.write, b"1" * 2_000_000)
+    await asyncio.to_thread(written.write, b"1" * 9_000_000)
     assert await asyncio.to_thread(becomes, lambda: open_descriptors(tmp_path) != [])
     with pytest.raises(RuntimeError, match="An event loop runs in this thread"):
         written.close()
@@ -308,16 +319,16 @@ def test_what_a_put_refuses_an_open_file_refuses(disk: SyncDisk) -> None:
     with pytest.raises(FileNotFoundException):
         disk.open("missing")
     disk.put("a", b"old")
-    with pytest.raises(FileExistsException), disk.open("a", "xb") as file:
-        file.write(b"mine")
+    with pytest.raises(FileExistsException):
+        disk.open("a", "xb")
     with pytest.raises(RejectedException), disk.open("a", "wb", max_size=3) as file:
         file.write(b"1234")
     assert file.closed
-    with pytest.raises(PreconditionFailedException), disk.open("a", "wb", if_match="x") as file:
-        file.write(b"1")
+    with pytest.raises(PreconditionFailedException):
+        disk.open("a", "wb", if_match="x")
     assert disk.get("a") == b"old"
     with pytest.raises(ValueError, match="modes"):
-        disk.open("a", "r")  # type: ignore[call-overload]
+        disk.open("a", "rw")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="no options"):
         disk.open("a", "rb", size=3)  # type: ignore[call-overload]
 
@@ -332,3 +343,216 @@ def test_one_version_is_read_though_the_file_is_replaced(storage: SyncStorage) -
         file.seek(-3, io.SEEK_END)
         with pytest.raises(PreconditionFailedException):
             file.read(300_000)
+
+
+def test_open_files_are_those_of_io(disk: SyncDisk) -> None:
+    disk.put("a", b"content")
+    with disk.open("a") as read, disk.open("b", "wb") as written:
+        assert isinstance(read, io.BufferedReader)
+        assert isinstance(written, io.BufferedWriter)
+        assert (read.name, read.mode, read.raw.readable()) == ("a", "rb", True)
+        assert (written.name, written.mode, written.seekable()) == ("b", "wb", True)
+        for file in (read, written):
+            assert not file.closed
+            assert not file.isatty()
+            with pytest.raises(io.UnsupportedOperation, match=r"no descriptor"):
+                file.fileno()
+            with pytest.raises(TypeError, match="pickle"):
+                pickle.dumps(file)
+        numbers = array.array("H", [0, 0])
+        assert read.raw.readinto(numbers) == 4  # type: ignore[attr-defined]
+        assert numbers.tobytes() == b"cont"
+        written.writelines([b"one\n", b"two\n"])
+    assert disk.get("b") == b"one\ntwo\n"
+    for use in (read.readline, read.tell, written.flush, written.tell, written.isatty):
+        with pytest.raises(ValueError, match="closed"):
+            use()
+
+
+def test_written_file_seeks_in_memory_and_once_sought_at_any_length(disk: SyncDisk) -> None:
+    with disk.open("small", "wb") as file:
+        file.write(b"????body")
+        assert file.seek(0) == 0
+        file.write(b"head")
+        assert file.tell() == 4
+        assert file.seek(0, io.SEEK_END) == 8
+        assert file.truncate(6) == 6
+    with disk.open("large", "wb") as file:
+        file.seek(0)
+        for _ in range(3):
+            file.write(bytes(8_000_000))
+        assert file.seek(-1, io.SEEK_END) == 23_999_999
+        file.write(b"end")
+        file.seek(0)
+        file.write(b"head")
+    assert disk.get("small") == b"headbo"
+    assert disk.get("large") == b"head" + bytes(23_999_995) + b"end"
+
+
+def test_written_file_is_streamed_where_it_was_not_sought(disk: SyncDisk) -> None:
+    with disk.open("a", "wb") as file:
+        for _ in range(20):
+            file.write(bytes(1_000_000))
+        assert not file.seekable()
+        with pytest.raises(io.UnsupportedOperation, match=r"call seek\(0\) before"):
+            file.seek(0)
+        file.write(b"end")
+    assert disk.get("a") == bytes(20_000_000) + b"end"
+
+
+def test_written_file_ends_in_a_spool_that_is_closed(storage: SyncStorage) -> None:
+    before = len(open_descriptors(Path(tempfile.gettempdir())))
+    for end in ("close", "abort"):
+        file = storage.open("a", "wb")
+        file.seek(0)
+        file.write(bytes(9_000_000))
+        getattr(file, end)()
+    assert len(open_descriptors(Path(tempfile.gettempdir()))) == before
+
+
+def test_open_ab_adds_to_the_end(disk: SyncDisk) -> None:
+    for mode in ("ab", "a", "at"):
+        with disk.open("log", mode) as file:  # type: ignore[call-overload]
+            file.write(b"line\n" if mode == "ab" else "line\n")
+    assert disk.get("log") == b"line\n" * 3
+
+
+def test_text_file_is_one_of_io(disk: SyncDisk) -> None:
+    with disk.open("a", "w", encoding="utf-16", content_type="text/csv") as file:
+        assert isinstance(file, io.TextIOWrapper)
+        assert (file.name, file.mode, file.encoding) == ("a", "w", "utf-16")
+        file.write("Grüße\n")
+    assert disk.get_text("a", encoding="utf-16") == "Grüße\n"
+    with disk.open("a", "a", encoding="utf-16") as file:
+        file.write("an alle\n")
+    with disk.open("a", "r", encoding="utf-16") as file:
+        assert list(file) == ["Grüße\n", "an alle\n"]
+        assert file.seek(0) == 0
+        assert file.readline() == "Grüße\n"
+        assert file.seek(file.tell()) == file.tell()
+        assert file.read() == "an alle\n"
+    with disk.open("b", "w") as file:
+        assert file.encoding == "utf-8"
+        file.writelines(["one\n", "two\r\n"])
+    assert disk.get("b") == b"one\ntwo\r\n"
+    with disk.open("b", "r") as file:
+        assert file.read() == "one\ntwo\n"
+    for wrong in ({"mode": "rb", "encoding": "utf-8"}, {"mode": "r", "newline": "|"}):
+        with pytest.raises(ValueError, match="newline"):
+            disk.open("a", **wrong)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="replaced as a whole"):
+        disk.open("a", "r+")  # type: ignore[call-overload]
+
+
+def test_text_file_whose_block_raises_is_not_stored(disk: SyncDisk) -> None:
+    def fail(mode: Any) -> None:
+        with disk.open("a", mode) as file:
+            file.write("half")
+            raise LookupError
+
+    for mode in ("w", "x", "a"):
+        with pytest.raises(LookupError):
+            fail(mode)
+        assert disk.missing("a")
+    file = disk.open("a", "w")
+    file.write("half")
+    file.abort()
+    file.close()
+    assert file.closed
+    assert disk.missing("a")
+    disk.put("a", b"old")
+    reader = disk.open("a", "r")
+    reader.abort()
+    assert reader.closed
+
+
+@pytest.mark.parametrize("how", ["text", "wrapped", "detached", "cycle", "gzip"])
+def test_text_file_that_is_dropped_warns_and_is_not_stored(storage: SyncStorage, how: str) -> None:
+    def drop() -> None:
+        if how == "text":
+            file: Any = storage.open("a", "w")
+        elif how == "wrapped":
+            file = io.TextIOWrapper(storage.open("a", "wb"), "utf-8")
+        elif how == "detached":
+            file = io.TextIOWrapper(io.BufferedWriter(storage.open("a", "wb").detach()))
+        elif how == "gzip":
+            file = gzip.open(storage.open("a", "wb"), "wt")  # noqa: SIM115
+        else:
+            file = storage.open("a", "w")
+            file.itself = file
+        file.write("half")
+        del file
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="unclosed file 'a' of mode 'wb', so .* not stored"):
+        drop()
+    assert storage.missing("a")
+    storage.put("a", b"old")
+    reader = io.TextIOWrapper(storage.open("a"))
+    reader.read(1)
+    with pytest.warns(ResourceWarning, match="unclosed file 'a' of mode 'rb': use 'with'"):
+        del reader
+
+
+def test_open_files_left_at_exit_warn_and_are_not_stored(tmp_path: Path) -> None:
+    root = tmp_path / "files"
+    script = f"""
+import io
+from jtc.storage import StorageManager
+disk = StorageManager.isolated(
+    {{"disks": {{"d": {{"driver": "local", "root": {str(root)!r}}}}}}}
+).disk("d").sync
+disk.put("old", b"old")
+small = disk.open("small", "wb")
+small.write(b"half")
+large = disk.open("large", "wb")
+large.write(bytes(9_000_000))
+text = disk.open("text", "w")
+text.write("half")
+wrapped = io.TextIOWrapper(disk.open("wrapped", "wb"))
+wrapped.write("half")
+reader = disk.open("old")
+reader.read(1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, check=True
+    )
+    for name in ("small", "large", "text", "wrapped", "old"):
+        assert f"ResourceWarning: unclosed file '{name}' of mode" in done.stderr
+    assert done.stderr.count("Warning") == 5, done.stderr
+    assert "Exception" not in done.stderr
+    assert [each.name for each in root.rglob("*") if each.is_file()] == ["old"]
+
+
+def test_open_files_serve_the_standard_library(disk: SyncDisk) -> None:
+    with disk.open("rows.csv", "w", newline="") as table:
+        csv.writer(table).writerows([["name", "n"], ["Grüße", 1]])
+    with io.TextIOWrapper(disk.open("rows.csv"), "utf-8", newline="") as table:
+        assert list(csv.reader(table)) == [["name", "n"], ["Grüße", "1"]]
+    with disk.open("a.json", "w") as text:
+        json.dump({"a": [1]}, text)
+    with disk.open("a.json") as file:
+        assert json.load(file) == {"a": [1]}
+    with disk.open("a.pickle", "wb") as file:
+        pickle.dump([1, "two", b"3" * 1_000_000], file)
+    with disk.open("a.pickle") as file:
+        assert pickle.load(file) == [1, "two", b"3" * 1_000_000]
+    with disk.open("a.pickle") as source, disk.open("copy", "wb") as target:
+        shutil.copyfileobj(source, target)
+    assert disk.get("copy") == disk.get("a.pickle")
+    with disk.open("copy") as source:
+        disk.put("again", source)
+    assert disk.get("again") == disk.get("copy")
+    with disk.open("a.gz", "wb") as file, gzip.open(file, "wb") as packed:
+        packed.write(LINES)
+    with disk.open("a.gz") as file, gzip.open(file) as packed:
+        assert packed.read() == LINES
+
+
+def test_open_file_is_used_by_several_threads(disk: SyncDisk) -> None:
+    with disk.open("a", "wb") as file, ThreadPoolExecutor(8) as pool:
+        list(pool.map(file.write, [b"%03d\n" % n for n in range(500)]))
+    assert sorted(disk.get("a").split()) == [b"%03d" % n for n in range(500)]
+    with disk.open("a") as file, ThreadPoolExecutor(8) as pool:
+        lines = list(pool.map(lambda _: file.read(4), range(500)))
+    assert sorted(lines) == [b"%03d\n" % n for n in range(500)]

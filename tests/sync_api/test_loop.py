@@ -246,7 +246,8 @@ def run_program(program: str, *arguments: str, seconds: int = PATIENCE) -> str:
 
 
 LEFT_OPEN = """
-import atexit, json, sys
+import atexit, json, sys, warnings
+warnings.filterwarnings("ignore", "unclosed file '[ab]' of mode", ResourceWarning)
 from jtc.storage import Storage
 
 Storage.configure(json.loads(sys.argv[1]))
@@ -395,6 +396,7 @@ if pid == 0:
     assert disk.exists("a")
     sys.exit(0)  # an orderly end in the child, too
 assert os.waitpid(pid, 0)[1] == 0
+reading.close()
 """
 
 

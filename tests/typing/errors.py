@@ -28,8 +28,11 @@ async def options(disk: Disk) -> None:
     await disk.get("a", if_unmodified="etag")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await disk.get("a", "etag")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await disk.copy("a", "b", max_size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    disk.open("a", "rb", content_type="text/plain")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    disk.open("a", "r")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    disk.open("a", "rb", content_type="text/plain")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    disk.open("a", "r+")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    disk.open("a", "r", content_type="text/plain")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    disk.open("a", "ab", overwrite=True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    disk.open("a", "wb", encoding="utf-8")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 async def contents(disk: Disk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,6 @@ from jtc.storage import (
     Visibility,
     sync,
 )
-from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.django import DiskStorage
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -43,6 +43,7 @@ from jtc.storage.drivers.s3_driver import (
     S3Driver,
     S3Refusal,
 )
+from jtc.storage.files import ReadableFile, TextFile, WritableFile
 from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
@@ -192,8 +193,42 @@ async def open_files(disk: Disk) -> None:
         assert_type(await written.write(b"a"), int)
     async with disk.open("a.txt", "xb") as made:
         assert_type(made, WritableFile)
+    async with disk.open("a.txt", "ab") as appended:
+        assert_type(appended, WritableFile)
     assert_type(await disk.open("a.txt"), ReadableFile)
     assert_type(await disk.open("a.txt", "wb"), WritableFile)
+
+
+async def read_and_write_as_files_do(disk: Disk) -> None:
+    async with disk.open("a.txt") as file:
+        assert_type(await file.read1(), bytes)
+        assert_type(await file.readinto(bytearray(3)), int)
+        assert_type(await file.readlines(), list[bytes])
+        assert_type(await anext(file), bytes)
+        assert_type(file.name, str)
+        assert_type(file.mode, str)
+        assert_type(file.closed, bool)
+    async with disk.open("a.txt", "wb") as written:
+        await written.writelines([b"a", bytearray(b"b")])
+        assert_type(await written.truncate(3), int)
+        position: int = await written.tell() + written.tell()
+        assert_type(await written.seek(position), int)
+
+
+async def open_as_text(disk: Disk) -> None:
+    async with disk.open("a.txt", "r", encoding="utf-8", errors="strict", newline="") as file:
+        assert_type(file, TextFile)
+        assert_type(await file.read(10), str)
+        assert_type(await file.readlines(), list[str])
+        async for line in file:
+            assert_type(line, str)
+    async with disk.open("a.txt", "w", encoding="latin-1", overwrite=False) as written:
+        assert_type(written, TextFile)
+        assert_type(await written.write("a"), int)
+    async with disk.open("a.txt", "xt", content_type="text/csv") as made:
+        assert_type(made, TextFile)
+    async with disk.open("a.txt", "a", newline="\r\n") as appended:
+        assert_type(appended, TextFile)
 
 
 async def listing(disk: Disk) -> None:
@@ -422,6 +457,19 @@ def sync_reads_and_listings(sync_disk: SyncDisk) -> None:
     assert_type(
         sync_disk.list(recursive=True, directories=True), Iterator[FileInfo | DirectoryInfo]
     )
+
+
+def sync_files(sync_disk: SyncDisk) -> None:
+    with sync_disk.open("a.txt", "ab") as appended:
+        assert_type(appended, sync.SyncWritableFile)
+    with sync_disk.open("a.txt", "r", encoding="utf-8") as text:
+        assert_type(text, sync.SyncTextFile)
+        assert_type(text.read(10), str)
+    with sync_disk.open("a.txt", "w", newline="", content_type="text/csv") as table:
+        assert_type(table, sync.SyncTextFile)
+        csv.writer(table).writerow(["a", 1])
+    with sync_disk.open("a.txt", "at", errors="replace") as more:
+        assert_type(more, sync.SyncTextFile)
 
 
 def sync_disks(disk: Disk) -> None:

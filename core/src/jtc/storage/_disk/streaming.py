@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from jtc.storage._byte_stream import ByteStream
 from jtc.storage._disk.read_write import ReadWrite
 from jtc.storage._open_files import OpenFile, ReadableFile, WritableFile
+from jtc.storage._text_files import TextFile, binary_mode
 from jtc.storage.driver_support.derived import check_version, derived_stat, open_read, read_all
 from jtc.storage.driver_support.ranges import check_range, coalesced, resolve_range
-from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions
+from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
+from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions, put_options
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-    from typing import Unpack
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import BinaryIO, Unpack
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._hooks import HookedOperation
     from jtc.storage.driver import ReadStream
+    from jtc.storage.driver_support.content import Content
     from jtc.storage.options import PutOptions
 
 __all__ = ["Streaming"]
@@ -155,44 +159,92 @@ class Streaming(ReadWrite):
         self, path: str, mode: Literal["wb", "xb"], **options: Unpack[PutOptions]
     ) -> OpenFile[WritableFile]: ...
 
+    @overload
+    def open(self, path: str, mode: Literal["ab"]) -> OpenFile[WritableFile]: ...
+
+    @overload
     def open(
-        self, path: str, mode: str = "rb", **options: Unpack[PutOptions]
-    ) -> OpenFile[ReadableFile] | OpenFile[WritableFile]:
-        """Open a file, as ``async with disk.open(path) as file`` or ``await disk.open(path)``.
+        self,
+        path: str,
+        mode: Literal["r", "rt", "a", "at"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> OpenFile[TextFile]: ...
+
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "wt", "x", "xt"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **options: Unpack[PutOptions],
+    ) -> OpenFile[TextFile]: ...
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **options: Unpack[PutOptions],
+    ) -> OpenFile[ReadableFile] | OpenFile[WritableFile] | OpenFile[TextFile]:
+        r"""Open a file, as ``async with disk.open(path) as file`` or ``await disk.open(path)``.
 
         Args:
             path: The file.
-            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not exist.
-            **options: As for `put`, in the modes that write.
+            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not exist, and
+                ``"ab"`` appends, as `append` does; ``"r"``, ``"w"``, ``"x"`` and ``"a"`` do so
+                with text.
+            encoding: The encoding of text; None is UTF-8.
+            errors: The error handler of `codecs` for text; None is ``"strict"``.
+            newline: As for the builtin `open`, but ``"\n"`` is written as it is on every system.
+            **options: As for `put`, in the modes that write and do not append.
 
         Returns:
             A file to enter or await, which opens it and raises the errors of `get` or `put`. A
             written file is stored whole when it is closed; when the block raises, the file before
-            is kept.
+            is kept. A condition that does not hold (``"xb"``, `overwrite`, `if_match`) is an error
+            at once, and again if it no longer holds at the end.
 
         Raises:
-            ValueError: The mode is unknown.
-            TypeError: There are options, in the mode ``"rb"``; or `overwrite` or `if_match`, in the
-                mode ``"xb"``.
+            ValueError: The mode is unknown, or does not go with the text options.
+            LookupError: There is no such encoding or error handler.
+            TypeError: There are options, in a mode that reads or appends; or `overwrite=True` or
+                `if_match`, in a mode for new files.
         """
-        match mode:
-            case "rb" if not options:
-                return OpenFile(lambda: self._open_to_read(path))
-            case "rb":
-                raise TypeError(f"open() in mode 'rb' takes no options, not {sorted(options)}")
-            case "wb":
-                return OpenFile(lambda: self._open_to_write(path, options))
-            case "xb":
-                if options.get("overwrite") or options.get("if_match") is not None:
-                    raise TypeError("open() in mode 'xb' takes neither overwrite=True nor if_match")
-                options["overwrite"] = False
-                return OpenFile(lambda: self._open_to_write(path, options))
-        raise ValueError(f"open() has the modes 'rb', 'wb' and 'xb', not {mode!r}")
+        binary, text = binary_mode(mode, encoding, errors, newline)
+        if options and binary in {"rb", "ab"}:
+            raise TypeError(f"open() in mode {mode!r} takes no options, not {sorted(options)}")
+        if binary == "xb":
+            if options.get("overwrite") or options.get("if_match") is not None:
+                raise TypeError(
+                    f"open() in mode {mode!r} takes neither overwrite=True nor if_match"
+                )
+            options["overwrite"] = False
 
-    async def _open_to_read(self, path: str) -> ReadableFile:
+        async def opened() -> Any:
+            if binary == "rb":
+                return await self._open_to_read(path, binary)
+            if binary == "ab":
+                return await self._open_to_append(path, binary)
+            return await self._open_to_write(path, binary, options)
+
+        async def opened_as_text() -> TextFile:
+            return TextFile(await opened(), mode, encoding, errors, newline)
+
+        return OpenFile(opened_as_text) if text else OpenFile(opened)
+
+    async def _open_to_read(self, path: str, mode: str) -> ReadableFile:
         stream = self._stream("open", path, ReadOptions, hooked=False)
         if (hooks := self._manager.hooks.active) is None:
-            return await self._readable(path, stream)
+            return await self._readable(path, mode, stream)
         try:
             checked = check_path(path)
             operation = self._operation(hooks, "get", "open", checked, self._resolved())
@@ -200,13 +252,13 @@ class Streaming(ReadWrite):
         except Exception as error:
             self._fail(error, "open", path)
         try:
-            return await self._readable(path, stream, operation)
+            return await self._readable(path, mode, stream, operation)
         except BaseException as error:
             await operation.__aexit__(type(error), error, None)
             raise
 
     async def _readable(
-        self, path: str, stream: ByteStream, operation: HookedOperation | None = None
+        self, path: str, mode: str, stream: ByteStream, operation: HookedOperation | None = None
     ) -> ReadableFile:
         etag = (await stream).info.etag
 
@@ -221,18 +273,41 @@ class Streaming(ReadWrite):
                 "open", path, lambda: ReadOptions(start=start, if_match=etag), hooked=False
             ),
             finish,
+            path,
+            mode,
         )
 
-    async def _open_to_write(self, path: str, options: PutOptions) -> WritableFile:
-        async def put(chunks: AsyncIterator[bytes]) -> None:
-            await self._put("open", path, chunks, options)
+    async def _open_to_write(self, path: str, mode: str, options: PutOptions) -> WritableFile:
+        async def put(content: Content, size: int | None) -> None:
+            known: PutOptions = {} if size is None else {"size": size}
+            await self._put("open", path, content, {**known, **options})
 
         try:
-            check_path(path)
-            self._resolved().check_writable()
+            resolved = self._resolved()
+            checked = check_path(path)
+            resolved.check_writable()
+            put_options(options, resolved.capabilities.put_options, driver=resolved.name)
+            await _check_conditions(resolved, checked, options)
         except Exception as error:
             self._fail(error, "open", path)
-        return WritableFile(put)
+        return WritableFile(put, path, mode)
+
+    async def _open_to_append(self, path: str, mode: str) -> WritableFile:
+        async def append(content: bytes | BinaryIO, _size: int | None) -> None:
+            added = content if isinstance(content, bytes) else await asyncio.to_thread(content.read)
+            await self._extend("open", path, added)
+
+        try:
+            resolved = self._resolved()
+            checked = check_path(path)
+            resolved.check_writable()
+            try:
+                before = (await derived_stat(resolved, checked)).size
+            except FileNotFoundError:
+                before = 0
+        except Exception as error:
+            self._fail(error, "open", path)
+        return WritableFile(append, path, mode, appended_to=before)
 
     def _stream(
         self, operation: str, path: str, options: Callable[[], ReadOptions], *, hooked: bool = True
@@ -247,6 +322,25 @@ class Streaming(ReadWrite):
             )
 
         return ByteStream(opener, lambda error: self._fail(error, operation, path))
+
+
+async def _check_conditions(resolved: ResolvedDriver, path: str, options: PutOptions) -> None:
+    """Check the conditions of a write before anything is written. The write checks them again.
+
+    Raises:
+        FileExistsException: `overwrite` is False, and there is a file.
+        PreconditionFailedException: `if_match` names another version, or there is no file.
+    """
+    etag = options.get("if_match")
+    try:
+        if options.get("overwrite") is False and await resolved.methods.exists(path):
+            raise FileExistsException("There is a file already, and it must not be replaced")
+        if etag is not None:
+            check_version(await derived_stat(resolved, path), etag, None)
+    except FileNotFoundError as error:
+        raise PreconditionFailedException("There is no file, but if_match names one") from error
+    except PermissionError:
+        return  # a caller that may only write: the write itself checks the condition
 
 
 async def _read_ranges(

@@ -11,7 +11,13 @@ All calls run in one event loop, in a thread that the first call starts.
 """
 
 from jtc.storage.sync._disks import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage
-from jtc.storage.sync._files import SyncListing, SyncReadableFile, SyncStream, SyncWritableFile
+from jtc.storage.sync._files import (
+    SyncListing,
+    SyncReadableFile,
+    SyncStream,
+    SyncTextFile,
+    SyncWritableFile,
+)
 
 __all__ = [
     "SyncBuiltDisk",
@@ -21,5 +27,6 @@ __all__ = [
     "SyncReadableFile",
     "SyncStorage",
     "SyncStream",
+    "SyncTextFile",
     "SyncWritableFile",
 ]

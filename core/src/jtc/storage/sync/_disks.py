@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage._manager import StorageManager
-from jtc.storage.sync._files import SyncReadableFile, SyncWritableFile
+from jtc.storage._text_files import binary_mode
+from jtc.storage.sync._files import SyncReadableFile, SyncTextFile, SyncWritableFile
 from jtc.storage.sync._generated import Assertions, Management, Operations
 from jtc.storage.sync._portal import portal
 
@@ -60,31 +61,72 @@ class SyncOperations(Operations[D_co]):
         self, path: str, mode: Literal["wb", "xb"], **options: Unpack[PutOptions]
     ) -> SyncWritableFile: ...
 
+    @overload
+    def open(self, path: str, mode: Literal["ab"]) -> SyncWritableFile: ...
+
+    @overload
     def open(
-        self, path: str, mode: Literal["rb", "wb", "xb"] = "rb", **options: Unpack[PutOptions]
-    ) -> SyncReadableFile | SyncWritableFile:
-        """Open a file, as the builtin `open` does.
+        self,
+        path: str,
+        mode: Literal["r", "rt", "a", "at"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> SyncTextFile: ...
+
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "wt", "x", "xt"],
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **options: Unpack[PutOptions],
+    ) -> SyncTextFile: ...
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **options: Unpack[PutOptions],
+    ) -> SyncReadableFile | SyncWritableFile | SyncTextFile:
+        r"""Open a file, as the builtin `open` does.
 
         Args:
             path: The file.
-            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not exist.
-            **options: As for `put`, in the modes that write.
+            mode: ``"rb"`` reads, ``"wb"`` writes, ``"xb"`` writes a file that must not exist, and
+                ``"ab"`` appends, as `append` does; ``"r"``, ``"w"``, ``"x"`` and ``"a"`` do so
+                with text.
+            encoding: The encoding of text; None is UTF-8.
+            errors: The error handler of `codecs` for text; None is ``"strict"``.
+            newline: As for the builtin `open`, but ``"\n"`` is written as it is on every system.
+            **options: As for `put`, in the modes that write and do not append.
 
         Returns:
-            A binary file. A written one is stored whole when it is closed; when its ``with`` block
+            A file of `io`. A written one is stored whole when it is closed; when its ``with`` block
             raises, the file before is kept.
 
         Raises:
             FileNotFoundException: There is no file to read.
-            FileExistsException: There is one, in the mode ``"xb"``; raised when it is closed.
+            FileExistsException: There is one, in the mode ``"xb"``; also raised by `close`, if it
+                was made meanwhile.
             InvalidPathException: The path breaks the path policy.
-            ValueError: The mode is unknown.
-            TypeError: There are options, in the mode ``"rb"``.
+            ValueError: The mode is unknown, or does not go with the text options.
+            LookupError: There is no such encoding or error handler.
+            TypeError: There are options, in a mode that reads or appends.
             StorageException: The storage failed.
         """
-        if mode == "rb" and not options:
-            return SyncReadableFile(portal.run(self._open(path)))
-        return SyncWritableFile(portal.run(self._open(path, mode, **options)))
+        binary, text = binary_mode(mode, encoding, errors, newline)
+        opened = portal.run(self._open(path, binary, **options))
+        file = SyncReadableFile(opened) if binary == "rb" else SyncWritableFile(opened)
+        return SyncTextFile(file, mode, encoding, errors, newline) if text else file
 
     async def _open(self, *arguments: Any, **options: Any) -> Any:
         return await self._behind.open(*arguments, **options)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from jtc.storage._open_files import warn_unclosed
 from jtc.storage.driver_support._whole_content import check_unread
 from jtc.storage.exceptions import IntegrityException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from jtc.storage._open_files import ReadableFile, WritableFile
     from jtc.storage.models import FileInfo
 
-__all__ = ["SyncListing", "SyncReadableFile", "SyncStream", "SyncWritableFile"]
+__all__ = ["SyncListing", "SyncReadableFile", "SyncStream", "SyncTextFile", "SyncWritableFile"]
 
 T = TypeVar("T")
 
@@ -200,7 +201,8 @@ class SyncListing(_Owned, Iterator[T]):
 class SyncReadableFile(io.BufferedReader):
     """A file open for reading, like one of ``open(path, "rb")``.
 
-    `seek` costs nothing until the next read. A file that is dropped is closed soon after.
+    `seek` costs nothing until the next read. A file that is dropped is closed soon after, with a
+    ResourceWarning.
     """
 
     def __init__(self, file: ReadableFile) -> None:
@@ -220,7 +222,9 @@ class SyncReadableFile(io.BufferedReader):
 class SyncWritableFile(io.BufferedWriter):
     """A file open for writing; it is stored by `close`, and never after `abort`.
 
-    A ``with`` block that raises aborts it, and so does dropping it: the file before is kept.
+    A ``with`` block that raises aborts it, and so does dropping it, with a ResourceWarning: the
+    file before is kept. `seek` works as in `Disk.open`: in the first 8 MiB, and at any length if it
+    was called before they were written.
     """
 
     def __init__(self, file: WritableFile) -> None:
@@ -232,6 +236,19 @@ class SyncWritableFile(io.BufferedWriter):
             self.close()
         else:
             self.abort()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Change the position; return it. Bytes that are skipped by it are zeros.
+
+        Raises:
+            io.UnsupportedOperation: The file is streamed already, or it is appended to.
+            ValueError: The position lies before the file's beginning, or the file is closed.
+            StorageException: The storage failed.
+        """
+        if self.seekable():
+            return super().seek(offset, whence)
+        self.flush()
+        return self._writer.seek(offset, whence)  # refuses, in words of ours
 
     def close(self) -> None:
         """Store the file. Does nothing the second time.
@@ -253,26 +270,109 @@ class SyncWritableFile(io.BufferedWriter):
         self._writer.abort()
 
     def __del__(self) -> None:
-        self._writer.drop()
+        pass  # the base's stores the file
 
 
-class _RawReader(_Owned, io.RawIOBase):
-    def __init__(self, file: ReadableFile) -> None:
-        super().__init__()
+class SyncTextFile(io.TextIOWrapper):
+    """A text file, like one of ``open(path, "r")`` or ``open(path, "w")``.
+
+    A written one is stored by `close`, and never after `abort`; a ``with`` block that raises aborts
+    it. Line breaks are written as they are, on every system.
+
+    Args:
+        file: The binary file.
+        mode: The mode in which it was opened.
+        encoding: The encoding; None is UTF-8.
+        errors: The error handler of `codecs`; None is ``"strict"``.
+        newline: As for the builtin `open`.
+    """
+
+    def __init__(
+        self,
+        file: SyncReadableFile | SyncWritableFile,
+        mode: str,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> None:
+        if newline is None and file.writable():
+            newline = ""
+        super().__init__(file, encoding or "utf-8", errors, newline)
         self._file = file
-        self._position = 0
+        self._mode = mode
+
+    @property
+    def mode(self) -> str:
+        """The mode in which the file was opened."""
+        return self._mode
+
+    def abort(self) -> None:
+        """Close the file without storing it. Raises nothing."""
+        if isinstance(self._file, SyncWritableFile):
+            self._file.abort()
+        else:
+            self._file.close()
+
+    def __exit__(self, exc_type: type[BaseException] | None, *rest: object) -> None:
+        if exc_type is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        pass  # the base's stores the file
+
+
+class _Raw(_Owned, io.RawIOBase):
+    """A file of `Disk.open` as a raw file of `io`."""
+
+    def __init__(self, file: ReadableFile | WritableFile) -> None:
+        super().__init__()
+        self.name = file.name
+        self.mode = file.mode
+        self._opened = file
+        self._dropped = False
         self._own()
         portal.left_open.add(self)
+
+    def seekable(self) -> bool:
+        return self._opened.seekable()
+
+    async def release(self) -> None:
+        await self._opened.abort()
+
+    def fileno(self) -> int:
+        self._opened.fileno()
+
+    # Called by the finalizers of io, TextIOWrapper's among them, before they call close().
+    def _dealloc_warn(self, source: object) -> None:
+        if not self.closed and not self._dropped and not self._is_foreign():
+            self._dropped = True
+            try:
+                warn_unclosed(self._opened, source)
+            finally:
+                self._opened.abandon()
+
+    def __reduce_ex__(self, protocol: Any, /) -> Any:
+        return self._opened.__reduce_ex__(protocol)
+
+    def __del__(self) -> None:
+        self._dealloc_warn(self)  # and no close(), which waits
+
+
+class _RawReader(_Raw):
+    def __init__(self, file: ReadableFile) -> None:
+        super().__init__(file)
+        self._file = file
+        self._position = 0
 
     def readable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
-
     def readinto(self, buffer: Any, /) -> int:
-        data = self._read(len(buffer))
-        buffer[: len(data)] = data
+        view = memoryview(buffer).cast("B")
+        data = self._read(len(view))
+        view[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
@@ -284,6 +384,7 @@ class _RawReader(_Owned, io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
+        self._file.tell()  # raises where the file is closed
         return self._position
 
     def _read(self, size: int) -> bytes:
@@ -306,41 +407,51 @@ class _RawReader(_Owned, io.RawIOBase):
         if not self.closed:
             super().close()
             if not self._is_foreign():
-                portal.finish(self.release())
-
-    async def release(self) -> None:
-        await self._file.close()
-
-    def __del__(self) -> None:
-        pass  # the event loop closes the stream once it is dropped
+                (portal.schedule if self._dropped else portal.finish)(self.release())
 
 
-class _RawWriter(_Owned, io.RawIOBase):
+class _RawWriter(_Raw):
     def __init__(self, file: WritableFile) -> None:
-        super().__init__()
+        super().__init__(file)
         self._file = file
         self._unclear = False
-        self._own()
-        portal.left_open.add(self)
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        self._check_owner()
-        before = self._file.tell()
-        try:
-            return portal.run(self._file.write(data))
-        except BaseException:
-            # Interrupted after the bytes were taken: the buffer would write them again.
-            self._unclear = self._unclear or self._file.tell() != before
-            raise
+        if self._dropped:
+            return memoryview(data).nbytes  # what a finalizer flushes is not stored
+        return self._change(self._file.write(data))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._change(self._file.seek(offset, whence))
+
+    def truncate(self, size: int | None = None, /) -> int:
+        return self._change(self._file.truncate(size))
 
     def tell(self) -> int:
         return self._file.tell()
 
+    def _change(self, change: Coroutine[Any, Any, int]) -> int:
+        try:
+            self._check_owner()
+            before = self._file.tell()
+        except BaseException:
+            change.close()
+            raise
+        try:
+            return portal.run(change)
+        except BaseException:
+            # Interrupted after the bytes were taken: the buffer would write them again.
+            unclear = self._file.closed or self._file.tell() != before
+            self._unclear = self._unclear or unclear
+            raise
+
     def close(self) -> None:
-        if not self.closed:
+        if self._dropped:
+            super().close()
+        elif not self.closed:
             super().close()
             try:
                 self._check_owner()
@@ -358,20 +469,9 @@ class _RawWriter(_Owned, io.RawIOBase):
             super().close()
             self._discard(portal.finish)
 
-    def drop(self) -> None:
-        if not self.closed:
-            super().close()
-            self._discard(portal.schedule)
-
     def _discard(self, how: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         if not self._is_foreign():
             how(self.release())
-
-    async def release(self) -> None:
-        await self._file.abort()
-
-    def __del__(self) -> None:
-        self.drop()
 
 
 async def _closed(entries: Any) -> None:
