@@ -6,9 +6,11 @@ Install it with ``pip install 'jtc-storage[web]'``.
 * `put_request` and `put_request_file` store the body of a request.
 * `disk` makes a dependency, `closing_disks` a lifespan.
 * `storage_problem` is an exception handler, and `status_of` gives the HTTP status of an error.
+* `XAccel` and `XSendfile` let nginx or Apache in front send the files.
 * `attachment` writes a Content-Disposition header.
 """
 
+from jtc.storage.asgi._acceleration import Accelerator, XAccel, XSendfile
 from jtc.storage.asgi._application import ServedDisk, serve
 from jtc.storage.asgi._dependencies import closing_disks, disk
 from jtc.storage.asgi._errors import status_of
@@ -18,8 +20,11 @@ from jtc.storage.asgi._requests import put_request, put_request_file
 from jtc.storage.asgi._responses import DiskResponse
 
 __all__ = [
+    "Accelerator",
     "DiskResponse",
     "ServedDisk",
+    "XAccel",
+    "XSendfile",
     "attachment",
     "closing_disks",
     "disk",

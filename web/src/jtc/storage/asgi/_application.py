@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from jtc.storage import DiskOperations
+    from jtc.storage.asgi._acceleration import Accelerator
     from jtc.storage.driver_support.url_signing import Grant
 
 __all__ = ["ServedDisk", "serve"]
@@ -48,6 +49,7 @@ class ServedDisk:
         html: As for `serve`.
         cache_control: As for `serve`.
         max_upload_size: As for `serve`.
+        accelerate: As for `serve`.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ServedDisk:
         html: bool,
         cache_control: str | None,
         max_upload_size: int,
+        accelerate: Accelerator | None,
     ) -> None:
         self._disk = disk
         self._public = public
@@ -66,6 +69,7 @@ class ServedDisk:
         self._html = html
         self._cache_control = cache_control
         self._max_upload_size = max_upload_size
+        self._accelerate = accelerate
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._disk!r}>"
@@ -131,6 +135,7 @@ class ServedDisk:
             cache_control=self._cache_control,
             private=False,  # every client gets the same
             active=self._active,
+            accelerate=self._accelerate,
         )
         response.public_only = not self._public
         return response
@@ -140,7 +145,11 @@ class ServedDisk:
             raise StatusError(HTTPStatus.FORBIDDEN)
         grant = self._grant("GET", path, query)
         response = DiskResponse(
-            self._disk, path, media_type=grant.content_type, active=self._active
+            self._disk,
+            path,
+            media_type=grant.content_type,
+            active=self._active,
+            accelerate=self._accelerate,
         )
         response.content_disposition = grant.content_disposition
         response.expires = grant.expires
@@ -174,6 +183,7 @@ def serve(
     html: bool = False,
     cache_control: str | None = None,
     max_upload_size: int = _LARGEST_UPLOAD,
+    accelerate: Accelerator | None = None,
 ) -> ServedDisk:
     """Serve a disk's files below the path where the application is mounted.
 
@@ -194,6 +204,8 @@ def serve(
         cache_control: The Cache-Control of files that have none of their own; not for presigned
             URLs.
         max_upload_size: The largest length in bytes of a presigned PUT that names no size.
+        accelerate: `XAccel` or `XSendfile`: nginx or Apache in front of this application sends the
+            files of a local disk, after visibility, signature and conditions were checked here.
 
     Returns:
         An ASGI application: ``app.mount("/storage", serve(Storage.disk("media")))``.
@@ -205,6 +217,7 @@ def serve(
         html=html,
         cache_control=cache_control,
         max_upload_size=max_upload_size,
+        accelerate=accelerate,
     )
 
 

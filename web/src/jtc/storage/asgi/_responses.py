@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from jtc.storage.asgi._acceleration import acceleration_headers
 from jtc.storage.asgi._caching import private_caching
 from jtc.storage.asgi._conditions import (
     CONDITIONS,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from jtc.storage import ByteStream, DiskOperations
+    from jtc.storage.asgi._acceleration import Accelerator
     from jtc.storage.models import FileInfo
 
 __all__ = ["DiskResponse"]
@@ -53,6 +56,8 @@ _CHUNK_SIZE = 65_536
 """As Starlette's: a server keeps about two chunks for each client that reads slowly."""
 
 _ABOUT_CONTENT = ("accept-ranges", "content-disposition", "content-security-policy", "content-type")
+# Conditions that the server in front would compare with an etag and a date of its own.
+_NOT_PASSED_ON = ("if-match", "if-range", "if-unmodified-since")
 _ALWAYS_OURS = ("content-length", "content-range")
 """Other values than those of the body that is sent would break the connection."""
 
@@ -81,6 +86,7 @@ class DiskResponse(Response):
         private: Whether the response is for this client only. None asks the disk for the file's
             visibility, which on S3 is one more request.
         active: Let a browser run what it can run: for files that only you write.
+        accelerate: `XAccel` or `XSendfile`: the server in front sends the file, of a local disk.
 
     Raises:
         ValueError: `content_disposition_type` is another one.
@@ -100,6 +106,7 @@ class DiskResponse(Response):
         cache_control: str | None = None,
         private: bool | None = None,
         active: bool = False,
+        accelerate: Accelerator | None = None,
     ) -> None:
         self.disk = disk
         self.path = path
@@ -108,6 +115,7 @@ class DiskResponse(Response):
         self.filename = filename
         self.media_type = media_type
         self.active = active
+        self.accelerate = accelerate
         self.cache_control = cache_control
         self.private = private
         self.expires: float | None = None
@@ -149,7 +157,8 @@ class DiskResponse(Response):
         method, request_headers = scope["method"].upper(), Headers(scope=scope)
         stream = None
         try:
-            info, status, (start, end), stream = await self._open(method, request_headers)
+            opened = await self._open(method, request_headers)
+            info, status, (start, end), stream, instead = opened
             headers = await self._file_headers(info)
             match status:
                 case HTTPStatus.NOT_MODIFIED:
@@ -167,7 +176,9 @@ class DiskResponse(Response):
                 case HTTPStatus.PARTIAL_CONTENT:
                     headers["content-range"] = f"bytes {start}-{end - 1}/{info.size}"
             headers["content-length"] = str(end - start)
-            await self._send_head(status, headers, send)
+            if instead:
+                del headers["accept-ranges"]  # the server in front sends it
+            await self._send_head(status, {**headers, **instead}, send)
             if stream is None:
                 await send({"type": "http.response.body", "body": b""})
             else:
@@ -223,7 +234,8 @@ class DiskResponse(Response):
         conditional = self.status_code == HTTPStatus.OK and any(
             name in request_headers for name in (*CONDITIONS, "range")
         )
-        if method != "HEAD" and not conditional and not self.public_only:
+        instead = self._acceleration(method, request_headers)
+        if method != "HEAD" and not (conditional or self.public_only or instead):
             stream = await self.disk.stream(self.path, chunk_size=_CHUNK_SIZE)
             return _Opened(stream.info, self.status_code, (0, stream.info.size), stream)
         for _ in range(_ATTEMPTS):
@@ -231,8 +243,10 @@ class DiskResponse(Response):
             status, (start, end) = self.status_code, (0, info.size)
             if conditional:
                 status, (start, end) = self._status_and_range(method, request_headers, info)
-            if method == "HEAD" or status not in (self.status_code, HTTPStatus.PARTIAL_CONTENT):
+            if status not in (self.status_code, HTTPStatus.PARTIAL_CONTENT):
                 return _Opened(info, status, (start, end), None)
+            if instead or method == "HEAD":
+                return _Opened(info, self.status_code, (0, info.size), None, instead)
             # Only the version whose visibility, conditions and length were checked.
             opening = self.disk.stream(
                 self.path, start=start, end=end, if_match=info.etag, chunk_size=_CHUNK_SIZE
@@ -247,6 +261,17 @@ class DiskResponse(Response):
         raise StorageUnavailableException(
             f"The file was replaced during each of {_ATTEMPTS} attempts to open it", path=self.path
         )
+
+    def _acceleration(self, method: str, request_headers: Headers) -> dict[str, str]:
+        """Return the headers of a response that the server in front sends; none where we do."""
+        if (
+            self.accelerate is None
+            or self.status_code != HTTPStatus.OK
+            or method not in ("GET", "HEAD")
+            or any(name in request_headers for name in _NOT_PASSED_ON)
+        ):
+            return {}
+        return acceleration_headers(self.accelerate, self.disk, self.path)
 
     async def look_up(self) -> FileInfo:
         """Return the metadata of the file, if it may be sent.
@@ -297,12 +322,14 @@ class _Opened(NamedTuple):
         status: The HTTP status.
         part: The bytes ``[start, end)`` of the file that the response is about.
         stream: Those bytes; None where the response has no content.
+        instead: Headers that make the server in front send the content.
     """
 
     info: FileInfo
     status: int
     part: tuple[int, int]
     stream: ByteStream | None
+    instead: Mapping[str, str] = MappingProxyType({})
 
 
 class _EarlyError(Exception):
