@@ -62,10 +62,10 @@ class ByteStream:
                 raise RuntimeError("A stream is read once: call stream() again")
             return self
         try:
+            self._loop = asyncio.get_running_loop()
             self._stream = await opener()
         except Exception as error:
             self._fail(error)
-        self._loop = asyncio.get_running_loop()
         self._info = self._stream.info
         return self
 

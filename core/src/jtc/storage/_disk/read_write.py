@@ -408,6 +408,7 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
 async def _delete(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:
     if "bulk_delete" in resolved.capabilities:
         return dict(await resolved.methods.delete_many(paths))
+    asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
     gate = asyncio.Semaphore(_DELETES_AT_ONCE)
 
     async def delete(path: str) -> bool | Exception:

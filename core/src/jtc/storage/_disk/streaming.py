@@ -283,6 +283,7 @@ class Streaming(ReadWrite):
             await self._put("open", path, content, {**known, **options})
 
         try:
+            asyncio.get_running_loop()  # in which the file writes
             resolved = self._resolved()
             checked = check_path(path)
             resolved.check_writable()
@@ -298,6 +299,7 @@ class Streaming(ReadWrite):
             await self._extend("open", path, added)
 
         try:
+            asyncio.get_running_loop()  # in which the file writes
             resolved = self._resolved()
             checked = check_path(path)
             resolved.check_writable()

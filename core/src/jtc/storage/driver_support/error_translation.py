@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno as _errno
 import os
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from jtc.storage.paths import no_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["reraise", "temporary_file_errors", "translate", "translated"]
+__all__ = ["has_loop", "reraise", "temporary_file_errors", "translate", "translated"]
 
 
 # The outcomes that every driver has, whose messages are the same on all of them; then what the
@@ -114,6 +115,18 @@ _BY_CLASS: tuple[tuple[type[OSError], type[StorageException], str], ...] = (
 )
 
 
+_NO_LOOP = ("no running event loop", "There is no current event loop")
+
+
+def has_loop() -> bool:
+    """Return whether an event loop of asyncio runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def translate(error: OSError) -> StorageException:
     """Convert a system error, or a builtin that a driver raised, to a `StorageException`.
 
@@ -153,7 +166,8 @@ def reraise(
 
     Fields that the error has already are kept: the innermost path is the one that failed. An error
     that is neither a `StorageException` nor an OSError is a bug in a program, and raised unchanged;
-    a TypeError of a path that is not a `str` gets that as its message.
+    a TypeError of a path that is not a `str` gets that as its message, and a RuntimeError about a
+    lack of an event loop, as under trio, what to do.
 
     Args:
         error: The error that was caught.
@@ -172,6 +186,12 @@ def reraise(
     elif isinstance(error, TypeError) and not isinstance(path, (str, NoneType)):
         # The cache of check_path() raises this for unhashable values, such as a list of paths.
         raise no_path(path) from None
+    elif isinstance(error, RuntimeError) and str(error).startswith(_NO_LOOP) and not has_loop():
+        raise RuntimeError(
+            f"{operation}() needs an event loop of asyncio, and none runs here: the async API is "
+            f"for asyncio only. Without one, use the sync API, as in 'disk.sync.{operation}(...)'; "
+            "under trio in another thread, by trio.to_thread.run_sync()"
+        ) from error
     else:
         raise error
     if mapped.path is None:

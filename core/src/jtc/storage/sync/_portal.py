@@ -7,6 +7,7 @@ import atexit
 import builtins
 import contextlib
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+
+from jtc.storage.driver_support.error_translation import has_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -109,7 +112,7 @@ class Portal:
             result: T = done.value
             return result
         except Exception as error:
-            if _has_loop() or not _lacked_loop(error):
+            if has_loop() or not _lacked_loop(error):
                 raise
         else:
             with contextlib.suppress(RuntimeError):  # its cleanup waits too
@@ -127,7 +130,7 @@ class Portal:
 
         The garbage collector closes files too, in any thread at any time.
         """
-        if _has_loop():
+        if has_loop():
             self.schedule(coroutine)
         else:
             self.run(coroutine)
@@ -150,6 +153,18 @@ class Portal:
         task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _check_thread(self) -> None:
+        if _in_trio():
+            raise RuntimeError(
+                "Trio runs in this thread, and the sync API would block it: call this in another "
+                "thread, by trio.to_thread.run_sync()"
+            )
+        if self._would_block() and _threads_are_greenlets():
+            raise RuntimeError(
+                "gevent has replaced the threads of this process by greenlets, so that the event "
+                "loop of the sync API, and each of asyncio, runs in the only thread there is: use "
+                "workers with real threads (gthread in gunicorn, threads in Celery), or "
+                "gevent.monkey.patch_all(thread=False, select=False, socket=False, queue=False)"
+            )
         if self._would_block():
             raise RuntimeError(
                 "An event loop runs in this thread, and the sync API would block it: await the "
@@ -160,7 +175,7 @@ class Portal:
     def _would_block(self) -> bool:
         """Return whether an event loop runs in this thread, other than a notebook's."""
         notebook = _in_notebook() and threading.current_thread() is not self._thread
-        return _has_loop() and not notebook
+        return (has_loop() and not notebook) or _in_trio()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         loop = self._loop
@@ -275,7 +290,7 @@ class _Call(Generic[T]):
 
     def ask(self, make: Callable[[], bytes]) -> bytes | None:
         """Have the waiting thread make a chunk, for a worker; None at the end."""
-        if _has_loop():  # a pool that takes no more work: see `_Workers`
+        if has_loop():  # a pool that takes no more work: see `_Workers`
             return _made(make)
         asked = _Asked(make)
         self._asked.append(asked)
@@ -407,19 +422,23 @@ async def _close_all(left_open: list[_Open]) -> None:
     await asyncio.sleep(0)  # transports close one step later
 
 
-def _has_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def _lacked_loop(error: BaseException | None) -> bool:
     """Return whether an error may come from the lack of an event loop, if none runs."""
     while error is not None and not isinstance(error, RuntimeError):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _in_trio() -> bool:
+    """Return whether trio runs in this thread."""
+    trio = sys.modules.get("trio")
+    in_trio_run = getattr(getattr(trio, "lowlevel", None), "in_trio_run", None)
+    return in_trio_run is not None and bool(in_trio_run())
+
+
+def _threads_are_greenlets() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _in_notebook() -> bool:

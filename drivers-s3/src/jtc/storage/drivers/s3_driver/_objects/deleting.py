@@ -112,6 +112,7 @@ async def _each(
     transport: Transport, keys: Sequence[str], call: Callable[[Transport, str], Awaitable[T]]
 ) -> dict[str, T | exceptions.StorageException]:
     """Return the results for some keys, of which half of the connections are in use at once."""
+    asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
     slots = asyncio.Semaphore(max(transport.settings.max_connections // 2, 1))
 
     async def one(key: str) -> T | exceptions.StorageException:

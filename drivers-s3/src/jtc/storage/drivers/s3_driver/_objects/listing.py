@@ -122,7 +122,8 @@ async def list_pages(
             continuation=continuation,
             max_keys=PAGE,
         )
-        return asyncio.create_task(transport.send(listed))
+        loop = asyncio.get_running_loop()
+        return loop.create_task(transport.send(listed))
 
     # A reader of two pages mostly wants all: from the second on, each is requested as soon as the
     # one before it says where it begins, and arrives while that one is parsed and used.
