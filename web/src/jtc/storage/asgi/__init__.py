@@ -3,6 +3,7 @@
 Install it with ``pip install 'jtc-storage[web]'``.
 
 * `serve` makes an application to mount; `DiskResponse` is a response for a handler to return.
+* `ZipResponse` is a response with many files as one zip archive.
 * `put_request` and `put_request_file` store the body of a request.
 * `disk` makes a dependency, `closing_disks` a lifespan.
 * `storage_problem` is an exception handler, and `status_of` gives the HTTP status of an error.
@@ -18,6 +19,7 @@ from jtc.storage.asgi._headers import attachment
 from jtc.storage.asgi._problems import storage_problem
 from jtc.storage.asgi._requests import put_request, put_request_file
 from jtc.storage.asgi._responses import DiskResponse
+from jtc.storage.asgi._zip_response import ZipResponse
 
 __all__ = [
     "Accelerator",
@@ -25,6 +27,7 @@ __all__ = [
     "ServedDisk",
     "XAccel",
     "XSendfile",
+    "ZipResponse",
     "attachment",
     "closing_disks",
     "disk",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RETRY_AFTER",
+    "EarlyError",
     "StatusError",
     "log_if_operators",
     "phrase_of",
@@ -95,6 +96,18 @@ class StatusError(Exception):
         super().__init__(status)
         self.status = status
         self.headers = headers
+
+
+class EarlyError(Exception):
+    """An exception before the response began, which can still become a status.
+
+    Args:
+        error: The exception.
+    """
+
+    def __init__(self, error: StorageException) -> None:
+        super().__init__()
+        self.error = error
 
 
 @contextmanager

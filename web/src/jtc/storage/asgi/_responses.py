@@ -20,6 +20,7 @@ from jtc.storage.asgi._conditions import (
     seconds_of,
 )
 from jtc.storage.asgi._errors import (
+    EarlyError,
     log_if_operators,
     send_disconnected,
     send_error,
@@ -144,7 +145,7 @@ class DiskResponse(Response):
             )
             if not begun:
                 await send_disconnected(scope["method"], send)
-        except _EarlyError as early:
+        except EarlyError as early:
             if self.otherwise is not None and status_of(early.error) == HTTPStatus.NOT_FOUND:
                 log_if_operators(early.error, HTTPStatus.NOT_FOUND, scope)
                 await self.otherwise(scope, receive, send)
@@ -222,13 +223,13 @@ class DiskResponse(Response):
         """Open the file, or the requested range, unless the response needs no content.
 
         Raises:
-            _EarlyError: The file cannot be sent; a private one is not found where only public ones
+            EarlyError: The file cannot be sent; a private one is not found where only public ones
                 are served.
         """
         try:
             return await self._opened(method, request_headers)
         except StorageException as error:
-            raise _EarlyError(error) from error
+            raise EarlyError(error) from error
 
     async def _opened(self, method: str, request_headers: Headers) -> _Opened:
         conditional = self.status_code == HTTPStatus.OK and any(
@@ -330,11 +331,3 @@ class _Opened(NamedTuple):
     part: tuple[int, int]
     stream: ByteStream | None
     instead: Mapping[str, str] = MappingProxyType({})
-
-
-class _EarlyError(Exception):
-    """An exception before the response began, which can still become a status."""
-
-    def __init__(self, error: StorageException) -> None:
-        super().__init__()
-        self.error = error
