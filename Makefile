@@ -217,6 +217,7 @@ others-%: environment-%
 	echo "==> Running the tests on Python $*"; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
 		tests/core tests/layers tests/drivers_memory tests/drivers_local tests/layers_otel tests/sync_api \
+		--ignore=tests/sync_api/test_other_libraries.py \
 		tests/integrations_django tests/drivers_s3/test_loops.py tests/drivers_s3/test_streams.py \
 		tests/conformance/test_memory.py tests/faults/test_cancelled_puts.py; fi
 
