@@ -229,22 +229,25 @@ class Streaming(ReadWrite):
                 )
             options["overwrite"] = False
 
-        async def opened() -> Any:
-            if binary == "rb":
-                return await self._open_to_read(path, binary)
-            if binary == "ab":
-                return await self._open_to_append(path, binary)
-            return await self._open_to_write(path, binary, options)
+        opened = partial(self._open, path, binary, options)
 
         async def opened_as_text() -> TextFile:
             return TextFile(await opened(), mode, encoding, errors, newline)
 
         return OpenFile(opened_as_text) if text else OpenFile(opened)
 
-    async def _open_to_read(self, path: str, mode: str) -> ReadableFile:
+    async def _open(self, path: str, mode: str, options: PutOptions) -> Any:
+        match mode:
+            case "rb":
+                return await self._open_to_read(path)
+            case "ab":
+                return await self._open_to_append(path)
+        return await self._open_to_write(path, mode, options)
+
+    async def _open_to_read(self, path: str) -> ReadableFile:
         stream = self._stream("open", path, ReadOptions, hooked=False)
         if (hooks := self._manager.hooks.active) is None:
-            return await self._readable(path, mode, stream)
+            return await self._readable(path, stream)
         try:
             checked = check_path(path)
             operation = self._operation(hooks, "get", "open", checked, self._resolved())
@@ -252,13 +255,13 @@ class Streaming(ReadWrite):
         except Exception as error:
             self._fail(error, "open", path)
         try:
-            return await self._readable(path, mode, stream, operation)
+            return await self._readable(path, stream, operation)
         except BaseException as error:
             await operation.__aexit__(type(error), error, None)
             raise
 
     async def _readable(
-        self, path: str, mode: str, stream: ByteStream, operation: HookedOperation | None = None
+        self, path: str, stream: ByteStream, operation: HookedOperation | None = None
     ) -> ReadableFile:
         etag = (await stream).info.etag
 
@@ -274,7 +277,7 @@ class Streaming(ReadWrite):
             ),
             finish,
             path,
-            mode,
+            "rb",
         )
 
     async def _open_to_write(self, path: str, mode: str, options: PutOptions) -> WritableFile:
@@ -293,7 +296,7 @@ class Streaming(ReadWrite):
             self._fail(error, "open", path)
         return WritableFile(put, path, mode)
 
-    async def _open_to_append(self, path: str, mode: str) -> WritableFile:
+    async def _open_to_append(self, path: str) -> WritableFile:
         async def append(content: bytes | BinaryIO, _size: int | None) -> None:
             added = content if isinstance(content, bytes) else await asyncio.to_thread(content.read)
             await self._extend("open", path, added)
@@ -309,7 +312,7 @@ class Streaming(ReadWrite):
                 before = 0
         except Exception as error:
             self._fail(error, "open", path)
-        return WritableFile(append, path, mode, appended_to=before)
+        return WritableFile(append, path, "ab", appended_to=before)
 
     def _stream(
         self, operation: str, path: str, options: Callable[[], ReadOptions], *, hooked: bool = True
