@@ -176,3 +176,20 @@ async def test_get_ranges_refuses_a_range_that_ends_before_it_begins_and_reads_n
     with pytest.raises(ValueError, match="A range ends where it begins or later"):
         await disk.get_ranges("a", [(0, 1), bad])
     assert driver.opened == 0
+
+
+async def test_get_ranges_without_etags_refuses_a_file_that_is_replaced_meanwhile() -> None:
+    class Unversioned(Streaming):
+        """Has no etags; another program extends the file after the first look at it."""
+
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            stream = await super().open_read(path, options)
+            stream.info.etag = None
+            self.kept[path] += b"more"
+            return stream
+
+    driver = Unversioned()
+    await driver.put("a", bytes(100))
+    with pytest.raises(PreconditionFailedException, match="replaced between"):
+        await disk_of(driver).get_ranges("a", [(0, 1), (50, 51)])
+    assert driver.opened == driver.closed == 2

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import subprocess
+import sys
 import threading
 import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.datastructures import UploadFile
 
 from jtc.storage import (
     Disk,
@@ -22,6 +26,7 @@ from jtc.storage import (
     StorageManager,
     StoragePermissionException,
     StorageUnavailableException,
+    Visibility,
 )
 from jtc.storage._hooks import Hooks
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -60,6 +65,8 @@ class Listener:
     storage_after_get = storage_after_delete = storage_after_copy = storage_after_move = (
         storage_after_put
     )
+    storage_before_update = storage_before_put
+    storage_after_update = storage_after_put
     storage_failed = storage_hook_failed = storage_before_put
 
     def names(self) -> list[str]:
@@ -180,7 +187,7 @@ async def test_whatever_gives_content_is_a_get(
 
 
 @pytest.mark.parametrize("name", ["get", "get_range", "get_ranges", "stream"])
-async def test_read_that_is_not_modified_is_a_failure(
+async def test_read_that_is_not_modified_is_no_failure(
     disk: Disk, listener: Listener, name: str
 ) -> None:
     await disk.put("a", b"12345")
@@ -192,11 +199,11 @@ async def test_read_that_is_not_modified_is_a_failure(
         "get_ranges": lambda: disk.get_ranges("a", [(0, 1)], if_none_match=etag),
         "stream": lambda: whole(disk.stream("a", if_none_match=etag)),
     }
-    with pytest.raises(NotModifiedException) as raised:
+    with pytest.raises(NotModifiedException):
         await reads[name]()
-    assert listener.names() == ["BeforeGet", "Failed"]
-    assert listener.events[1].error is raised.value
-    assert listener.events[1].operation == name
+    assert listener.names() == ["BeforeGet", "AfterGet"]
+    after = listener.events[1]
+    assert (after.operation, after.size, after.etag, after.not_modified) == (name, 0, etag, True)
 
 
 async def test_stream_has_an_event_when_it_is_opened_and_when_it_is_closed(
@@ -283,6 +290,121 @@ async def test_a_copy_or_a_move_is_one_operation_however_it_is_done(
     for event in listener.events:
         assert (event.disk, event.path, event.operation) == (source, "a", operation)
         assert (event.to_disk, event.to_path) == (target or source, "b")
+
+
+@pytest.mark.parametrize("name", PUTS)
+@pytest.mark.parametrize("driver", ["d", "e"])
+async def test_event_after_a_put_has_etag_type_and_options(
+    manager: StorageManager, listener: Listener, name: str, driver: str
+) -> None:
+    if driver == "e" and name == "put with an option":
+        pytest.skip("eight methods have no options")
+    disk = manager.disk(driver)
+    await PUTS[name](disk)
+    event = listener.events[1]
+    options = {"content_type": "x/y"} if name == "put with an option" else {}
+    assert event.options == options
+    info = await disk.stat(event.path)
+    assert event.etag == info.etag
+    assert event.content_type is not None
+    if driver == "d":
+        assert event.etag is not None
+        assert event.content_type == info.content_type
+
+
+async def test_event_after_an_append_is_about_the_whole_file(
+    disk: Disk, listener: Listener
+) -> None:
+    await disk.put("a.bin", b"\x89PNG\r\n\x1a\n", content_type="x/y")
+    await disk.append("a.bin", b"12345")
+    event = listener.events[-1]
+    assert (event.size, event.content_type) == (13, "x/y")
+    assert event.etag == (await disk.stat("a.bin")).etag
+
+
+async def test_event_before_a_put_has_the_size_that_the_content_says(
+    disk: Disk, listener: Listener
+) -> None:
+    await disk.put("a", io.BytesIO(b"12345"))
+    await disk.put("a", UploadFile(io.BytesIO(b"12345"), size=5))
+    await disk.put("a", UploadFile(io.BytesIO(b"12345")))
+    assert [event.size for event in listener.events[::2]] == [5, 5, None]
+
+
+async def test_events_of_a_read_have_options_etag_and_type(disk: Disk, listener: Listener) -> None:
+    await disk.put("a.txt", b"12345")
+    etag = (await disk.stat("a.txt")).etag
+    listener.events.clear()
+    await disk.get("a.txt")
+    await disk.get("a.txt", if_match=etag)
+    await disk.get_range("a.txt", 1, 3)
+    await disk.get_ranges("a.txt", [(0, 1)], if_match=etag)
+    await whole(disk.stream("a.txt", start=-2, if_none_match="x"))
+    async with disk.open("a.txt") as file:
+        await file.read()
+    given: list[dict[str, Any]] = [
+        {},
+        {"if_match": etag},
+        {"start": 1, "end": 3},
+        {"ranges": [(0, 1)], "if_match": etag},
+        {"start": -2, "if_none_match": "x"},
+        {},
+    ]
+    assert [event.options for event in listener.events] == [o for each in given for o in [each] * 2]
+    told = [(event.etag, event.content_type) for event in listener.events[1::2]]
+    assert told[0] == (None, None)  # a plain get tells the content only
+    assert {each[0] for each in told[1:]} == {etag}
+    assert {each[1] for each in told[1:]} <= {"text/plain", None}
+    assert not any(event.not_modified for event in listener.events[1::2])
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+async def test_event_after_a_copy_has_etag_size_and_options(
+    manager: StorageManager, listener: Listener, operation: str
+) -> None:
+    disk = manager.disk("d")
+    await disk.put("a", b"12345")
+    await getattr(disk, operation)("a", "b", metadata={"x": "y"})
+    event = listener.events[-1]
+    assert event.options == {"metadata": {"x": "y"}}
+    assert event.etag == (await disk.stat("b")).etag
+    await getattr(disk, operation)("b", "c", to="e")
+    assert (listener.events[-1].size, listener.events[-1].options) == (5, {})
+    await getattr(manager.disk("e"), operation)("c", "d", to="d")
+    assert listener.events[-1].etag == (await disk.stat("d")).etag
+
+
+async def test_metadata_and_visibility_have_update_events(disk: Disk, listener: Listener) -> None:
+    await disk.put("a", b"1")
+    listener.events.clear()
+    await disk.set_metadata("a", content_type="x/y")
+    await disk.set_visibility("a", "public")
+    assert listener.names() == ["BeforeUpdate", "AfterUpdate"] * 2
+    assert [event.operation for event in listener.events[::2]] == ["set_metadata", "set_visibility"]
+    assert listener.events[1].options == {"content_type": "x/y"}
+    assert listener.events[1].etag == (await disk.stat("a")).etag
+    assert listener.events[3].options == {"visibility": Visibility.PUBLIC}
+    with pytest.raises(FileNotFoundException):
+        await disk.set_metadata("missing", content_type="x/y")
+    assert listener.names()[4:] == ["BeforeUpdate", "Failed"]
+
+
+async def test_removal_of_an_empty_directory_is_a_deletion(disk: Disk, listener: Listener) -> None:
+    await disk.make_directory("d")
+    assert listener.events == []
+    assert await disk.remove_empty_directory("d")
+    assert not await disk.remove_empty_directory("d")
+    assert listener.names() == ["BeforeDelete", "AfterDelete"] * 2
+    assert {event.operation for event in listener.events} == {"remove_empty_directory"}
+    assert [event.found for event in listener.events[1::2]] == [True, False]
+
+
+async def test_event_of_a_failure_has_the_event_before(disk: Disk, listener: Listener) -> None:
+    with pytest.raises(FileNotFoundException):
+        await disk.copy("missing", "b", metadata={"x": "y"})
+    before, failed = listener.events
+    assert failed.before == before
+    assert (failed.before.to_path, failed.before.options) == ("b", {"metadata": {"x": "y"}})
 
 
 async def test_metadata_listings_and_urls_have_no_events(disk: Disk, listener: Listener) -> None:
@@ -641,6 +763,56 @@ async def test_an_after_hook_that_fails_undoes_nothing_and_is_reported(
         "plugin": "search-index",
         "hook": "storage_after_put",
     }
+
+
+async def test_a_hook_that_keeps_failing_is_an_error_in_the_log_once_a_minute(
+    manager: StorageManager,
+    disk: Disk,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manager.hooks.register(Broken(), "search-index")
+    caplog.set_level(logging.INFO, "jtc.storage")
+    for _ in range(3):
+        await disk.put("a", b"1")
+    with pytest.raises(FileNotFoundException):
+        await disk.get("missing")
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["ERROR", "INFO", "INFO", "ERROR"]  # the last one of another hook
+    monkeypatch.setattr("jtc.storage._hooks._QUIET_SECONDS", 0.0)
+    manager.hooks._quiet_until.clear()
+    caplog.clear()
+    for _ in range(2):
+        await disk.put("a", b"1")
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_an_after_hook_that_fails_is_seen_without_logging_configured() -> None:
+    program = """
+import asyncio
+from jtc.storage import StorageManager
+from jtc.storage.drivers import MemoryDriver
+from jtc.storage.hookspecs import hookimpl
+
+class Index:
+    @hookimpl
+    def storage_after_put(self, event):
+        raise LookupError("no index")
+
+async def main():
+    manager = StorageManager.isolated({})
+    manager.set_driver(MemoryDriver(), "d")
+    manager.hooks.register(Index(), "search-index")
+    for _ in range(3):
+        await manager.disk("d").put("a", b"1")
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("The plugin 'search-index' failed in storage_after_put") == 1
+    assert "LookupError: no index" in done.stderr
 
 
 async def test_a_failure_hook_that_fails_leaves_the_failure_as_it_was(

@@ -21,7 +21,7 @@ from jtc.storage import (
 )
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver_support.derived import open_read, read_all
-from small_drivers import EightMethods, Streaming
+from small_drivers import EightMethods, Streaming, Versioned, etag_of
 
 if TYPE_CHECKING:
     from jtc.storage import ByteStream
@@ -308,3 +308,37 @@ async def test_another_version_is_refused_also_without_streams() -> None:
     driver.kept["a"] = CONTENT
     with pytest.raises(PreconditionFailedException):
         await open_read(resolve(driver), "a", ReadOptions(if_match="7"))
+
+
+async def test_stream_without_streams_has_the_etag_of_the_content_that_it_yields() -> None:
+    class Replaced(Versioned):
+        """Another program replaces the file right after the first read of it."""
+
+        replaced = False
+
+        async def get(self, path: str, /) -> bytes:
+            content = await super().get(path)
+            if not self.replaced:
+                self.replaced = True
+                self.kept[path] = b"another version"
+            return content
+
+    driver = Replaced()
+    driver.kept["a"] = CONTENT
+    async with disk_of(driver).stream("a") as stream:
+        content = b"".join([chunk async for chunk in stream])
+    assert content == b"another version"
+    assert stream.info.etag == etag_of(content)
+
+
+async def test_stream_without_streams_gives_up_on_a_file_that_never_rests() -> None:
+    class Restless(Versioned):
+        async def get(self, path: str, /) -> bytes:
+            content = await super().get(path)
+            self.kept[path] = content + b"more"
+            return content
+
+    driver = Restless()
+    driver.kept["a"] = CONTENT
+    with pytest.raises(StorageUnavailableException, match="again and again"):
+        await disk_of(driver).get_range("a", 0, 2)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from jtc.storage._discovery import load_plugins
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.fork_safety import reset_after_fork
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.exceptions import NotModifiedException, StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -31,6 +31,9 @@ __all__ = ["HookedOperation", "Hooks", "end_all"]
 
 _log = logging.getLogger("jtc.storage._hooks")
 _ids = itertools.count(1)
+
+_QUIET_SECONDS = 60.0
+"""After a hook's failure was logged as an error, its next ones are not for so long."""
 
 
 class _Implementation(NamedTuple):
@@ -65,6 +68,7 @@ class Hooks:
         self._loading = False
         self._plugins: pluggy.PluginManager | None = None
         self._implementations: Mapping[str, tuple[_Implementation, ...]] = {}
+        self._quiet_until: dict[tuple[str, str], float] = {}
         reset_after_fork(self)
 
     def _after_fork(self) -> None:
@@ -138,7 +142,7 @@ class Hooks:
         """Return an operation that calls the hooks of the plugins, as an async context manager.
 
         Args:
-            kind: ``"put"``, ``"get"``, ``"delete"``, ``"copy"`` or ``"move"``.
+            kind: ``"put"``, ``"get"``, ``"delete"``, ``"copy"``, ``"move"`` or ``"update"``.
             disk: The disk's name.
             driver: The driver's name.
             operation: The method that the user called.
@@ -146,7 +150,8 @@ class Hooks:
             key: The file's path for the driver below all layers.
             explain: Converts an error to the one that the caller will get.
             to: Fields of a copy's target, for the events before and after.
-            **before: Further fields of the event before.
+            **before: Further fields of the event before; its `options` are those of the event
+                after too.
         """
         fields = {"id": next(_ids), "disk": disk, "driver": driver, "operation": operation}
         return HookedOperation(
@@ -187,6 +192,9 @@ class Hooks:
     ) -> asyncio.CancelledError | None:
         """Log the error of an after-hook and call `storage_hook_failed` with it.
 
+        It is logged as an error, which Python writes to stderr even where logging is not
+        configured; the same hook's next ones within a minute are logged as information.
+
         Returns:
             A cancellation of the caller, if there was one.
         """
@@ -200,7 +208,8 @@ class Hooks:
             "operation": event.operation,
             "path": event.path,
         }
-        _log.error(
+        _log.log(
+            self._level(plugin, hook),
             "The plugin %r failed in %s; the %s of %r on the disk %r is not undone",
             plugin,
             hook,
@@ -217,13 +226,22 @@ class Hooks:
             if isinstance(again, asyncio.CancelledError):
                 cancelled = again
             elif again is not None:
-                _log.error(
+                _log.log(
+                    self._level(implementation.plugin, "storage_hook_failed"),
                     "The plugin %r failed in storage_hook_failed",
                     implementation.plugin,
                     exc_info=again,
                     extra=context | {"plugin": implementation.plugin},
                 )
         return cancelled
+
+    def _level(self, plugin: str, hook: str) -> int:
+        """Return the level at which a failure of a hook is logged: an error, once a minute."""
+        now = time.monotonic()
+        if now < self._quiet_until.get((plugin, hook), now):
+            return logging.INFO
+        self._quiet_until[plugin, hook] = now + _QUIET_SECONDS
+        return logging.ERROR
 
     def _loaded_active(self) -> Hooks | None:
         with self._lock:
@@ -337,15 +355,12 @@ class HookedOperation:
 
     def report(self, **results: Any) -> None:
         """Set further fields of the event after."""
-        self._results = results
+        self._results.update(results)
 
     async def __aenter__(self) -> Self:
         self._began = time.perf_counter()
         try:
-            await self._hooks.call_before(
-                f"storage_before_{self._kind}",
-                lambda: self._event("Before", **self._to, **self._before),
-            )
+            await self._hooks.call_before(f"storage_before_{self._kind}", self._before_event)
         except BaseException as error:
             await self._fail(error)
             raise
@@ -357,14 +372,18 @@ class HookedOperation:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
+        if isinstance(error, NotModifiedException) and self._kind == "get":
+            etag = self._before["options"].get("if_none_match")
+            self.report(size=0, etag=etag, not_modified=True)
+        elif error is not None:
             await self._fail(error)
-        elif not self._ended:
+            return
+        if not self._ended:
             self._ended = True
             took = time.perf_counter() - self._began
             await self._hooks.call_after(
                 f"storage_after_{self._kind}",
-                lambda: self._event("After", duration=took, **self._to, **self._results),
+                lambda: self._event("After", duration=took, **self._to, **self._after()),
             )
 
     async def stream(self, opener: Callable[[], Awaitable[ReadStream]]) -> ReadStream:
@@ -373,9 +392,9 @@ class HookedOperation:
         try:
             stream = await opener()
         except BaseException as error:
-            await self._fail(error)
+            await self.__aexit__(type(error), error, None)
             raise
-        self.report(size=0)
+        self.report(size=0, etag=stream.info.etag, content_type=stream.info.content_type)
 
         async def chunks() -> AsyncIterator[bytes]:
             size = 0
@@ -409,8 +428,18 @@ class HookedOperation:
         took = time.perf_counter() - self._began
         explained = self._explain(error) if isinstance(error, Exception) else error
         await self._hooks.call_after(
-            "storage_failed", lambda: Failed(error=explained, duration=took, **self._fields)
+            "storage_failed",
+            lambda: Failed(
+                before=self._before_event(), error=explained, duration=took, **self._fields
+            ),
         )
+
+    def _before_event(self) -> Event:
+        return self._event("Before", **self._to, **self._before)
+
+    def _after(self) -> dict[str, Any]:
+        before = {"options": self._before["options"]} if "options" in self._before else {}
+        return before | self._results
 
     def _event(self, when: str, **fields: Any) -> Event:
         from jtc.storage import hookspecs  # noqa: PLC0415

@@ -7,11 +7,13 @@ the event or nothing.
 
 A before-hook that raises is a veto: the operation does not happen, and the caller gets the error.
 An after-hook cannot change the result: its errors are logged and passed to `storage_hook_failed`.
-Each before-hook is followed by an after-hook, or by `storage_failed`.
+Each before-hook is followed by an after-hook, or by `storage_failed`. A read of a file that is not
+modified (`if_none_match`) is no failure.
 
 `stream`, `get_range` and `open` count as get, every method that stores content as put. A copy is a
-copy only, even where it is made by reading and writing; a move is a move only. An operation that
-fails before it begins (an invalid path, an unknown disk) has no events.
+copy only, even where it is made by reading and writing; a move is a move only: a plugin that is
+about each new file has hooks for all three. An operation that fails before it begins (an invalid
+path, an unknown disk) has no events.
 """
 
 from __future__ import annotations
@@ -31,11 +33,13 @@ __all__ = [
     "AfterGet",
     "AfterMove",
     "AfterPut",
+    "AfterUpdate",
     "BeforeCopy",
     "BeforeDelete",
     "BeforeGet",
     "BeforeMove",
     "BeforePut",
+    "BeforeUpdate",
     "Event",
     "Failed",
     "HookFailed",
@@ -91,34 +95,58 @@ class AfterPut(Event):
 
     Attributes:
         size: Its length in bytes.
+        etag: Its `FileInfo.etag`, if the driver said it.
+        content_type: Its MIME type: as declared, else by its content, else by its name.
+        options: The options of the put as the caller passed them.
         duration: How long it took, in seconds.
     """
 
     size: int
+    etag: str | None = None
+    content_type: str | None = None
+    options: Mapping[str, object] = field(repr=False)
     duration: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeGet(Event):
-    """A file is about to be read."""
+    """A file is about to be read.
+
+    Attributes:
+        options: The range and the conditions of the read, as the caller passed them.
+    """
+
+    options: Mapping[str, object] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AfterGet(Event):
-    """A file was read, to its end or not.
+    """A file was read, to its end or not; or it was not, as the caller has this version already.
 
     Attributes:
         size: How many bytes the caller received.
+        etag: The file's `FileInfo.etag`, if the read told it.
+        content_type: Its MIME type, if the read told it.
+        not_modified: Whether the file still is the version of `if_none_match`.
+        options: The range and the conditions of the read, as the caller passed them.
         duration: How long it took, in seconds; of a stream, until it was closed.
     """
 
     size: int
+    etag: str | None = None
+    content_type: str | None = None
+    not_modified: bool = False
+    options: Mapping[str, object] = field(repr=False)
     duration: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeDelete(Event):
-    """A file is about to be deleted; or, by ``delete_directory``, everything below `path`."""
+    """A file is about to be deleted.
+
+    Or, by ``delete_directory``, everything below `path`; or, by ``remove_empty_directory``, an
+    empty directory.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +154,7 @@ class AfterDelete(Event):
     """A file was deleted.
 
     Attributes:
-        found: Whether there was one; None of a directory.
+        found: Whether there was one; None of ``delete_directory``.
         duration: How long it took, in seconds.
     """
 
@@ -165,9 +193,15 @@ class AfterCopy(_CopyEvent):
     """A file was copied.
 
     Attributes:
+        size: Its length in bytes, if the copy told it.
+        etag: The copy's `FileInfo.etag`, if the driver said it.
+        options: The options of the copy as the caller passed them.
         duration: How long it took, in seconds.
     """
 
+    size: int | None = None
+    etag: str | None = None
+    options: Mapping[str, object] = field(repr=False)
     duration: float
 
 
@@ -182,14 +216,45 @@ class AfterMove(AfterCopy):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _UpdateEvent(Event):
+    """A change of a file's metadata or visibility, and not of its content.
+
+    Attributes:
+        options: What the caller passed to ``set_metadata``; the `visibility` of ``set_visibility``.
+    """
+
+    options: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeUpdate(_UpdateEvent):
+    """A file's metadata or visibility is about to be changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterUpdate(_UpdateEvent):
+    """A file's metadata or visibility was changed.
+
+    Attributes:
+        etag: The file's new `FileInfo.etag`, if the driver said it.
+        duration: How long it took, in seconds.
+    """
+
+    etag: str | None = None
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
     """An operation failed, was vetoed, or was cancelled.
 
     Attributes:
+        before: The event that the before-hooks received.
         error: The error that the caller gets; of a cancelled task, its `asyncio.CancelledError`.
         duration: How long it took, in seconds.
     """
 
+    before: Event
     error: BaseException
     duration: float
 
@@ -259,6 +324,16 @@ def storage_before_move(event: BeforeMove) -> object:
 @hookspec
 def storage_after_move(event: AfterMove) -> object:
     """Receive an event after a file was moved."""
+
+
+@hookspec
+def storage_before_update(event: BeforeUpdate) -> object:
+    """Receive an event before a file's metadata or visibility is changed; raise to veto it."""
+
+
+@hookspec
+def storage_after_update(event: AfterUpdate) -> object:
+    """Receive an event after a file's metadata or visibility was changed."""
 
 
 @hookspec

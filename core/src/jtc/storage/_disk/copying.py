@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
 from jtc.storage.driver_support.content import driver_content, raised_by_source
-from jtc.storage.driver_support.derived import derived_stat, open_read
+from jtc.storage.driver_support.derived import derived_stat, is_same_version, open_read
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import (
     FileExistsException,
@@ -126,8 +126,8 @@ class Copying(DiskBase):
                     "to_key": unwrap_path(transfer.target.driver, transfer.dst)[1],
                 },
                 options=dict(given),
-            ):
-                await _perform(transfer)
+            ) as hooked:
+                hooked.report(**(await _perform(transfer))._asdict())
         except Exception as error:
             self._fail(error, operation, src)
         return transfer.dst
@@ -167,25 +167,33 @@ class _Transfer(NamedTuple):
         )
 
 
-async def _perform(transfer: _Transfer) -> None:
+class _Copied(NamedTuple):
+    """What is known of a copy, for events."""
+
+    etag: str | None = None
+    size: int | None = None
+
+
+async def _perform(transfer: _Transfer) -> _Copied:
     source, src = transfer.source, transfer.src
     moves = transfer.operation == "move"
     if await _is_same(transfer):
         await _check_in_place(transfer)
-    elif source.driver is not transfer.target.driver:
-        before = await derived_stat(source, src) if moves else None
-        await _stream(transfer)
-        if before is not None:
-            await _delete_copied(source, src, before)
-    elif not moves:
-        await _copy(transfer)
-    elif "move" in source.capabilities and transfer.needs_only(source.capabilities.move_options):
+        return _Copied()
+    is_inside = source.driver is transfer.target.driver
+    if not moves:
+        return await (_copy(transfer) if is_inside else _stream(transfer))
+    if (
+        is_inside
+        and "move" in source.capabilities
+        and transfer.needs_only(source.capabilities.move_options)
+    ):
         options = transfer.options(source.capabilities.move_options)
-        await source.methods.move_file(src, transfer.dst, options)
-    else:
-        before = await derived_stat(source, src)
-        await _copy(transfer)
-        await _delete_copied(source, src, before)
+        return _Copied(await source.methods.move_file(src, transfer.dst, options))
+    before = await derived_stat(source, src)
+    copied = await (_copy(transfer) if is_inside else _stream(transfer))
+    await _delete_copied(source, src, before)
+    return copied
 
 
 async def _is_same(transfer: _Transfer) -> bool:
@@ -244,32 +252,31 @@ async def _delete_copied(resolved: ResolvedDriver, path: str, before: FileInfo) 
         now = await derived_stat(resolved, path)
     except FileNotFoundError:
         return  # deleted by another program
-    if (now.etag, now.size, now.last_modified) != (before.etag, before.size, before.last_modified):
+    if not is_same_version(now, before):
         raise PreconditionFailedException(
             "The file was replaced while it was moved: both it and the copy are kept", path=path
         )
     await resolved.methods.delete(path)
 
 
-async def _copy(transfer: _Transfer) -> None:
+async def _copy(transfer: _Transfer) -> _Copied:
     source, src = transfer.source, transfer.src
     capabilities = source.capabilities
     if "copy" in capabilities and transfer.needs_only(capabilities.copy_options):
         options = transfer.options(capabilities.copy_options)
-        await source.methods.copy_file(src, transfer.dst, options)
-        return
+        return _Copied(await source.methods.copy_file(src, transfer.dst, options))
     visibility = None
     if transfer.given.get("visibility") is None:
         visibility = await kept_visibility(source, src)
     try:
-        await _stream(transfer, visibility)
+        return await _stream(transfer, visibility)
     except UnsupportedOperationException:
         if visibility is None:
             raise
-        await _stream(transfer)  # a bucket without ACLs: nothing to keep
+        return await _stream(transfer)  # a bucket without ACLs: nothing to keep
 
 
-async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> None:
+async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> _Copied:
     """Copy by reading and writing. Errors of the target have the target's path and disk."""
     supported = transfer.target.capabilities.put_options
     # Only a source with streams can guarantee to read exactly the version that was asked for.
@@ -289,7 +296,7 @@ async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> 
         options["size"] = stream.info.size
         content = driver_content(stream)
         try:
-            await store(transfer.target, transfer.dst, content, options, Visibility.PRIVATE)
+            etag = await store(transfer.target, transfer.dst, content, options, Visibility.PRIVATE)
         except Exception as error:
             if raised_by_source(content, error):
                 raise
@@ -299,5 +306,6 @@ async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> 
                 path=transfer.dst,
                 disk=transfer.target_disk,
             )
+        return _Copied(etag, stream.info.size)
     finally:
         await stream.aclose()

@@ -187,7 +187,15 @@ class Directories(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._resolved()
-            return await resolved.require("empty_directory_removal").remove_empty_directory(checked)
+            methods = resolved.require("empty_directory_removal")
+            if (hooks := self._manager.hooks.active) is None:
+                return await methods.remove_empty_directory(checked)
+            async with self._operation(
+                hooks, "delete", "remove_empty_directory", checked, resolved
+            ) as hooked:
+                found = await methods.remove_empty_directory(checked)
+                hooked.report(found=found)
+                return found
         except Exception as error:
             self._fail(error, "remove_empty_directory", path)
 

@@ -106,7 +106,13 @@ class FileMetadata(DiskBase):
             checked = check_path(path)
             resolved = self._resolved()
             resolved.check_writable()
-            await update_metadata(resolved, checked, options)
+            if (hooks := self._manager.hooks.active) is None:
+                await update_metadata(resolved, checked, options)
+                return
+            async with self._operation(
+                hooks, "update", "set_metadata", checked, resolved, options=dict(options)
+            ) as hooked:
+                hooked.report(etag=await update_metadata(resolved, checked, options))
         except Exception as error:
             self._fail(error, "set_metadata", path)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Unpack
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
@@ -12,11 +13,14 @@ from jtc.storage._hooks import end_all
 from jtc.storage.driver_support.content import (
     SourceFile,
     driver_content,
+    length_known,
     length_read,
     raised_by_source,
+    watch_content,
 )
 from jtc.storage.driver_support.derived import derived_stat, open_read, read_all
 from jtc.storage.driver_support.error_translation import translated
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
 from jtc.storage.driver_support.standalone import checked_bulk
 from jtc.storage.exceptions import (
     IntegrityException,
@@ -34,9 +38,10 @@ if TYPE_CHECKING:
     from jtc.storage._hooks import HookedOperation, Hooks
     from jtc.storage.driver import DriverContent
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.models import FileInfo
     from jtc.storage.options import PutOptions
 
-__all__ = ["ReadWrite"]
+__all__ = ["ReadWrite", "given_to_read", "read_content", "told_by"]
 
 _APPEND_ATTEMPTS = 64
 _DELETES_AT_ONCE = 16
@@ -112,11 +117,11 @@ class ReadWrite(DiskBase):
             if if_match is not None or if_none_match is not None:
                 options = ReadOptions(if_match=if_match, if_none_match=if_none_match)
             if hooks is None:
-                return await _read(resolved, checked, options)
-            async with self._operation(hooks, "get", "get", checked, resolved) as hooked:
-                content = await _read(resolved, checked, options)
-                hooked.report(size=len(content))
-                return content
+                return await read_content(resolved, checked, options)
+            async with self._operation(
+                hooks, "get", "get", checked, resolved, options=given_to_read(options)
+            ) as hooked:
+                return await read_content(resolved, checked, options, hooked)
         except Exception as error:
             self._fail(error, "get", path)
 
@@ -319,16 +324,22 @@ class ReadWrite(DiskBase):
             if (hooks := self._manager.hooks.active) is None:
                 await store(resolved, checked, source, options)
                 return
+            size = options.get("size")
             # Plugins get a copy of the options: they cannot change them.
             before = {
-                "size": len(source) if isinstance(source, bytes) else options.get("size"),
+                "size": length_known(source) if size is None else size,
                 "options": dict(options),
             }
             async with self._operation(
                 hooks, "put", operation, checked, resolved, source, **before
             ) as hooked:
-                await store(resolved, checked, source, options)
-                hooked.report(size=length_read(source))
+                head = _beginning_of(source)
+                etag = await store(resolved, checked, source, options)
+                hooked.report(
+                    size=length_read(source),
+                    etag=etag,
+                    content_type=options.get("content_type") or infer_type(checked, bytes(head)),
+                )
         except Exception as error:
             if raised_by_source(source, error):
                 raise
@@ -355,29 +366,82 @@ class ReadWrite(DiskBase):
             async with self._operation(
                 hooks, "put", operation, checked, resolved, size=None, options={}
             ) as hooked:
-                hooked.report(size=await _rewrite_with_retries(resolved, checked, added, operation))
+                rewritten = await _rewrite_with_retries(resolved, checked, added, operation)
+                hooked.report(**rewritten._asdict())
         except Exception as error:
             self._fail(error, operation, path)
         return checked
 
 
-async def _read(resolved: ResolvedDriver, path: str, options: ReadOptions | None) -> bytes:
+async def read_content(
+    resolved: ResolvedDriver,
+    path: str,
+    options: ReadOptions | None,
+    hooked: HookedOperation | None = None,
+) -> bytes:
+    """Return a file's content, and report it to an operation with hooks."""
     if options is None:
-        return await resolved.methods.get(path)
-    return await read_all(await open_read(resolved, path, options))
+        content = await resolved.methods.get(path)
+    else:
+        stream = await open_read(resolved, path, options)
+        if hooked is not None:
+            hooked.report(**told_by(stream.info))
+        content = await read_all(stream)
+    if hooked is not None:
+        hooked.report(size=len(content))
+    return content
+
+
+def told_by(info: FileInfo) -> dict[str, Any]:
+    """Return the fields of an event that a read tells."""
+    return {"etag": info.etag, "content_type": info.content_type}
+
+
+def given_to_read(options: ReadOptions | None) -> dict[str, Any]:
+    """Return the options of a read that are not the default ones, for events."""
+    if options is None:
+        return {}
+    names = (
+        each.name
+        for each in dataclasses.fields(options)
+        if each.default != getattr(options, each.name)
+    )
+    return {name: getattr(options, name) for name in names}
+
+
+def _beginning_of(content: DriverContent) -> bytearray:
+    """Return the beginning of content, which is filled while it is read."""
+    head = bytearray()
+    watch_content(content, lambda chunk: head.extend(chunk[: SNIFF_BYTES - len(head)]))
+    return head
+
+
+class _Rewritten(NamedTuple):
+    """The fields of the event after an append."""
+
+    size: int
+    etag: str | None
+    content_type: str | None
+
+
+def _rewritten(
+    path: str, content: bytes, etag: str | None, options: Mapping[str, Any]
+) -> _Rewritten:
+    content_type = options.get("content_type") or infer_type(path, content[:SNIFF_BYTES])
+    return _Rewritten(len(content), etag, content_type)
 
 
 async def _rewrite_with_retries(
     resolved: ResolvedDriver, path: str, added: Any, operation: str
-) -> int:
-    """Extend a file, with retries if it is changed meanwhile; return its new length."""
+) -> _Rewritten:
+    """Extend a file, with retries if it is changed meanwhile."""
     for _ in range(_APPEND_ATTEMPTS - 1):
         with contextlib.suppress(PreconditionFailedException, FileExistsError):
             return await _rewrite(resolved, path, added, operation)
     return await _rewrite(resolved, path, added, operation)
 
 
-async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> int:
+async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> _Rewritten:
     supported = resolved.capabilities.put_options
     options: dict[str, Any]
     try:
@@ -386,23 +450,21 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
         visibility = await kept_visibility(resolved, path)
     except FileNotFoundError:
         options = {"overwrite": False} if "overwrite" in supported else {}
-        await store(resolved, path, added, options)
-        return len(added)
+        return _rewritten(path, added, await store(resolved, path, added, options), options)
     options = carried_options(supported, info, path)
     if "if_match" in supported:
         options["if_match"] = info.etag
     content = added + old if operation == "prepend" else old + added
     if visibility is not None:
         try:
-            await store(resolved, path, content, options | {"visibility": visibility})
+            etag = await store(resolved, path, content, options | {"visibility": visibility})
         except (UnsupportedOperationException, OSError) as error:
             if not isinstance(translated(error), UnsupportedOperationException):
                 raise
             # a bucket without ACLs, where there is nothing to keep
         else:
-            return len(content)
-    await store(resolved, path, content, options)
-    return len(content)
+            return _rewritten(path, content, etag, options)
+    return _rewritten(path, content, await store(resolved, path, content, options), options)
 
 
 async def _delete(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:

@@ -8,10 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from jtc.storage._byte_stream import ByteStream
-from jtc.storage._disk.read_write import ReadWrite
+from jtc.storage._disk.read_write import ReadWrite, given_to_read, read_content, told_by
 from jtc.storage._open_files import OpenFile, ReadableFile, WritableFile
 from jtc.storage._text_files import TextFile, binary_mode
-from jtc.storage.driver_support.derived import check_version, derived_stat, open_read, read_all
+from jtc.storage.driver_support.derived import (
+    check_version,
+    derived_stat,
+    is_same_version,
+    open_read,
+    read_all,
+)
 from jtc.storage.driver_support.ranges import check_range, coalesced, resolve_range
 from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions, put_options
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from jtc.storage._hooks import HookedOperation
     from jtc.storage.driver import ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.models import FileInfo
     from jtc.storage.options import PutOptions
 
 __all__ = ["Streaming"]
@@ -98,10 +105,10 @@ class Streaming(ReadWrite):
             resolved = self._resolved()
             if (hooks := self._manager.hooks.active) is None:
                 return await read_all(await open_read(resolved, checked, options))
-            async with self._operation(hooks, "get", "get_range", checked, resolved) as hooked:
-                content = await read_all(await open_read(resolved, checked, options))
-                hooked.report(size=len(content))
-                return content
+            async with self._operation(
+                hooks, "get", "get_range", checked, resolved, options=given_to_read(options)
+            ) as hooked:
+                return await read_content(resolved, checked, options, hooked)
         except Exception as error:
             self._fail(error, "get_range", path)
 
@@ -143,10 +150,13 @@ class Streaming(ReadWrite):
                 check_range(start, end)
             resolved = self._resolved()
             if (hooks := self._manager.hooks.active) is None:
-                return await _read_ranges(resolved, checked, wanted, options)
-            async with self._operation(hooks, "get", "get_ranges", checked, resolved) as hooked:
-                contents = await _read_ranges(resolved, checked, wanted, options)
-                hooked.report(size=sum(map(len, contents)))
+                return (await _read_ranges(resolved, checked, wanted, options))[0]
+            given = {"ranges": wanted, **given_to_read(options)}
+            async with self._operation(
+                hooks, "get", "get_ranges", checked, resolved, options=given
+            ) as hooked:
+                contents, info = await _read_ranges(resolved, checked, wanted, options)
+                hooked.report(size=sum(map(len, contents)), **told_by(info))
                 return contents
         except Exception as error:
             self._fail(error, "get_ranges", path)
@@ -250,7 +260,7 @@ class Streaming(ReadWrite):
             return await self._readable(path, stream)
         try:
             checked = check_path(path)
-            operation = self._operation(hooks, "get", "open", checked, self._resolved())
+            operation = self._operation(hooks, "get", "open", checked, self._resolved(), options={})
             await operation.__aenter__()
         except Exception as error:
             self._fail(error, "open", path)
@@ -263,11 +273,12 @@ class Streaming(ReadWrite):
     async def _readable(
         self, path: str, stream: ByteStream, operation: HookedOperation | None = None
     ) -> ReadableFile:
-        etag = (await stream).info.etag
+        info = (await stream).info
+        etag = info.etag
 
         async def finish(size: int, error: BaseException | None) -> None:
             if operation is not None:
-                operation.report(size=size)
+                operation.report(size=size, **told_by(info))
                 await operation.__aexit__(None if error is None else type(error), error, None)
 
         return ReadableFile(
@@ -319,12 +330,14 @@ class Streaming(ReadWrite):
     ) -> ByteStream:
         async def opener() -> ReadStream:
             checked = check_path(path)
-            opened = partial(open_read, self._resolved(), checked, options())
+            resolved, given = self._resolved(), options()
+            opened = partial(open_read, resolved, checked, given)
             if not hooked or (hooks := self._manager.hooks.active) is None:
                 return await opened()
-            return await self._operation(hooks, "get", operation, checked, opened.args[0]).stream(
-                opened
+            hooked_operation = self._operation(
+                hooks, "get", operation, checked, resolved, options=given_to_read(given)
             )
+            return await hooked_operation.stream(opened)
 
         return ByteStream(opener, lambda error: self._fail(error, operation, path))
 
@@ -353,15 +366,19 @@ async def _read_ranges(
     path: str,
     ranges: Sequence[tuple[int, int | None]],
     options: ReadOptions,
-) -> list[bytes]:
+) -> tuple[list[bytes], FileInfo]:
     """Return the bytes of each range, by as few reads as the gaps between them are worth."""
     if not ranges:
-        check_version(await derived_stat(resolved, path), options.if_match, options.if_none_match)
-        return []
+        info = await derived_stat(resolved, path)
+        check_version(info, options.if_match, options.if_none_match)
+        return [], info
     if "reading" not in resolved.capabilities:
-        whole = await read_all(await open_read(resolved, path, options))
+        stream = await open_read(resolved, path, options)
+        whole = await read_all(stream)
         size = len(whole)
-        return [whole[slice(*resolve_range(start, end, size))] for start, end in ranges]
+        return [
+            whole[slice(*resolve_range(start, end, size))] for start, end in ranges
+        ], stream.info
     # The first read gives the version and the length that all others must have.
     first = await open_read(resolved, path, replace(options, start=0, end=0))
     await first.aclose()
@@ -369,11 +386,15 @@ async def _read_ranges(
     spans = [resolve_range(start, end, size) for start, end in ranges]
     same = ReadOptions(if_match=version)
     if "ranges" in resolved.capabilities:
-        return list(await resolved.methods.read_ranges(path, spans, same))
+        return list(await resolved.methods.read_ranges(path, spans, same)), first.info
     contents = [b""] * len(spans)
     for (begin, end), members in coalesced(spans):
-        whole = await read_all(await open_read(resolved, path, replace(same, start=begin, end=end)))
+        stream = await open_read(resolved, path, replace(same, start=begin, end=end))
+        if not is_same_version(stream.info, first.info):
+            await stream.aclose()
+            raise PreconditionFailedException("The file was replaced between two of the reads")
+        whole = await read_all(stream)
         for member in members:
             start, stop = spans[member]
             contents[member] = whole[start - begin : stop - begin]
-    return contents
+    return contents, first.info

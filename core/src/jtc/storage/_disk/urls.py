@@ -55,7 +55,14 @@ class Urls(DiskBase):
             wanted = Visibility(visibility)
             resolved = self._resolved()
             resolved.check_writable()
-            await resolved.require("visibility").set_visibility(checked, wanted)
+            methods = resolved.require("visibility")
+            if (hooks := self._manager.hooks.active) is None:
+                await methods.set_visibility(checked, wanted)
+                return
+            async with self._operation(
+                hooks, "update", "set_visibility", checked, resolved, options={"visibility": wanted}
+            ):
+                await methods.set_visibility(checked, wanted)
         except Exception as error:
             self._fail(error, "set_visibility", path)
 

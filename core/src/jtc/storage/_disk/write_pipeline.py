@@ -30,7 +30,7 @@ async def store(
     content: DriverContent,
     given: Mapping[str, Any],
     visibility_if_new: Visibility | None = None,
-) -> None:
+) -> str | None:
     """Write content through a driver, by `put` alone where the driver has no ``writing``.
 
     Args:
@@ -39,6 +39,9 @@ async def store(
         content: A result of `driver_content`.
         given: The keywords of the put.
         visibility_if_new: See `WriteOptions`.
+
+    Returns:
+        The file's etag, if the driver says it.
 
     Raises:
         ReadOnlyException: The disk is a read-only view.
@@ -54,14 +57,19 @@ async def store(
         options.size = len(content)
     options.visibility_if_new = visibility_if_new
     if "writing" in resolved.capabilities:
-        await resolved.methods.write_file(path, content, options)
-        return
+        return await resolved.methods.write_file(path, content, options)
     async with Spool(content) as whole:
         await resolved.methods.put(path, whole)
+    return None
 
 
-async def update_metadata(resolved: ResolvedDriver, path: str, given: Mapping[str, Any]) -> None:
+async def update_metadata(
+    resolved: ResolvedDriver, path: str, given: Mapping[str, Any]
+) -> str | None:
     """Change the metadata of a file, by rewriting it if the driver cannot change it in place.
+
+    Returns:
+        The file's new etag, if the driver says it.
 
     Raises:
         UnsupportedOperationException: The driver does not support an option; or it can neither
@@ -71,26 +79,25 @@ async def update_metadata(resolved: ResolvedDriver, path: str, given: Mapping[st
     """
     supported = resolved.capabilities.options.get("update_metadata")
     if supported is not None:
-        await resolved.methods.update_metadata(
+        return await resolved.methods.update_metadata(
             path, metadata_options(given, supported, driver=resolved.name)
         )
-        return
     writable = resolved.capabilities.put_options
     metadata_options(given, writable, driver=resolved.name)
     if not {"if_match", "overwrite"} <= writable or "reading" not in resolved.capabilities:
         resolved.require("metadata_update")
     visibility = await kept_visibility(resolved, path)
     try:
-        await _rewrite(resolved, path, given, visibility)
+        return await _rewrite(resolved, path, given, visibility)
     except (UnsupportedOperationException, OSError) as error:
         if visibility is None or not isinstance(translated(error), UnsupportedOperationException):
             raise
-        await _rewrite(resolved, path, given, None)  # a bucket without ACLs: nothing to keep
+        return await _rewrite(resolved, path, given, None)  # a bucket without ACLs: nothing to keep
 
 
 async def _rewrite(
     resolved: ResolvedDriver, path: str, given: Mapping[str, Any], visibility: Visibility | None
-) -> None:
+) -> str | None:
     stream = await open_read(
         resolved, path, ReadOptions(if_match=given.get("if_match"), chunk_size=_CHUNK)
     )
@@ -101,7 +108,7 @@ async def _rewrite(
         changes = {name: value for name, value in given.items() if value is not None}
         same = {"if_match": stream.info.etag, "size": stream.info.size, "visibility": visibility}
         # The size among them: a short body must not become a whole file.
-        await store(resolved, path, driver_content(stream), kept | changes | same)
+        return await store(resolved, path, driver_content(stream), kept | changes | same)
     finally:
         await stream.aclose()
 

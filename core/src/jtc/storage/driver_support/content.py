@@ -34,6 +34,7 @@ __all__ = [
     "SupportsAsyncRead",
     "SupportsRead",
     "driver_content",
+    "length_known",
     "length_read",
     "peek",
     "raised_by_source",
@@ -142,6 +143,11 @@ def raised_by_source(content: object, error: BaseException) -> bool:
 def length_read(content: DriverContent) -> int:
     """Return how many bytes of content that `driver_content` made were read so far."""
     return len(content) if isinstance(content, bytes) else cast("_Source", content).length_read
+
+
+def length_known(content: DriverContent) -> int | None:
+    """Return the length in bytes of content that `driver_content` made, if it is known now."""
+    return len(content) if isinstance(content, bytes) else cast("_Source", content).length_said()
 
 
 def watch_content(content: DriverContent, watch: Watch) -> None:

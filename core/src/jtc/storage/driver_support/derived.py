@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from jtc.storage._capabilities import ResolvedDriver, resolve
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.ranges import resolve_range
-from jtc.storage.exceptions import NotModifiedException, PreconditionFailedException
+from jtc.storage.exceptions import (
+    NotModifiedException,
+    PreconditionFailedException,
+    StorageUnavailableException,
+)
 from jtc.storage.models import DirectoryInfo, FileInfo
 from jtc.storage.options import ListOptions, ReadOptions
 
@@ -21,11 +25,14 @@ __all__ = [
     "ResolvedDriver",
     "check_version",
     "derived_stat",
+    "is_same_version",
     "list_entries",
     "open_read",
     "read_all",
     "resolve",
 ]
+
+_ATTEMPTS = 5
 
 
 async def open_read(resolved: ResolvedDriver, path: str, options: ReadOptions) -> ReadStream:
@@ -44,12 +51,30 @@ async def open_read(resolved: ResolvedDriver, path: str, options: ReadOptions) -
             await stream.aclose()  # nothing of it was read
             raise _not_modified()
         return stream
-    content = await resolved.methods.get(path)
-    info = await derived_stat(resolved, path)
+    info, content = await _whole(resolved, path)
     check_version(info, options.if_match, options.if_none_match)
-    info.size = len(content)
     first, last = resolve_range(options.start, options.end, len(content))
     return ReadStream(info, _slices(content, first, last, options.chunk_size))
+
+
+async def _whole(resolved: ResolvedDriver, path: str) -> tuple[FileInfo, bytes]:
+    """Return the metadata and the content of one version of a file, without a stream."""
+    info = await derived_stat(resolved, path)
+    for _ in range(_ATTEMPTS):
+        content = await resolved.methods.get(path)
+        if info.etag is None:
+            # No caller can take it for another version, and its time is not too late.
+            info.size = len(content)
+            return info, content
+        before, info = info, await derived_stat(resolved, path)
+        if is_same_version(before, info) and info.size == len(content):
+            return info, content
+    raise StorageUnavailableException("The file is replaced again and again while it is read")
+
+
+def is_same_version(one: FileInfo, other: FileInfo) -> bool:
+    """Return whether two looks at a file saw one version, as far as its metadata tells."""
+    return (one.etag, one.size, one.last_modified) == (other.etag, other.size, other.last_modified)
 
 
 async def read_all(stream: ReadStream) -> bytes:
