@@ -37,6 +37,7 @@ MODULES = (
     "jtc.storage.hookspecs",
     "jtc.storage.files",
     "jtc.storage.asgi",
+    "jtc.storage.wsgi",
     "jtc.storage.sync",
     "jtc.storage.django",
     "jtc.storage.driver",

@@ -26,7 +26,7 @@ PACKAGES = {
     "jtc-storage-otel": ("jtc/storage/layers/otel_layer",),
     "jtc-storage-s3": ("jtc/storage/drivers/s3_driver",),
     "jtc-storage-testing": ("jtc/storage/testing", "pytest_jtc_storage"),
-    "jtc-storage-web": ("jtc/storage/asgi",),
+    "jtc-storage-web": ("jtc/storage/asgi", "jtc/storage/wsgi"),
 }
 # Modules in a package that others share, which the core marks as typed.
 MODULES_OF_A_NAMESPACE = "jtc-storage-layers"

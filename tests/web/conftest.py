@@ -13,7 +13,9 @@ import pytest
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.wsgi import WsgiApplication
 from web_disks import BASE, SECRET, Client, disk_of
+from wsgi_client import WsgiTransport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +47,16 @@ def signing(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return disk_of(MemoryDriver(base_url=BASE, secret=SECRET))
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    """Make clients that call an application in this process."""
+@pytest.fixture(params=["asgi", "wsgi"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """Make clients that call an application in this process, by ASGI and by WSGI."""
     async with AsyncExitStack() as stack:
 
         def connect(app: Any) -> httpx.AsyncClient:
-            made = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=app), base_url="http://files.test"
-            )
+            transport: httpx.AsyncBaseTransport = httpx.ASGITransport(app=app)
+            if request.param == "wsgi":
+                transport = WsgiTransport(WsgiApplication(app))
+            made = httpx.AsyncClient(transport=transport, base_url="http://files.test")
             stack.push_async_callback(made.aclose)
             return made
 

@@ -10,7 +10,14 @@
 All calls run in one event loop, in a thread that the first call starts.
 """
 
-from jtc.storage.sync._disks import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage
+from jtc.storage.sync._base import async_disk
+from jtc.storage.sync._disks import (
+    SyncBuiltDisk,
+    SyncDisk,
+    SyncFakeDisk,
+    SyncOperations,
+    SyncStorage,
+)
 from jtc.storage.sync._files import (
     SyncListing,
     SyncReadableFile,
@@ -18,15 +25,19 @@ from jtc.storage.sync._files import (
     SyncTextFile,
     SyncWritableFile,
 )
+from jtc.storage.sync._portal import run
 
 __all__ = [
     "SyncBuiltDisk",
     "SyncDisk",
     "SyncFakeDisk",
     "SyncListing",
+    "SyncOperations",
     "SyncReadableFile",
     "SyncStorage",
     "SyncStream",
     "SyncTextFile",
     "SyncWritableFile",
+    "async_disk",
+    "run",
 ]

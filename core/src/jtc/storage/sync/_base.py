@@ -12,7 +12,7 @@ from jtc.storage.sync._portal import CallersChunks
 if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
 
-__all__ = ["SyncApi", "content_behind", "disk_behind"]
+__all__ = ["SyncApi", "async_disk", "content_behind", "disk_behind"]
 
 _WHOLE = (bytes, bytearray, memoryview, str, list, tuple, dict, set, frozenset)
 
@@ -37,6 +37,15 @@ class SyncApi(Generic[D_co]):
 
 def disk_behind(disk: SyncApi[D] | D | str | None) -> D | str | None:
     """Return the async disk where a sync one is given."""
+    return disk if disk is None or isinstance(disk, str) else async_disk(disk)
+
+
+def async_disk(disk: SyncApi[D] | D) -> D:
+    """Return the disk whose sync API this is; an async disk itself.
+
+    Args:
+        disk: A disk, a view of one, or `Storage`; sync or async.
+    """
     return disk._behind if isinstance(disk, SyncApi) else disk  # noqa: SLF001
 
 

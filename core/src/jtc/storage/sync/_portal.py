@@ -21,7 +21,7 @@ from jtc.storage.driver_support.error_translation import has_loop
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-__all__ = ["CallersChunks", "Portal", "portal"]
+__all__ = ["CallersChunks", "Portal", "portal", "run"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -448,6 +448,23 @@ def _in_notebook() -> bool:
 
 portal = Portal()
 """The portal of this process."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in the event loop of the sync API, and return its result.
+
+    Several operations of disks can so run at the same time: ``run(all_of_them())``, where
+    ``all_of_them`` awaits `asyncio.gather`.
+
+    Args:
+        coroutine: The coroutine, which uses disks as async code does.
+
+    Raises:
+        RuntimeError: An event loop runs in this thread, and would be blocked.
+        Exception: What the coroutine raises.
+    """
+    return portal.run(coroutine)
+
 
 atexit.register(portal.end)
 if hasattr(os, "register_at_fork"):
