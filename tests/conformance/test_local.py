@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 class TestLocal(DriverConformance):
     files_may_shadow_directories = False
-    keeps_visibility = False
 
     way = "linux"
 
@@ -40,8 +39,6 @@ class TestLocalPortable(TestLocal):
 
 class TestLocalWithASecret(UrlTests, CapabilityTests, VisibilityTests):
     """What a secret changes."""
-
-    keeps_visibility = False
 
     @pytest.fixture
     def driver(self, tmp_path: Path) -> LocalDriver:

@@ -187,7 +187,9 @@ async def test_what_a_configuration_disables_stays_disabled(manager: StorageMana
         assert "listing" in fake.capabilities
 
 
-@pytest.mark.parametrize("options", [{}, {"secret": "x" * 32}, {"base_url": "https://a.example/f"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"secret": "x" * 32, "base_url": "/f"}, {"base_url": "https://a.example/f"}]
+)
 @pytest.mark.parametrize("by_hand", [False, True])
 async def test_fake_of_a_local_disk_has_the_results_and_errors_of_the_real_disk(
     manager: StorageManager, tmp_path: Path, options: dict[str, str], by_hand: bool

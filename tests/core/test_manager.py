@@ -655,7 +655,8 @@ def test_named_disk_is_pickled_as_its_name_and_views(protocol: int) -> None:
 
 def test_disk_without_a_name_is_not_pickled(tmp_path: Path) -> None:
     secret = "a secret that no pickle may have, of 32 bytes"
-    built = Storage.build({"driver": "local", "root": str(tmp_path), "secret": secret})
+    options = {"root": str(tmp_path), "base_url": "/files", "secret": secret}
+    built = Storage.build({"driver": "local", **options})
     layered = Storage.disk("a").with_layer("validate", allowed_types=[secret])
     with Storage.fake("a") as fake:
         for disk in (built, layered, fake):

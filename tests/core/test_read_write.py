@@ -506,7 +506,7 @@ class WithoutAcls(MemoryDriver):
         return await super().write_file(path, content, options)
 
 
-async def test_an_append_goes_on_where_there_is_no_visibility_to_keep() -> None:
+async def test_an_append_asks_for_no_visibility() -> None:
     manager = StorageManager.isolated({})
     manager.set_driver(WithoutAcls(), "d")
     await manager.disk("d").append("a", b"1")

@@ -368,7 +368,7 @@ def test_memory_signs_only_for_a_base_url_that_leads_to_it() -> None:
 
 async def test_new_local_files_are_private_by_default_with_a_secret(tmp_path: Path) -> None:
     manager = StorageManager.isolated()
-    manager.set_driver(LocalDriver(tmp_path, secret=SECRET))
+    manager.set_driver(LocalDriver(tmp_path, "/files", secret=SECRET))
     await manager.put("a.txt", b"1")
     await manager.put("b.txt", b"1", visibility="public")
     await manager.copy("a.txt", "c.txt")
@@ -395,14 +395,10 @@ async def test_a_scope_signs_the_whole_path(tmp_path: Path) -> None:
 
 
 def test_a_fake_signs_where_the_configured_disk_would(tmp_path: Path) -> None:
-    manager = StorageManager.isolated(
-        {
-            "disks": {
-                "signing": {"driver": "local", "root": str(tmp_path), "secret": "${UNSET_SECRET}"},
-                "plain": {"driver": "local", "root": str(tmp_path)},
-            }
-        }
-    )
+    options = {"root": str(tmp_path), "base_url": "/files"}
+    signing = {"driver": "local", "secret": "${UNSET_SECRET}", **options}
+    plain = {"driver": "local", **options}
+    manager = StorageManager.isolated({"disks": {"signing": signing, "plain": plain}})
     with manager.fake("signing", "plain") as fake:
         assert fake.capabilities.names >= SIGNING_CAPABILITIES
         assert not SIGNING_CAPABILITIES & fake.disk("plain").capabilities.names

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver import _metadata as metadata
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from jtc.storage.drivers.local_driver import LocalDriver
 
 DECLARED = WriteOptions(
     content_type="text/x-odd",
@@ -242,3 +242,29 @@ async def test_update_metadata_gives_a_new_etag_after_the_clock_was_set_back(
     etag = await driver.write_file("a", b"content", DECLARED)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert await driver.update_metadata("a", WriteOptions(content_type="a/b")) != etag
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"[" * 3500,
+        b'{"metadata": ' + b"[" * 3000,
+        b"\xff\xfe",
+        b"null",
+        b'{"content_type": 1, "metadata": {"a": 1}}',
+        b'{"content_type": "text/html\\r\\nSet-Cookie: a=b"}',
+        b'{"content_disposition": "\\ud800"}',
+        b'{"metadata": {"a": "\\ud800"}}',
+        b'{"metadata": {"a\\n": "b"}}',
+        b"1" * 3800,
+    ],
+)
+async def test_attribute_that_no_put_wrote_declares_nothing(tmp_path: Path, record: bytes) -> None:
+    driver = LocalDriver(tmp_path)
+    await driver.put("a", b"content")
+    os.setxattr(tmp_path / "a", "user.jtc.storage", record)
+    info = await driver.stat("a")
+    assert (info.content_type, info.content_disposition, info.metadata) == (None, None, {})
+    await driver.copy_file("a", "b", WriteOptions())
+    await driver.update_metadata("a", WriteOptions(content_type="text/x"))
+    assert (await driver.stat("a")).content_type == "text/x"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.driver_support.error_translation import translate
-from jtc.storage.drivers.local_driver._metadata import update_metadata
 from jtc.storage.drivers.local_driver._reading import read_file
 from jtc.storage.drivers.local_driver._safe_open import Root
 from jtc.storage.drivers.local_driver._staged_file import write_file
+from jtc.storage.drivers.local_driver._updating import update_metadata
 from jtc.storage.drivers.local_driver._worker_calls import CancelToken
 from jtc.storage.exceptions import StorageException, StoragePermissionException
 from jtc.storage.models import Visibility

@@ -16,10 +16,11 @@ from jtc.storage.paths import RESERVED_DIRECTORY, TEMPORARY_PREFIX
 WAYS = ("linux", "portable")
 
 
-def local_driver(root: Path, way: str, *, durable: bool = False) -> LocalDriver:
+def local_driver(root: Path, way: str, *, durable: bool = False, **options: Any) -> LocalDriver:
     """Make a driver: "linux" with openat2, O_TMPFILE and the rest, "portable" without."""
-    driver = LocalDriver(root, durable=durable)
-    driver._root = Root(str(root), durable=durable, portable=way == "portable")
+    driver = LocalDriver(root, durable=durable, **options)
+    modes = driver._root.modes
+    driver._root = Root(str(root), durable=durable, portable=way == "portable", modes=modes)
     return driver
 
 

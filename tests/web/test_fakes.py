@@ -16,7 +16,7 @@ from jtc.storage.asgi import serve
 SECRET = "a secret of the real disk, 32 bytes"
 
 CONFIGURED: dict[str, dict[str, Any]] = {
-    "local": {"driver": "local", "root": "/nowhere", "secret": SECRET},
+    "local": {"driver": "local", "root": "/nowhere", "base_url": "/storage", "secret": SECRET},
     "elsewhere": {"driver": "local", "base_url": "https://example.org/files", "secret": SECRET},
     "memory": {"driver": "memory", "base_url": "/in-memory", "secret": SECRET},
     "s3": {"driver": "s3", "bucket": "media", "region": "eu-west-1"},

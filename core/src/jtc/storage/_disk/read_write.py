@@ -8,7 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from jtc.storage._disk.base import DiskBase
-from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
+from jtc.storage._disk.write_pipeline import carried_options, store
 from jtc.storage._hooks import end_all
 from jtc.storage.driver_support.content import (
     SourceFile,
@@ -19,14 +19,12 @@ from jtc.storage.driver_support.content import (
     watch_content,
 )
 from jtc.storage.driver_support.derived import derived_stat, open_read, read_all
-from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
 from jtc.storage.driver_support.standalone import checked_bulk
 from jtc.storage.exceptions import (
     IntegrityException,
     PreconditionFailedException,
     StorageException,
-    UnsupportedOperationException,
 )
 from jtc.storage.options import ReadOptions
 from jtc.storage.paths import check_path
@@ -447,7 +445,6 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     try:
         info = await derived_stat(resolved, path)
         old = await resolved.methods.get(path)
-        visibility = await kept_visibility(resolved, path)
     except FileNotFoundError:
         options = {"overwrite": False} if "overwrite" in supported else {}
         return _rewritten(path, added, await store(resolved, path, added, options), options)
@@ -455,15 +452,6 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     if "if_match" in supported:
         options["if_match"] = info.etag
     content = added + old if operation == "prepend" else old + added
-    if visibility is not None:
-        try:
-            etag = await store(resolved, path, content, options | {"visibility": visibility})
-        except (UnsupportedOperationException, OSError) as error:
-            if not isinstance(translated(error), UnsupportedOperationException):
-                raise
-            # a bucket without ACLs, where there is nothing to keep
-        else:
-            return _rewritten(path, content, etag, options)
     return _rewritten(path, content, await store(resolved, path, content, options), options)
 
 

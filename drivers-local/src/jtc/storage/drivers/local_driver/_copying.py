@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import stat
@@ -9,7 +10,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.drivers.local_driver._metadata import declared_by, etag_of, read_declared
+from jtc.storage.drivers.local_driver._metadata import (
+    declared_by,
+    etag_of,
+    other_version,
+    read_declared,
+)
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
 from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, look
 from jtc.storage.drivers.local_driver._staged_file import StagedFile, check_place
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
-__all__ = ["copy_file", "move_file"]
+__all__ = ["copy_file", "move_file", "replace_by_copy"]
 
 
 def copy_file(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:
@@ -83,13 +89,53 @@ def _copy(
         etag = _expected(status, src, options)
         if src == dst and options.overwrite and not _changes(options):
             return etag, etag
-        staged = StagedFile(root, dst, token)
-        try:
-            staged.copy_from(source, status)
-            declared = read_declared(source) | declared_by(options)
-            return etag, staged.place(options, declared, stat.S_IMODE(status.st_mode) & 0o777)
-        finally:
-            staged.close()
+        return etag, _copy_opened(token, root, source, status, dst, options)
+    finally:
+        os.close(source)
+
+
+def _copy_opened(
+    token: CancelToken,
+    root: Root,
+    source: int,
+    status: os.stat_result,
+    dst: str,
+    options: WriteOptions,
+) -> str:
+    """Copy an open file; return the copy's etag."""
+    staged = StagedFile(root, dst, token)
+    try:
+        staged.copy_from(source, status)
+        declared = read_declared(source) | declared_by(options)
+        return staged.place(options, declared, stat.S_IMODE(status.st_mode) & 0o777)
+    finally:
+        staged.close()
+
+
+def replace_by_copy(
+    token: CancelToken, root: Root, path: str, status: os.stat_result, options: WriteOptions
+) -> str:
+    """Replace a file by a copy with other metadata, so that further names of it are left alone.
+
+    Args:
+        token: The call's.
+        root: The disk's root.
+        path: The file.
+        status: Its status: another version is not replaced.
+        options: What is to be different.
+
+    Returns:
+        The etag of the copy.
+
+    Raises:
+        PreconditionFailedException: The file was replaced meanwhile.
+    """
+    source, now = root.open_file(path)
+    try:
+        if etag_of(now) != etag_of(status):
+            raise other_version()
+        condition = dataclasses.replace(options, if_match=etag_of(status))
+        return _copy_opened(token, root, source, now, path, condition)
     finally:
         os.close(source)
 
@@ -116,7 +162,7 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
             held.enter_context(PathLocks(root, token, src, dst, required=exclusive))
             status = look(source, name)
             etag = _expected(status, src, options)
-            taken = check_place(target, new_name, options)
+            there = check_place(target, new_name, options)
             with token:
                 try:
                     if options.overwrite:
@@ -125,7 +171,7 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
                         rename_exclusively(source, name, target, new_name)
                 except FileNotFoundError:
                     continue  # the directory was deleted: make it again
-                if taken and look(source, name) == status:
+                if there is not None and look(source, name) == status:
                     # Two names of one file, made by another program: rename() leaves both.
                     os.unlink(name, dir_fd=source)
                 if root.durable:

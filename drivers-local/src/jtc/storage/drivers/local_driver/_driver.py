@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
+import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from jtc.storage.driver import FakeTraits
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.driver_support.option_checks import checked_base_url
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer, without_secret
 from jtc.storage.drivers.local_driver._copying import copy_file, move_file
@@ -20,12 +21,8 @@ from jtc.storage.drivers.local_driver._deleting import (
     remove_empty_directory,
 )
 from jtc.storage.drivers.local_driver._listing import list_entries
-from jtc.storage.drivers.local_driver._metadata import (
-    known_info,
-    set_visibility,
-    update_metadata,
-    visibility_of,
-)
+from jtc.storage.drivers.local_driver._metadata import known_info
+from jtc.storage.drivers.local_driver._modes import modes_of
 from jtc.storage.drivers.local_driver._reading import (
     file_status,
     open_stream,
@@ -36,6 +33,7 @@ from jtc.storage.drivers.local_driver._reading import (
 from jtc.storage.drivers.local_driver._safe_open import Root
 from jtc.storage.drivers.local_driver._staged_file import write_file
 from jtc.storage.drivers.local_driver._stream_writer import write_stream
+from jtc.storage.drivers.local_driver._updating import set_visibility, update_metadata
 from jtc.storage.drivers.local_driver._worker_calls import run
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.models import Visibility
@@ -56,8 +54,11 @@ __all__ = ["LocalDriver"]
 _DEFAULT_ROOT = "storage/app"
 _DEFAULT_URL = "/storage"
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
 _DECLARED = frozenset({"content_type", "cache_control", "content_disposition", "metadata"})
 _NEW_FILE = _DECLARED | {"visibility", "overwrite"}
+_NO_OPTIONS = WriteOptions()
 
 
 @standalone
@@ -70,16 +71,24 @@ class LocalDriver(PresignedUrls):
 
     Args:
         root: The directory; a relative one is below the working directory of this moment. It is
-            made when the first file is put.
-        base_url: What `url` puts before a file's path.
+            made when the first file is put. A ``~`` is not expanded, and refused.
+        base_url: What `url` puts before a file's path: a path, or a URL by http or https. None is
+            ``/storage``.
         durable: Have each write survive a power cut: the file and its directory are synced before
             a put, copy or move returns.
         secret: Signs URLs, which `jtc.storage.asgi` answers: 32 bytes or more. Of several, the
-            first one signs and all verify. With it, new files are private by default, as on S3;
-            without it, the umask decides.
+            first one signs and all verify. It needs a `base_url`, which no other disk with this
+            secret may have. With it, new files are private by default, as on S3.
+        visibility: That of new files, ``"public"`` or ``"private"``. Without it the umask decides,
+            or they are private by `secret`.
+        file_modes: The permission bits of public and private files, ``{"public": 0o644, "private":
+            0o600}`` by default. Either may be left out, or be a str such as ``"0640"``.
+        directory_modes: Those of new directories, ``{"public": 0o755, "private": 0o700}`` by
+            default: of the visibility of new files, else public. Without `visibility` and
+            `directory_modes`, the umask decides.
 
     Raises:
-        StorageConfigException: The root is empty, `durable` is no bool, or the secret is too short.
+        StorageConfigException: An option is invalid, or there is a secret and no `base_url`.
     """
 
     supported_options: Mapping[str, frozenset[str]] = {
@@ -96,38 +105,47 @@ class LocalDriver(PresignedUrls):
     def __init__(
         self,
         root: str | os.PathLike[str] = _DEFAULT_ROOT,
-        base_url: str = _DEFAULT_URL,
+        base_url: str | None = None,
         *,
         durable: bool = False,
         secret: Secrets | None = None,
+        visibility: Visibility | str | None = None,
+        file_modes: Mapping[str, int | str] | None = None,
+        directory_modes: Mapping[str, int | str] | None = None,
     ) -> None:
-        if not os.fspath(root):
-            # A variable that is set to nothing must not lead to wherever the program runs.
-            raise StorageConfigException("'root' is empty: name a directory, or '.'")
         if not isinstance(durable, bool):
             raise StorageConfigException(f"'durable' is true or false, not {durable!r}")
-        self._root = Root(os.path.abspath(root), durable=durable)  # noqa: PTH100 - follows no link
-        self._base_url = base_url.rstrip("/")
+        self._base_url = _DEFAULT_URL
+        modes = modes_of(visibility, file_modes, directory_modes, is_private=secret is not None)
+        self._root = Root(_checked_root(root), durable=durable, modes=modes)
         try:
+            if base_url is not None:
+                self._base_url = checked_base_url(base_url).rstrip("/")
             self.signer = make_signer(secret, self._base_url)
         finally:
             del secret  # a traceback holds this function's variables
-        self._new_file = WriteOptions()
         if self.signer is not None:
-            self._new_file.visibility = Visibility.PRIVATE
             self.unsupported = frozenset()
+            if base_url is None:
+                raise StorageConfigException(
+                    "A 'secret' needs a 'base_url' that no other disk has: disks with the same of "
+                    "both accept each other's presigned URLs"
+                )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Make a driver by FILESYSTEM_ROOT, FILESYSTEM_URL and FILESYSTEM_SECRET.
+        """Make a driver by the environment.
+
+        It is FILESYSTEM_ROOT, FILESYSTEM_URL, FILESYSTEM_SECRET and FILESYSTEM_VISIBILITY.
 
         Raises:
-            StorageConfigException: The secret is too short.
+            StorageConfigException: A variable is invalid.
         """
         options: dict[str, Any] = {
             "root": environ.get("FILESYSTEM_ROOT") or _DEFAULT_ROOT,
-            "base_url": environ.get("FILESYSTEM_URL") or _DEFAULT_URL,
+            "base_url": environ.get("FILESYSTEM_URL") or _DEFAULT_URL,  # of one disk
             "secret": environ.get("FILESYSTEM_SECRET") or None,
+            "visibility": environ.get("FILESYSTEM_VISIBILITY") or None,
         }
         # It holds the secret, and a traceback holds this function's variables.
         del environ
@@ -149,11 +167,15 @@ class LocalDriver(PresignedUrls):
     def fake_traits(self) -> FakeTraits:
         """How a fake behaves: where no mode is configured, as with the usual umask."""
         return FakeTraits(
-            visibility=self._new_file.visibility or Visibility.PUBLIC, has_directories=True
+            visibility=self._root.modes.default or Visibility.PUBLIC, has_directories=True
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(root={self._root.path!r}, base_url={self._base_url!r})"
+        root: Root | None = getattr(self, "_root", None)
+        if root is None:
+            # A traceback with variables also shows a driver whose options were refused.
+            return f"<{type(self).__name__} that could not be made>"
+        return f"{type(self).__name__}(root={root.path!r}, base_url={self._base_url!r})"
 
     @property
     def location(self) -> str:
@@ -175,9 +197,9 @@ class LocalDriver(PresignedUrls):
             StorageException: Another failure; the old file stays.
         """
         if isinstance(content, AsyncIterator):
-            await write_stream(self._root, path, content, self._new_file)
+            await write_stream(self._root, path, content, _NO_OPTIONS)
         else:
-            await run(write_file, self._root, path, content, self._new_file)
+            await run(write_file, self._root, path, content, _NO_OPTIONS)
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -303,8 +325,6 @@ class LocalDriver(PresignedUrls):
             UnsupportedOperationException: The file system cannot keep what was declared.
             StorageException: What `put` raises.
         """
-        if options.visibility is None and self.signer is not None:
-            options = dataclasses.replace(options, visibility=Visibility.PRIVATE)
         if isinstance(content, AsyncIterator):
             return await write_stream(self._root, path, content, options)
         return await run(write_file, self._root, path, content, options)
@@ -389,15 +409,17 @@ class LocalDriver(PresignedUrls):
         return await run(move_file, self._root, src, dst, options)
 
     async def visibility(self, path: str, /) -> Visibility:
-        """Return public for a file that all users of the machine may read.
+        """Return public for a file with the mode of one, or that all users of the machine may read.
 
         Raises:
             FileNotFoundException: There is no file.
         """
-        return visibility_of(await self._status(path))
+        return self._root.modes.visibility_of((await self._status(path)).st_mode)
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
-        """Set a file's mode to 0644 for `Visibility.PUBLIC`, to 0600 for `Visibility.PRIVATE`.
+        """Set a file's mode to that of `file_modes`: 0644 if public, 0600 if private.
+
+        A file with further names (hard links), maybe outside the root, is replaced by a copy.
 
         Raises:
             FileNotFoundException: There is no file.
@@ -420,6 +442,30 @@ class LocalDriver(PresignedUrls):
         if over_budget():
             await next_iteration()
         return cache.status(path)
+
+
+def _checked_root(root: object) -> str:
+    """Return the absolute path of the option `root`.
+
+    Raises:
+        StorageConfigException: It is empty, begins with ``~``, or has a control character.
+    """
+    path = os.fspath(root) if isinstance(root, os.PathLike) else root
+    if not isinstance(path, str):
+        raise StorageConfigException(f"'root' is a path as text, not {type(path).__name__}")
+    if not path:
+        # A variable that is set to nothing must not lead to wherever the program runs.
+        raise StorageConfigException("'root' is empty: name a directory, or '.'")
+    if found := _CONTROL.search(path):
+        where = "ends in" if found.end() == len(path) else "contains"
+        what = "a newline" if found[0] == "\n" else ascii(found[0])
+        raise StorageConfigException(f"'root' {where} {what}")
+    if path.startswith("~"):
+        raise StorageConfigException(
+            "'root' begins with '~', which only a shell expands: write the whole path, or "
+            f"{'./' + path!r} for a directory of that name"
+        )
+    return os.path.abspath(path)  # noqa: PTH100 - follows no link
 
 
 def _make_directory(token: CancelToken, root: Root, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Metadata of files: the version in the inode, declared fields in an attribute, visibility as mode.
+"""Metadata of files: the version in size and time, declared fields in an attribute.
 
 What a put declares (content type, headers, metadata) is one JSON object in the extended attribute
 ``user.jtc.storage`` (https://man7.org/linux/man-pages/man7/xattr.7.html), set before the file
@@ -10,24 +10,22 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
+import re
 import stat
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from jtc.storage.drivers.local_driver._path_locks import PathLocks
-from jtc.storage.drivers.local_driver._safe_open import Root, look, open_name
 from jtc.storage.exceptions import (
-    FileNotFoundException,
     PreconditionFailedException,
     RejectedException,
     UnsupportedOperationException,
 )
-from jtc.storage.models import FileInfo, Visibility, listed_file
+from jtc.storage.models import FileInfo, listed_file
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
 __all__ = [
@@ -36,14 +34,11 @@ __all__ = [
     "etag_of",
     "file_info",
     "known_info",
-    "mode_of",
     "other_version",
     "read_declared",
     "remember",
     "set_mode",
-    "set_visibility",
-    "update_metadata",
-    "visibility_of",
+    "set_time",
     "write_declared",
 ]
 
@@ -54,7 +49,6 @@ _ATTRIBUTE = "user.jtc.storage"
 _TEXTS = ("content_type", "cache_control", "content_disposition")
 # What file systems without permissions answer; vfat and exFAT answer EPERM to the owner himself.
 _NO_MODES = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
-_MODES = {Visibility.PUBLIC: 0o644, Visibility.PRIVATE: 0o600}
 # ext4 keeps at most about one block (4 KiB) of attributes, and answers ENOSPC beyond.
 _MODEST_BYTES = 1024
 
@@ -63,17 +57,40 @@ _MODEST_BYTES = 1024
 _SETTLED_SECONDS = 2.0
 _REMEMBERED = 4096
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_RANDOM_BITS = 16  # 65 µs, less than a put takes
+_COARSEST_NS = 2_000_000_000
+"""What FAT counts a file's time in; ext3 and HFS+ count seconds."""
+
 _remembered: dict[tuple[int, int, int], Declared] = {}
 
 
 def etag_of(status: os.stat_result) -> str:
-    """Return the name of a file's version.
-
-    The inode alone is used again by the next file, and time and size alone repeat between two
-    quick puts; every put sets the time from the clock's nanoseconds.
-    """
+    """Return the name of a file's version, which a copy that keeps the time has as well."""
     # A listing makes thousands: an f-string takes twice as long (0.6 µs).
-    return "%x-%x-%x" % (status.st_ino, status.st_mtime_ns, status.st_size)  # noqa: UP031
+    return "%x-%x" % (status.st_mtime_ns, status.st_size)  # noqa: UP031
+
+
+def set_time(descriptor: int, after: int = 0) -> os.stat_result:
+    """Give an open file a time that names a new version; return its status.
+
+    It is the clock's, less some random nanoseconds: where the clock stands still, or two servers
+    have one, two files of one path have two times all the same.
+
+    Args:
+        descriptor: The file.
+        after: The time of the version that it replaces, in nanoseconds.
+    """
+    # The kernel's own stamp may be one tick (4 ms) for many files, and so names no version.
+    now = time.time_ns() - random.getrandbits(_RANDOM_BITS)
+    stamp = now if now > after else after + 1
+    os.utime(descriptor, ns=(stamp, stamp))
+    status = os.fstat(descriptor)
+    if status.st_mtime_ns > after:
+        return status
+    os.utime(descriptor, ns=(stamp, after + _COARSEST_NS))
+    return os.fstat(descriptor)
 
 
 def file_info(path: str, status: os.stat_result, declared: Declared | None = None) -> FileInfo:
@@ -120,11 +137,6 @@ def _copied(declared: Declared) -> Declared:
     return declared
 
 
-def mode_of(visibility: Visibility) -> int:
-    """Return the permission bits of a visibility."""
-    return _MODES[visibility]
-
-
 def set_mode(descriptor: int, mode: int) -> None:
     """Set an open file's permission bits.
 
@@ -150,21 +162,6 @@ def set_mode(descriptor: int, mode: int) -> None:
     )
 
 
-def set_visibility(token: CancelToken, root: Root, path: str, visibility: Visibility) -> None:
-    """Set a file's permission bits to those of a visibility."""
-    descriptor, _ = root.open_file(path)
-    try:
-        with token:
-            set_mode(descriptor, mode_of(visibility))
-    finally:
-        os.close(descriptor)
-
-
-def visibility_of(status: os.stat_result) -> Visibility:
-    """Return `Visibility.PUBLIC` for a file that all users of the machine may read."""
-    return Visibility.PUBLIC if status.st_mode & stat.S_IROTH else Visibility.PRIVATE
-
-
 def declared_by(options: WriteOptions) -> Declared:
     """Return what the options of a write declare."""
     declared: Declared = {
@@ -173,47 +170,6 @@ def declared_by(options: WriteOptions) -> Declared:
     if options.metadata is not None:
         declared["metadata"] = dict(options.metadata)
     return declared
-
-
-def update_metadata(token: CancelToken, root: Root, path: str, options: WriteOptions) -> str:
-    """Replace declared fields of a file in place; return its new etag.
-
-    The attribute is replaced by one system call, and the time, which is part of the etag, is set
-    after it: what was read with the new etag is the new metadata.
-    """
-    parent, _, name = path.rpartition("/")
-    try:
-        directory = root.open_directory(parent)
-    except NotADirectoryError as error:
-        raise FileNotFoundException("File not found") from error
-    try:
-        with PathLocks(root, token, path, required=True):
-            status = look(directory, name)
-            if status is None or not stat.S_ISREG(status.st_mode):
-                raise FileNotFoundException("File not found")
-            if options.if_match not in (None, etag_of(status)):
-                raise other_version()
-            descriptor = open_name(directory, name)
-            try:
-                return _update(token, descriptor, declared_by(options), durable=root.durable)
-            finally:
-                os.close(descriptor)
-    finally:
-        os.close(directory)
-
-
-def _update(token: CancelToken, descriptor: int, changes: Declared, *, durable: bool) -> str:
-    declared = read_declared(descriptor) | changes
-    status = os.fstat(descriptor)
-    with token:
-        # Changes nothing, but fails before the rest where this process may not set the time.
-        os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
-        write_declared(descriptor, declared)
-        now = max(time.time_ns(), status.st_mtime_ns + 1)
-        os.utime(descriptor, ns=(now, now))
-        if durable:
-            os.fsync(descriptor)
-    return etag_of(os.fstat(descriptor))
 
 
 def other_version() -> PreconditionFailedException:
@@ -261,17 +217,26 @@ def read_declared(descriptor: int) -> Declared:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
             return {}
         raise
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return _understood(record)
 
 
 def _understood(record: object) -> Declared:
-    """Return those fields of an attribute that this version writes."""
+    """Return those fields of an attribute that this version writes, as a put would take them."""
     if not isinstance(record, dict):
         return {}
-    declared = {name: record[name] for name in _TEXTS if isinstance(record.get(name), str)}
+    declared: Declared = {
+        name: text
+        for name in _TEXTS
+        if isinstance(text := record.get(name), str) and text.isprintable()
+    }
     metadata = record.get("metadata")
-    if isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values()):
+    if isinstance(metadata, dict) and all(map(_is_metadata, metadata.items())):
         declared["metadata"] = metadata
     return declared
+
+
+def _is_metadata(item: tuple[str, object]) -> bool:
+    name, text = item
+    return name.isprintable() and isinstance(text, str) and not _SURROGATE.search(text)

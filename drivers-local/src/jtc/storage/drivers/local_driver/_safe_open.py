@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.error_translation import translate
+from jtc.storage.drivers.local_driver._modes import Modes
 from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
 from jtc.storage.drivers.local_driver._system_calls import (
     PASSING,
@@ -89,6 +90,7 @@ class Root:
         path: The directory, absolute. It need not exist yet.
         durable: Have what is written survive a power cut.
         portable: Do without what only Linux has: `openat2`, O_TMPFILE, copies in the kernel.
+        modes: The permission bits of files and directories.
 
     Attributes:
         lock_name: The file whose ranges are the locks of paths.
@@ -96,10 +98,18 @@ class Root:
         has_staging: Whether files may be staged in the reserved directory.
     """
 
-    def __init__(self, path: str, *, durable: bool = False, portable: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        durable: bool = False,
+        portable: bool = False,
+        modes: Modes | None = None,
+    ) -> None:
         self.path = path
         self.lock_name = f"{path}/{_LOCK}"
         self.durable = durable
+        self.modes = modes or Modes()
         self.portable = portable or sys.platform != "linux"
         # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
         # NTFS by FUSE, renames from another directory made one in a hundred later puts fail.
@@ -328,8 +338,13 @@ class Root:
             "Let one user, or the group of the root, write to the disk's root"
         )
 
-    def make_directory(self, path: str, token: CancelToken, mode: int = 0o777) -> int:
+    def make_directory(self, path: str, token: CancelToken, mode: int | None = None) -> int:
         """Make a directory and those above it where they are missing, and open it.
+
+        Args:
+            path: The directory.
+            token: The call's.
+            mode: The permission bits of new ones; None is those of the disk's directories.
 
         Raises:
             NotADirectoryError: Something else is in the way.
@@ -342,18 +357,24 @@ class Root:
                 return self._make_parts(path, token, mode)
         return self.open_directory(path)
 
-    def _make_parts(self, path: str, token: CancelToken, mode: int) -> int:
+    def _make_parts(self, path: str, token: CancelToken, mode: int | None) -> int:
+        if mode is None:
+            mode = self.modes.new_directory
         self._make_root(token)
         directory = self._open("", _DIRECTORY)
         try:
             for part in path.split("/") if path else ():
+                is_new = False
                 with suppress(FileExistsError), token:
-                    os.mkdir(part, mode, dir_fd=directory)
+                    os.mkdir(part, 0o777 if mode is None else mode, dir_fd=directory)
+                    is_new = True
                     if self.durable:
                         os.fsync(directory)
                 child = _step(directory, part, _DIRECTORY)
                 os.close(directory)
                 directory = child
+                if is_new and mode is not None:
+                    _add_bits(directory, mode)
         except BaseException:
             os.close(directory)
             raise
@@ -367,19 +388,31 @@ class Root:
             raise _root_conflict() from error
 
 
+def _add_bits(directory: int, mode: int) -> None:
+    """Give a new directory the permission bits that the umask took away."""
+    given = stat.S_IMODE(os.fstat(directory).st_mode)
+    if given | mode != given:
+        with suppress(OSError):  # all directories of this file system have one mode
+            os.fchmod(directory, given | mode)
+
+
 def open_name(directory: int, name: str) -> int:
     """Open a name in a directory for reading; raise ELOOP for a symbolic link."""
     return _step(directory, name, READING)
 
 
-def make_file(directory: int, name: str) -> int:
+def make_file(directory: int, name: str, mode: int) -> int:
     """Make a file in a directory, under a name that must be free, and open it for writing."""
     # O_EXCL follows no link either.
-    return os.open(name, os.O_WRONLY | _MAKING, 0o666, dir_fd=directory)
+    return os.open(name, os.O_WRONLY | _MAKING, mode, dir_fd=directory)
 
 
-def make_unnamed(directory: int) -> int | None:
+def make_unnamed(directory: int, mode: int) -> int | None:
     """Make a file in a directory that has no name yet, and open it for writing.
+
+    Args:
+        directory: Its descriptor.
+        mode: The file's permission bits, of which the umask takes some away.
 
     Returns:
         The descriptor, or None where the system or the file system makes no such files.
@@ -388,7 +421,7 @@ def make_unnamed(directory: int) -> int | None:
     if not _O_TMPFILE or not _has_proc():
         return None
     try:
-        return os.open(".", _O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=directory)
+        return os.open(".", _O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode, dir_fd=directory)
     except OSError as error:
         if error.errno not in _NO_TMPFILE:
             raise

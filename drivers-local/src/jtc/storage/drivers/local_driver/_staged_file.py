@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Self
 from jtc.storage.drivers.local_driver._metadata import (
     declared_by,
     etag_of,
-    mode_of,
     other_version,
     set_mode,
+    set_time,
     write_declared,
 )
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
@@ -70,6 +70,11 @@ _KERNEL_BYTES = 64 * 1024 * 1024
 _NO_KERNEL_COPY = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 )
+
+_PERMISSIONS = 0o777  # without setuid, setgid and sticky
+_NEAR_NS = 10_000_000_000
+"""A file is to be later than the one that it replaces, if that is from less than this after it: a
+clock may stand still or differ from another server's, and a file system count whole seconds."""
 
 # A temporary that its process left behind is younger than this only by a clock that was set back.
 _STALE_SECONDS = 3600.0
@@ -122,6 +127,7 @@ class StagedFile:
         "_directory",
         "_is_target",
         "_lock",
+        "_mode",
         "_name",
         "_parent",
         "_path",
@@ -137,6 +143,8 @@ class StagedFile:
         self._token = token
         self._lock = threading.Lock()
         self._path = path
+        # A private file is not to be readable while it is written, either.
+        self._mode = 0o666 if root.modes.new_file is None else root.modes.new_file
         self._parent, _, self._name = path.rpartition("/")
         self._temporary: str | None = None
         self._staging = -1  # the directory that a temporary name is in
@@ -144,7 +152,7 @@ class StagedFile:
             # In the nearest existing directory: those below it are made when the file is placed.
             self._directory, self._is_target = root.open_nearest(self._parent, token)
             try:
-                unnamed = None if root.portable else make_unnamed(self._directory)
+                unnamed = None if root.portable else make_unnamed(self._directory, self._mode)
                 self.descriptor = self._open_named(beside) if unnamed is None else unnamed
             except OSError as error:
                 # In a directory that was deleted meanwhile, ext4 answers EPERM.
@@ -167,13 +175,14 @@ class StagedFile:
         if not (beside or self._root.durable):
             staging = self._root.open_staging(self._directory, self._token)
         try:
-            descriptor = make_file(self._directory if staging is None else staging, name)
+            place = self._directory if staging is None else staging
+            descriptor = make_file(place, name, self._mode)
         except OSError:
             if staging is None:
                 raise
             os.close(staging)  # it was removed just now, or is not this process's to write to
             staging = None
-            descriptor = make_file(self._directory, name)
+            descriptor = make_file(self._directory, name, self._mode)
         self._staging = self._directory if staging is None else staging
         self._temporary = name
         with suppress(OSError):
@@ -251,7 +260,8 @@ class StagedFile:
         Args:
             options: The conditions on an existing file, and the new one's visibility.
             declared: What to keep beside the content.
-            mode: Permission bits, unless the options name a visibility; None is the umask's.
+            mode: Permission bits, unless the options name a visibility; None is those of the file
+                that is replaced, else of the disk's new files.
 
         Returns:
             The new file's etag.
@@ -260,11 +270,12 @@ class StagedFile:
             PreconditionFailedException: A condition of the options does not hold.
             PathConflictException: What is there is no file.
         """
-        etag = self._seal(options, declared, mode)
+        status = self._seal(options, declared, mode)
+        keeps_mode = mode is None and options.visibility is None
         for _ in range(ATTEMPTS):
             target = self._directory if self._is_target else self._open_target(options)
             try:
-                self._place_in(target, options)
+                status = self._place_in(target, status, options, keeps_mode=keeps_mode)
             except FileNotFoundError:
                 self._is_target = False  # the directory was deleted: make it again
             except OSError as error:
@@ -276,17 +287,24 @@ class StagedFile:
                     os.fsync(target)
                     if self._staging not in (-1, target):  # the rename is in both
                         os.fsync(self._staging)
-                return etag
+                return etag_of(status)
             finally:
                 if target != self._directory:
                     with suppress(OSError):  # the file may have its name
                         os.close(target)
         raise _directory_gone()
 
-    def _place_in(self, target: int, options: WriteOptions) -> None:
-        """Give the file its name in its directory: a free name, or in the lock of its path."""
+    def _place_in(
+        self, target: int, status: os.stat_result, options: WriteOptions, *, keeps_mode: bool
+    ) -> os.stat_result:
+        """Give the file its name in its directory: a free name, or in the lock of its path.
+
+        Returns:
+            Its status.
+        """
         required = options.if_match is not None
-        if not required and check_place(target, self._name, options) is None:
+        if not required:
+            status = self._fit(status, None, options, keeps_mode=keeps_mode)
             try:
                 with self._token:
                     self._take_free_name(target)
@@ -294,15 +312,17 @@ class StagedFile:
                 # In the lock, a look and a rename are one for all who take it.
                 required = not options.overwrite
             except FileExistsError:
-                if not options.overwrite:
-                    raise
+                if not options.overwrite and check_place(target, self._name, options) is None:
+                    # It was deleted just now.
+                    return self._place_in(target, status, options, keeps_mode=keeps_mode)
             else:
-                return
+                return status
         with PathLocks(self._root, self._token, self._path, required=required):
-            if required:
-                check_place(target, self._name, options)
+            there = check_place(target, self._name, options)
             with self._token:
+                status = self._fit(status, there, options, keeps_mode=keeps_mode)
                 self._replace(target)
+        return status
 
     def _take_free_name(self, target: int) -> None:
         if self._temporary is None:
@@ -327,27 +347,71 @@ class StagedFile:
             raise
         self._temporary = None
 
-    def _seal(self, options: WriteOptions, declared: Declared, mode: int | None) -> str:
+    def _seal(self, options: WriteOptions, declared: Declared, mode: int | None) -> os.stat_result:
         if declared:
             write_declared(self.descriptor, declared)
         if options.visibility is not None:
-            set_mode(self.descriptor, mode_of(options.visibility))
+            set_mode(self.descriptor, self._root.modes.of(options.visibility))
         elif mode is not None:
             with suppress(UnsupportedOperationException):  # all its files have one mode
                 set_mode(self.descriptor, mode)
-        # The kernel's own stamp may be one tick (4 ms) for many files, and so names no version.
-        now = time.time_ns()
-        os.utime(self.descriptor, ns=(now, now))
+        status = set_time(self.descriptor)
         if self._root.durable:
             os.fsync(self.descriptor)
-        etag = etag_of(os.fstat(self.descriptor))
         # Some file systems write at a close, and may fail there: not after the file has its name.
         if self._temporary is None:
             os.close(os.dup(self.descriptor))
         else:
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)
-        return etag
+        return status
+
+    def _fit(
+        self,
+        status: os.stat_result,
+        there: os.stat_result | None,
+        options: WriteOptions,
+        *,
+        keeps_mode: bool,
+    ) -> os.stat_result:
+        """Give the file the mode of what it replaces, and a later time where theirs are near.
+
+        Args:
+            status: The file's.
+            there: That of the file which is replaced, or None.
+            options: `visibility_if_new` counts.
+            keeps_mode: The mode is not settled yet.
+        """
+        modes = self._root.modes
+        mode = after = None
+        if there is not None:
+            mode = there.st_mode & _PERMISSIONS
+            if 0 <= there.st_mtime_ns - status.st_mtime_ns < _NEAR_NS:
+                after = there.st_mtime_ns
+        elif modes.new_file is not None:
+            mode = modes.new_file
+        elif options.visibility_if_new is not None:
+            mode = modes.of(options.visibility_if_new)
+        if not keeps_mode or mode == status.st_mode & _PERMISSIONS:
+            mode = None
+        return status if mode is after is None else self._amend(mode, after)
+
+    def _amend(self, mode: int | None, after: int | None) -> os.stat_result:
+        """Change the mode, or the time, of a file that is sealed; return its status."""
+        descriptor = self.descriptor
+        if self._temporary is not None:
+            descriptor = open_name(self._staging, self._temporary)
+        try:
+            if mode is not None:
+                with suppress(UnsupportedOperationException):
+                    set_mode(descriptor, mode)
+            status = os.fstat(descriptor) if after is None else set_time(descriptor, after)
+            if self._root.durable:
+                os.fsync(descriptor)
+        finally:
+            if descriptor != self.descriptor:
+                os.close(descriptor)
+        return status
 
     def _open_target(self, options: WriteOptions) -> int:
         if options.if_match is None:

@@ -1,0 +1,102 @@
+"""Changes of a file in place: its visibility, and what was declared of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from jtc.storage.drivers.local_driver._copying import replace_by_copy
+from jtc.storage.drivers.local_driver._metadata import (
+    declared_by,
+    etag_of,
+    other_version,
+    read_declared,
+    set_mode,
+    set_time,
+    write_declared,
+)
+from jtc.storage.drivers.local_driver._path_locks import PathLocks
+from jtc.storage.drivers.local_driver._safe_open import Root, look, open_name
+from jtc.storage.exceptions import FileNotFoundException
+from jtc.storage.options import WriteOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jtc.storage.drivers.local_driver._metadata import Declared
+    from jtc.storage.drivers.local_driver._worker_calls import CancelToken
+    from jtc.storage.models import Visibility
+
+__all__ = ["set_visibility", "update_metadata"]
+
+
+def set_visibility(token: CancelToken, root: Root, path: str, visibility: Visibility) -> None:
+    """Set a file's permission bits to those of a visibility.
+
+    A file with further names, which may be outside the root, is replaced by a copy.
+    """
+    # A put of this path looks at the mode in the lock, too.
+    with PathLocks(root, token, path):
+        descriptor, status = root.open_file(path)
+        try:
+            if status.st_nlink == 1:
+                with token:
+                    set_mode(descriptor, root.modes.of(visibility))
+                return
+        finally:
+            os.close(descriptor)
+    replace_by_copy(token, root, path, status, WriteOptions(visibility=visibility))
+
+
+def update_metadata(token: CancelToken, root: Root, path: str, options: WriteOptions) -> str:
+    """Replace declared fields of a file in place; return its new etag.
+
+    The attribute is replaced by one system call, and the time, which is part of the etag, is set
+    after it: what was read with the new etag is the new metadata. A file with further names is
+    replaced by a copy.
+    """
+    with _locked_file(token, root, path) as (directory, name, status):
+        if options.if_match not in (None, etag_of(status)):
+            raise other_version()
+        if status.st_nlink == 1:
+            descriptor = open_name(directory, name)
+            try:
+                return _update(token, descriptor, declared_by(options), durable=root.durable)
+            finally:
+                os.close(descriptor)
+    return replace_by_copy(token, root, path, status, options)
+
+
+@contextmanager
+def _locked_file(
+    token: CancelToken, root: Root, path: str
+) -> Iterator[tuple[int, str, os.stat_result]]:
+    """Hold the lock of a file; give its directory, its name in that and its status."""
+    parent, _, name = path.rpartition("/")
+    try:
+        directory = root.open_directory(parent)
+    except NotADirectoryError as error:
+        raise FileNotFoundException("File not found") from error
+    try:
+        with PathLocks(root, token, path, required=True):
+            status = look(directory, name)
+            if status is None or not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundException("File not found")
+            yield directory, name, status
+    finally:
+        os.close(directory)
+
+
+def _update(token: CancelToken, descriptor: int, changes: Declared, *, durable: bool) -> str:
+    declared = read_declared(descriptor) | changes
+    status = os.fstat(descriptor)
+    with token:
+        # Changes nothing, but fails before the rest where this process may not set the time.
+        os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
+        write_declared(descriptor, declared)
+        status = set_time(descriptor, status.st_mtime_ns)
+        if durable:
+            os.fsync(descriptor)
+    return etag_of(status)
