@@ -93,6 +93,8 @@ class Connections:
         copying: Those of a copy, in which the store may be silent.
         session: aiohttp's.
         sending: Another one for large bodies, which says when a request's head is sent.
+        fresh: A third one, which opens a connection for each request: of those that wait in the
+            others all may be dead.
     """
 
     url: Callable[[str], yarl.URL]
@@ -101,6 +103,7 @@ class Connections:
     copying: aiohttp.ClientTimeout
     session: aiohttp.ClientSession
     sending: aiohttp.ClientSession
+    fresh: aiohttp.ClientSession
 
     def __init__(self, settings: Settings, middleware: aiohttp.ClientMiddlewareType) -> None:
         self._settings, self._middleware = settings, middleware
@@ -125,24 +128,23 @@ class Connections:
             aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=seconds)
             for seconds in (settings.read_timeout, None)
         )
-        connector = aiohttp.TCPConnector(
-            limit=0,  # by `places`
-            keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            ssl=context,
-            socket_factory=_socket,
+        # The limit is that of `places`.
+        connector, closing = (
+            aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=_socket, **ends)
+            for ends in ({"keepalive_timeout": _KEEP_ALIVE_SECONDS}, {"force_close": True})
         )
         head_sent = aiohttp.TraceConfig()
         head_sent.on_request_headers_sent.append(_tell)
-        self.session, self.sending = (
+        self.session, self.sending, self.fresh = (
             aiohttp.ClientSession(
-                connector=connector,
+                connector=each,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding", "User-Agent"),
                 auto_decompress=False,
                 middlewares=(self._middleware,),
                 trace_configs=traces,
             )
-            for traces in ([], [head_sent])
+            for each, traces in ((connector, []), (connector, [head_sent]), (closing, [head_sent]))
         )
         return self
 
@@ -153,11 +155,19 @@ class Connections:
             await asyncio.sleep(0.01)
         self.sending.detach()
         await self.session.close()
+        await self.fresh.close()
 
     def discard(self) -> None:
         """Release the connections where the loop does not run any more."""
         self.sending.detach()
         discard_session(self.session, [body.response for body in self.bodies])
+        discard_session(self.fresh)
+
+    def session_for(self, body: bytes, failure: Exception | None) -> aiohttp.ClientSession:
+        """Return the session for a request, given how the attempt before ended."""
+        if isinstance(failure, DisconnectedError):
+            return self.fresh
+        return self.sending if len(body) > LARGE else self.session
 
     async def send_large(
         self, body: bytes, send: Callable[..., Awaitable[aiohttp.ClientResponse]], *, expect: bool
@@ -217,7 +227,8 @@ def _close_answer(sending: asyncio.Future[aiohttp.ClientResponse]) -> None:
 
 
 async def _tell(_session: object, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.set()
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.set()
 
 
 class _Pieces(AsyncIterator[memoryview]):

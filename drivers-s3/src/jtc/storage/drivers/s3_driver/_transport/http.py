@@ -228,10 +228,14 @@ class Transport:
         target = self._target or await self._locate()
         payload = await self._payload(request, target) if request.body else EMPTY_SHA256
         retries, remedies = 0, set[str]()
+        failure: Exception | None = None
         while True:
             target, keys = self._target or target, self.keys.current
             try:
-                answer = await self._attempt(connections, request, target, payload, retries)
+                session = connections.session_for(request.body, failure)
+                answer = await self._attempt(
+                    connections, session, request, target, payload, retries
+                )
                 result = request.result(answer)
             except errors.S3Refusal as refusal:
                 refusal.retries = retries
@@ -241,7 +245,7 @@ class Transport:
                     continue
                 if not errors.is_temporary(refusal):
                     raise
-                failure: Exception = refusal
+                failure = refusal
             except connections.broken as error:
                 if request.copies is not None and isinstance(error, TimeoutError):
                     raise  # the store may still be copying
@@ -286,6 +290,7 @@ class Transport:
     async def _attempt(
         self,
         connections: Connections,
+        session: aiohttp.ClientSession,
         request: Request[T],
         target: _Target,
         payload: str,
@@ -299,9 +304,8 @@ class Transport:
         headers = await self._signed(request, target, path, payload)
         query = f"?{request.query}" if request.query else ""
         url = connections.url(f"{endpoint.scheme}://{endpoint.host}{path}{query}")
-        is_large = len(body) > LARGE
         send = functools.partial(
-            (connections.sending if is_large else connections.session).request,
+            session.request,
             request.method,
             url,
             headers=headers,
@@ -309,7 +313,7 @@ class Transport:
             proxy=target.proxy,
             timeout=connections.usual if request.copies is None else connections.copying,
         )
-        if is_large:
+        if len(body) > LARGE:
             learned = self.learned
             expect = learned.continues is not False
             response, learned.continues = await connections.send_large(body, send, expect=expect)
@@ -412,7 +416,9 @@ class Transport:
         """Look whether a condition that was refused holds: some engines compare bare etags."""
         look = head_object(request.key, {})
         try:
-            answer = await self._attempt(connections, look, target, EMPTY_SHA256, 0)
+            answer = await self._attempt(
+                connections, connections.session, look, target, EMPTY_SHA256, 0
+            )
         except errors.S3Refusal:
             return False
         if look.result(answer).etag != request.headers["if-match"]:
