@@ -88,7 +88,7 @@ def test_without_a_fault_the_same_tests_pass(
     cases: dict[tuple[str, str], list[Case]], module: str
 ) -> None:
     ended = Counter(case.how for case in cases[module, WHOLE])
-    assert ended["passed"] > 100
+    assert ended["passed"] >= 10
     assert set(ended) == {"passed", "skipped"} or set(ended) == {"passed"}
     assert ended["skipped"] <= 3, "tests that the whole driver has no capability for"
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
+
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.testing import DriverConformance
+from jtc.storage.testing import ConnectionFaults, DriverConformance
+from remote_memory import RemoteMemory, RemoteMemoryDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Unreachable", "caught_by", "planted_in", "replaced"]
 
@@ -48,6 +51,7 @@ class _SuiteOfFaults(DriverConformance):
 
     faulty: Callable[..., Any] = MemoryDriver
     failing: Callable[..., Any] = Unreachable
+    connected: Callable[..., Any] = RemoteMemoryDriver
 
     def make_driver(self) -> Any:
         return self.faulty(base_url="https://files.test/storage", secret="s" * 32)
@@ -55,17 +59,25 @@ class _SuiteOfFaults(DriverConformance):
     def make_failing_driver(self) -> Any:
         return self.failing()
 
+    @pytest.fixture
+    def networked_driver(self, faults: ConnectionFaults) -> Iterator[Any]:
+        with RemoteMemory() as server:
+            yield self.connected(*faults.through(*server.server_address[:2]))
 
-def caught_by(test: str, *, when_failing: bool = False) -> Callable[[T], T]:
+
+def caught_by(
+    test: str, *, when_failing: bool = False, when_networked: bool = False
+) -> Callable[[T], T]:
     """Make a suite for a faulty driver, of the one test that must fail.
 
     Args:
         test: The name of the test.
         when_failing: The fault shows where the backend fails.
+        when_networked: The fault is that of a `RemoteMemoryDriver`.
     """
 
     def plant(driver: T) -> T:
-        which = "failing" if when_failing else "faulty"
+        which = "failing" if when_failing else "connected" if when_networked else "faulty"
         suite = {which: staticmethod(driver), **_without_all_but({test})}
         name, module = f"Test{driver.__name__}", driver.__module__
         _SUITES[module][name] = type(name, (_SuiteOfFaults,), suite)

@@ -23,6 +23,13 @@ import pytest
 pytest.register_assert_rewrite(f"{__name__}._groups", f"{__name__}._suite")
 
 from jtc.storage.testing._conformance import DriverConformance  # noqa: E402
+from jtc.storage.testing._connection_faults import ConnectionFaults  # noqa: E402
 from jtc.storage.testing._path_cases import ACCEPTED_PATHS, REJECTED_PATHS, PathCase  # noqa: E402
 
-__all__ = ["ACCEPTED_PATHS", "REJECTED_PATHS", "DriverConformance", "PathCase"]
+__all__ = [
+    "ACCEPTED_PATHS",
+    "REJECTED_PATHS",
+    "ConnectionFaults",
+    "DriverConformance",
+    "PathCase",
+]

@@ -9,6 +9,7 @@ from jtc.storage.testing._groups.changes import ChangeTests
 from jtc.storage.testing._groups.concurrency import ConcurrencyTests
 from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
 from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
+from jtc.storage.testing._groups.connections import ConnectionTests
 from jtc.storage.testing._groups.contents import ContentTests
 from jtc.storage.testing._groups.copies import CopyTests
 from jtc.storage.testing._groups.declared_metadata import DeclaredMetadataTests
@@ -48,6 +49,7 @@ class DriverConformance(
     ContentTests,
     BulkDeleteTests,
     ChangeTests,
+    ConnectionTests,
     ConcurrencyTests,
     CancellationTests,
     CapabilityTests,

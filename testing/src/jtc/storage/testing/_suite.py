@@ -21,6 +21,7 @@ from jtc.storage.testing._explained import explained
 if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.driver import StorageDriver
+    from jtc.storage.testing._connection_faults import ConnectionFaults
 
 __all__ = [
     "DECLARED",
@@ -168,6 +169,17 @@ class Suite:
         """Return a driver whose backend fails each request, or None to skip those tests.
 
         For example one with the URL of a port where nothing listens. Plain or ``async def``.
+        """
+        return None
+
+    def make_networked_driver(self, faults: ConnectionFaults) -> Any:  # noqa: ARG002
+        """Return a driver that reaches its server through a proxy, or None to skip those tests.
+
+        Then the tests check that it reconnects, and ends calls to a server that stalls: its
+        timeouts must be shorter than `patience`. Plain or ``async def``. For example::
+
+            host, port = faults.through("127.0.0.1", 5432)
+            return MyDriver(host, port, timeout=1)
         """
         return None
 
