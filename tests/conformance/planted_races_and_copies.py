@@ -489,7 +489,44 @@ class LastModifiedIsADatetime(MemoryDriver):
         return datetime.fromtimestamp(await super().last_modified(path), UTC)
 
 
+@caught_by("test_copy_errors_name_the_path_that_they_are_about")
+class ARefusedCopyNamesItsSource(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        try:
+            return await super().copy_file(src, dst, options)
+        except FileExistsException as error:
+            error.path = src
+            raise
+
+
+@caught_by("test_file_that_was_missing_exists_once_it_is_made")
+class ListsNoStreams(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        self.__dict__.setdefault("streams", set()).add(path)
+        return await super().write_file(path, content, options)
+
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
+            if entry.path not in self.__dict__.get("streams", ()):
+                yield entry
+
+
+@caught_by("test_directory_of_any_name_is_listed_and_deleted")
+class DeletesNoDirectoriesWhoseNamesBeginWithADigit(MemoryDriver):
+    async def delete_directory(self, path, /):
+        if not path[0].isdigit():
+            await super().delete_directory(path)
+
+
 # Clocks
+
+
+@caught_by("test_last_modified_of_stream_and_copy_is_in_seconds_since_1970")
+class StreamsHaveNoTime(MemoryDriver):
+    async def write_file(self, path, content, options, /):
+        etag = await super().write_file(path, content, options)
+        replaced(self, path, last_modified=0.0)
+        return etag
 
 
 @caught_by("test_last_modified_is_in_utc_whatever_the_time_zone")

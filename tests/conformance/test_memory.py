@@ -10,6 +10,8 @@ from jtc.storage.testing._groups.visibility import VisibilityTests
 
 
 class TestMemoryDriver(DriverConformance):
+    many_files = 10_000
+
     def make_driver(self) -> MemoryDriver:
         return MemoryDriver()
 

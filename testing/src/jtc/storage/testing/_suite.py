@@ -134,6 +134,7 @@ class Suite:
             copy or a moved file has its source's. False: these have the disk's default.
         gives_urls: Files have URLs. False: `url` raises UnsupportedOperationException.
         max_path_bytes: The longest path, in bytes: the policy's, minus what a view puts before it.
+        many_files: How many files a long listing has: more than a page of the backend.
         patience: Seconds after which a call counts as one that hangs.
         rules: The rows of the guide's table of rules that a group tests, for its messages.
     """
@@ -146,6 +147,7 @@ class Suite:
     keeps_visibility: bool = True
     gives_urls: bool = True
     max_path_bytes: int = MAX_PATH_BYTES
+    many_files: int = 1_050
     patience: float = 30
     rules: ClassVar[str] = ""
 

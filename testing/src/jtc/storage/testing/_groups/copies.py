@@ -92,6 +92,25 @@ class CopyTests(Suite):
             await getattr(storage, method)("missing.txt", "b.txt")
 
     @_BOTH
+    async def test_copy_errors_name_the_path_that_they_are_about(
+        self, disk: Disk, capabilities: Capabilities, method: str
+    ) -> None:
+        await disk.put("a.txt", b"a")
+        await disk.put("b.txt", b"b")
+        options = capabilities.copy_options & capabilities.move_options
+        with pytest.raises(FileNotFoundException) as missing:
+            await getattr(disk, method)("missing.txt", "b.txt")
+        assert missing.value.path == "missing.txt"
+        if "overwrite" in options:
+            with pytest.raises(FileExistsException) as exists:
+                await getattr(disk, method)("a.txt", "b.txt", overwrite=False)
+            assert exists.value.path == "b.txt"
+        if "if_source_match" in options:
+            with pytest.raises(PreconditionFailedException) as changed:
+                await getattr(disk, method)("a.txt", "b.txt", if_source_match="another")
+            assert changed.value.path == "a.txt"
+
+    @_BOTH
     async def test_a_missing_source_leaves_the_target(self, storage: Disk, method: str) -> None:
         await storage.put("b.txt", b"old")
         with pytest.raises(FileNotFoundError):

@@ -12,7 +12,7 @@ from jtc.storage.exceptions import InvalidPathException, PathConflictException
 from jtc.storage.testing._suite import Suite, also_alone, must_raise, needs
 
 if TYPE_CHECKING:
-    from jtc.storage import Disk
+    from jtc.storage import Capabilities, Disk
 
 __all__ = ["DirectoryTests"]
 
@@ -107,6 +107,20 @@ class DirectoryTests(Suite):
         await storage.delete_directory("foo")
         files = [entry.path async for entry in storage.list(recursive=True)]
         assert sorted(files) == ["foo-bar/3", "foo.txt", "foobar/2"]
+
+    @needs("listing")
+    @pytest.mark.parametrize("name", ["!", "0", "A", "~", "\u00e9", "\u65e5", "\U0001f600"])
+    async def test_directory_of_any_name_is_listed_and_deleted(
+        self, disk: Disk, capabilities: Capabilities, name: str
+    ) -> None:
+        for path in (f"{name}/1", f"{name}/{name}/2", "k/3"):
+            await disk.put(path, b"content")
+        assert sorted(await disk.all_files(name)) == sorted([f"{name}/1", f"{name}/{name}/2"])
+        if "empty_directory_removal" in capabilities:
+            with must_raise(PathConflictException, f"remove_empty_directory({name!r})"):
+                await disk.remove_empty_directory(name)
+        await disk.delete_directory(name)
+        assert await disk.all_files() == ["k/3"]
 
     @needs("listing")
     async def test_deleting_a_directory_leaves_the_one_above(self, storage: Disk) -> None:

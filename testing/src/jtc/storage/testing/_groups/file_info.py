@@ -102,6 +102,17 @@ class FileInfoTests(Suite):
         assert type(await storage.last_modified("a.txt")) in {int, float}
         assert type(info.last_modified) in {int, float}
 
+    async def test_last_modified_of_stream_and_copy_is_in_seconds_since_1970(
+        self, storage: Disk
+    ) -> None:
+        await storage.put("a", b"content")
+        await storage.copy("a", "b")
+        await storage.put("c", iter([b"con", b"tent"]))
+        await storage.move("a", "d")
+        for path in ("b", "c", "d"):
+            assert abs(await storage.last_modified(path) - time.time()) < _CLOCK, path
+            assert abs((await storage.stat(path)).last_modified - time.time()) < _CLOCK, path
+
     async def test_last_modified_does_not_go_back_at_an_overwrite(self, storage: Disk) -> None:
         await storage.put("a.txt", b"old")
         before = await storage.last_modified("a.txt")

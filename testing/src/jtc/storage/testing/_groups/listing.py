@@ -156,6 +156,9 @@ class ListingTests(Suite):
         await _put_all(storage, [f"{deep}/file", "d0/file"])
         assert await _keys(storage.list(recursive=True)) == [f"{deep}/file", "d0/file"]
         assert await _keys(storage.list(deep)) == [f"{deep}/file"]
+        both = await _keys(storage.list(recursive=True, directories=True))
+        above = ["/".join(parts[:depth]) + "/" for depth in range(1, 41)]
+        assert sorted(both) == sorted([*above, f"{deep}/file", "d0/file"])
         await storage.delete_directory("d0/d1")
         assert await _keys(storage.list(recursive=True)) == ["d0/file"]
 
@@ -218,7 +221,7 @@ class ListingTests(Suite):
 
     @needs("listing")
     async def test_a_listing_has_no_limit_of_a_thousand(self, storage: Disk) -> None:
-        paths = [f"d/{number:04}" for number in range(1_050)]
+        paths = [f"d/{number:05}" for number in range(self.many_files)]
         await _put_all(storage, paths)
         assert sorted(await _keys(storage.list("d"))) == paths
         assert sorted(await _keys(storage.list(recursive=True))) == paths
