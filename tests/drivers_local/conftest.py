@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import os
 import shutil
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local_ways import WAYS, descriptors_below, local_driver, temporaries_below
+from local_ways import WAYS, descriptors_below, local_driver, temporaries_below, workers_idle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from jtc.storage.drivers.local_driver import LocalDriver
 
@@ -43,10 +42,10 @@ def descriptors(tmp_path: Path) -> Callable[[], list[str]]:
     return lambda: descriptors_below(tmp_path)
 
 
-@pytest.fixture
-def workers_idle() -> Callable[[], object]:
+@pytest.fixture(name="workers_idle")
+def _workers_idle() -> Callable[[], Awaitable[None]]:
     """Waits until the threads have done all that they were given."""
-    return lambda: asyncio.get_running_loop().shutdown_default_executor()
+    return workers_idle
 
 
 OTHER_USER = 65534

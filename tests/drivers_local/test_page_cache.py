@@ -13,7 +13,7 @@ import pytest
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.exceptions import IntegrityException
 from jtc.storage.options import ReadOptions, WriteOptions
-from local_ways import local_driver, make_readable_from_cache
+from local_ways import local_driver, make_readable_from_cache, workers_idle
 
 LARGEST = 64 * 1024
 ASKED = ("exists", "size", "last_modified", "stat", "get", "visibility")
@@ -244,6 +244,6 @@ def test_each_loop_has_turns_of_its_own(tmp_path: Path) -> None:
     for task in tasks:
         task.cancel()
     loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.run_until_complete(workers_idle())
     loop.close()
     assert set(asyncio.run(read())) == {b"content"}

@@ -6,11 +6,10 @@ import asyncio
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jtc.storage.drivers.local_driver import _worker_calls as worker_calls
+from jtc.storage.drivers.local_driver import _workers as workers
 
 CONTENT = bytes(1024 * 1024)
 PROCESSORS = os.cpu_count() or 1
@@ -41,14 +40,13 @@ class Crowd:
 
 
 @pytest.fixture
-async def many_threads():
-    with ThreadPoolExecutor(PROCESSORS + 8) as executor:
-        asyncio.get_running_loop().set_default_executor(executor)
-        yield
+def many_threads(monkeypatch):
+    monkeypatch.setattr(workers, "_THREADS", PROCESSORS + 8)
 
 
 @pytest.mark.usefixtures("many_threads")
-async def test_content_is_moved_by_one_worker_for_each_processor(driver, monkeypatch):
+async def test_content_is_moved_by_one_worker_for_each_processor(driver, monkeypatch, workers_idle):
+    await workers_idle()  # of other tests
     reads, writes = Crowd(os.read), Crowd(os.write)
     monkeypatch.setattr(os, "read", reads)
     monkeypatch.setattr(os, "write", writes)
@@ -61,7 +59,7 @@ async def test_content_is_moved_by_one_worker_for_each_processor(driver, monkeyp
 async def test_a_put_that_waits_for_a_processor_can_be_cancelled(driver, monkeypatch):
     await driver.put("a", b"old")
     no_slots = threading.Semaphore(0)
-    monkeypatch.setattr(worker_calls, "_processor_slots", no_slots)
+    monkeypatch.setattr(driver._root.workers, "processor_slots", no_slots)
     putting = asyncio.ensure_future(driver.put("a", CONTENT))
     await asyncio.sleep(0.05)
     assert await driver.get("a") == b"old"  # a few bytes take no slot

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from local_ways import WAYS, descriptors_below, local_driver, temporaries_below
+from local_ways import WAYS, descriptors_below, local_driver, temporaries_below, workers_idle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -64,6 +64,7 @@ async def test_a_cancelled_put_is_whole_or_nothing_and_nothing_changes_afterward
         await asyncio.sleep(0.002)
         later += (await driver.stat("d/a")).etag != etag
         current = seen
+    await workers_idle()
     await asyncio.get_running_loop().shutdown_default_executor()
     left = len(temporaries_below(root)), len(descriptors_below(tmp_path))
     report(

@@ -22,12 +22,12 @@ async def test_a_thousand_gets_and_puts_at_once_need_few_descriptors(
     tmp_path: Path, way: str, workers: int | None, limit: int, report: Callable[[str], None]
 ) -> None:
     code = f"""
-    from concurrent.futures import ThreadPoolExecutor
+    from jtc.storage.drivers.local_driver import _workers
     async def stream(content):
         yield content
     async def main():
         if {workers}:
-            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor({workers}))
+            _workers._THREADS = {workers}
         await driver.put("a", b"content")
         results = await asyncio.gather(
             *(driver.get("a") for _ in range(1000)),

@@ -124,8 +124,9 @@ if "s3" in sys.argv[1]:
     locks += [driver._transport.keys._lock, driver._transport._clients._slots.lock]
     locks += [sdk_keys._import_lock.held]
 if "local" in sys.argv[1]:
-    from jtc.storage.drivers.local_driver import _worker_calls
-    locks += [_worker_calls._processor_slots] * os.cpu_count()
+    from jtc.storage.drivers.local_driver import _path_locks
+    workers = driver._root.workers
+    locks += [workers.processor_slots] * os.cpu_count() + [workers._lock, *_path_locks._mutexes]
 while_locked(locks)
 results.append(in_child(asyncio.run, "after-a-loop"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import LocalDriver, _workers
 from jtc.storage.drivers.local_driver._safe_open import Root
 from jtc.storage.paths import RESERVED_DIRECTORY, TEMPORARY_PREFIX
 
@@ -22,6 +23,15 @@ def local_driver(root: Path, way: str, *, durable: bool = False, **options: Any)
     modes = driver._root.modes
     driver._root = Root(str(root), durable=durable, portable=way == "portable", modes=modes)
     return driver
+
+
+async def workers_idle() -> None:
+    """Wait until the threads of all devices have done all that they were given."""
+    for workers in {*_workers._by_device.values(), *_workers._by_root.values()}:
+        for executor in (workers._executor, workers._reading):
+            if executor is not None:
+                await asyncio.to_thread(executor.shutdown)
+        workers._after_fork()  # new threads from now on
 
 
 def make_readable_from_cache(path: Path) -> None:

@@ -31,10 +31,10 @@ async def stream(content):
 
 async def main():
     import gc, json, threading
-    from concurrent.futures import ThreadPoolExecutor
+    from jtc.storage.drivers.local_driver import _workers
     gc.disable()
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(1))
+    _workers._THREADS = _workers._READING_THREADS = 1
     await driver.exists("warm")
     lines = asyncio.Queue()
     def read():

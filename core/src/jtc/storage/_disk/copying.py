@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
-from jtc.storage.driver_support.content import driver_content, raised_by_source
+from jtc.storage.driver_support.content import driver_content, in_thread, raised_by_source
 from jtc.storage.driver_support.derived import derived_stat, is_same_version, open_read
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import (
@@ -205,7 +204,7 @@ async def _is_same(transfer: _Transfer) -> bool:
     if type(source_driver) is not type(target_driver):
         return False
     # In a thread: a local driver reads the file system.
-    places = await asyncio.to_thread(lambda: (_place(source_driver), _place(target_driver)))
+    places = await in_thread(lambda: (_place(source_driver), _place(target_driver)))
     if None in places:
         return False
     return f"{places[0]}/{source_path}" == f"{places[1]}/{target_path}"

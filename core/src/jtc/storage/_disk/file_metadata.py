@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Unpack
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import update_metadata
 from jtc.storage.driver_support.checksums import new_digest
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.derived import (
     check_version,
     derived_stat,
@@ -160,7 +160,7 @@ class FileMetadata(DiskBase):
                     return known
                 async for chunk in stream:
                     if len(chunk) > _CHUNK_WORTH_A_THREAD:
-                        await asyncio.to_thread(digest.update, chunk)
+                        await in_thread(digest.update, chunk)
                     else:
                         digest.update(chunk)
             finally:

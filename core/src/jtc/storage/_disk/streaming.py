@@ -11,6 +11,7 @@ from jtc.storage._byte_stream import ByteStream
 from jtc.storage._disk.read_write import ReadWrite, given_to_read, read_content, told_by
 from jtc.storage._open_files import OpenFile, ReadableFile, WritableFile
 from jtc.storage._text_files import TextFile, binary_mode
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.derived import (
     check_version,
     derived_stat,
@@ -309,7 +310,7 @@ class Streaming(ReadWrite):
 
     async def _open_to_append(self, path: str) -> WritableFile:
         async def append(content: bytes | BinaryIO, _size: int | None) -> None:
-            added = content if isinstance(content, bytes) else await asyncio.to_thread(content.read)
+            added = content if isinstance(content, bytes) else await in_thread(content.read)
             await self._extend("open", path, added)
 
         try:

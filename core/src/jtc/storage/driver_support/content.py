@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import io
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
 
 from jtc.storage.driver_support._whole_content import (
     check_unread,
@@ -22,7 +34,7 @@ from jtc.storage.driver_support._whole_content import (
     rewind_now,
     was_read_before,
 )
-from jtc.storage.driver_support.error_translation import temporary_file_errors
+from jtc.storage.driver_support.error_translation import no_thread, temporary_file_errors
 from jtc.storage.exceptions import IntegrityException, RejectedException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
@@ -34,12 +46,16 @@ __all__ = [
     "SupportsAsyncRead",
     "SupportsRead",
     "driver_content",
+    "in_thread",
     "length_known",
     "length_read",
     "peek",
     "raised_by_source",
     "watch_content",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _SPOOL_MEMORY = 1024 * 1024
 
@@ -180,7 +196,7 @@ async def peek(content: DriverContent, size: int) -> bytes:
         if isinstance(content, AsyncIterator):
             piece = await anext(content, b"")
         else:
-            piece = await asyncio.to_thread(content.read, missing)
+            piece = await in_thread(content.read, missing)
         if not piece:
             break
         pieces.append(piece)
@@ -188,6 +204,27 @@ async def peek(content: DriverContent, size: int) -> bytes:
     head = b"".join(pieces)
     cast("_Source", content).unread(head)
     return head[:size]
+
+
+async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function that blocks in a thread, as `asyncio.to_thread` does.
+
+    Raises:
+        StorageUnavailableException: No thread can be started. The function does not run later
+            either.
+    """
+    call = partial(contextvars.copy_context().run, function, *args, **kwargs)
+    given_up = False
+
+    def run() -> R | None:
+        return None if given_up else call()
+
+    try:
+        future = asyncio.get_running_loop().run_in_executor(None, run)
+    except RuntimeError as error:
+        given_up = True  # it is queued all the same
+        raise no_thread(error) from error
+    return cast("R", await future)
 
 
 class _Source:
@@ -491,7 +528,7 @@ class Spool:
             if isinstance(content, AsyncIterator):
                 await self._write_all(content)
             else:
-                await asyncio.to_thread(self._copy, content)
+                await in_thread(self._copy, content)
         except BaseException:
             self._closing.close()  # __aexit__ is not called when this raises
             raise
@@ -510,7 +547,7 @@ class Spool:
         async for chunk in content:
             # Beyond the memory a write may block: only then it is made in a thread.
             if self._file.tell() + len(chunk) > _SPOOL_MEMORY:
-                await asyncio.to_thread(self._write, chunk)
+                await in_thread(self._write, chunk)
             else:
                 self._file.write(chunk)  # in memory
 

@@ -26,7 +26,14 @@ from jtc.storage.paths import no_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["has_loop", "reraise", "temporary_file_errors", "translate", "translated"]
+__all__ = [
+    "has_loop",
+    "no_thread",
+    "reraise",
+    "temporary_file_errors",
+    "translate",
+    "translated",
+]
 
 
 # The outcomes that every driver has, whose messages are the same on all of them; then what the
@@ -203,6 +210,18 @@ def reraise(
     if mapped is error:
         raise mapped
     raise mapped from error
+
+
+def no_thread(error: RuntimeError) -> StorageUnavailableException:
+    """Return the error for a thread that the system did not start.
+
+    Args:
+        error: What the start of the thread, or of a call in an executor's, raised.
+    """
+    return StorageUnavailableException(
+        f"No thread can be started for this: {error}. The threads of the user or the container are "
+        "limited (ulimit -u, pids.max)"
+    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
-from jtc.storage.driver_support.error_translation import has_loop
+from jtc.storage.driver_support.error_translation import has_loop, no_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -76,6 +76,7 @@ class Portal:
         Raises:
             RuntimeError: An event loop runs in this thread and would be blocked, or the process
                 ends.
+            StorageUnavailableException: The loop's thread cannot be started.
         """
         try:
             self._check_thread()
@@ -192,7 +193,11 @@ class Portal:
                 self._thread = threading.Thread(
                     target=self._serve, args=(loop,), name="jtc-storage-sync", daemon=True
                 )
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError as error:
+                    loop.close()
+                    raise no_thread(error) from error
                 self._loop = loop
             return self._loop
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from jtc.storage.driver import SIGNING_METHODS, ReadStream
-from jtc.storage.driver_support.content import SourceFile, driver_content
+from jtc.storage.driver_support.content import SourceFile, driver_content, in_thread
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.layers.around import Around
@@ -268,5 +268,5 @@ async def _rate_limited(rate: _ByteRate, content: Any) -> Any:
 
 async def _read(file: Any) -> AsyncIterator[bytes]:
     """Read a file in worker threads, none of which is kept until the next chunk."""
-    while chunk := await asyncio.to_thread(file.read, DEFAULT_CHUNK_SIZE):
+    while chunk := await in_thread(file.read, DEFAULT_CHUNK_SIZE):
         yield chunk

@@ -16,7 +16,7 @@ import tenacity
 from tenacity.stop import stop_base
 
 from jtc.storage.driver import METHODS, ReadStream
-from jtc.storage.driver_support.content import driver_content
+from jtc.storage.driver_support.content import driver_content, in_thread
 from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.exceptions import StorageConfigException, StorageException
@@ -394,7 +394,7 @@ async def _chunks(content: DriverContent) -> AsyncIterator[bytes]:
         async for chunk in content:
             yield chunk
     else:
-        while chunk := await asyncio.to_thread(content.read, DEFAULT_CHUNK_SIZE):  # type: ignore[union-attr]
+        while chunk := await in_thread(content.read, DEFAULT_CHUNK_SIZE):  # type: ignore[union-attr]
             yield chunk
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import inspect
 import io
@@ -10,7 +9,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from jtc.storage.driver_support.content import driver_content, watch_content
+from jtc.storage.driver_support.content import driver_content, in_thread, watch_content
 from jtc.storage.driver_support.content_checks import check_type, check_types, limits
 from jtc.storage.driver_support.derived import open_read, read_all, resolve
 from jtc.storage.driver_support.mime_types import OCTET_STREAM, SNIFF_BYTES, checked_types
@@ -145,7 +144,7 @@ class Validate(
             self._check_declared(options)
         if isinstance(content, io.IOBase) and content.seekable():
             # Spooled to its end, for a driver whose own put may store a part.
-            self._check_content(path, *await asyncio.to_thread(_measured, content))
+            self._check_content(path, *await in_thread(_measured, content))
             return content
         watch = limits(
             size=None if options is None else options.size,

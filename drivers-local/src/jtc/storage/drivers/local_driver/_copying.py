@@ -17,7 +17,7 @@ from jtc.storage.drivers.local_driver._metadata import (
     read_declared,
 )
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
-from jtc.storage.drivers.local_driver._safe_open import ATTEMPTS, Root, look
+from jtc.storage.drivers.local_driver._safe_open import Root, attempts, look
 from jtc.storage.drivers.local_driver._staged_file import StagedFile, check_place
 from jtc.storage.drivers.local_driver._system_calls import NoExclusiveRename, rename_exclusively
 from jtc.storage.exceptions import (
@@ -149,7 +149,7 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
     parent, _, name = src.rpartition("/")
     new_parent, _, new_name = dst.rpartition("/")
     exclusive = options.if_source_match is not None or not options.overwrite
-    for _ in range(ATTEMPTS):
+    for _ in attempts():
         with ExitStack() as held:
             try:
                 source = root.open_directory(parent)

@@ -31,7 +31,7 @@ from jtc.storage.drivers.local_driver._reading import (
     stat_file,
 )
 from jtc.storage.drivers.local_driver._safe_open import Root
-from jtc.storage.drivers.local_driver._staged_file import write_file
+from jtc.storage.drivers.local_driver._staged_file import put_file
 from jtc.storage.drivers.local_driver._stream_writer import write_stream
 from jtc.storage.drivers.local_driver._updating import set_visibility, update_metadata
 from jtc.storage.drivers.local_driver._worker_calls import run
@@ -66,7 +66,7 @@ class LocalDriver(PresignedUrls):
     """Keeps files below one directory of this machine.
 
     Symbolic links below the root are refused, and not listed; the root itself may be one. Each
-    operation is one call in a thread of the loop's default executor, unless the kernel has in
+    operation is one call in a thread, of which each device has its own, unless the kernel has in
     memory all that a `get`, `exists`, `size` or `stat` reads.
 
     Args:
@@ -199,7 +199,7 @@ class LocalDriver(PresignedUrls):
         if isinstance(content, AsyncIterator):
             await write_stream(self._root, path, content, _NO_OPTIONS)
         else:
-            await run(write_file, self._root, path, content, _NO_OPTIONS)
+            await put_file(self._root, path, content, _NO_OPTIONS)
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -327,7 +327,7 @@ class LocalDriver(PresignedUrls):
         """
         if isinstance(content, AsyncIterator):
             return await write_stream(self._root, path, content, options)
-        return await run(write_file, self._root, path, content, options)
+        return await put_file(self._root, path, content, options)
 
     async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
         """Replace declared fields of a file in place; return its new etag. The content stays.

@@ -49,7 +49,7 @@ async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIt
     """Yield what is below a directory, but the reserved directory."""
     listing = _Listing(root, prefix, options)
     try:
-        while page := await run(listing.page):
+        while page := await run(listing.page, root):
             for entry in page:
                 yield entry
     finally:
@@ -81,7 +81,7 @@ class _Listing:
         self.unreadable = 0
         self.examples: list[str] = []
 
-    def page(self, token: CancelToken) -> list[Entry]:
+    def page(self, token: CancelToken, _root: Root) -> list[Entry]:
         """Return the next entries, none at the end. Blocks."""
         if not self._begun:
             self._begun = True

@@ -13,6 +13,7 @@ from aiofiles.threadpool import wrap
 
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.derived import check_version
+from jtc.storage.driver_support.error_translation import no_thread
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.local_driver._metadata import file_info, read_declared, remember
@@ -116,7 +117,7 @@ def file_status(_token: CancelToken, root: Root, path: str) -> os.stat_result:
 async def open_stream(root: Root, path: str, options: ReadOptions) -> ReadStream:
     """Open a file for reading a range of it in chunks."""
     file, info, length = await run(_open_range, root, path, options, discard=_close_first)
-    in_thread = wrap(file)
+    in_thread = wrap(file, executor=root.workers.executor)
     may_be_cached = (
         root.page_cache is not None
         and root.page_cache.has_content
@@ -125,7 +126,10 @@ async def open_stream(root: Root, path: str, options: ReadOptions) -> ReadStream
 
     async def close() -> None:
         # The file is closed even if the task that closes it is cancelled.
-        await asyncio.shield(asyncio.ensure_future(in_thread.close()))
+        try:
+            await asyncio.shield(asyncio.ensure_future(in_thread.close()))
+        except RuntimeError:  # no thread can be started, or the interpreter ends
+            file.close()
 
     chunks = _Chunks(file, in_thread, length, options.chunk_size, may_be_cached=may_be_cached)
     return ReadStream(info, chunks, close)
@@ -198,7 +202,10 @@ class _Chunks(AsyncIterator[bytes]):
             if (chunk := self._file.read_cached(size)) is not None:
                 self._left -= size
                 return chunk
-        chunk = await self._in_thread.read(size)
+        try:
+            chunk = await self._in_thread.read(size)
+        except RuntimeError as error:
+            raise no_thread(error) from error
         if not chunk:
             raise _shortened()
         self._left -= len(chunk)

@@ -36,18 +36,19 @@ from jtc.storage.drivers.local_driver._system_calls import (
     os_error,
     understands_resolve,
 )
+from jtc.storage.drivers.local_driver._workers import share, workers_of
 from jtc.storage.exceptions import PathConflictException, UnsupportedOperationException
 from jtc.storage.paths import RESERVED_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.exceptions import StorageException
 
 __all__ = [
-    "ATTEMPTS",
     "Root",
+    "attempts",
     "failed_at",
     "look",
     "make_file",
@@ -55,8 +56,9 @@ __all__ = [
     "open_name",
 ]
 
-ATTEMPTS = 100
-"""How often a write makes its directories again while others delete them."""
+_ATTEMPTS = 200
+_ATTEMPTS_AT_ONCE = 20
+_ATTEMPT_SECONDS = 0.001
 
 _O_PATH = getattr(os, "O_PATH", 0)
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
@@ -93,6 +95,7 @@ class Root:
         modes: The permission bits of files and directories.
 
     Attributes:
+        workers: The threads that call the root's device.
         lock_name: The file whose ranges are the locks of paths.
         page_cache: Where `find_page_cache` found it: reads without a worker.
         has_staging: Whether files may be staged in the reserved directory.
@@ -110,6 +113,8 @@ class Root:
         self.lock_name = f"{path}/{_LOCK}"
         self.durable = durable
         self.modes = modes or Modes()
+        self.workers = workers_of(path)
+        self._knows_device = False
         self.portable = portable or sys.platform != "linux"
         # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
         # NTFS by FUSE, renames from another directory made one in a hundred later puts fail.
@@ -149,12 +154,19 @@ class Root:
             root = os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)
         except NotADirectoryError as error:
             raise _root_conflict() from error
+        if not self._knows_device:
+            self._find_workers(root)
         if not path:
             return root
         try:
             return self._open_below(root, path, flags)
         finally:
             os.close(root)
+
+    def _find_workers(self, root: int) -> None:
+        """Have the workers of the root's device, once it is there."""
+        self._knows_device = True
+        self.workers = share(self.path, os.fstat(root).st_dev, self.workers)
 
     def open_file(self, path: str) -> tuple[int, os.stat_result]:
         """Open a regular file for reading.
@@ -350,7 +362,7 @@ class Root:
             NotADirectoryError: Something else is in the way.
             OSError: ELOOP for a symbolic link; what else `mkdir` answers.
         """
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             with suppress(FileNotFoundError):
                 return self.open_directory(path)
             with suppress(FileNotFoundError):  # others delete what was made just now
@@ -446,6 +458,14 @@ def look(directory: int, name: str) -> os.stat_result | None:
     if stat.S_ISLNK(status.st_mode):
         raise os_error(errno.ELOOP)
     return status
+
+
+def attempts() -> Iterator[None]:
+    """Limit how often a write makes its directories again while others delete them."""
+    for attempt in range(_ATTEMPTS):
+        if attempt > _ATTEMPTS_AT_ONCE:  # others may need the processor to come to an end
+            time.sleep(_ATTEMPT_SECONDS)
+        yield
 
 
 def failed_at(path: str, error: OSError) -> StorageException:

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from jtc.storage.drivers.local_driver._metadata import (
     declared_by,
@@ -32,8 +32,8 @@ from jtc.storage.drivers.local_driver._metadata import (
 )
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
 from jtc.storage.drivers.local_driver._safe_open import (
-    ATTEMPTS,
     Root,
+    attempts,
     look,
     make_file,
     make_unnamed,
@@ -44,7 +44,7 @@ from jtc.storage.drivers.local_driver._system_calls import (
     data_ranges,
     rename_exclusively,
 )
-from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot
+from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot, run
 from jtc.storage.exceptions import (
     FileExistsException,
     PathConflictException,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
-__all__ = ["StagedFile", "check_place", "sweep", "sweep_staging", "write_file"]
+__all__ = ["StagedFile", "check_place", "put_file", "sweep", "sweep_staging", "write_file"]
 
 _READ_BYTES = 1024 * 1024
 _WRITE_BYTES = 4 * 1024 * 1024
@@ -92,6 +92,12 @@ def _make_prefix() -> None:
 
 _make_prefix()
 os.register_at_fork(after_in_child=_make_prefix)
+
+
+async def put_file(root: Root, path: str, content: Any, options: WriteOptions) -> str:
+    """Write bytes or a binary file in a thread, or leave the existing file; return its etag."""
+    reads_content = not isinstance(content, bytes)
+    return await run(write_file, root, path, content, options, reads_content=reads_content)
 
 
 def write_file(
@@ -148,7 +154,7 @@ class StagedFile:
         self._parent, _, self._name = path.rpartition("/")
         self._temporary: str | None = None
         self._staging = -1  # the directory that a temporary name is in
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             # In the nearest existing directory: those below it are made when the file is placed.
             self._directory, self._is_target = root.open_nearest(self._parent, token)
             try:
@@ -272,7 +278,7 @@ class StagedFile:
         """
         status = self._seal(options, declared, mode)
         keeps_mode = mode is None and options.visibility is None
-        for _ in range(ATTEMPTS):
+        for _ in attempts():
             target = self._directory if self._is_target else self._open_target(options)
             try:
                 status = self._place_in(target, status, options, keeps_mode=keeps_mode)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver._staged_file import StagedFile, write_file
 from jtc.storage.drivers.local_driver._worker_calls import Call, run
+from jtc.storage.exceptions import StorageUnavailableException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,13 +54,14 @@ async def write_stream(
             if length < _BATCH_BYTES:
                 continue
             if writer is None:
-                writer = _Writer(await run(_stage, root, path, discard=StagedFile.close))
+                staged = await run(_stage, root, path, discard=StagedFile.close)
+                writer = _Writer(root, staged)
             await writer.add(b"".join(batch))
             batch, length = [], 0
         if writer is None:
             return await run(write_file, root, path, b"".join(batch), options)
         await writer.flush()
-        return await run(writer.staged.write_last, b"".join(batch), options)
+        return await run(_write_last, root, writer.staged, b"".join(batch), options)
     finally:
         if writer is not None:
             await writer.aclose()
@@ -69,10 +71,12 @@ class _Writer:
     """Batches on their way into a staged file.
 
     Args:
+        root: The disk's root.
         staged: The new file; `aclose` closes it.
     """
 
-    def __init__(self, staged: StagedFile) -> None:
+    def __init__(self, root: Root, staged: StagedFile) -> None:
+        self._root = root
         self.staged = staged
         self._loop = asyncio.get_running_loop()
         self._call: Call[None] | None = None
@@ -114,7 +118,12 @@ class _Writer:
             if self._call is not None:
                 await self._call.cancel()
         finally:
-            await Call(_close, self.staged).wait_briefly()
+            try:
+                closing = Call(self._root, _close, self.staged)
+            except StorageUnavailableException:
+                self.staged.close()
+            else:
+                await closing.wait_briefly()
 
     async def _call_worker(self) -> None:
         """Call a worker if there are batches and none is at work."""
@@ -125,7 +134,11 @@ class _Writer:
             self._call = None
         if self._batches:
             self._is_working = True
-            self._call = Call(self._work)
+            try:
+                self._call = Call(self._root, self._work)
+            except StorageUnavailableException:
+                self._is_working = False
+                raise
 
     def _room(self) -> asyncio.Future[None] | None:
         """Return a future that is done when the worker has made room; None where there is some."""
@@ -166,6 +179,12 @@ def _finish(waiting: asyncio.Future[None]) -> None:
 
 def _stage(token: CancelToken, root: Root, path: str) -> StagedFile:
     return StagedFile(root, path, token).wait()
+
+
+def _write_last(
+    token: CancelToken, _root: Root, staged: StagedFile, content: bytes, options: WriteOptions
+) -> str:
+    return staged.write_last(token, content, options)
 
 
 def _close(_token: CancelToken, staged: StagedFile) -> None:

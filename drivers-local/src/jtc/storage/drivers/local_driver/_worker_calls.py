@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import os
 import resource
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.exceptions import StorageUnavailableException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["LARGE_BYTES", "Call", "CancelToken", "processor_slot", "run"]
+    from jtc.storage.drivers.local_driver._workers import Workers
+
+__all__ = ["LARGE_BYTES", "Call", "CancelToken", "HasWorkers", "processor_slot", "run"]
 
 R = TypeVar("R")
 
@@ -31,11 +37,23 @@ R = TypeVar("R")
 _GRACE = 1.0
 _PATIENCE = 0.1
 
+# How long a worker waits for a processor slot.
+_SLOT_SECONDS = 1.0
+
 _MANY_DESCRIPTORS = 65_536
 _DESCRIPTORS_OF_A_CALL = 8
 
 LARGE_BYTES = 256 * 1024
 """From this length on, a read or a write takes long enough to wait for a processor first."""
+
+
+class HasWorkers(Protocol):
+    """A root, or what else has threads."""
+
+    @property
+    def workers(self) -> Workers:
+        """The threads that call the root's device."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -44,10 +62,13 @@ class CancelToken:
 
     Attributes:
         cancelled: Whether the call is cancelled.
+        root: Whose device the call is to.
     """
 
     cancelled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    root: HasWorkers | None = None
+    _permits: list[threading.Semaphore] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
         """Begin a step that changes something, in the worker; raise if the call is cancelled."""
@@ -77,50 +98,91 @@ class CancelToken:
         self._lock.release()
         return True
 
+    @contextmanager
+    def permit(self, permits: threading.Semaphore, seconds: float = math.inf) -> Iterator[None]:
+        """Hold one of several permits, in the worker.
+
+        Args:
+            permits: The permits.
+            seconds: For how long to wait; then go on without one.
+        """
+        deadline = time.monotonic() + seconds
+        while not (taken := permits.acquire(timeout=_PATIENCE)) and time.monotonic() < deadline:
+            self.check()
+        if taken:
+            self._permits.append(permits)
+        try:
+            self.check()  # again: a call that was given up meanwhile must hold none
+            yield
+        finally:
+            if taken:
+                self._return(permits)
+
+    def _return(self, permits: threading.Semaphore) -> None:
+        with suppress(ValueError):  # it was returned already
+            self._permits.remove(permits)
+            permits.release()
+
+    def return_permits(self) -> None:
+        """Return what a call holds that was given up while it hangs."""
+        for permits in list(self._permits):
+            self._return(permits)
+
 
 class _Cancelled(Exception):
     """The task that waits for this call was cancelled."""
 
 
 class Call(Generic[R]):
-    """A function at work in a thread of the loop's executor, begun at once.
+    """A function at work in a thread of the root's device, begun at once.
 
     The function gets the call's `CancelToken` first. It runs in the caller's context
     (`contextvars`).
 
     Args:
+        root: Whose threads run it.
         function: What to run.
         args: Its further arguments.
         discard: Closes a result that is not taken, such as a descriptor. It runs in a thread.
+        reads_content: Whether the function reads what a user passed, and may wait for it.
+
+    Raises:
+        StorageUnavailableException: No thread can be started; the function will never run.
     """
 
     # The outcome is kept here, and not as the future's: asyncio would make another TimeoutError of
     # a TimeoutError that the caller's content raised, and hang at a StopIteration.
     def __init__(
         self,
+        root: HasWorkers,
         function: Callable[..., R],
         *args: Any,
         discard: Callable[[R], object] | None = None,
+        reads_content: bool = False,
     ) -> None:
-        self._token = CancelToken()
+        self._workers = root.workers
+        self._token = CancelToken(root=root)
         self._function = function
         self._args = args
         self._discard = discard
-        self._started = self._ended = False
+        self._started = self._ended = self._given_up = False
         self._results: list[R] = []
         self._error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[None] | None = None
-        context = contextvars.copy_context()
-        self._future = self._loop.run_in_executor(None, context.run, self._work)
+        work = partial(contextvars.copy_context().run, self._work)
+        try:
+            future = self._workers.submit(work, reads_content=reads_content)
+        except StorageUnavailableException:
+            self._token.cancelled = True  # it is queued all the same
+            raise
+        self._future = asyncio.wrap_future(future, loop=self._loop)
 
     def _work(self) -> None:
         token = self._token
         self._started = True
         try:
-            with _descriptor_slots:
-                if token.cancelled:
-                    raise _Cancelled
+            with token.permit(_descriptor_slots):
                 result = self._function(token, *self._args)
             if self._discard is not None and token.cancelled:
                 self._discard(result)
@@ -129,6 +191,8 @@ class Call(Generic[R]):
         except BaseException as error:
             self._error = error
         self._ended = True
+        if self._given_up:
+            self._workers.has_returned()
         if self._end is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(_finish, self._end)
@@ -165,10 +229,25 @@ class Call(Generic[R]):
                 self._future.cancel()
             else:
                 await self.wait_briefly()
+                if not self._ended:
+                    self._give_up()
         finally:
             if self._discard is not None and self._results:
-                discarding = self._loop.run_in_executor(None, self._discard, self._results.pop())
-                await _wait_uncancelled(discarding)
+                discard = partial(self._discard, self._results.pop())
+                try:
+                    discarding = self._workers.submit(discard)  # type: ignore[arg-type]
+                except StorageUnavailableException:
+                    discard()
+                else:
+                    await _wait_uncancelled(asyncio.wrap_future(discarding))
+
+    def _give_up(self) -> None:
+        """Leave the worker to itself: others go on without what it holds."""
+        self._given_up = True
+        self._workers.give_up()
+        if self._ended:  # just now
+            self._workers.has_returned()
+        self._token.return_permits()
 
     async def wait_briefly(self) -> None:
         """Wait for the function to end, for a moment at most; never cancel it."""
@@ -185,12 +264,17 @@ class Call(Generic[R]):
 
 
 async def run(
-    function: Callable[..., R], *args: Any, discard: Callable[[R], object] | None = None
+    function: Callable[..., R],
+    root: HasWorkers,
+    *args: Any,
+    discard: Callable[[R], object] | None = None,
+    reads_content: bool = False,
 ) -> R:
-    """Run a function in a thread, as `Call` describes, and return what it returns."""
+    """Run a function of a root in a thread, as `Call` describes, and return what it returns."""
     if over_budget():
         await next_iteration()
-    return await Call(function, *args, discard=discard).result()
+    call = Call(root, function, root, *args, discard=discard, reads_content=reads_content)
+    return await call.result()
 
 
 def _finish(future: asyncio.Future[None]) -> None:
@@ -215,18 +299,18 @@ def processor_slot(token: CancelToken) -> Iterator[None]:
     """Take part in moving content between memory and files, one worker for each processor.
 
     More of them move nothing faster, and the event loop's thread waits behind them all: of 64
-    puts and gets of 4 MiB at once, one in ten rounds held up the loop for more than 50 ms.
+    puts and gets of 4 MiB at once, one in ten rounds held up the loop for more than 50 ms. Those
+    who hold a slot for long wait for the device and not for a processor: then others go on.
 
     Args:
         token: Ends the wait if the call is cancelled.
     """
-    slots = _processor_slots
-    while not slots.acquire(timeout=_PATIENCE):
-        token.check()
-    try:
+    if token.root is None:
         yield
-    finally:
-        slots.release()
+        return
+    # The device may have become known in this call only.
+    with token.permit(token.root.workers.processor_slots, _SLOT_SECONDS):
+        yield
 
 
 def _make_slots() -> None:
@@ -235,16 +319,14 @@ def _make_slots() -> None:
     Otherwise workers that hold some could wait for those of others: under ``ulimit -n 64`` a
     thousand puts at once must all succeed. A usual limit of 1,024 never makes a worker wait.
     """
-    global _descriptor_slots, _processor_slots  # noqa: PLW0603 - a process has one table of them
+    global _descriptor_slots  # noqa: PLW0603 - a process has one table of them
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         limit = _MANY_DESCRIPTORS
     _descriptor_slots = threading.Semaphore(max(1, limit // _DESCRIPTORS_OF_A_CALL))
-    _processor_slots = threading.Semaphore(os.cpu_count() or 1)
 
 
 _descriptor_slots: threading.Semaphore
-_processor_slots: threading.Semaphore
 _make_slots()
 # A worker that holds a slot at a fork never releases it in the child.
 os.register_at_fork(after_in_child=_make_slots)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
@@ -31,7 +31,7 @@ async def read_whole(content: DriverContent) -> bytes:
         return b"".join([chunk async for chunk in content])
     stopped = threading.Event()
     try:
-        return await asyncio.to_thread(_read_file, content, stopped)
+        return await in_thread(_read_file, content, stopped)
     finally:
         stopped.set()
 

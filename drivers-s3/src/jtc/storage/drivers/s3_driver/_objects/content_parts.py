@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import threading
 import zlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.s3_driver._settings import MIB
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ContentParts:
         if len(part) < THREAD_FROM:
             crc32, self.crc32 = _checksums(part, self.crc32)
         else:
-            crc32, self.crc32 = await asyncio.to_thread(_checksums, part, self.crc32)
+            crc32, self.crc32 = await in_thread(_checksums, part, self.crc32)
         self.size += len(part)
         release = self._places.release if self._has_place else _nothing
         self._has_place = False
@@ -107,7 +107,7 @@ def _checksums(part: bytes, before: int) -> tuple[int, int]:
 async def _read(file: BinaryIO, size: int) -> bytes:
     cancelled = threading.Event()
     try:
-        return await asyncio.to_thread(_read_blocking, file, size, cancelled)
+        return await in_thread(_read_blocking, file, size, cancelled)
     finally:
         # If this task is cancelled, the thread ends after the piece that it reads.
         cancelled.set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
 from jtc.storage.drivers.s3_driver._objects import conditions
 from jtc.storage.drivers.s3_driver._objects.content_parts import THREAD_FROM, ContentParts
@@ -42,7 +42,7 @@ async def write_file(
     if len(content) < THREAD_FROM:
         crc32 = zlib.crc32(content)
     else:
-        crc32 = await asyncio.to_thread(zlib.crc32, content)
+        crc32 = await in_thread(zlib.crc32, content)
     request = put_object(key, content, headers, crc32 if settings.checksums else None)
     if options.overwrite and options.if_match is None:
         try:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Self
 
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.s3_driver._transport.closed_loop import discard_session
 from jtc.storage.drivers.s3_driver._transport.errors import DisconnectedError, exception_for
 from jtc.storage.drivers.s3_driver._transport.network import tls_context
@@ -118,7 +119,7 @@ class Connections:
     async def __aenter__(self) -> Self:
         settings = self._settings
         # The import and certificates take tenths of a second: they must not stop the event loop.
-        context = await asyncio.to_thread(_prepared, settings)
+        context = await in_thread(_prepared, settings)
         import aiohttp  # noqa: PLC0415
         import yarl  # noqa: PLC0415
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from math import inf, isnan
 from typing import TYPE_CHECKING, cast
 
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.drivers.s3_driver._settings import misfit
 from jtc.storage.drivers.s3_driver._transport import sdk_keys
@@ -188,8 +189,8 @@ class KeySource:
                 if self._session is None:
                     return await sdk_keys.keys_of_chain(self._settings)
                 if self._session == "aioboto3":
-                    sdk = await asyncio.to_thread(sdk_keys.import_sdk, "aioboto3")
-                    self._session = await asyncio.to_thread(sdk.Session)
+                    sdk = await in_thread(sdk_keys.import_sdk, "aioboto3")
+                    self._session = await in_thread(sdk.Session)
                 return await sdk_keys.keys_of_session(cast("AioSession", self._session))
         except Exception as error:
             if self._option != "credentials" and isinstance(error, StorageException):

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.loop_clients import LoopClients
 from jtc.storage.drivers.s3_driver._settings import MIB, REGION
@@ -267,7 +268,7 @@ class Transport:
             return UNSIGNED
         if len(request.body) < LARGE:
             return sha256(request.body).hexdigest()
-        return (await asyncio.to_thread(sha256, request.body)).hexdigest()
+        return (await in_thread(sha256, request.body)).hexdigest()
 
     async def _pause(
         self, connections: Connections, failure: Exception, retries: int, timer: asyncio.Timeout
@@ -433,7 +434,7 @@ class Transport:
         for signing in (False, True):
             endpoint = endpoint_of(settings, signing=signing, region=region)
             if endpoint is None:
-                endpoint = await asyncio.to_thread(
+                endpoint = await in_thread(
                     endpoint_by_sdk, settings, signing=signing, region=region
                 )
             found.append(endpoint)

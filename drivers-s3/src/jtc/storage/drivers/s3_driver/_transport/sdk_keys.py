@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import os
@@ -12,6 +11,7 @@ from bisect import bisect_left
 from math import inf
 from typing import TYPE_CHECKING
 
+from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.drivers.s3_driver._transport.redaction import redact_sdk_logs
 from jtc.storage.exceptions import (
@@ -95,8 +95,8 @@ async def keys_of_chain(settings: Settings) -> dict[str, object]:
         token = environ("AWS_SECURITY_TOKEN") or environ("AWS_SESSION_TOKEN")
         return dict(zip(KEY_NAMES, (*keys, token, inf), strict=True))
     # A new one each time: its objects belong to one event loop, and keep keys that have ended.
-    sdk = await asyncio.to_thread(import_sdk, "aiobotocore.session")
-    session: AioSession = await asyncio.to_thread(sdk.AioSession, profile=settings.profile)
+    sdk = await in_thread(import_sdk, "aiobotocore.session")
+    session: AioSession = await in_thread(sdk.AioSession, profile=settings.profile)
     # Of the services that give temporary keys.
     session.set_config_variable("region", settings.region)
     return await keys_of_session(session)
