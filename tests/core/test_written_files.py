@@ -179,6 +179,25 @@ async def test_written_file_write_that_is_cancelled_has_written_nothing(
     assert await disk.get("a") == b"1"
 
 
+async def test_written_file_that_is_aborted_while_a_thread_writes_leaves_nothing_open(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_files, "_MOST_IN_MEMORY", 0)
+    file = await disk.open("a", "wb")
+    await file.seek(0)
+    go_on = threading.Event()
+    change = file._change_file
+    monkeypatch.setattr(file, "_change_file", lambda *given: (go_on.wait(), change(*given)))
+    write = asyncio.create_task(file.write(b"late"))
+    await asyncio.sleep(0.01)
+    await file.abort()
+    go_on.set()
+    with pytest.raises(ValueError, match="closed meanwhile"):
+        await write
+    assert file._spool.closed
+    assert await disk.missing("a")
+
+
 async def test_written_file_writes_of_several_tasks_are_all_stored(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

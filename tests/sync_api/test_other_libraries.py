@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
-    from jtc.storage.sync import SyncDisk
+    from jtc.storage.sync import SyncDisk, SyncStorage
 
 Image.init()
 
@@ -78,6 +78,20 @@ def test_open_file_takes_a_large_tiff(disk: SyncDisk) -> None:
             image.save(file, "TIFF", compression=compression)
         with disk.open("picture.tif") as file, Image.open(file) as read:
             assert read.tobytes() == image.tobytes()
+
+
+def test_open_file_takes_large_pictures_whose_lengths_are_filled_in(storage: SyncStorage) -> None:
+    disk = storage.disk("memory")
+    image = Image.effect_noise((3000, 3100), 80)
+    with disk.open("picture.jp2", "wb") as file:
+        image.save(file, "JPEG2000")
+    with disk.open("picture.jp2") as file, Image.open(file) as read:
+        assert read.tobytes() == image.tobytes()
+    with disk.open("picture.mpo", "wb") as file:
+        image.save(file, "MPO", save_all=True, append_images=[image], quality=100)
+    assert disk.size("picture.mpo") > 8 * 1024 * 1024
+    with disk.open("picture.mpo") as file, Image.open(file) as read:
+        assert getattr(read, "n_frames", 0) == 2
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -412,8 +412,8 @@ class WritableFile(_File):
     """A file open for writing; it is stored by `close`, and never after `abort`.
 
     The first 8 MiB stay in memory, where `seek` works. A longer file is streamed to the storage
-    from then on, and `seek` is refused; but if `seek` was called before, it is kept in a temporary
-    file, and `seek` works at any length.
+    from then on, and `seek` is refused; but if `seek` (or `fileno`) was called before, it is kept
+    in a temporary file, and `seek` works at any length.
 
     Args:
         store: Stores content: bytes, a binary file, or an async iterator. It also gets the length,
@@ -453,6 +453,17 @@ class WritableFile(_File):
     def seekable(self) -> bool:
         """Return whether `seek` works: not after 8 MiB without one, and not in the mode "ab"."""
         return self._stream is None and not self._appends
+
+    def fileno(self) -> NoReturn:
+        """Refuse: a file on a disk has no descriptor. From now on the file is kept, as by `seek`.
+
+        Pillow asks for it before it writes a picture, and goes back to the lengths of some.
+
+        Raises:
+            io.UnsupportedOperation: Always.
+        """
+        self._kept = self._kept or self._stream is None
+        super().fileno()
 
     async def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Write bytes, after waiting for a slow storage; return how many.
@@ -544,20 +555,20 @@ class WritableFile(_File):
             else:
                 await self._store(*self._content())
         finally:
-            self._spool.close()
+            self._close_spool()
         self._stored = True
 
     async def abort(self) -> None:
         """Discard what was written; the file before the write is kept."""
         self._closed = self._aborted = True
-        self._spool.close()
+        self._close_spool()
         if self._stream is not None:
             await self._stream.abort()
 
     def abandon(self) -> None:
         """Discard what was written from any thread, without waiting."""
         self._closed = self._aborted = True
-        self._spool.close()
+        self._close_spool()
         if self._stream is not None:
             self._stream.abandon()
 
@@ -626,9 +637,15 @@ class WritableFile(_File):
             await asyncio.wait([thread])
             raise
 
+    def _close_spool(self) -> None:
+        with self._lock:  # a thread may be writing, for another task
+            self._spool.close()
+
     def _change_file(self, change: Callable[..., None], *arguments: Any) -> None:
         try:
             with self._lock:
+                if self._spool.closed:
+                    raise ValueError("The file was closed meanwhile")
                 self._spool.rollover()
                 change(*arguments)
         except OSError as error:
