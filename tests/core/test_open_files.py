@@ -16,6 +16,7 @@ from jtc.storage import (
     Disk,
     FileExistsException,
     FileNotFoundException,
+    IntegrityException,
     InvalidPathException,
     PreconditionFailedException,
     ReadOnlyException,
@@ -229,6 +230,11 @@ def test_open_mode_that_reads_and_writes_is_refused_with_the_way_out(disk: Disk,
         disk.open("a", mode)
 
 
+def test_open_mode_that_is_no_text_is_refused(disk: Disk) -> None:
+    with pytest.raises(TypeError, match="the mode as a str, not NoneType"):
+        disk.open("a", None)  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize("mode", ["rb", "r", "ab", "a"])
 def test_open_takes_no_options_where_it_does_not_replace(disk: Disk, mode: Any) -> None:
     with pytest.raises(TypeError, match="content_type"):
@@ -438,6 +444,38 @@ def test_a_file_that_is_not_open_yet_says_how_to_open_it() -> None:
     with pytest.raises(AttributeError, match="no 'read': write 'async with"):
         pending.read()
     assert not hasattr(pending, "_hidden")
+
+
+def test_open_file_that_outlives_its_event_loop_is_not_read_as_one_that_ended(disk: Disk) -> None:
+    content = b"line\n" * 200_000
+
+    async def begin() -> ReadableFile:
+        await disk.put("a", content)
+        file = await disk.open("a")
+        await file.readline()
+        return file
+
+    async def go_on(file: ReadableFile) -> None:
+        for read in (file.read, file.readlines):
+            with pytest.raises(StorageException, match="is not read: its event loop ended"):
+                await read()
+        await file.close()
+
+    asyncio.run(go_on(asyncio.run(begin())))
+
+
+async def test_open_file_whose_stream_ends_early_is_not_read_as_one_that_ended() -> None:
+    class Short(Streaming):
+        async def _chunks(self, content: bytes, size: int) -> AsyncIterator[bytes]:  # noqa: ARG002
+            yield content[:3]
+
+    driver = Short()
+    driver.kept["a"] = b"0123456789"
+    async with disk_of(driver).open("a") as file:
+        with pytest.raises(IntegrityException, match="before its length") as raised:
+            await file.read()
+        assert raised.value.path == "a"
+        assert file.tell() == 0
 
 
 async def test_readinto_fills_buffers_of_any_kind(disk: Disk) -> None:

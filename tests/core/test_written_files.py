@@ -254,6 +254,8 @@ async def test_open_to_write_only_where_reading_is_forbidden() -> None:
 async def test_open_wrong_options_fail_early(disk: Disk) -> None:
     with pytest.raises(TypeError, match="content_type"):
         await disk.open("a", "wb", contenttype="text/plain")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"open\(\) has no option 'buffering'"):
+        await disk.open("a", "wb", buffering=0)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("kind", [EightMethods, Writing, MemoryDriver])

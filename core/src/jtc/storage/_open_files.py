@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 from jtc.storage._streamed_put import StreamedPut
-from jtc.storage.exceptions import StorageException
+from jtc.storage.exceptions import IntegrityException, StorageException
 
 if TYPE_CHECKING:
     from array import array
@@ -89,6 +89,7 @@ class _File(ABC):
         self.name = name
         self.mode = mode
         self._process = os.getpid()
+        self._loop = asyncio.get_running_loop()
         self._closed = False
 
     @property
@@ -183,6 +184,15 @@ class _File(ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError(f"I/O operation on the closed file {self.name!r}")
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            outcome = "was not stored" if self.writable() else "is not read"
+            raise StorageException(
+                f"The file {outcome}: its event loop ended before close(), or another loop uses "
+                "it. Open, use and close it in the same one",
+                path=self.name,
+            )
 
     def _target(self, offset: int, whence: int, end: int) -> int:
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._where(), io.SEEK_END: end}
@@ -379,6 +389,7 @@ class ReadableFile(_File):
         self._check_open()
         if self._buffer.tell() < len(self._buffer.getbuffer()):
             return True
+        self._check_loop()
         try:
             if self._stream is None:
                 if self._where() >= self.info.size:
@@ -386,6 +397,8 @@ class ReadableFile(_File):
                 self._stream = self._reopen(self._where())
                 self._chunks = aiter(self._stream)
             self._fill_with(await anext(self._chunks, b""))
+            if not self._buffer.getbuffer() and self._where() < self.info.size:
+                raise IntegrityException("The file ended before its length", path=self.name)
         except BaseException as error:
             # The stream ended with the failure, which must not look like the end of the file.
             if not self._closed:
@@ -444,7 +457,6 @@ class WritableFile(_File):
         self._in_memory = True
         self._stored = self._aborted = False
         self._lock = threading.Lock()
-        self._loop = asyncio.get_running_loop()
 
     def writable(self) -> bool:
         """Return True."""
@@ -581,13 +593,6 @@ class WritableFile(_File):
     def _check_usable(self) -> None:
         self._check_open()
         self._check_loop()
-
-    def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
-            raise StorageException(
-                "The file was not stored: its event loop ended before close(), or another loop "
-                "uses it. Open and close it in the same one"
-            )
 
     def _keep(self, method: str) -> None:
         """Keep the whole file from now on, so that it can be changed anywhere.

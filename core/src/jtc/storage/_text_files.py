@@ -31,7 +31,10 @@ def binary_mode(
     Raises:
         ValueError: There is no such mode or line break, or a binary file has text options.
         LookupError: There is no such encoding or error handler.
+        TypeError: The mode is not a `str`.
     """
+    if not isinstance(mode, str):
+        raise TypeError(f"open() takes the mode as a str, not {type(mode).__name__}")
     kinds = set(mode) if len(mode) == len(set(mode)) else {""}
     if "+" in kinds:
         raise ValueError(

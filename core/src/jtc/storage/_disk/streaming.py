@@ -302,7 +302,8 @@ class Streaming(ReadWrite):
             resolved = self._resolved()
             checked = check_path(path)
             resolved.check_writable()
-            put_options(options, resolved.capabilities.put_options, driver=resolved.name)
+            supported = resolved.capabilities.put_options
+            put_options(options, supported, driver=resolved.name, method="open")
             await _check_conditions(resolved, checked, options)
         except Exception as error:
             self._fail(error, "open", path)
