@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -425,3 +426,87 @@ async def test_list_start_after_checks_path_of_an_entry(entry: Any) -> None:
     disk = disk_of(MemoryDriver())
     with pytest.raises(InvalidPathException):
         [e async for e in disk.list(recursive=True, directories=True, start_after=entry)]
+
+
+LISTINGS: dict[str, Callable[[Disk, str], Any]] = {
+    "files": lambda d, p: d.files(p),
+    "all_files": lambda d, p: d.all_files(p),
+    "directories": lambda d, p: d.directories(p),
+    "all_directories": lambda d, p: d.all_directories(p),
+    "usage": lambda d, p: d.usage(p),
+}
+
+
+@pytest.mark.parametrize("method", LISTINGS)
+async def test_listing_of_a_slash_says_how_the_root_is_written(any_disk: Disk, method: str) -> None:
+    with pytest.raises(InvalidPathException, match="The root directory is written ''") as raised:
+        await LISTINGS[method](any_disk, "/")
+    assert raised.value.path == "/"
+
+
+@pytest.mark.parametrize("method", LISTINGS)
+async def test_listing_of_a_pattern_names_glob(any_disk: Disk, method: str) -> None:
+    await any_disk.put("d/a.txt", b"1")
+    for pattern in ("d/*.txt", "*", "d/**"):
+        with pytest.raises(InvalidPathException, match=r"call glob\(\)") as raised:
+            await LISTINGS[method](any_disk, pattern)
+        assert raised.value.path == pattern
+    await any_disk.put("b*/a.txt", b"1")  # a star may be part of a name
+    await LISTINGS[method](any_disk, "b*")
+    await LISTINGS[method](any_disk, "b*/a.txt")
+    await any_disk.put("c*", b"1")
+    await LISTINGS[method](any_disk, "c*")
+    await LISTINGS[method](any_disk, "missing")
+    assert await any_disk.glob("d/*.txt") == ["d/a.txt"]
+
+
+async def test_list_of_a_name_with_a_star_is_exact(disk: Disk) -> None:
+    for recursive in (False, True):
+        assert [entry async for entry in disk.list("img/*", recursive=recursive)] == []
+
+
+class Watched(MemoryDriver):
+    """Counts the listings that are open."""
+
+    open = 0
+
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        self.open += 1
+        try:
+            async for entry in super().list_entries(prefix, options):
+                yield entry
+        finally:
+            self.open -= 1
+
+
+class Walked(Watched):
+    """Lists directories level by level only."""
+
+    supported_options: ClassVar = {**MemoryDriver.supported_options, "list_entries": frozenset()}
+
+
+@pytest.mark.parametrize("kind", [Watched, Walked])
+@pytest.mark.parametrize("way", ["disk", "scoped", "retry", "limit", "timeout"])
+async def test_listing_that_is_left_early_is_closed_below(kind: Any, way: str) -> None:
+    driver = kind()
+    manager = StorageManager.isolated({})
+    manager.set_driver(driver, "d")
+    disk = manager.disk("d")
+    for number in range(9):
+        await disk.put(f"top/d{number}/a", b"1")
+    view = {
+        "disk": lambda: disk,
+        "scoped": lambda: disk.scoped("top"),
+        "retry": lambda: disk.with_layer("retry"),
+        "limit": lambda: disk.with_layer("limit", operations=1),
+        "timeout": lambda: disk.with_layer("timeout", total=60),
+    }[way]()
+    entries: Any = view.list(recursive=True, directories=True)
+    async with contextlib.aclosing(entries):
+        async for _ in entries:
+            if driver.open:
+                break
+        assert driver.open
+    assert driver.open == 0
+    assert await view.directory_exists("top" if way != "scoped" else "d0")
+    assert driver.open == 0

@@ -351,10 +351,10 @@ async def test_events_of_a_read_have_options_etag_and_type(disk: Disk, listener:
         {},
     ]
     assert [event.options for event in listener.events] == [o for each in given for o in [each] * 2]
-    told = [(event.etag, event.content_type) for event in listener.events[1::2]]
-    assert told[0] == (None, None)  # a plain get tells the content only
-    assert {each[0] for each in told[1:]} == {etag}
-    assert {each[1] for each in told[1:]} <= {"text/plain", None}
+    reported = [(event.etag, event.content_type) for event in listener.events[1::2]]
+    assert reported[0] == (None, None)  # a plain get has the content only
+    assert {each[0] for each in reported[1:]} == {etag}
+    assert {each[1] for each in reported[1:]} <= {"text/plain", None}
     assert not any(event.not_modified for event in listener.events[1::2])
 
 

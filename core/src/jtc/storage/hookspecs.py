@@ -125,8 +125,8 @@ class AfterGet(Event):
 
     Attributes:
         size: How many bytes the caller received.
-        etag: The file's `FileInfo.etag`, if the read told it.
-        content_type: Its MIME type, if the read told it.
+        etag: The file's `FileInfo.etag`, if the read shows it.
+        content_type: Its MIME type, if the read shows it.
         not_modified: Whether the file still is the version of `if_none_match`.
         options: The range and the conditions of the read, as the caller passed them.
         duration: How long it took, in seconds; of a stream, until it was closed.
@@ -193,7 +193,7 @@ class AfterCopy(_CopyEvent):
     """A file was copied.
 
     Attributes:
-        size: Its length in bytes, if the copy told it.
+        size: Its length in bytes, if it is known.
         etag: The copy's `FileInfo.etag`, if the driver said it.
         options: The options of the copy as the caller passed them.
         duration: How long it took, in seconds.

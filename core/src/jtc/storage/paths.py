@@ -92,6 +92,8 @@ def check_directory(path: str) -> str:
         InvalidPathException: The path breaks the policy.
         TypeError: The path is not a `str`.
     """
+    if path == "/":
+        raise _invalid(path, "The root directory is written '', and not '/'")
     return check_path(path) if path else ""
 
 
@@ -112,7 +114,7 @@ def no_path(path: object) -> TypeError:
 def _checked(path: str) -> str:
     checked = path.removeprefix("/")
     if not checked:
-        raise _invalid(path, "A path must not be empty")
+        raise _invalid(path, "A path must not be empty: the root is no file")
     if "\\" in checked:
         raise _invalid(path, "A path must not contain a backslash: separate its parts by '/'")
     if found := FORBIDDEN.search(checked):

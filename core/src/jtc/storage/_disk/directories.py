@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.glob_patterns import compile_glob
-from jtc.storage.driver_support.derived import derived_stat, list_entries
-from jtc.storage.exceptions import PathConflictException
+from jtc.storage.driver_support.derived import closing, derived_stat, list_entries
+from jtc.storage.exceptions import InvalidPathException, PathConflictException
 from jtc.storage.models import DirectoryInfo, Entry, FileInfo, Usage
 from jtc.storage.options import ListOptions
 from jtc.storage.paths import check_directory, check_path, is_reserved
@@ -33,41 +33,41 @@ class Directories(DiskBase):
         """Return the paths of the files directly in a directory; none if it does not exist.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
+            InvalidPathException: The path breaks the path policy, or is a pattern: see `glob`.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
         """
-        return [e.path async for e in self.list(directory) if isinstance(e, FileInfo)]
+        return [e.path async for e in self._named(directory) if isinstance(e, FileInfo)]
 
     async def all_files(self, directory: str = "") -> list[str]:
         """Return the paths of all files below a directory, at any depth.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
+            InvalidPathException: The path breaks the path policy, or is a pattern: see `glob`.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
         """
-        return [entry.path async for entry in self.list(directory, recursive=True)]
+        return [entry.path async for entry in self._named(directory, recursive=True)]
 
     async def directories(self, directory: str = "") -> list[str]:
         """Return the paths of the directories directly in a directory.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
+            InvalidPathException: The path breaks the path policy, or is a pattern: see `glob`.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
         """
-        return [e.path async for e in self.list(directory) if isinstance(e, DirectoryInfo)]
+        return [e.path async for e in self._named(directory) if isinstance(e, DirectoryInfo)]
 
     async def all_directories(self, directory: str = "") -> list[str]:
         """Return the paths of all directories below a directory, at any depth.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
+            InvalidPathException: The path breaks the path policy, or is a pattern: see `glob`.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
         """
-        entries = self.list(directory, recursive=True, directories=True)
+        entries = self._named(directory, recursive=True, directories=True)
         return sorted([e.path async for e in entries if isinstance(e, DirectoryInfo)])
 
     async def glob(self, pattern: str) -> list[str]:
@@ -95,12 +95,12 @@ class Directories(DiskBase):
         """Return how many files are below a directory, at any depth, and their bytes.
 
         Raises:
-            InvalidPathException: The path breaks the path policy.
+            InvalidPathException: The path breaks the path policy, or is a pattern: see `glob`.
             UnsupportedOperationException: The driver cannot list.
             StorageException: The storage failed.
         """
         total = Usage(files=0, bytes=0)
-        async for entry in self.list(directory, recursive=True):
+        async for entry in self._named(directory, recursive=True):
             if isinstance(entry, FileInfo):
                 total.files += 1
                 total.bytes += entry.size
@@ -199,6 +199,20 @@ class Directories(DiskBase):
         except Exception as error:
             self._fail(error, "remove_empty_directory", path)
 
+    async def _named(
+        self, directory: str, *, recursive: bool = False, directories: bool = False
+    ) -> AsyncIterator[Entry]:
+        """List a directory; refuse a pattern in its place, if nothing has that name."""
+        is_empty = True
+        async for entry in self.list(directory, recursive=recursive, directories=directories):
+            is_empty = False
+            yield entry
+        if is_empty and "*" in directory:
+            try:
+                await _check_no_pattern(self._resolved(), check_directory(directory))
+            except Exception as error:
+                self._fail(error, "list", directory)
+
     # The last method of its class: after it, `list` means this one in every annotation.
     def list(
         self,
@@ -232,11 +246,11 @@ class Directories(DiskBase):
             options = ListOptions(
                 recursive=recursive, directories=directories, start_after=_key(start_after)
             )
-            at_root = not prefix
-            async for entry in list_entries(self._resolved(), check_directory(prefix), options):
-                if at_root and is_reserved(entry.path):
-                    continue
-                yield entry
+            resolved, checked = self._resolved(), check_directory(prefix)
+            async with closing(list_entries(resolved, checked, options)) as entries:
+                async for entry in entries:
+                    if checked or not is_reserved(entry.path):
+                        yield entry
         except Exception as error:
             self._fail(error, "list", prefix)
 
@@ -258,13 +272,25 @@ async def _directory_exists(resolved: ResolvedDriver, path: str) -> bool:
     if not path:
         resolved.require("listing")
         return True
-    async for _ in list_entries(resolved, path, ListOptions()):
-        return True
-    # An empty directory appears in the listing of its parent only.
-    async for entry in list_entries(resolved, path.rpartition("/")[0], ListOptions()):
-        if isinstance(entry, DirectoryInfo) and entry.path == path:
+    async with closing(list_entries(resolved, path, ListOptions())) as entries:
+        async for _ in entries:
             return True
+    # An empty directory appears in the listing of its parent only.
+    parent = path.rpartition("/")[0]
+    async with closing(list_entries(resolved, parent, ListOptions())) as entries:
+        async for entry in entries:
+            if isinstance(entry, DirectoryInfo) and entry.path == path:
+                return True
     return False
+
+
+async def _check_no_pattern(resolved: ResolvedDriver, path: str) -> None:
+    """Refuse a pattern in place of a directory: a missing one would be an empty listing."""
+    if not (await resolved.methods.exists(path) or await _directory_exists(resolved, path)):
+        raise InvalidPathException(
+            "A listing takes a directory, and there is nothing of this name: for the files that "
+            "match a pattern, call glob()"
+        )
 
 
 async def _delete_directory(resolved: ResolvedDriver, path: str) -> None:

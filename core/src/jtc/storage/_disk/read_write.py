@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from jtc.storage.models import FileInfo
     from jtc.storage.options import PutOptions
 
-__all__ = ["ReadWrite", "given_to_read", "read_content", "told_by"]
+__all__ = ["ReadWrite", "given_to_read", "read_content", "reported_fields"]
 
 _APPEND_ATTEMPTS = 64
 _DELETES_AT_ONCE = 16
@@ -383,15 +383,15 @@ async def read_content(
     else:
         stream = await open_read(resolved, path, options)
         if hooked is not None:
-            hooked.report(**told_by(stream.info))
+            hooked.report(**reported_fields(stream.info))
         content = await read_all(stream)
     if hooked is not None:
         hooked.report(size=len(content))
     return content
 
 
-def told_by(info: FileInfo) -> dict[str, Any]:
-    """Return the fields of an event that a read tells."""
+def reported_fields(info: FileInfo) -> dict[str, Any]:
+    """Return the fields of the event after a read."""
     return {"etag": info.etag, "content_type": info.content_type}
 
 

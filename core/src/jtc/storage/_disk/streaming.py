@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from jtc.storage._byte_stream import ByteStream
-from jtc.storage._disk.read_write import ReadWrite, given_to_read, read_content, told_by
+from jtc.storage._disk.read_write import ReadWrite, given_to_read, read_content, reported_fields
 from jtc.storage._open_files import OpenFile, ReadableFile, WritableFile
 from jtc.storage._text_files import TextFile, binary_mode
 from jtc.storage.driver_support.content import in_thread
@@ -157,7 +157,7 @@ class Streaming(ReadWrite):
                 hooks, "get", "get_ranges", checked, resolved, options=given
             ) as hooked:
                 contents, info = await _read_ranges(resolved, checked, wanted, options)
-                hooked.report(size=sum(map(len, contents)), **told_by(info))
+                hooked.report(size=sum(map(len, contents)), **reported_fields(info))
                 return contents
         except Exception as error:
             self._fail(error, "get_ranges", path)
@@ -279,7 +279,7 @@ class Streaming(ReadWrite):
 
         async def finish(size: int, error: BaseException | None) -> None:
             if operation is not None:
-                operation.report(size=size, **told_by(info))
+                operation.report(size=size, **reported_fields(info))
                 await operation.__aexit__(None if error is None else type(error), error, None)
 
         return ReadableFile(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
 from jtc.storage.driver import ReadStream
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ResolvedDriver",
     "check_version",
+    "closing",
     "derived_stat",
     "is_same_version",
     "list_entries",
@@ -31,6 +33,8 @@ __all__ = [
     "read_all",
     "resolve",
 ]
+
+T = TypeVar("T")
 
 _ATTEMPTS = 5
 
@@ -128,6 +132,21 @@ def list_entries(
     return methods.list_entries(prefix, options)
 
 
+@asynccontextmanager
+async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close a listing when the block ends; one that is only dropped is closed at some later time.
+
+    Args:
+        items: Any async iterator; one without ``aclose`` has nothing to close.
+    """
+    try:
+        yield items
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+
+
 async def _walk(
     resolved: ResolvedDriver, prefix: str, start_after: str | None
 ) -> AsyncIterator[Entry]:
@@ -136,15 +155,19 @@ async def _walk(
         # It may lie in a directory of this level, which then comes first.
         child, slash, rest = start_after.removeprefix(base).partition("/")
         if slash:
-            async for entry in _walk(resolved, base + child, start_after if rest else None):
-                yield entry
+            inside = _walk(resolved, base + child, start_after if rest else None)
+            async with closing(inside) as entries:
+                async for entry in entries:
+                    yield entry
             start_after = f"{base}{child}/"
     level = ListOptions(start_after=start_after)
-    async for entry in resolved.methods.list_entries(prefix, level):
-        yield entry
-        if isinstance(entry, DirectoryInfo):
-            async for below in _walk(resolved, entry.path, None):
-                yield below
+    async with closing(resolved.methods.list_entries(prefix, level)) as entries:
+        async for entry in entries:
+            yield entry
+            if isinstance(entry, DirectoryInfo):
+                async with closing(_walk(resolved, entry.path, None)) as inside:
+                    async for below in inside:
+                        yield below
 
 
 def _not_modified() -> NotModifiedException:

@@ -7,6 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jtc.storage.driver import METHODS, ReadStream
+from jtc.storage.driver_support.derived import closing
 from jtc.storage.driver_support.standalone import checked_bulk
 from jtc.storage.exceptions import StorageException
 from jtc.storage.layer import Layer
@@ -100,10 +101,11 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
                     options, start_after=self._prefix + options.start_after
                 )
             directory = self._full(prefix) if prefix else self.directory
-            async for entry in self._items(method(directory, options)):
-                path = self._relative(entry.path)
-                if not is_reserved(path):
-                    yield dataclasses.replace(entry, path=path)
+            async with closing(self._items(method(directory, options))) as entries:
+                async for entry in entries:
+                    path = self._relative(entry.path)
+                    if not is_reserved(path):
+                        yield dataclasses.replace(entry, path=path)
 
         return list_entries
 
@@ -120,8 +122,9 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
 
     async def _items(self, items: AsyncIterable[T]) -> AsyncIterator[T]:
         with self._errors():
-            async for item in items:
-                yield item
+            async with closing(aiter(items)) as each:
+                async for item in each:
+                    yield item
 
     def _full(self, path: str) -> str:
         return check_path(self._prefix + check_path(path))

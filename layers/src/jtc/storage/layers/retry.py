@@ -229,10 +229,15 @@ class Retry(Layer):
                 raise
 
         earns = True  # once, however many entries there are
-        while (entry := await self._retried(next_entry, name, prefix, earns=earns)) is not None:
-            earns = False
-            last = f"{entry.path}/" if isinstance(entry, DirectoryInfo) else entry.path
-            yield entry
+        try:
+            while (entry := await self._retried(next_entry, name, prefix, earns=earns)) is not None:
+                earns = False
+                last = f"{entry.path}/" if isinstance(entry, DirectoryInfo) else entry.path
+                yield entry
+        finally:
+            close = getattr(entries, "aclose", None)
+            if close is not None:
+                await close()
 
     async def _buffered(self, content: DriverContent) -> DriverContent:
         """Return content as bytes if it is short, else as an iterator over all of it."""
