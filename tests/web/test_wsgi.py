@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ import waitress.server
 from jtc.storage import Disk, Storage, StorageException, asgi
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.hookspecs import hookimpl
 from jtc.storage.wsgi import DiskResponse, mount, serve
 from web_disks import SECRET, disk_of
 
@@ -171,6 +173,66 @@ def test_body_that_ends_is_closed_without_close(tmp_path: Path) -> None:
     _, _, body = call(serve(disk, public=True))
     assert b"".join(body) == CONTENT
     assert open_files(tmp_path) == before
+
+
+class Wrapper:
+    """What a server makes of a file that it sends by itself."""
+
+    def __init__(self, file: Any, _block_size: int) -> None:
+        self.file = file
+
+    def __iter__(self) -> Any:
+        return iter([self.file.read()])
+
+    def close(self) -> None:
+        self.file.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "wrapped"),
+    [
+        ("local", "", True),
+        ("local", "bytes=1000000-", True),
+        ("local", "bytes=-70000", True),
+        ("local", "bytes=5-1000000", False),  # a server may send up to the end of the file
+        ("local", "bytes=-10", False),
+        ("hooked", "", False),  # the event has the number of bytes
+        ("layer", "", False),  # it may change what is read
+        ("scoped", "", True),
+        ("memory", "", False),
+    ],
+)
+def test_server_sends_rest_of_local_file_by_its_file_wrapper(
+    tmp_path: Path, kind: str, asked: str, wrapped: bool
+) -> None:
+    disk = disk_of(MemoryDriver() if kind == "memory" else LocalDriver(tmp_path))
+    if kind == "scoped":
+        disk = disk.scoped("d")
+    disk.sync.put("a.bin", CONTENT)
+    if kind == "hooked":
+        disk._manager.hooks.register(Hook())
+    if kind == "layer":
+        disk = disk.with_layer("retry")
+    before = open_files(tmp_path)
+    request = {"HTTP_RANGE": asked} if asked else {}
+    app = serve(disk, public=True)
+    _, headers, expected = call(app, **request)
+    sent = b"".join(expected)
+    _, same_headers, body = call(app, **request, **{"wsgi.file_wrapper": Wrapper})
+    assert isinstance(body, Wrapper) is wrapped
+    if wrapped:
+        assert os.fstat(body.file.fileno()).st_size == len(CONTENT)
+    assert b"".join(body) == sent
+    body.close()
+    assert same_headers == headers
+    assert headers["content-length"] == str(len(sent))
+    assert open_files(tmp_path) == before
+
+
+class Hook:
+    @hookimpl
+    def storage_after_get(self, event: Any) -> None:
+        assert event.path
 
 
 def test_client_that_disconnects_during_upload_stores_nothing() -> None:

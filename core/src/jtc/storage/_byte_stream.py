@@ -55,6 +55,18 @@ class ByteStream:
             raise RuntimeError("Open the stream first: 'await stream' or 'async with stream'")
         return self._info
 
+    def descriptor(self) -> int | None:
+        """Return a new descriptor of a local file, at the first byte of an open stream; or None.
+
+        For servers that send a file by themselves (``sendfile``), before anything is read. None is
+        for other disks, and where a layer may change what is read. The caller closes it.
+
+        Raises:
+            OSError: The process has too many open files.
+        """
+        duplicate = None if self._stream is None else self._stream.duplicate
+        return None if duplicate is None else duplicate()
+
     async def _open(self) -> Self:
         opener, self._opener = self._opener, None
         if opener is None:

@@ -202,6 +202,8 @@ class ReadStream:
         info: The metadata of the version that is read (`size` is that of the whole file).
         chunks: The requested bytes.
         close: Closes the file; called at most once, after an error too.
+        duplicate: Returns a new descriptor of the file of this machine that the bytes are read
+            from, at the first of them; called before any is read.
     """
 
     def __init__(
@@ -209,8 +211,11 @@ class ReadStream:
         info: FileInfo,
         chunks: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]] | None = None,
+        *,
+        duplicate: Callable[[], int] | None = None,
     ) -> None:
         self.info = info
+        self.duplicate = duplicate
         self._chunks = chunks
         self._close = close
 

@@ -90,7 +90,12 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
         async def open_read(path: str, options: ReadOptions, /) -> ReadStream:
             with self._errors():
                 stream: ReadStream = await method(self._full(path), options)
-            return ReadStream(self._described(stream.info), self._items(stream), stream.aclose)
+            return ReadStream(
+                self._described(stream.info),
+                self._items(stream),
+                stream.aclose,
+                duplicate=stream.duplicate,
+            )
 
         return open_read
 

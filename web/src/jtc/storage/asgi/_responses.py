@@ -28,7 +28,7 @@ from jtc.storage.asgi._errors import (
     status_of,
 )
 from jtc.storage.asgi._headers import attachment, file_headers, http_etag
-from jtc.storage.asgi._sending import send_body, until_disconnect
+from jtc.storage.asgi._sending import send_body, send_descriptor, until_disconnect
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
@@ -182,7 +182,7 @@ class DiskResponse(Response):
             await self._send_head(status, {**headers, **instead}, send)
             if stream is None:
                 await send({"type": "http.response.body", "body": b""})
-            else:
+            elif not await send_descriptor(stream, end - start, info.size - end, scope, send):
                 await send_body(stream, end - start, send)
         finally:
             if stream is not None:

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Coroutine
 
-    from starlette.types import Message, Receive, Send
+    from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["send_body", "until_disconnect"]
+    from jtc.storage import ByteStream
+
+__all__ = ["DESCRIPTOR", "send_body", "send_descriptor", "until_disconnect"]
+
+DESCRIPTOR = "jtc.storage.descriptor"
+"""The name of the ASGI extension, and of its message, by which a descriptor is sent."""
+
+_SMALL = 65_536
+"""Bytes that one chunk has, which costs less than a descriptor."""
 
 _MOST_MESSAGES = 100
 """How many pieces of a request's body are read: one that asks for a file has none, or few."""
@@ -64,6 +72,33 @@ async def _disconnected(receive: Receive) -> None:
             break
         ended = not message.get("more_body", False)
     await asyncio.get_running_loop().create_future()
+
+
+async def send_descriptor(
+    stream: ByteStream, length: int, behind: int, scope: Scope, send: Send
+) -> bool:
+    """Let a WSGI server send a local file by itself, from a descriptor, up to the file's end.
+
+    Args:
+        stream: The open file.
+        length: How many bytes of it are sent.
+        behind: How many bytes of it are left behind these. Then a server might send too many.
+        scope: The ASGI scope; `jtc.storage.wsgi` has the extension.
+        send: Sends the descriptor, which the receiver closes.
+
+    Returns:
+        Whether the server sends it.
+    """
+    if behind or length <= _SMALL or DESCRIPTOR not in scope.get("extensions", {}):
+        return False
+    try:
+        descriptor = stream.descriptor()
+    except OSError:  # too many are open
+        return False
+    if descriptor is None:
+        return False
+    await send({"type": DESCRIPTOR, "descriptor": descriptor})
+    return True
 
 
 async def send_body(chunks: AsyncIterable[bytes], length: int, send: Send) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DiskResponse", "WsgiApplication", "mount", "serve"]
 
 _LARGEST_UPLOAD = 5 * 1024**3
+_BLOCK_SIZE = 65_536
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -63,8 +64,12 @@ class WsgiApplication:
         # PEP 3333's checker wants a type for every response that may have a body.
         if status not in _WITHOUT_CONTENT and all(name != "content-type" for name, _ in headers):
             headers.append(("content-type", "text/plain; charset=utf-8"))
+        file = exchange.file()
         start_response(f"{status} {phrase_of(status)}", headers)
-        return exchange
+        if file is None:
+            return exchange
+        body: Iterable[bytes] = environ["wsgi.file_wrapper"](file, _BLOCK_SIZE)
+        return body
 
 
 class DiskResponse(WsgiApplication):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, Any
 
+from jtc.storage.asgi._sending import DESCRIPTOR
 from jtc.storage.sync import run
 
 if TYPE_CHECKING:
@@ -44,6 +46,21 @@ class Exchange:
         """
         (head,) = run(self._begin())
         return head
+
+    def file(self) -> io.FileIO | None:
+        """Return the file whose rest is the body, for the server to send and close; or None.
+
+        Raises:
+            Exception: The application raised it.
+        """
+        if DESCRIPTOR not in self._scope["extensions"]:
+            return None
+        self._ready = self._ready or run(self._messages())
+        if self._ready[0]["type"] != DESCRIPTOR:
+            return None
+        self._ended = True
+        run(self._end())
+        return io.FileIO(self._ready.pop()["descriptor"], "rb")
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -196,7 +213,7 @@ def scope_of(environ: WSGIEnvironment) -> Scope:
         "headers": headers,
         "server": server,
         "client": (client, int(environ.get("REMOTE_PORT") or 0)) if client else None,
-        "extensions": {},
+        "extensions": {DESCRIPTOR: {}} if "wsgi.file_wrapper" in environ else {},
     }
 
 

@@ -132,7 +132,7 @@ async def open_stream(root: Root, path: str, options: ReadOptions) -> ReadStream
             file.close()
 
     chunks = _Chunks(file, in_thread, length, options.chunk_size, may_be_cached=may_be_cached)
-    return ReadStream(info, chunks, close)
+    return ReadStream(info, chunks, close, duplicate=lambda: os.dup(file.fileno()))
 
 
 class _OpenFile(io.FileIO):
