@@ -40,6 +40,7 @@ MODULES = (
     "jtc.storage.wsgi",
     "jtc.storage.sync",
     "jtc.storage.django",
+    "jtc.storage.django.staticfiles",
     "jtc.storage.driver",
     "jtc.storage.layer",
     "jtc.storage.exceptions",

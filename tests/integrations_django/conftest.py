@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count(1)
 
-STATIC = "jtc_static_storage.ManifestDiskStorage"
+STATIC = "jtc.storage.django.staticfiles.ManifestDiskStorage"
 
 
 @pytest.fixture(scope="session")
@@ -89,21 +89,6 @@ class Invoice(models.Model):
     document = models.FileField(upload_to="invoices/%Y", max_length=60)
     logo = models.FileField(storage=chosen, upload_to="logos", blank=True)
     scan = models.FileField(storage=DiskStorage("media", allow_overwrite=True), blank=True)
-"""
-    )
-    (folder / "jtc_static_storage.py").write_text(
-        """
-from concurrent.futures import ThreadPoolExecutor
-
-from django.contrib.staticfiles.storage import ManifestFilesMixin
-
-from jtc.storage.django import DiskStorage
-
-
-class ManifestDiskStorage(ManifestFilesMixin, DiskStorage):
-    def read_manifest(self):
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(super().read_manifest).result()
 """
     )
 

@@ -157,3 +157,73 @@ def test_temporary_url_works_in_template_of_async_view(media: Any, project: Any)
         return HttpResponse()
 
     assert async_to_sync(view)(AsyncRequestFactory().get("/")).status_code == 200
+
+
+def test_image_field_has_width_and_height(media: Any, project: Any) -> None:
+    import io
+
+    from django.db import models
+
+    Image = pytest.importorskip("PIL.Image")  # noqa: N806 - a module named like a class
+
+    class Photo(models.Model):  # noqa: DJ008 - not shown
+        image = models.ImageField(upload_to="photos", width_field="width", height_field="height")
+        width = models.IntegerField(null=True)
+        height = models.IntegerField(null=True)
+
+        class Meta:
+            app_label = "shop"
+            managed = False
+
+    assert project
+    try:
+        picture = io.BytesIO()
+        Image.new("RGB", (40, 30)).save(picture, "PNG")
+        upload = SimpleUploadedFile("a.png", picture.getvalue(), "image/png")
+        Image.open(upload).load()  # which leaves it behind the picture's last byte
+        photo = Photo()
+        photo.image.save("a.png", upload, save=False)
+        assert (photo.width, photo.height) == (40, 30)
+        assert media.size(photo.image.name) == len(picture.getvalue())
+        found = Photo(image=photo.image.name)
+        assert (found.image.width, found.image.height) == (40, 30)
+        with found.image.open() as file, Image.open(file) as image:
+            assert image.size == (40, 30)
+    finally:
+        from django.apps import apps
+
+        del apps.all_models["shop"]["photo"]
+        apps.clear_cache()
+
+
+@pytest.mark.usefixtures("media")
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_static_files_of_private_disk_have_plain_urls() -> None:
+    from jtc.storage.django.staticfiles import ManifestDiskStorage
+
+    Storage.set_driver(MemoryDriver(base_url="https://files.test", secret="s" * 32), "media")
+    storage = ManifestDiskStorage("media", location="v1")
+    name = storage.save("a.css", ContentFile(b"a { }"))
+    assert [done for _, _, done in storage.post_process({name: (storage, name)})] == [True]
+    assert re.fullmatch(r"https://files.test/v1/a\.[0-9a-f]{12}\.css", storage.url(name))
+
+
+def test_storages_of_the_settings_take_all_options(media: Any) -> None:
+    from django.core.files.storage import storages
+    from django.test import override_settings
+
+    options = {
+        "disk": "media",
+        "location": "a/b",
+        "overwrite": True,
+        "cache_control": "no-cache",
+        "signed": False,
+        "expires_in": 60,
+        "base_url": "/m/",
+    }
+    backend = {"BACKEND": "jtc.storage.django.DiskStorage", "OPTIONS": options}
+    with override_settings(STORAGES={"default": backend, "staticfiles": backend}):
+        storage = storages["default"]
+        assert storage.save("c.txt", ContentFile(b"1")) == "c.txt"
+        assert storage.url("c.txt") == "/m/c.txt"
+    assert media.exists("a/b/c.txt")
