@@ -206,6 +206,8 @@ ROWS: list[tuple[str, Any, Any]] = [
     ("cache_control", "", _error(ValueError, "cache_control must not be empty")),
     ("content_disposition", "inline", _declares),
     ("content_disposition", "", _error(ValueError, "content_disposition must not be empty")),
+    ("content_encoding", "gzip", _declares),
+    ("content_encoding", "", _error(ValueError, "content_encoding must not be empty")),
     ("metadata", {"one": "1"}, _declares),
     ("metadata", {}, _declares),
     ("metadata", [], _error(TypeError, "metadata must be a mapping")),

@@ -45,6 +45,7 @@ class FileInfo:
         content_type: The MIME type that was declared or inferred; None where a listing omits it.
         cache_control: The header of that name to serve the file with.
         content_disposition: The header of that name to serve the file with.
+        content_encoding: How the content is compressed, such as ``"gzip"``; None where it is not.
         metadata: Texts that the user declared, by names of ``[a-z0-9-]``.
         checksums: The backend's checksums of the whole content, in lower-case
             hexadecimal, by algorithm (``"sha256"``, ``"crc32"``).
@@ -57,6 +58,7 @@ class FileInfo:
     content_type: str | None = None
     cache_control: str | None = None
     content_disposition: str | None = None
+    content_encoding: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,7 +73,8 @@ def listed_file(path: str, size: int, last_modified: float, etag: str | None) ->
     info.size = size
     info.last_modified = last_modified
     info.etag = etag
-    info.content_type = info.cache_control = info.content_disposition = None
+    info.content_type = info.cache_control = None
+    info.content_disposition = info.content_encoding = None
     info.metadata = {}
     info.checksums = {}
     return info

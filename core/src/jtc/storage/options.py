@@ -124,6 +124,8 @@ class _NewFileOptions(TypedDict, total=False):
         content_type: The MIME type.
         cache_control: The HTTP header of that name to serve the file with.
         content_disposition: The HTTP header of that name to serve the file with.
+        content_encoding: How the content is compressed already, such as ``"gzip"``: the header of
+            that name. A read returns the bytes that are stored.
         metadata: Texts by names of ``[a-z0-9-]``.
         visibility: `Visibility`, or its value.
         overwrite: False refuses to replace a file, without a race.
@@ -133,6 +135,7 @@ class _NewFileOptions(TypedDict, total=False):
     content_type: str | None
     cache_control: str | None
     content_disposition: str | None
+    content_encoding: str | None
     metadata: Mapping[str, str] | None
     visibility: Visibility | str | None
     overwrite: bool
@@ -179,6 +182,7 @@ class MetadataOptions(TypedDict, total=False):
         content_type: The new MIME type.
         cache_control: The new Cache-Control to serve the file with.
         content_disposition: The new Content-Disposition to serve the file with.
+        content_encoding: The new Content-Encoding to serve the file with.
         metadata: Texts by names of ``[a-z0-9-]``, which replace all existing ones.
         if_match: Change only the file with this `FileInfo.etag`, without a race.
     """
@@ -186,6 +190,7 @@ class MetadataOptions(TypedDict, total=False):
     content_type: str | None
     cache_control: str | None
     content_disposition: str | None
+    content_encoding: str | None
     metadata: Mapping[str, str] | None
     if_match: str | None
 
@@ -201,6 +206,8 @@ class WriteOptions:
         content_type: The MIME type.
         cache_control: The HTTP header of that name to serve the file with.
         content_disposition: The HTTP header of that name to serve the file with.
+        content_encoding: How the content is compressed already, such as ``"gzip"``: the header of
+            that name. A read returns the bytes that are stored.
         metadata: Texts by names of ``[a-z0-9-]``, which replace all existing ones.
         visibility: Who may read the file by its URL.
         overwrite: False refuses to replace a file, without a race.
@@ -215,6 +222,7 @@ class WriteOptions:
     content_type: str | None = None
     cache_control: str | None = None
     content_disposition: str | None = None
+    content_encoding: str | None = None
     metadata: Mapping[str, str] | None = None
     visibility: Visibility | None = None
     overwrite: bool = True

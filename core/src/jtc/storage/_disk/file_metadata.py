@@ -14,7 +14,7 @@ from jtc.storage.driver_support.derived import (
     open_read,
     read_all,
 )
-from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
 from jtc.storage.options import ReadOptions
 from jtc.storage.paths import check_path
 
@@ -130,6 +130,8 @@ class FileMetadata(DiskBase):
             info = await derived_stat(resolved, checked)
             if info.content_type is not None:
                 return info.content_type
+            if info.content_encoding is not None:
+                return guess_type(checked)  # the beginning is that of compressed content
             beginning = ReadOptions(end=SNIFF_BYTES, chunk_size=SNIFF_BYTES)
             head = await read_all(await open_read(resolved, checked, beginning))
             return infer_type(checked, head)

@@ -140,6 +140,7 @@ def carried_options(supported: frozenset[str], info: FileInfo, path: str) -> dic
         "content_type": None if info.content_type == guess_type(path) else info.content_type,
         "cache_control": info.cache_control,
         "content_disposition": info.content_disposition,
+        "content_encoding": info.content_encoding,
         "metadata": info.metadata or None,
     }
     return {k: value for k, value in declared.items() if value is not None and k in supported}

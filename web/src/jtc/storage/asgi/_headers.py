@@ -75,6 +75,8 @@ def file_headers(
             disposition = attachment(saved_as)
     if disposition is not None:
         headers["content-disposition"] = disposition
+    if info.content_encoding is not None and _is_plain(info.content_encoding):
+        headers["content-encoding"] = info.content_encoding
     if (etag := http_etag(info)) is not None:
         headers["etag"] = etag
     if cache_control is not None and _is_plain(cache_control):

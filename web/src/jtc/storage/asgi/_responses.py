@@ -56,7 +56,10 @@ _ATTEMPTS = 5
 _CHUNK_SIZE = 65_536
 """As Starlette's: a server keeps about two chunks for each client that reads slowly."""
 
-_ABOUT_CONTENT = ("accept-ranges", "content-disposition", "content-security-policy", "content-type")
+_ABOUT_CONTENT = (
+    *("accept-ranges", "content-disposition", "content-encoding", "content-security-policy"),
+    "content-type",
+)
 # Conditions that the server in front would compare with an etag and a date of its own.
 _NOT_PASSED_ON = ("if-match", "if-range", "if-unmodified-since")
 _ALWAYS_OURS = ("content-length", "content-range")
@@ -241,6 +244,8 @@ class DiskResponse(Response):
             return _Opened(stream.info, self.status_code, (0, stream.info.size), stream)
         for _ in range(_ATTEMPTS):
             info = await self.look_up()
+            if info.content_encoding is not None:
+                instead = {}  # nginx does not pass it on
             status, (start, end) = self.status_code, (0, info.size)
             if conditional:
                 status, (start, end) = self._status_and_range(method, request_headers, info)

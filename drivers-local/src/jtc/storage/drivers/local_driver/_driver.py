@@ -56,7 +56,9 @@ _DEFAULT_URL = "/storage"
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
-_DECLARED = frozenset({"content_type", "cache_control", "content_disposition", "metadata"})
+_DECLARED = frozenset(
+    {"content_type", "cache_control", "content_disposition", "content_encoding", "metadata"}
+)
 _NEW_FILE = _DECLARED | {"visibility", "overwrite"}
 _NO_OPTIONS = WriteOptions()
 

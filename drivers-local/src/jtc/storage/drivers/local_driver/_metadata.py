@@ -46,7 +46,7 @@ Declared: TypeAlias = dict[str, Any]
 """What was declared of a file: names and values of `FileInfo`'s fields."""
 
 _ATTRIBUTE = "user.jtc.storage"
-_TEXTS = ("content_type", "cache_control", "content_disposition")
+_TEXTS = ("content_type", "cache_control", "content_disposition", "content_encoding")
 # What file systems without permissions answer; vfat and exFAT answer EPERM to the owner himself.
 _NO_MODES = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 # ext4 keeps at most about one block (4 KiB) of attributes, and answers ENOSPC beyond.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["changes", "checked_source", "copy_of", "moved"]
 
-_FIELDS = ("content_type", "cache_control", "content_disposition", "visibility")
+_FIELDS = ("content_type", "cache_control", "content_disposition", "content_encoding", "visibility")
 
 
 def checked_source(path: str, file: StoredFile | None, options: WriteOptions) -> StoredFile:

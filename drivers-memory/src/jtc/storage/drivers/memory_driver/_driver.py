@@ -52,7 +52,15 @@ if TYPE_CHECKING:
 __all__ = ["MemoryDriver"]
 
 _NEW_FILE = frozenset(
-    {"content_type", "cache_control", "content_disposition", "metadata", "visibility", "overwrite"}
+    {
+        "content_type",
+        "cache_control",
+        "content_disposition",
+        "content_encoding",
+        "metadata",
+        "visibility",
+        "overwrite",
+    }
 )
 
 _FIRST_KEYS = 10
@@ -84,7 +92,14 @@ class MemoryDriver(PresignedUrls):
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "update_metadata": frozenset(
-            {"content_type", "cache_control", "content_disposition", "metadata", "if_match"}
+            {
+                "content_type",
+                "cache_control",
+                "content_disposition",
+                "content_encoding",
+                "metadata",
+                "if_match",
+            }
         ),
         "open_read": frozenset({"if_none_match"}),
         "list_entries": frozenset({"directories"}),
@@ -191,7 +206,7 @@ class MemoryDriver(PresignedUrls):
             # In half the time of StoredFile(...), and what it makes.
             self._files[path] = tuple.__new__(
                 StoredFile,
-                (data, time.time(), next(self._versions), None, None, None, None, visibility),
+                (data, time.time(), next(self._versions), None, None, None, None, None, visibility),
             )
         return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
 from jtc.storage.models import FileInfo, Visibility
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class StoredFile(NamedTuple):
         content_type: What was declared, or None.
         cache_control: What was declared, or None.
         content_disposition: What was declared, or None.
+        content_encoding: What was declared, or None.
         metadata: What was declared, or None.
         visibility: Who may read it by its URL.
     """
@@ -35,6 +36,7 @@ class StoredFile(NamedTuple):
     content_type: str | None = None
     cache_control: str | None = None
     content_disposition: str | None = None
+    content_encoding: str | None = None
     metadata: Mapping[str, str] | None = None
     visibility: Visibility = Visibility.PRIVATE
 
@@ -59,6 +61,7 @@ def new_file(
         options.content_type,
         options.cache_control,
         options.content_disposition,
+        options.content_encoding,
         None if options.metadata is None else dict(options.metadata),
         visibility,
     )
@@ -75,7 +78,8 @@ def file_info(path: str, file: StoredFile, *, infer: bool = True) -> FileInfo:
     """
     content_type = file.content_type
     if content_type is None and infer:
-        content_type = infer_type(path, file.content[:SNIFF_BYTES])
+        encoded = file.content_encoding is not None
+        content_type = guess_type(path) if encoded else infer_type(path, file.content[:SNIFF_BYTES])
     return FileInfo(
         path=path,
         size=len(file.content),
@@ -84,5 +88,6 @@ def file_info(path: str, file: StoredFile, *, infer: bool = True) -> FileInfo:
         content_type=content_type,
         cache_control=file.cache_control,
         content_disposition=file.content_disposition,
+        content_encoding=file.content_encoding,
         metadata=dict(file.metadata or {}),
     )

@@ -54,7 +54,9 @@ _PART_SIZE = 6 * MIB
 """Not 8: asyncio copies what the socket does not take at once, so that memory holds each part
 twice, and a put of any length has to fit into 150 MiB."""
 
-_METADATA = frozenset({"content_type", "cache_control", "content_disposition", "metadata"})
+_METADATA = frozenset(
+    {"content_type", "cache_control", "content_disposition", "content_encoding", "metadata"}
+)
 _NEW_FILE = _METADATA | {"visibility", "overwrite", "driver_options"}
 
 

@@ -92,6 +92,7 @@ _OPTIONS: dict[str, Any] = {
     "content_type": "text/plain",
     "cache_control": "no-store",
     "content_disposition": "inline",
+    "content_encoding": "gzip",
     "metadata": {"one": "1"},
     "visibility": Visibility.PUBLIC,
     "overwrite": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,31 @@ class DeclaredMetadataTests(Suite):
         value = "attachment; filename=\"a.txt\"; filename*=UTF-8''%C3%A4.txt"
         await storage.put("a.txt", b"content", content_disposition=value)
         assert (await storage.stat("a.txt")).content_disposition == value
+
+    @needs("stat", put=["content_encoding"])
+    async def test_content_encoding_is_kept_and_nothing_is_decoded(self, disk: Disk) -> None:
+        content = gzip.compress(b"content", mtime=0)
+        await disk.put("a.css", content, content_encoding="gzip")
+        assert (await disk.stat("a.css")).content_encoding == "gzip"
+        assert await disk.get("a.css") == content
+        stream = await disk.stream("a.css")
+        async with stream:
+            assert stream.info.content_encoding == "gzip"
+            assert b"".join([chunk async for chunk in stream]) == content
+        # Of what is in it, and not application/gzip.
+        assert await disk.mime_type("a.css") == "text/css"
+        await disk.copy("a.css", "b.css")
+        assert (await disk.stat("b.css")).content_encoding == "gzip"
+        await disk.put("a.css", b"content")
+        assert (await disk.stat("a.css")).content_encoding is None
+
+    @needs("stat", put=["content_encoding"], update=["content_encoding", "cache_control"])
+    async def test_content_encoding_is_kept_where_other_fields_change(self, storage: Disk) -> None:
+        await storage.put("a", b"content", content_encoding="gzip")
+        await storage.set_metadata("a", cache_control="no-store")
+        assert (await storage.stat("a")).content_encoding == "gzip"
+        await storage.set_metadata("a", content_encoding="br")
+        assert (await storage.stat("a")).content_encoding == "br"
 
     @needs("stat", put=["cache_control", "content_disposition"])
     async def test_a_put_without_headers_forgets_the_old_ones(self, storage: Disk) -> None:

@@ -116,6 +116,7 @@ async def _original(transport: Transport, key: str, option: str, expected: str |
 def _replaces_metadata(options: WriteOptions) -> bool:
     return not (
         options.content_type is options.cache_control is options.content_disposition is None
+        and options.content_encoding is None
         and options.metadata is None
     )
 

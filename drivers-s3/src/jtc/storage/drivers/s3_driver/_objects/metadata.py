@@ -61,7 +61,7 @@ def declared_headers(options: WriteOptions) -> dict[str, str]:
         ValueError: A header has letters that HTTP headers cannot carry.
     """
     headers = driver_headers(options.driver_options or {})
-    for name in ("content_type", "cache_control", "content_disposition"):
+    for name in ("content_type", "cache_control", "content_disposition", "content_encoding"):
         value: str | None = getattr(options, name)
         if value is not None:
             headers[name.replace("_", "-")] = ascii_header(name, value)
@@ -178,11 +178,19 @@ def file_info(path: str, found: operations.Object) -> FileInfo:
         content_type=_text(headers, "content-type"),
         cache_control=_text(headers, "cache-control"),
         content_disposition=_text(headers, "content-disposition"),
+        content_encoding=_content_encoding(headers),
         metadata={
             name.removeprefix(_META): _decoded(value) for name, value in _metadata(headers).items()
         },
         checksums=checksums_of(headers),
     )
+
+
+def _content_encoding(headers: Mapping[str, str]) -> str | None:
+    """Return how the content is compressed, without how a client once sent it in chunks to S3."""
+    codings = (_text(headers, "content-encoding") or "").split(",")
+    kept = [text for each in codings if (text := each.strip()) not in ("", "aws-chunked")]
+    return ", ".join(kept) or None
 
 
 def size_of(found: operations.Object) -> int:

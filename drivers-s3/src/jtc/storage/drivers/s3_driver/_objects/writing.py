@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.driver_support.content import in_thread
-from jtc.storage.driver_support.mime_types import SNIFF_BYTES, infer_type
+from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
 from jtc.storage.drivers.s3_driver._objects import conditions
 from jtc.storage.drivers.s3_driver._objects.content_parts import THREAD_FROM, ContentParts
 from jtc.storage.drivers.s3_driver._objects.metadata import declared_headers
@@ -38,7 +38,7 @@ async def write_file(
     if not isinstance(content, bytes) or len(content) > settings.multipart_threshold:
         return await _write_source(transport, key, content, headers, options)
     if "content-type" not in headers:
-        headers["content-type"] = infer_type(key, content)
+        headers["content-type"] = _inferred_type(key, content, headers)
     if len(content) < THREAD_FROM:
         crc32 = zlib.crc32(content)
     else:
@@ -50,6 +50,11 @@ async def write_file(
         except ConflictException:
             pass
     return await _put(transport, request, crc32, options)
+
+
+def _inferred_type(key: str, beginning: bytes, headers: dict[str, str]) -> str:
+    # Compressed content has the type of what is in it, which only the name says.
+    return guess_type(key) if "content-encoding" in headers else infer_type(key, beginning)
 
 
 async def _write_source(
@@ -72,7 +77,7 @@ async def _write_source(
         needs_parts = size is not None and size > limit
         beginning = await parts.head(SNIFF_BYTES if needs_parts else limit + 1)
         if "content-type" not in headers:
-            headers["content-type"] = infer_type(key, beginning)
+            headers["content-type"] = _inferred_type(key, beginning, headers)
         needs_parts = needs_parts or len(beginning) > limit
         del beginning
         if needs_parts:
