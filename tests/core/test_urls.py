@@ -335,7 +335,7 @@ async def test_temporary_upload_form_binds_the_smallest_length() -> None:
         grant = disk.driver_as(MemoryDriver).signer.verify("POST", form.url, form.fields)  # type: ignore[union-attr]
         assert (grant.min_length, grant.length) == (1, 9)
     form = await faked_disk().temporary_upload_form("a", 60, min_size=1, max_size=9)
-    assert (form.fields["min-size"], form.fields["max-size"]) == ("1", "9")
+    assert (form.fields["min_length"], form.fields["length"]) == ("1", "9")
     with pytest.raises(ValueError, match="min_size must be 0 or more"):
         await disk.temporary_upload_form("a", 60, min_size=-1, max_size=9)
     with pytest.raises(ValueError, match="min_size \\(10\\) is above max_size \\(9\\)"):

@@ -28,11 +28,12 @@ SIGNING = {name for name in CALLS if name.startswith("temporary_")}
 @pytest.fixture
 def manager(tmp_path: Path) -> StorageManager:
     """Return a manager of a disk of each driver."""
+    signed = {"secret": "x" * 32, "base_url": "/files"}
     store = {"endpoint_url": "http://127.0.0.1:9", "access_key": "a", "secret_key": "b"}
     return StorageManager.isolated(
         {
             "disks": {
-                "local": {"driver": "local", "root": str(tmp_path), "secret": "x" * 32},
+                "local": {"driver": "local", "root": str(tmp_path), **signed},
                 "s3": {"driver": "s3", "bucket": "b", **store},
                 "memory": {"driver": "memory"},
             }

@@ -78,6 +78,11 @@ class Hooks:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} plugins={self.plugins()}>"
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the installed plugins are loaded."""
+        return self._loaded
+
     active = _Active()
     """This object, or None where no plugin has a hook: one attribute access per operation.
 

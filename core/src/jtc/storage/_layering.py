@@ -74,15 +74,17 @@ def why_lacking(resolved: ResolvedDriver, capability: str) -> str:
 class LayerResolver:
     """Finds a layered disk's driver; the layer is made once for each driver that the disk gets."""
 
-    __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make")
+    __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make", "_ready")
 
     def __init__(
         self,
         find: Callable[[], ResolvedDriver],
+        ready: Callable[[], ResolvedDriver | None],
         make: Callable[[StorageDriver], StorageDriver],
         disk: str,
     ) -> None:
         self._find = find
+        self._ready = ready
         self._make = make
         self._disk = disk
         self._lock = threading.Lock()
@@ -94,7 +96,17 @@ class LayerResolver:
 
     def __call__(self) -> ResolvedDriver:
         """Return the layer around the current driver."""
-        inner = self._find()
+        return self._around(self._find())
+
+    def ready(self) -> ResolvedDriver | None:
+        """Return the layer around the current driver; None if that has to be imported first."""
+        inner = self._ready()
+        if inner is None:
+            return None
+        seen, outer = self._last
+        return outer if seen is inner and outer is not None else self._around(inner)
+
+    def _around(self, inner: ResolvedDriver) -> ResolvedDriver:
         seen, outer = self._last
         if outer is None or seen is not inner:
             # One layer for all threads: two limits would let twice as much through.

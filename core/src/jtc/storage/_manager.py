@@ -8,7 +8,7 @@ import os
 import threading
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
@@ -25,6 +25,7 @@ from jtc.storage._discovery import (
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage._hooks import Hooks
 from jtc.storage._layering import layered
+from jtc.storage._loading import Loader
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.exceptions import StorageConfigException, StorageException
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from jtc.storage.sync._disks import SyncStorage
 
 __all__ = ["Storage", "StorageManager"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("jtc.storage")
 
@@ -70,6 +73,7 @@ class StorageManager(DiskOperations):
     _factories: dict[str, Callable[..., Any]]
     _retired: list[ResolvedDriver]
     _built: weakref.WeakSet[Callable[[], ResolvedDriver]]
+    _loader: Loader
     _current: dict[str, ResolvedDriver]
     _default_is_by_hand: bool
     _fakes: list[Fakes]
@@ -93,6 +97,7 @@ class StorageManager(DiskOperations):
         manager._factories = {}
         manager._retired = []
         manager._built = weakref.WeakSet()
+        manager._loader = Loader()
         manager._current = {}
         manager._default_is_by_hand = False
         manager._fakes = []
@@ -162,8 +167,8 @@ class StorageManager(DiskOperations):
         It never raises: the first operation does, where there is no such disk.
         """
         if name is None or name == DEFAULT:
-            return Disk(DEFAULT, self, self._resolved, ())
-        return Disk(name, self, partial(self._find, name), ())
+            return Disk(DEFAULT, self, self._resolved, self._ready, ())
+        return Disk(name, self, partial(self._find, name), partial(self._find_ready, name), ())
 
     def set_driver(self, driver: StorageDriver, name: str = DEFAULT) -> None:
         """Set the driver of a disk, in place of the configured one.
@@ -246,7 +251,7 @@ class StorageManager(DiskOperations):
 
         with self._lock:
             self._built.add(find)  # weakly: the disk and its views keep it
-        return BuiltDisk(name, self, find)
+        return BuiltDisk(name, self, find, lambda: resolved if self.hooks.loaded else None)
 
     def extend(self, driver: str, factory: Callable[..., StorageDriver]) -> None:
         """Register a driver under a name, or replace an installed one, without an entry point.
@@ -410,6 +415,55 @@ class StorageManager(DiskOperations):
         # With the name "default": the default disk may change, and finding its name may fail.
         return self.disk()._layered(make, step)  # noqa: SLF001
 
+    async def _load_disk(self, name: str) -> None:
+        """Import the plugins, and the driver and the layers of a disk, in a thread.
+
+        Raises:
+            StorageConfigException: The configuration cannot be read, or one cannot be imported.
+        """
+        if not self._is_imported(name):
+            await self._loader.load(name, lambda: self._import(name))
+
+    def _is_imported(self, name: str) -> bool:
+        if name == DEFAULT:
+            if self._config is None and os.environ.get("FILESYSTEM_CONFIG"):
+                return False
+            name = self.name
+        # A guard refuses drivers before they are imported.
+        needless = self._guards or self._fakes_of(name) is not None
+        return self.hooks.loaded and (bool(needless) or name in self._resolved_drivers)
+
+    def _import(self, name: str) -> None:
+        _ = self.hooks.active
+        if name == DEFAULT:
+            name = self.name
+        if self._is_imported(name):
+            return
+        config = self._current_config()
+        if config is None:
+            if name in OFFICIAL[DRIVERS] or name in self.drivers():
+                self._factory(name)
+        elif name in config.disks:
+            disk = config.disks[name].with_variables(name, os.environ)
+            self._factory(disk.driver)
+            for layer in disk.layers:
+                load_layer(layer.name)
+
+    def _ready(self) -> ResolvedDriver | None:
+        by_hand = self._current.get(DEFAULT)
+        if by_hand is not None:
+            return by_hand
+        if self._config is None and os.environ.get("FILESYSTEM_CONFIG"):
+            return None  # a file to read
+        return self._current.get(self._default_name())
+
+    def _find_ready(self, name: str) -> ResolvedDriver | None:
+        return self._current.get(name)
+
+    async def _load(self) -> ResolvedDriver:
+        await self._load_disk(DEFAULT)
+        return self._resolved()
+
     def _resolved(self) -> ResolvedDriver:
         by_hand = self._current.get(DEFAULT)
         if by_hand is not None:
@@ -420,6 +474,7 @@ class StorageManager(DiskOperations):
         resolved = self._current.get(name)
         if resolved is not None:
             return resolved
+        _named(name, lambda: self._import(name))  # not within the lock: a module may use a disk
         with self._lock:
             resolved = self._look_up(name)
             if sum(fakes.covers(name) for fakes in self._fakes) <= 1:
@@ -502,7 +557,10 @@ class StorageManager(DiskOperations):
     def _current_config(self) -> StorageConfig | None:
         if self._config is None and (path := os.environ.get("FILESYSTEM_CONFIG")):
             with ScrubbedLocals():
-                self._config = read_config(path)
+                config = read_config(path)
+            with self._lock:
+                if self._config is None:  # it may be configured meanwhile
+                    self._config = config
         return self._config
 
     def _default_name(self) -> str:
@@ -594,7 +652,7 @@ def _in_layers(
     return resolved
 
 
-def _named(disk: str, make: Callable[[], ResolvedDriver]) -> ResolvedDriver:
+def _named(disk: str, make: Callable[[], T]) -> T:
     try:
         # The driver's options and the environment, which may contain secrets.
         with ScrubbedLocals():

@@ -140,10 +140,10 @@ class DiskOperations(Streaming, GeneratedNames, FileMetadata, Copying, Urls, Dir
             step: The directory of a scoped view, or `_READ_ONLY`; None for a view that is not
                 pickled.
         """
-        resolved = LayerResolver(self._resolved, make, self.name)
+        resolved = LayerResolver(self._resolved, self._ready, make, self.name)
         steps = self._steps
         views = None if steps is None or step is None else (*steps, step)
-        return Disk(self.name, self._manager, resolved, views)
+        return Disk(self.name, self._manager, resolved, resolved.ready, views)
 
 
 # Errors and warnings name a method as users find it: "coroutine 'Disk.put' was never awaited".
@@ -164,7 +164,7 @@ class Disk(DiskOperations):
     """
 
     # A slot in place of the base's property: one call less at each operation.
-    __slots__ = ("_manager", "_name", "_resolved", "_steps")  # pyright: ignore[reportIncompatibleMethodOverride]
+    __slots__ = ("_manager", "_name", "_ready", "_resolved", "_steps")  # pyright: ignore[reportIncompatibleMethodOverride]
 
     _manager: Manager
     _name: str
@@ -175,11 +175,13 @@ class Disk(DiskOperations):
         name: str,
         manager: Manager,
         resolved: Callable[[], ResolvedDriver],
+        ready: Callable[[], ResolvedDriver | None] | None = None,
         steps: tuple[str, ...] | None = None,
     ) -> None:
         object.__setattr__(self, "_name", name)
         object.__setattr__(self, "_manager", manager)
         object.__setattr__(self, "_resolved", resolved)
+        object.__setattr__(self, "_ready", resolved if ready is None else ready)
         object.__setattr__(self, "_steps", steps)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -35,6 +35,10 @@ class Manager(Protocol):
         """Return a disk by its name."""
         ...
 
+    async def _load_disk(self, name: str) -> None:
+        """Import what a disk needs."""
+        ...
+
 
 class DiskBase(ABC):
     """A disk's name, and its driver, which is looked up at each operation."""
@@ -43,6 +47,14 @@ class DiskBase(ABC):
 
     _resolved: Callable[[], ResolvedDriver]
     """Returns the current driver; raises StorageConfigException if there is none."""
+
+    _ready: Callable[[], ResolvedDriver | None]
+    """Returns the current driver; None if it has to be imported first, by `_load`."""
+
+    async def _load(self) -> ResolvedDriver:
+        """Return the driver after its import, which does not block the event loop."""
+        await self._manager._load_disk(self.name)  # noqa: SLF001
+        return self._resolved()
 
     @property
     @abstractmethod

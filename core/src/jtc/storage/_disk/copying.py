@@ -100,9 +100,9 @@ class Copying(DiskBase):
                 target_disk = self._manager.disk(to) if isinstance(to, str) else to
             transfer = _Transfer(
                 operation,
-                self._resolved(),
+                self._ready() or await self._load(),
                 check_path(src),
-                target_disk._resolved(),  # noqa: SLF001
+                target_disk._ready() or await target_disk._load(),  # noqa: SLF001
                 check_path(dst),
                 given,
                 target_disk.name,

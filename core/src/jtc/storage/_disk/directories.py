@@ -115,7 +115,7 @@ class Directories(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             with contextlib.suppress(*_NO_FILE):
                 return await derived_stat(resolved, checked)
             if "listing" in resolved.capabilities and await _directory_exists(resolved, checked):
@@ -133,7 +133,9 @@ class Directories(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            return await _directory_exists(self._resolved(), check_directory(path))
+            return await _directory_exists(
+                self._ready() or await self._load(), check_directory(path)
+            )
         except Exception as error:
             self._fail(error, "directory_exists", path)
 
@@ -148,7 +150,7 @@ class Directories(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             await resolved.require("directories").make_directory(checked)
         except Exception as error:
             self._fail(error, "make_directory", path)
@@ -163,7 +165,7 @@ class Directories(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             if (hooks := self._manager.hooks.active) is None:
                 await _delete_directory(resolved, checked)
                 return
@@ -186,7 +188,7 @@ class Directories(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             methods = resolved.require("empty_directory_removal")
             if (hooks := self._manager.hooks.active) is None:
                 return await methods.remove_empty_directory(checked)
@@ -246,7 +248,8 @@ class Directories(DiskBase):
             options = ListOptions(
                 recursive=recursive, directories=directories, start_after=_key(start_after)
             )
-            resolved, checked = self._resolved(), check_directory(prefix)
+            checked = check_directory(prefix)
+            resolved = self._ready() or await self._load()
             async with closing(list_entries(resolved, checked, options)) as entries:
                 async for entry in entries:
                     if checked or not is_reserved(entry.path):

@@ -42,7 +42,7 @@ class FileMetadata(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            return await self._resolved().methods.size(check_path(path))
+            return await (self._ready() or await self._load()).methods.size(check_path(path))
         except Exception as error:
             self._fail(error, "size", path)
 
@@ -55,7 +55,9 @@ class FileMetadata(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            return await self._resolved().methods.last_modified(check_path(path))
+            return await (self._ready() or await self._load()).methods.last_modified(
+                check_path(path)
+            )
         except Exception as error:
             self._fail(error, "last_modified", path)
 
@@ -77,7 +79,7 @@ class FileMetadata(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            info = await derived_stat(self._resolved(), check_path(path))
+            info = await derived_stat(self._ready() or await self._load(), check_path(path))
             check_version(info, if_match, if_none_match)
         except Exception as error:
             self._fail(error, "stat", path)
@@ -104,7 +106,7 @@ class FileMetadata(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             resolved.check_writable()
             if (hooks := self._manager.hooks.active) is None:
                 await update_metadata(resolved, checked, options)
@@ -126,7 +128,7 @@ class FileMetadata(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             info = await derived_stat(resolved, checked)
             if info.content_type is not None:
                 return info.content_type
@@ -155,7 +157,7 @@ class FileMetadata(DiskBase):
         try:
             checked = check_path(path)
             digest = new_digest(algorithm)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             stream = await open_read(resolved, checked, ReadOptions(chunk_size=_HASH_CHUNK))
             try:
                 if known := stream.info.checksums.get(algorithm):

@@ -79,9 +79,10 @@ class ReadWrite(DiskBase):
         """
         try:
             checked = check_path(path)
+            resolved = self._ready() or await self._load()
             # The most common put skips everything that it does not need: half of the overhead.
             if not options and type(content) is bytes and self._manager.hooks.active is None:
-                await self._resolved().methods.put(checked, content)
+                await resolved.methods.put(checked, content)
                 return checked
         except Exception as error:
             self._fail(error, "put", path)
@@ -107,7 +108,7 @@ class ReadWrite(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             hooks = self._manager.hooks.active
             if hooks is None and if_match is None and if_none_match is None:
                 return await resolved.methods.get(checked)
@@ -192,7 +193,7 @@ class ReadWrite(DiskBase):
             StorageException: The storage failed.
         """
         try:
-            return await self._resolved().methods.exists(check_path(path))
+            return await (self._ready() or await self._load()).methods.exists(check_path(path))
         except Exception as error:
             self._fail(error, "exists", path)
 
@@ -214,7 +215,7 @@ class ReadWrite(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             if (hooks := self._manager.hooks.active) is None:
                 return await resolved.methods.delete(checked)
             async with self._operation(hooks, "delete", "delete", checked, resolved) as hooked:
@@ -237,7 +238,7 @@ class ReadWrite(DiskBase):
             StorageException: The storage failed for all of them.
         """
         try:
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             resolved.check_writable()
 
             async def delete(checked: list[str]) -> dict[str, bool | Exception]:
@@ -279,7 +280,7 @@ class ReadWrite(DiskBase):
         finally:
             await self.delete(path)
         try:
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             if "health_check" in resolved.capabilities:
                 await resolved.methods.check(path)
         except Exception as error:
@@ -317,7 +318,7 @@ class ReadWrite(DiskBase):
         source: DriverContent | None = None
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             source = driver_content(content)
             if (hooks := self._manager.hooks.active) is None:
                 await store(resolved, checked, source, options)
@@ -356,7 +357,7 @@ class ReadWrite(DiskBase):
                     "it may have to write them several times"
                 )
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             added = driver_content(content)
             if (hooks := self._manager.hooks.active) is None:
                 await _rewrite_with_retries(resolved, checked, added, operation)

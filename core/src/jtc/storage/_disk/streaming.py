@@ -103,7 +103,7 @@ class Streaming(ReadWrite):
             options = ReadOptions(
                 start=start, end=end, if_match=if_match, if_none_match=if_none_match
             )
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             if (hooks := self._manager.hooks.active) is None:
                 return await read_all(await open_read(resolved, checked, options))
             async with self._operation(
@@ -149,7 +149,7 @@ class Streaming(ReadWrite):
             wanted = [(start, end) for start, end in ranges]
             for start, end in wanted:
                 check_range(start, end)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             if (hooks := self._manager.hooks.active) is None:
                 return (await _read_ranges(resolved, checked, wanted, options))[0]
             given = {"ranges": wanted, **given_to_read(options)}
@@ -256,15 +256,18 @@ class Streaming(ReadWrite):
         return await self._open_to_write(path, mode, options)
 
     async def _open_to_read(self, path: str) -> ReadableFile:
+        operation = None
         stream = self._stream("open", path, ReadOptions, hooked=False)
-        if (hooks := self._manager.hooks.active) is None:
-            return await self._readable(path, stream)
         try:
             checked = check_path(path)
-            operation = self._operation(hooks, "get", "open", checked, self._resolved(), options={})
-            await operation.__aenter__()
+            resolved = self._ready() or await self._load()
+            if (hooks := self._manager.hooks.active) is not None:
+                operation = self._operation(hooks, "get", "open", checked, resolved, options={})
+                await operation.__aenter__()
         except Exception as error:
             self._fail(error, "open", path)
+        if operation is None:
+            return await self._readable(path, stream)
         try:
             return await self._readable(path, stream, operation)
         except BaseException as error:
@@ -299,7 +302,7 @@ class Streaming(ReadWrite):
 
         try:
             asyncio.get_running_loop()  # in which the file writes
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             checked = check_path(path)
             resolved.check_writable()
             supported = resolved.capabilities.put_options
@@ -316,7 +319,7 @@ class Streaming(ReadWrite):
 
         try:
             asyncio.get_running_loop()  # in which the file writes
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             checked = check_path(path)
             resolved.check_writable()
             try:
@@ -332,7 +335,7 @@ class Streaming(ReadWrite):
     ) -> ByteStream:
         async def opener() -> ReadStream:
             checked = check_path(path)
-            resolved, given = self._resolved(), options()
+            resolved, given = self._ready() or await self._load(), options()
             opened = partial(open_read, resolved, checked, given)
             if not hooked or (hooks := self._manager.hooks.active) is None:
                 return await opened()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import timedelta
 
+    from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage.models import PresignedForm, PresignedRequest
 
 __all__ = ["Urls"]
@@ -35,7 +36,7 @@ class Urls(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             return await resolved.require("visibility").visibility(checked)
         except Exception as error:
             self._fail(error, "visibility", path)
@@ -53,7 +54,7 @@ class Urls(DiskBase):
         try:
             checked = check_path(path)
             wanted = Visibility(visibility)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             resolved.check_writable()
             methods = resolved.require("visibility")
             if (hooks := self._manager.hooks.active) is None:
@@ -118,7 +119,13 @@ class Urls(DiskBase):
         """
         try:
             checked = check_path(path)
-            sign, options = self._signing(expires_in, content_disposition, content_type, stable_for)
+            sign, options = _signing(
+                self._ready() or await self._load(),
+                expires_in,
+                content_disposition,
+                content_type,
+                stable_for,
+            )
             return await sign(checked, options)
         except Exception as error:
             self._fail(error, "temporary_url", path)
@@ -158,31 +165,18 @@ class Urls(DiskBase):
             for path in given:
                 checked[path] = check_path(path)
             path = None
-            sign, options = self._signing(expires_in, content_disposition, content_type, stable_for)
+            sign, options = _signing(
+                self._ready() or await self._load(),
+                expires_in,
+                content_disposition,
+                content_type,
+                stable_for,
+            )
             for path, key in checked.items():
                 urls[path] = await sign(key, options)
         except Exception as error:
             self._fail(error, "temporary_urls", path)
         return urls
-
-    def _signing(
-        self,
-        expires_in: float | timedelta,
-        content_disposition: str | None,
-        content_type: str | None,
-        stable_for: float | timedelta | None,
-    ) -> tuple[Callable[[str, SignOptions], Awaitable[str]], SignOptions]:
-        """Return the driver's `temporary_url`, and its options for any number of files."""
-        resolved = self._resolved()
-        methods = resolved.require("temporary_urls")
-        resolved.check_option("temporary_url", "stable_for", stable_for)
-        options = SignOptions(
-            expires_in=_seconds("expires_in", expires_in),
-            content_type=content_type,
-            content_disposition=content_disposition,
-            stable_for=None if stable_for is None else _seconds("stable_for", stable_for),
-        )
-        return methods.temporary_url, options
 
     async def temporary_upload_url(
         self,
@@ -208,7 +202,7 @@ class Urls(DiskBase):
         """
         try:
             checked = check_path(path)
-            methods = self._resolved().require("temporary_uploads")
+            methods = (self._ready() or await self._load()).require("temporary_uploads")
             options = SignOptions(
                 expires_in=_seconds("expires_in", expires_in), content_type=content_type, size=size
             )
@@ -242,7 +236,7 @@ class Urls(DiskBase):
         """
         try:
             checked = check_path(path)
-            resolved = self._resolved()
+            resolved = self._ready() or await self._load()
             methods = resolved.require("upload_forms")
             resolved.check_option("temporary_upload_form", "min_size", min_size)
             if max_size is None:  # a form without a limit
@@ -256,6 +250,25 @@ class Urls(DiskBase):
             return await methods.temporary_upload_form(checked, options)
         except Exception as error:
             self._fail(error, "temporary_upload_form", path)
+
+
+def _signing(
+    resolved: ResolvedDriver,
+    expires_in: float | timedelta,
+    content_disposition: str | None,
+    content_type: str | None,
+    stable_for: float | timedelta | None,
+) -> tuple[Callable[[str, SignOptions], Awaitable[str]], SignOptions]:
+    """Return the driver's `temporary_url`, and its options for any number of files."""
+    methods = resolved.require("temporary_urls")
+    resolved.check_option("temporary_url", "stable_for", stable_for)
+    options = SignOptions(
+        expires_in=_seconds("expires_in", expires_in),
+        content_type=content_type,
+        content_disposition=content_disposition,
+        stable_for=None if stable_for is None else _seconds("stable_for", stable_for),
+    )
+    return methods.temporary_url, options
 
 
 def _seconds(name: str, value: float | timedelta) -> float:

@@ -104,6 +104,8 @@ class Portal:
         Raises:
             RuntimeError: It waits, and an event loop runs in this thread and would be blocked.
         """
+        with contextlib.suppress(Exception):  # which the method raises too
+            _ = method.__self__.driver  # type: ignore[attr-defined] # imports it, without waiting
         # An iterator could be read only once.
         given: Any = [list(each) if isinstance(each, Iterator) else each for each in arguments]
         coroutine = method(*given, **options)

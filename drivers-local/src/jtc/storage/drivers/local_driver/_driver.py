@@ -163,7 +163,9 @@ class LocalDriver(PresignedUrls):
         Raises:
             StorageConfigException: An option is invalid.
         """
-        return cls.from_env(os.environ) if options is None else cls(**without_secret(options))
+        if options is None:
+            return cls.from_env(os.environ)
+        return cls(**{"base_url": _DEFAULT_URL, **without_secret(options)})
 
     @property
     def fake_traits(self) -> FakeTraits:
