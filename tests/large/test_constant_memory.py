@@ -56,6 +56,31 @@ async def main():
 asyncio.run(main())
 """
 
+_WRITE = """
+SIZE = 128 * 1024 * 1024
+
+async def write(seek_first):
+    block = os.urandom(1024 * 1024)
+    async with disk.open("large.bin", "wb") as file:
+        if seek_first:
+            await file.seek(0)
+        for _ in range(SIZE // len(block)):
+            await file.write(block)
+        if seek_first:
+            await file.seek(0)
+            await file.write(b"head")
+    assert await disk.size("large.bin") == SIZE
+    return await disk.get_range("large.bin", 0, 4) == (b"head" if seek_first else block[:4])
+
+async def main():
+    async with disk:
+        streamed, sought = await write(False), await write(True)
+        await disk.delete("large.bin")
+    report(same=streamed and sought)
+
+asyncio.run(main())
+"""
+
 _LIST = """
 async def main():
     count, last, ordered = 0, b"", True
@@ -102,6 +127,26 @@ def test_put_and_stream_of_256_mib_take_little_memory(
     assert figures["same"]
     assert figures["size"] == 256 * MIB
     assert figures["peak_mib"] < peak_mib
+
+
+@pytest.mark.parametrize(("driver", "peak_mib"), [("local", 80), ("s3", 170)])
+def test_open_file_of_128_mib_is_written_in_little_memory(
+    driver: str,
+    peak_mib: int,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    monkeypatch.setenv("TMPDIR", str(spool))
+    config = {"driver": "local", "root": str(tmp_path / "files")}
+    if driver == "s3":
+        config = s3(request.getfixturevalue("seaweedfs"))
+    figures = run(_WRITE, config)
+    assert figures["same"]
+    assert figures["peak_mib"] < peak_mib
+    assert list(spool.iterdir()) == []
 
 
 def test_list_of_20_000_local_files_takes_little_memory(tmp_path: Path) -> None:

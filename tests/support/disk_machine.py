@@ -246,19 +246,22 @@ class DiskMachine(RuleBasedStateMachine):
         self.same(lambda disk: disk.put_json(path, value), f"put JSON to {path}")
         assert self.same(lambda disk: disk.get_json(path), f"get JSON of {path}")[1] == value
 
-    @rule(path=files, fails=st.booleans())
-    def write_by_pieces(self, path: str, fails: bool) -> None:
+    @rule(path=files, mode=st.sampled_from(("wb", "xb", "ab")), fails=st.booleans())
+    def write_by_pieces(self, path: str, mode: Any, fails: bool) -> None:
         self.ever.add(path)
         content = self.new_content(50)
 
         async def write(disk: Disk) -> None:
-            async with disk.open(path, "wb") as file:
+            async with disk.open(path, mode) as file:
                 for start in range(0, len(content), 11):
                     await file.write(content[start : start + 11])
+                if mode != "ab":
+                    await file.seek(3)
+                    await file.write(b"...")
                 if fails:
                     raise _SourceError
 
-        self.same(write, f"write {path} by pieces")
+        self.same(write, f"write {path} by pieces in mode {mode}")
 
     @rule(directory=directories, name=st.sampled_from((None, "photo.JPG")))
     def upload(self, directory: str, name: str | None) -> None:

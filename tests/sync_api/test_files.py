@@ -357,7 +357,7 @@ def test_open_files_are_those_of_io(disk: SyncDisk) -> None:
             assert not file.isatty()
             with pytest.raises(io.UnsupportedOperation, match=r"no descriptor"):
                 file.fileno()
-            with pytest.raises(TypeError, match="pickle"):
+            with pytest.raises(TypeError, match="cannot be pickled: pass the path"):
                 pickle.dumps(file)
         numbers = array.array("H", [0, 0])
         assert read.raw.readinto(numbers) == 4  # type: ignore[attr-defined]
@@ -421,6 +421,8 @@ def test_text_file_is_one_of_io(disk: SyncDisk) -> None:
     with disk.open("a", "w", encoding="utf-16", content_type="text/csv") as file:
         assert isinstance(file, io.TextIOWrapper)
         assert (file.name, file.mode, file.encoding) == ("a", "w", "utf-16")
+        with pytest.raises(TypeError, match="cannot be pickled: pass the path"):
+            pickle.dumps(file)
         file.write("Grüße\n")
     assert disk.get_text("a", encoding="utf-16") == "Grüße\n"
     with disk.open("a", "a", encoding="utf-16") as file:

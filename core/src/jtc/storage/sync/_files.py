@@ -6,7 +6,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar
 
 from jtc.storage._open_files import warn_unclosed
 from jtc.storage.driver_support._whole_content import check_unread
@@ -198,12 +198,20 @@ class SyncListing(_Owned, Iterator[T]):
         self._most = min(2 * self._most, _MOST_AHEAD)
 
 
+def _reduce(self: Any, protocol: SupportsIndex, /) -> str:
+    """Refuse to pickle an open file: the method of three classes."""
+    refused: str = self._file.__reduce_ex__(protocol)
+    return refused
+
+
 class SyncReadableFile(io.BufferedReader):
     """A file open for reading, like one of ``open(path, "rb")``.
 
     `seek` costs nothing until the next read. A file that is dropped is closed soon after, with a
     ResourceWarning.
     """
+
+    __reduce_ex__ = _reduce
 
     def __init__(self, file: ReadableFile) -> None:
         super().__init__(_RawReader(file), DEFAULT_CHUNK_SIZE)
@@ -227,7 +235,10 @@ class SyncWritableFile(io.BufferedWriter):
     was called before they were written.
     """
 
+    __reduce_ex__ = _reduce
+
     def __init__(self, file: WritableFile) -> None:
+        self._file = file
         self._writer = _RawWriter(file)
         super().__init__(self._writer, DEFAULT_CHUNK_SIZE)
 
@@ -286,6 +297,8 @@ class SyncTextFile(io.TextIOWrapper):
         errors: The error handler of `codecs`; None is ``"strict"``.
         newline: As for the builtin `open`.
     """
+
+    __reduce_ex__ = _reduce
 
     def __init__(
         self,
@@ -352,9 +365,6 @@ class _Raw(_Owned, io.RawIOBase):
                 warn_unclosed(self._opened, source)
             finally:
                 self._opened.abandon()
-
-    def __reduce_ex__(self, protocol: Any, /) -> Any:
-        return self._opened.__reduce_ex__(protocol)
 
     def __del__(self) -> None:
         self._dealloc_warn(self)  # and no close(), which waits
