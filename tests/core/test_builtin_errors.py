@@ -114,18 +114,6 @@ async def test_set_metadata_takes_a_builtin_for_a_visibility_that_cannot_be_kept
         assert await driver.get("a") == b"content"
 
 
-async def test_append_makes_a_file_that_goes_away_before_its_visibility_is_read() -> None:
-    class Vanishing(Builtins):
-        async def visibility(self, path: str, /) -> Visibility:
-            await self.delete(path)
-            raise FileNotFoundError(path)
-
-    driver = Vanishing()
-    await driver.put("a", b"old")
-    await disk_of(driver).append("a", b"new")
-    assert await driver.get("a") == b"new"
-
-
 @pytest.mark.parametrize(
     "error", [TimeoutError("slow"), ConnectionResetError("gone"), OSError(errno.EIO, "worn")]
 )

@@ -7,12 +7,14 @@ import errno
 import os
 import pickle
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jtc.storage import exceptions
+from jtc.storage import StorageManager, exceptions
 from jtc.storage.driver_support.error_translation import reraise, translate
+from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -28,6 +30,9 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLASSES: list[type[StorageException]] = [
     value
@@ -306,3 +311,45 @@ def test_reraise_leaves_the_faults_of_programs_alone(error: BaseException) -> No
 
 def test_a_read_only_disk_is_an_unsupported_operation() -> None:
     assert issubclass(ReadOnlyException, UnsupportedOperationException)
+
+
+LONG = "x" * 4_000_000
+
+
+@pytest.mark.parametrize("path", [LONG, "a/" + LONG, "../" * 1_000_000, "a\n" + LONG])
+async def test_error_of_a_long_path_is_short(path: str, tmp_path: Path) -> None:
+    for driver in (MemoryDriver(), LocalDriver(tmp_path)):
+        manager = StorageManager.isolated()
+        manager.set_driver(driver)
+        for call in (manager.get, driver.get, manager.files, manager.scoped("s").get):
+            with pytest.raises(InvalidPathException) as caught:
+                await call(path)
+            error = caught.value
+            assert len(str(error)) + len(error.path or "") + len(repr(error)) < 20_000
+            assert "characters)" in str(error)
+            assert len(pickle.dumps(error)) < 20_000
+
+
+async def test_error_of_a_long_option_is_short() -> None:
+    manager = StorageManager.isolated()
+    manager.set_driver(MemoryDriver())
+    options: list[dict[str, Any]] = [
+        {"visibility": LONG},
+        {"metadata": {LONG.upper(): "x"}},
+        {"content_type": LONG + "\n"},
+    ]
+    for each in options:
+        with pytest.raises(ValueError) as caught:
+            await manager.put("a", b"", **each)
+        assert len(str(caught.value)) + sum(map(len, caught.value.__notes__)) < 2000
+    with pytest.raises(ValueError, match="whole part") as caught:
+        await manager.glob(f"**{LONG}")
+    assert len(str(caught.value)) + sum(map(len, caught.value.__notes__)) < 2000
+
+
+def test_message_of_a_driver_is_bounded() -> None:
+    error = StorageException(LONG, path=LONG)
+    assert len(str(error)) < 20_000
+    error.path = LONG
+    assert len(error.path) < 10_000
+    assert StorageException("short", path="a" * 4096).path == "a" * 4096

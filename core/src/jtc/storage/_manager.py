@@ -23,6 +23,7 @@ from jtc.storage._discovery import (
     missing,
 )
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
+from jtc.storage._equal_signers import check_signers
 from jtc.storage._hooks import Hooks
 from jtc.storage._layering import layered
 from jtc.storage._loading import Loader
@@ -178,7 +179,7 @@ class StorageManager(DiskOperations):
             name: The disk; ``"default"`` is the default disk.
 
         Raises:
-            StorageConfigException: It is not a driver.
+            StorageConfigException: It is not a driver, or signs URLs that another disk accepts.
         """
         resolved = _named(name, lambda: resolve(driver))
         with self._lock:
@@ -187,6 +188,7 @@ class StorageManager(DiskOperations):
             elif self._guards:
                 self._guards[-1].by_hand[name] = resolved
             else:
+                check_signers(name, resolved, self._resolved_drivers.items())
                 self._retire(name)
                 self._resolved_drivers[name] = resolved
                 self._by_hand.add(name)
@@ -237,7 +239,8 @@ class StorageManager(DiskOperations):
             config: One disk's table: ``{"driver": "local", "root": "/srv/a"}``.
 
         Raises:
-            StorageConfigException: There is no such driver, or it refuses its options.
+            StorageConfigException: There is no such driver, it refuses its options, or it signs
+                URLs that another disk accepts.
         """
         name = "built"
         try:
@@ -250,6 +253,8 @@ class StorageManager(DiskOperations):
             return resolved
 
         with self._lock:
+            built = [("another built", each()) for each in self._built]
+            check_signers(name, resolved, [*self._resolved_drivers.items(), *built])
             self._built.add(find)  # weakly: the disk and its views keep it
         return BuiltDisk(name, self, find, lambda: resolved if self.hooks.loaded else None)
 
@@ -491,7 +496,9 @@ class StorageManager(DiskOperations):
             made = by_hand = self._resolved_drivers
         resolved = by_hand.get(name) or made.get(name)
         if resolved is None:
-            resolved = made[name] = _named(name, lambda: self._create(name))
+            resolved = _named(name, lambda: self._create(name))
+            check_signers(name, resolved, (made | by_hand).items())
+            made[name] = resolved
         return resolved
 
     def _fakes_of(self, name: str) -> Fakes | None:

@@ -28,6 +28,8 @@ from __future__ import annotations
 import errno as _errno
 from typing import Any
 
+from jtc.storage._shortened import shortened
+
 __all__ = [
     "FileExistsException",
     "FileNotFoundException",
@@ -48,13 +50,17 @@ __all__ = [
 ]
 
 
+_LONGEST_PATH = 8192  # jtc.storage.paths permits fewer
+_LONGEST_MESSAGE = 8192
+
+
 class StorageException(Exception):
     """Any failure of a storage operation. Picklable; the cause is chained as `__cause__`.
 
     Args:
         message: What happened and what to do about it, without the path, the disk or the
             operation: `str()` adds those, and a scoped view replaces the path.
-        path: The path that failed, on the disk.
+        path: The path that failed, on the disk; cut where it is too long to be one.
         disk: The name of the disk.
         operation: The method of `Disk` or of the driver, such as ``"put"``.
         retryable: Whether the same call may succeed later; None for the default of the class.
@@ -74,7 +80,7 @@ class StorageException(Exception):
         retryable: bool | None = None,
         errno: int | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(shortened(message, _LONGEST_MESSAGE))
         self.path = path
         self.disk = disk
         self.operation = operation
@@ -82,6 +88,15 @@ class StorageException(Exception):
             self.retryable = retryable
         if errno is not None:
             self.errno = errno
+
+    @property
+    def path(self) -> str | None:
+        """The path that failed, on the disk; cut where it is too long to be one."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str | None) -> None:
+        self._path = path if path is None else shortened(path, _LONGEST_PATH)
 
     @property
     def message(self) -> str:

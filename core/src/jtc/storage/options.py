@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict
 
 from jtc.storage._did_you_mean import closest
+from jtc.storage._shortened import shortened
 from jtc.storage.driver_support.ranges import check_range
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
@@ -366,7 +367,8 @@ def _of_type(name: str, value: Any, expected: type, described: str) -> Any:
 def _checked_metadata(value: Any) -> dict[str, str]:
     for key, text in _of_type("metadata", value, Mapping, "a mapping").items():
         if not isinstance(key, str) or not _METADATA_NAME.fullmatch(key):
-            raise ValueError(f"The metadata name {key!r} may only contain a-z, 0-9 and '-'")
+            name = shortened(repr(key))
+            raise ValueError(f"The metadata name {name} may only contain a-z, 0-9 and '-'")
         # A lone surrogate cannot be stored: UnicodeEncodeError, a ValueError.
         _of_type(f"metadata[{key!r}]", text, str, "a str").encode()
     return dict(value)

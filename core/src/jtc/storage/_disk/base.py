@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from jtc.storage._config import DEFAULT
+from jtc.storage._shortened import shortened
 from jtc.storage.driver_support.content import raised_by_source
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import StorageException
@@ -111,6 +112,6 @@ class DiskBase(ABC):
         if isinstance(error, StorageException):
             error.operation = operation  # the method that the user called, not the driver's
         if isinstance(error, (TypeError, ValueError)) and not isinstance(error, StorageException):
-            of = "" if path is None else f" of {path!r}"
+            of = "" if path is None else f" of {shortened(str(path))!r}"
             error.add_note(f"in {operation}(){of} on the disk {self.name!r}")
         reraise(error, operation=operation, path=path, disk=self.name)

@@ -6,6 +6,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from jtc.storage._shortened import shortened
 from jtc.storage.paths import check_directory
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def compile_glob(pattern: str) -> tuple[str, Callable[[str], bool], bool]:
     if parts == [""]:
         raise ValueError("A pattern must not be empty")
     if any("**" in part and part != "**" for part in parts):
-        raise ValueError(f"'**' is a whole part of a pattern, as in 'a/**/b', not {pattern!r}")
+        raise ValueError(
+            f"'**' is a whole part of a pattern, as in 'a/**/b', not {shortened(pattern)!r}"
+        )
     fixed = next((i for i, part in enumerate(parts) if _WILDCARD.search(part)), len(parts) - 1)
     directory = check_directory("/".join(parts[:fixed]))
     tests: list[PartTest] = [
