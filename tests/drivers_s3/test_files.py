@@ -344,6 +344,18 @@ async def test_visibility_is_what_was_asked_for(make_driver, folder):
     assert await driver.visibility(f"{folder}/public") is Visibility.PRIVATE
 
 
+async def test_new_files_have_the_visibility_of_the_disk(make_driver, folder):
+    driver, plain = make_driver(visibility="public"), make_driver()
+    await driver.put(f"{folder}/put", b"1")
+    await driver.write_file(f"{folder}/written", b"1", WriteOptions())
+    await plain.put(f"{folder}/private", b"1")
+    await driver.copy_file(f"{folder}/private", f"{folder}/copied", WriteOptions())
+    for name in ("put", "written", "copied"):
+        assert await driver.visibility(f"{folder}/{name}") is Visibility.PUBLIC
+    await driver.put(f"{folder}/private", b"2")
+    assert await driver.visibility(f"{folder}/private") is Visibility.PUBLIC
+
+
 async def test_write_file_takes_what_driver_content_makes(driver, folder):
     content = driver_content(io.BytesIO(b"rest of a file"))
     assert await driver.write_file(f"{folder}/file", content, WriteOptions())

@@ -114,6 +114,8 @@ class S3Driver:
         sse_customer_key: A key of 32 bytes, or their base64, by which the store encrypts each file
             and which it does not keep (SSE-C). It goes over https only, and is needed for each
             read; presigning is refused.
+        visibility: ``"public"`` or ``"private"``: the ACL that each put, copy and presigned upload
+            without a visibility of its own sends. None sends none, and the bucket decides.
         conditions: Which conditional requests the store keeps: some of ``"put"``, ``"parts"``
             (completions of uploads in parts), ``"copy"`` and ``"delete"``. What needs another one
             is refused. None: all, less those that `check` finds to be ignored.
@@ -180,6 +182,7 @@ class S3Driver:
         verify: bool = True,
         requester_pays: bool = False,
         sse_customer_key: bytes | str | None = None,
+        visibility: Visibility | str | None = None,
         conditions: Collection[str] | None = None,
         multipart_threshold: int = 16 * MIB,
         part_size: int = _PART_SIZE,
@@ -297,6 +300,8 @@ class S3Driver:
         # `standalone` or `Disk` has converted it.
         driver_content = cast("DriverContent", content)
         await writing.write_file(self._transport, path, driver_content, WriteOptions())
+        if self._settings.visibility is not None:
+            await ensure_visibility(self._transport, path, None)
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -541,7 +546,7 @@ class S3Driver:
         """Return a presigned form, a POST policy, that uploads ``max_size`` bytes at most.
 
         See `temporary_url` for the time. The file's type is by its name where none is given. The
-        disk's `driver_options` are among the `fields`.
+        disk's `driver_options` and `visibility` are among the `fields`.
 
         Raises:
             InvalidPathException: The path has ``${filename}``, which S3 would replace.

@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.models import Visibility
 
-__all__ = ["DRIVER_OPTIONS", "ascii_header", "driver_headers"]
+__all__ = ["ACLS", "DRIVER_OPTIONS", "ascii_header", "driver_headers"]
+
+ACLS = {Visibility.PUBLIC: "public-read", Visibility.PRIVATE: "private"}
+"""S3's canned ACLs."""
 
 _DRIVER_HEADERS = {
     "BucketKeyEnabled": "x-amz-server-side-encryption-bucket-key-enabled",

@@ -8,11 +8,15 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
-from jtc.storage.drivers.s3_driver._driver_options import driver_headers
+from jtc.storage.driver_support.option_checks import checked_visibility
+from jtc.storage.drivers.s3_driver._driver_options import ACLS, driver_headers
 from jtc.storage.exceptions import StorageConfigException, UnsupportedOperationException
+
+if TYPE_CHECKING:
+    from jtc.storage.models import Visibility
 
 __all__ = [
     "GIB",
@@ -84,7 +88,7 @@ class Settings:
     """The options of `S3Driver`, whose docstring explains them.
 
     Attributes:
-        driver_headers: Those of `driver_options`.
+        driver_headers: Those of `driver_options` and `visibility`.
         sources: Where values come from that are no options: a variable, or a key of a file.
 
     Raises:
@@ -112,6 +116,7 @@ class Settings:
     verify: bool = True
     requester_pays: bool = False
     sse_customer_key: bytes | None = field(default=None, repr=False)
+    visibility: Visibility | None = None
     conditions: Collection[str] | None = None
     multipart_threshold: int = _from(1, _MOST_AT_ONCE, 16 * MIB)
     part_size: int = _from(LEAST_PART, _MOST_AT_ONCE, 6 * MIB)
@@ -227,7 +232,10 @@ class Settings:
             self.refuse("driver_options", "must be a mapping")
         reason = ""
         try:
-            self._set("driver_headers", driver_headers(self.driver_options or {}))
+            headers = driver_headers(self.driver_options or {})
+            if self.visibility is not None:
+                headers["x-amz-acl"] = ACLS[self.visibility]
+            self._set("driver_headers", headers)
         except (UnsupportedOperationException, ValueError) as error:
             reason = str(error)
         if reason:
@@ -271,6 +279,7 @@ class Settings:
         for name in _OF_AWS_ALONE:
             if self.endpoint_url is not None and getattr(self, name):
                 self.refuse(name, "is for AWS's own hosts: leave it out, or endpoint_url")
+        self._set("visibility", checked_visibility(self.visibility))
         if self.max_upload_memory < self.part_size:
             self.refuse("max_upload_memory", "must be part_size at least")
         if (given := self.conditions) is not None:

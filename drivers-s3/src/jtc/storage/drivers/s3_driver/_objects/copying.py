@@ -174,7 +174,8 @@ async def _updated(original: _Original, options: WriteOptions) -> str:
         raise await conditions.unless_landed(
             transport, path, error, meant, original.size
         ) from error
-    await ensure_visibility(transport, path, visibility)
+    if visibility is not None:
+        await ensure_visibility(transport, path, visibility)
     return etag
 
 

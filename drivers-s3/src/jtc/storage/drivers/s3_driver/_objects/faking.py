@@ -40,5 +40,8 @@ def traits(settings: Settings) -> FakeTraits:
             declared_headers(options)
 
     return FakeTraits(
-        visibility=Visibility.PRIVATE, keeps_visibility=False, infers_types=True, check=check
+        visibility=settings.visibility or Visibility.PRIVATE,
+        keeps_visibility=False,
+        infers_types=True,
+        check=check,
     )

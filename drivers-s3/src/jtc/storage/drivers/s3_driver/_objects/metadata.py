@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.s3_driver._driver_options import ascii_header, driver_headers
+from jtc.storage.drivers.s3_driver._driver_options import ACLS, ascii_header, driver_headers
 from jtc.storage.drivers.s3_driver._transport import errors, operations
-from jtc.storage.models import FileInfo, Visibility
+from jtc.storage.models import FileInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import WriteOptions
 
 __all__ = [
-    "ACLS",
     "checksums_of",
     "close",
     "declared_headers",
@@ -33,9 +32,6 @@ __all__ = [
     "size_of",
     "stat",
 ]
-
-ACLS = {Visibility.PUBLIC: "public-read", Visibility.PRIVATE: "private"}
-"""S3's canned ACLs."""
 
 _META = "x-amz-meta-"
 

@@ -136,6 +136,8 @@ def upload_form(
     fields = {"key": key, **headers}
     if tags := fields.pop("x-amz-tagging", ""):
         fields["tagging"] = tags_document(parse_qsl(tags))
+    if acl := fields.pop("x-amz-acl", ""):
+        fields["acl"] = acl
     fields["Content-Type"] = ascii_header("content_type", options.content_type or guess_type(key))
     conditions = ({"bucket": bucket}, ("content-length-range", *sizes))
     fields = signer.sign_policy(keys, fields, conditions, life)

@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.s3_driver._objects.metadata import ACLS, head
+from jtc.storage.drivers.s3_driver._driver_options import ACLS
+from jtc.storage.drivers.s3_driver._objects.metadata import head
 from jtc.storage.drivers.s3_driver._transport.operations import is_public, set_acl
 from jtc.storage.models import Visibility
 
@@ -32,9 +33,11 @@ async def set_visibility(transport: Transport, key: str, visibility: Visibility)
 async def ensure_visibility(transport: Transport, key: str, visibility: Visibility | None) -> None:
     """Set the visibility of a file just written, where the store ignored it in that request.
 
-    SeaweedFS does. The first file that is to be public shows it: until its ACL is set, such a file
-    is private, never the other way round.
+    With None, it is that of the disk's new files, if they have one. SeaweedFS does so. The first
+    file that is to be public shows it: until its ACL is set, such a file is private, never the
+    other way round.
     """
+    visibility = visibility or transport.settings.visibility
     if visibility is None:
         return
     learned = transport.learned
