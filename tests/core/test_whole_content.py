@@ -413,9 +413,38 @@ async def test_put_refuses_a_generator_that_was_read_to_its_last_chunk(target: T
     later = _async_generator(BODY)
     assert await anext(later) == BODY
     for each in (content, later):
-        with pytest.raises(IntegrityException, match="yields nothing more"):
+        with pytest.raises(IntegrityException, match="has nothing more"):
             await target.store("a", each)
     assert await target.stored() is None
+
+
+class Response(io.RawIOBase):
+    """A response of urllib3 or botocore: it tells how much was read, and cannot go back."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self._file = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+async def test_put_refuses_a_response_that_was_read_to_its_end(target: Target) -> None:
+    response = Response(BODY)
+    assert response.read() == BODY
+    with pytest.raises(IntegrityException, match="has nothing more"):
+        await target.store("a", response)
+    assert await target.stored() is None
+    response = Response(BODY)
+    assert response.read(10) == BODY[:10]
+    await target.store("a", response)
+    assert await target.stored() == BODY[10:]
 
 
 async def test_put_stores_the_rest_of_a_generator_and_an_empty_one(target: Target) -> None:

@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import suppress
 from opcode import opmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jtc.storage.exceptions import IntegrityException
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["check_unread", "known_length", "rewind", "rewind_now", "was_read_before"]
 
+T = TypeVar("T")
+
 _EXACT_FILES = (io.BufferedReader, io.BufferedRandom, io.FileIO)
 
 
-async def rewind(file: Any) -> None:
-    """Move a file, sync or async, to its beginning; one without positions stays where it is.
+async def rewind(file: Any) -> bool:
+    """Move a file, sync or async, to its beginning; one that cannot seek stays where it is.
+
+    Returns:
+        Whether the file was read before and stays behind its beginning.
 
     Raises:
         IntegrityException: The file is closed, or is elsewhere and cannot be rewound.
@@ -34,34 +39,33 @@ async def rewind(file: Any) -> None:
     inner = file if hasattr(file, "tell") else getattr(file, "file", file)
     if getattr(inner, "closed", False) is True:
         raise IntegrityException("The content is a closed file: store it before it is closed")
-    if not callable(getattr(file, "seek", None)):
-        return
-    claims: bool | None = None
-    with suppress(Exception):  # there may be no such method; a member of a tar stream raises
-        claims = bool(await _called(inner.seekable))
-    if claims is False:
-        return
-    position: object = None
-    with suppress(Exception):
-        position = await _called(inner.tell)
+    # There may be no such method; a member of a tar stream raises, and so does a pipe.
+    claims = await _answer(inner, "seekable")
+    position = await _answer(inner, "tell")
+    if claims is False or not callable(getattr(file, "seek", None)):
+        return bool(position)
     if position == 0:
-        return
+        return False
     try:
         await _called(file.seek, 0)
     except Exception as error:
         if position is None and not claims:
-            return  # nothing says that it has positions
+            return False  # nothing says that it has positions
         at = "" if position is None else f", is at byte {position}"
         raise IntegrityException(
             f"The content is a file that is stored from its beginning{at}, and cannot go back to "
             f"it ({type(error).__name__}). To store the rest of a file, pass "
             'iter(lambda: file.read(65536), b"")'
         ) from error
+    return False
 
 
-def rewind_now(file: Any) -> None:
+def rewind_now(file: Any) -> bool:
     """Move a blocking file to its beginning; see `rewind`."""
-    _finished(rewind(file))
+    if type(file) is io.BytesIO and not file.closed:
+        file.seek(0)
+        return False
+    return _finished(rewind(file))
 
 
 def known_length(file: Any) -> int | None:
@@ -110,16 +114,24 @@ def was_read_before(chunks: object) -> bool:
     return False
 
 
+async def _answer(file: Any, method: str) -> Any:
+    """Return what a method of a file returns; None if it raises, or there is none."""
+    with suppress(Exception):
+        return await _called(getattr(file, method))
+    return None
+
+
 async def _called(method: Any, *arguments: Any) -> Any:
     result = method(*arguments)
     return await result if inspect.isawaitable(result) else result
 
 
-def _finished(coroutine: Coroutine[Any, Any, None]) -> None:
+def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that waits for nothing."""
     try:
         coroutine.send(None)
-    except StopIteration:
-        return
+    except StopIteration as done:
+        result: T = done.value
+        return result
     coroutine.close()
     raise TypeError("The content has a plain read() and an async seek()")

@@ -252,8 +252,10 @@ class _Source:
         self._file = file
         self._is_rewound = file is None
         self._said: int | None = None
-        check_unread(chunks)
-        self._was_read_before = was_read_before(chunks)
+        self._was_read_before = False
+        if chunks is not None:
+            check_unread(chunks)
+            self._was_read_before = was_read_before(chunks)
 
     def length_said(self) -> int | None:
         """Return the length in bytes that the caller's file says it has, if it is known."""
@@ -282,7 +284,7 @@ class _Source:
         """Check at the content's end that nothing of it is missing."""
         if self._was_read_before and not self.length_read:
             raise IntegrityException(
-                "The content is a generator that was read before, and yields nothing more"
+                "The content was read before, and has nothing more: pass a new iterator or file"
             )
         # What browsers send where no file was chosen.
         if not self.length_read and getattr(self._file, "filename", None) == "":
@@ -331,7 +333,7 @@ class SourceFile(_Source, io.RawIOBase):
         if size == 0:
             return b""  # not the end, so the watches must not get it
         if not self._is_rewound:
-            rewind_now(self._file)
+            self._was_read_before = rewind_now(self._file)
             self._said = self.length_said()
             self._is_rewound = True
         chunk = self._head or self._read_source(size)
@@ -374,7 +376,7 @@ class SourceIterator(_Source, AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         if not self._is_rewound:
-            await rewind(self._file)
+            self._was_read_before = await rewind(self._file)
             self._said = self.length_said()
             self._is_rewound = True
         chunk, self._head = self._head, b""
