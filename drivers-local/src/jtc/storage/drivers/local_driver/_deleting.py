@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
-from jtc.storage.drivers.local_driver._safe_open import Root, failed_at, look
+from jtc.storage.drivers.local_driver._safe_open import Root, look, reraise_at
 from jtc.storage.exceptions import PathConflictException, StorageException
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def delete_directory(token: CancelToken, root: Root, path: str) -> None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise failed_at(at, error) from error
+            reraise_at(at, error)
 
 
 def _empty(token: CancelToken, root: Root, path: str) -> list[str]:

@@ -17,7 +17,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.local_driver._metadata import etag_of
-from jtc.storage.drivers.local_driver._safe_open import failed_at
+from jtc.storage.drivers.local_driver._safe_open import reraise_at
 from jtc.storage.drivers.local_driver._staged_file import sweep, sweep_staging
 from jtc.storage.drivers.local_driver._worker_calls import run
 from jtc.storage.exceptions import InvalidPathException
@@ -166,7 +166,7 @@ class _Listing:
             StorageException: It is the directory that is listed, or it fails otherwise.
         """
         if path == self._prefix or not isinstance(error, PermissionError):
-            raise failed_at(path, error) from error
+            reraise_at(path, error)
         self.unreadable += 1
         if len(self.examples) < _EXAMPLES:
             self.examples.append(path)

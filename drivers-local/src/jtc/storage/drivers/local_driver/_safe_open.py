@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.driver_support.error_translation import translate
 from jtc.storage.drivers.local_driver._modes import Modes
@@ -37,23 +37,28 @@ from jtc.storage.drivers.local_driver._system_calls import (
     understands_resolve,
 )
 from jtc.storage.drivers.local_driver._workers import share, workers_of
-from jtc.storage.exceptions import PathConflictException, UnsupportedOperationException
+from jtc.storage.exceptions import (
+    PathConflictException,
+    StorageConfigException,
+    StorageException,
+    StoragePermissionException,
+    UnsupportedOperationException,
+)
 from jtc.storage.paths import RESERVED_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
-    from jtc.storage.exceptions import StorageException
 
 __all__ = [
     "Root",
     "attempts",
-    "failed_at",
     "look",
     "make_file",
     "make_unnamed",
     "open_name",
+    "reraise_at",
 ]
 
 _ATTEMPTS = 200
@@ -131,7 +136,7 @@ class Root:
             return
         try:
             root = self._open("", PASSING)
-        except (OSError, PathConflictException):
+        except (OSError, StorageException):
             return  # there is none yet
         self._has_looked = True
         try:
@@ -152,8 +157,12 @@ class Root:
     def _open(self, path: str, flags: int) -> int:
         try:
             root = os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)
-        except NotADirectoryError as error:
-            raise _root_conflict() from error
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                raise self._closed_root(error) from error
+            if (wrong := self._wrong_root(error)) is not None:
+                raise wrong from error
+            raise
         if not self._knows_device:
             self._find_workers(root)
         if not path:
@@ -396,8 +405,54 @@ class Root:
         try:
             with token:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise _root_conflict() from error
+        except OSError as error:
+            raise self._wrong_root(error) or self._not_made(error) from error
+
+    def _wrong_root(self, error: OSError) -> StorageException | None:
+        """Return what is wrong with the root where it cannot be opened; None if it is missing."""
+        if isinstance(error, (FileNotFoundError, FileExistsError)) and (link := self._dangling()):
+            return PathConflictException(
+                f"The disk's root {self.path!r} leads nowhere: {link!r} is a symbolic link to what "
+                "does not exist. Make its target, or correct 'root'"
+            )
+        if isinstance(error, (NotADirectoryError, FileExistsError)):
+            return PathConflictException(
+                f"The disk's root {self.path!r} is no directory, or is below a file: correct 'root'"
+            )
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return StorageConfigException(
+                f"The disk's root {self.path!r} cannot be opened: {os.strerror(error.errno)}",
+                errno=error.errno,
+            )
+        return None
+
+    def _closed_root(self, error: PermissionError) -> StorageException:
+        return StoragePermissionException(
+            f"This process may not open the disk's root {self.path!r}: "
+            f"{os.strerror(error.errno or errno.EACCES)}. Let its user do so, or correct 'root'",
+            errno=error.errno,
+        )
+
+    def _not_made(self, error: OSError) -> StorageException:
+        """Return the error for a missing root that cannot be made."""
+        known = translate(error)
+        cls = StorageConfigException if isinstance(known, FileNotFoundError) else type(known)
+        words = os.strerror(error.errno or errno.EIO)
+        return cls(
+            f"The disk's root {self.path!r} is missing and cannot be made: {words}. Make it, or "
+            "correct 'root'",
+            errno=error.errno,
+        )
+
+    def _dangling(self) -> str | None:
+        """Return the symbolic link on the way to the root whose target is missing, if there is."""
+        place = Path(self.path)
+        for part in (place, *place.parents):
+            if part.is_symlink():
+                return None if part.exists() else str(part)
+            if part.exists():
+                return None
+        return None
 
 
 def _add_bits(directory: int, mode: int) -> None:
@@ -468,11 +523,14 @@ def attempts() -> Iterator[None]:
         yield
 
 
-def failed_at(path: str, error: OSError) -> StorageException:
-    """Return the error of one directory of many, which names that directory."""
-    translated = translate(error)
-    translated.path = path
-    return translated
+def reraise_at(path: str, error: OSError) -> NoReturn:
+    """Raise the error of one directory of many, with the path of that directory."""
+    if isinstance(error, StorageException):
+        error.path = path
+        raise error
+    failed = translate(error)
+    failed.path = path
+    raise failed from error
 
 
 def _open_by_openat2(root: int, path: str, flags: int) -> int:
@@ -532,7 +590,3 @@ def _mount_of(descriptor: int) -> tuple[str, frozenset[str]] | None:
     except (OSError, ValueError, IndexError):
         pass  # no /proc
     return None
-
-
-def _root_conflict() -> PathConflictException:
-    return PathConflictException("The disk's root is not a directory")
