@@ -23,6 +23,7 @@ class Sizes:
         keys: The same on S3.
         large: Bytes of a large file.
         waiting: Operations that wait at once.
+        readers: Clients that read slowly.
         growth: Files of a small and of a large directory.
     """
 
@@ -36,6 +37,7 @@ class Sizes:
     keys: int = 50_000
     large: int = 1024 * 1024 * 1024
     waiting: int = 10_000
+    readers: int = 500
     growth: tuple[int, int] = (1_000, 100_000)
 
     @classmethod
@@ -54,5 +56,6 @@ class Sizes:
             keys=100,
             large=16 * 1024 * 1024,
             waiting=50,
+            readers=20,
             growth=(50, 100),
         )

@@ -277,6 +277,29 @@ async def test_a_storage_failure_after_the_response_began_closes_the_connection(
     assert "StorageUnavailableException" in caplog.text
 
 
+async def test_slow_reader_holds_no_more_than_two_chunks(disk: Disk) -> None:
+    """A server keeps one chunk in its buffer, and the next one waits in `send`."""
+    await disk.put("a.bin", CONTENT)
+    held: list[int] = []
+    full = asyncio.Event()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        held.append(len(message.get("body", b"")))
+        if len(held) == 3:  # the head and two chunks
+            full.set()
+            await asyncio.Event().wait()
+
+    scope = {"type": "http", "method": "GET", "path": "/a.bin", "query_string": b"", "headers": []}
+    task = asyncio.create_task(serve(disk, public=True)(scope, receive, send))
+    await asyncio.wait_for(full.wait(), DEADLINE)
+    task.cancel()
+    await asyncio.wait([task])
+    assert 0 < sum(held) <= 2 * 65_536
+
+
 async def test_an_unavailable_storage_is_a_503(client: Client) -> None:
     # Nothing listens on port 9.
     driver = S3Driver("bucket", "us-east-1", "key", "secret", "http://127.0.0.1:9", max_attempts=1)
