@@ -22,6 +22,7 @@ from jtc.storage import (
     Disk,
     FileExistsException,
     PreconditionFailedException,
+    RejectedException,
     StorageException,
     StorageManager,
 )
@@ -177,6 +178,38 @@ async def test_written_file_write_that_is_cancelled_has_written_nothing(
         assert file.tell() == 0
         await file.write(b"1")
     assert await disk.get("a") == b"1"
+
+
+async def test_written_file_that_two_tasks_close_is_stored_once(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = []
+    put = disk._put
+
+    async def slow_put(*given: Any) -> None:
+        puts.append(given)
+        await asyncio.sleep(0.01)
+        await put(*given)
+
+    monkeypatch.setattr(Disk, "_put", lambda _, *given: slow_put(*given))
+    file = await disk.open("a", "wb")
+    await file.write(b"content")
+    await asyncio.gather(file.close(), file.close())
+    await file.close()
+    assert len(puts) == 1
+    assert await disk.get("a") == b"content"
+
+
+async def test_written_file_whose_close_failed_says_so_again(disk: Disk) -> None:
+    file = await disk.open("a", "wb", max_size=1)
+    await file.write(b"content")
+    with pytest.raises(RejectedException):
+        await file.close()
+    with pytest.raises(StorageException, match=r"earlier close\(\) failed"):
+        await file.close()
+    await file.abort()
+    await file.close()
+    assert await disk.missing("a")
 
 
 async def test_written_file_that_is_aborted_while_a_thread_writes_leaves_nothing_open(

@@ -457,6 +457,7 @@ class WritableFile(_File):
         self._in_memory = True
         self._stored = self._aborted = False
         self._lock = threading.Lock()
+        self._closing = asyncio.Lock()
 
     def writable(self) -> bool:
         """Return True."""
@@ -555,20 +556,15 @@ class WritableFile(_File):
             StorageException: The storage failed; the file before the write is kept. A second
                 `close` raises it too, as long as the file is not stored.
         """
-        if self._aborted or self._stored:
-            return
         again, self._closed = self._closed, True
-        try:
-            self._check_loop()
-            if self._stream is not None:
-                await self._stream.finish()
-            elif again:
-                raise StorageException("The file was not stored: an earlier close() failed")
-            else:
-                await self._store(*self._content())
-        finally:
-            self._close_spool()
-        self._stored = True
+        async with self._closing:  # another task may be closing it
+            if self._aborted or self._stored:
+                return
+            try:
+                await self._finish(again=again)
+            finally:
+                self._close_spool()
+            self._stored = True
 
     async def abort(self) -> None:
         """Discard what was written; the file before the write is kept."""
@@ -583,6 +579,17 @@ class WritableFile(_File):
         self._close_spool()
         if self._stream is not None:
             self._stream.abandon()
+
+    async def _finish(self, *, again: bool) -> None:
+        self._check_loop()
+        if self._stream is not None:
+            await self._stream.finish()
+        elif again:
+            raise StorageException("The file was not stored: an earlier close() failed")
+        else:
+            length = self._length - self._before
+            await self._change_spool(self._length, self._rewind_spool, length)
+            await self._store(self._spool.read() if self._in_memory else self._spool, length)
 
     def _stream_from_here(self) -> None:
         store = self._store  # and not this file, which the stream must not keep alive
@@ -669,11 +676,9 @@ class WritableFile(_File):
         else:
             self._spool.truncate(size)
 
-    def _content(self) -> tuple[Any, int]:
-        length = self._length - self._before
+    def _rewind_spool(self, length: int) -> None:
         self._spool.truncate(length)  # a write that was cancelled is behind it
         self._spool.seek(0)
-        return (self._spool.read() if self._in_memory else self._spool), length
 
 
 async def _nothing() -> AsyncIterator[bytes]:
