@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from typing import TYPE_CHECKING, Any
@@ -274,3 +275,23 @@ async def test_modes_may_come_from_a_configuration(tmp_path: Path) -> None:
     manager = StorageManager.isolated({"disks": {"m": disk}})
     await manager.disk("m").put("d/a", b"1")
     assert (mode_of(tmp_path / "d/a"), mode_of(tmp_path / "d")) == (0o640, 0o750)
+
+
+@pytest.mark.parametrize("other", ["put", "set_visibility"])
+async def test_put_never_makes_public_again_what_is_made_private_meanwhile(
+    tmp_path: Path, way: str, other: str
+) -> None:
+    driver = local_driver(tmp_path, way)
+
+    async def made_private() -> None:
+        if other == "put":
+            await driver.write_file("a", b"p", WriteOptions(visibility=Visibility.PRIVATE))
+        else:
+            await driver.set_visibility("a", Visibility.PRIVATE)
+
+    await driver.put("a", b"")
+    for _ in range(100):
+        await driver.set_visibility("a", Visibility.PUBLIC)
+        puts = [driver.put("a", b"1"), driver.put("a", b"2")]
+        await asyncio.gather(puts[0], made_private(), puts[1])
+        assert await driver.visibility("a") is Visibility.PRIVATE

@@ -190,6 +190,14 @@ async def test_a_cancelled_put_stops_reading_its_source(driver: MemoryDriver) ->
     assert driver.count() == 0
 
 
+async def test_put_makes_a_whole_record(driver: MemoryDriver) -> None:
+    await driver.put("a", b"1")
+    await driver.write_file("b", b"1", WriteOptions())
+    assert driver._file("a")._replace(version=0, last_modified=0) == driver._file("b")._replace(
+        version=0, last_modified=0
+    )
+
+
 async def test_new_files_have_the_visibility_of_the_option() -> None:
     driver = MemoryDriver(visibility="public")
     await driver.put("a", b"1")

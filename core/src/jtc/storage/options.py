@@ -128,7 +128,8 @@ class _NewFileOptions(TypedDict, total=False):
         content_encoding: How the content is compressed already, such as ``"gzip"``: the header of
             that name. A read returns the bytes that are stored.
         metadata: Texts by names of ``[a-z0-9-]``.
-        visibility: `Visibility`, or its value.
+        visibility: `Visibility`, or its value. Without it, a put keeps that of the file it
+            replaces, and a copy within a disk has its source's; on S3 they have the disk's default.
         overwrite: False refuses to replace a file, without a race.
         driver_options: A mapping that the driver's documentation describes.
     """
