@@ -50,6 +50,7 @@ help:
 	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
 	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
+	@echo "make mutants change the memory driver in each line, and count what the conformance tests find"
 	@echo "make bench   compare the speed with other libraries, and write docs/benchmarks.md"
 	@echo "make tools   as root on Debian: install what some tests need, and Chromium"
 	@echo "make check   the tests and every quality gate: lint, types, other Pythons"
@@ -163,6 +164,16 @@ fuzz: $(VENV)/installed
 SOAK_SECONDS ?= 600
 soak: $(VENV)/installed
 	@$(BIN)/python tests/soak.py $(SOAK_SECONDS)
+
+# In an environment without our distributions: mutmut's copies of them are what the tests import.
+mutants: build/mutants/installed
+	@build/mutants/bin/python tests/mutants.py
+
+build/mutants/installed: pyproject.toml constraints.txt | $(VENV)/installed
+	@echo "==> Installing mutmut into build/mutants"
+	@$(VENV)/bin/python -m venv --without-pip build/mutants
+	@$(INSTALL) build/mutants install --quiet -c constraints.txt --group mutants
+	@touch $@
 
 # In an environment of its own, with the libraries to compare with.
 bench: build/bench/installed

@@ -769,6 +769,15 @@ class AlwaysPassesItsCheck(Unreachable):
         pass
 
 
+@caught_by("test_error_message_is_a_sentence")
+class SaysNothing(MemoryDriver):
+    async def get(self, path, /):
+        try:
+            return await super().get(path)
+        except FileNotFoundException:
+            raise FileNotFoundException("ENOENT") from None
+
+
 @caught_by("test_a_directory_is_not_deleted")
 class DeletesDirectoriesAmongFiles(MemoryDriver):
     async def delete_many(self, paths, /):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -192,6 +193,25 @@ class ErrorTests(Suite):
                     different += [f"{call}:", f"  through Disk {through}", f"  alone {itself}"]
         if different:
             pytest.fail("\n".join(["type, message, operation or path differ:", *different]))
+
+    async def test_error_message_is_a_sentence(
+        self, disk: Disk, capabilities: Capabilities
+    ) -> None:
+        await disk.put("a", b"content")
+        await disk.put("d/b", b"content")
+        for call, (capability, method) in _FAILING.items():
+            option = _OPTIONS_OF_FAILING.get(call)
+            if (capability is None or capability in capabilities) and (
+                option is None or capabilities.supports(*option)
+            ):
+                try:
+                    await awaited(method(disk))
+                except StorageException as error:
+                    message = error.message
+                    assert re.match(r"[A-Z][a-z' ]", message), f"{call}: {message!r}"
+                    assert " " in message, f"{call}: {message!r}"
+                except TypeError:
+                    pass
 
     async def test_the_storage_is_usable_after_an_error(self, storage: Disk) -> None:
         with pytest.raises(FileNotFoundError):
