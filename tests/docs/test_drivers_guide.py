@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pkgutil
 import re
@@ -9,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jtc.storage import driver_support
+from jtc.storage import driver, driver_support, options
 from jtc.storage._capabilities import methods_of
-from jtc.storage.driver import BASE_OPTIONS, CAPABILITIES
+from jtc.storage.driver import BASE_OPTIONS, CAPABILITIES, METHODS
+from jtc.storage.testing import DriverConformance
+from jtc.storage.testing._suite import Suite
 
 GUIDE = Path(__file__).parents[2] / "docs" / "drivers.md"
 FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -81,6 +84,33 @@ def test_drivers_guide_lists_each_capability_with_its_methods() -> None:
     assert {m for found in listed.values() for m in found} - {"supported_options"} == {
         method for protocol in CAPABILITIES.values() for method in methods_of(protocol)
     }
+
+
+def test_drivers_guide_has_rules_for_each_method_and_the_conformance_tests_name_them() -> None:
+    listed = [name for methods, *_ in rows("method | rules") for name in names(methods)]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(METHODS)
+    every = "| every method |"
+    assert every in GUIDE.read_text()
+    for group in DriverConformance.__mro__:
+        if issubclass(group, Suite) and "rules" in vars(group) and group is not Suite:
+            assert group.rules, group
+            assert set(names(group.rules)) <= set(METHODS), group
+
+
+def test_drivers_guide_and_docstring_have_rules_about_the_same() -> None:
+    table = GUIDE.read_text().partition("## Rules")[2].partition("## 5.")[0]
+    assert driver.__doc__ is not None
+    bullets = driver.__doc__.partition("These rules go beyond")[2].partition("is versioned")[0]
+    code = re.compile(r"`([\w.]+(?:=\S+?)?)`")
+    in_table, in_docstring = set(code.findall(table)), set(code.findall(bullets))
+    # Links, Python's own names, and what the docstrings of single methods and records say.
+    own = {"jtc.storage.paths", "jtc.storage.driver_support.standalone"}
+    assert in_docstring - own - in_table == set()
+    everywhere = inspect.getsource(driver) + inspect.getsource(options)
+    everywhere += "".join(vars(Suite)["__annotations__"]) + Suite.__doc__
+    missing = {name for name in in_table if name.partition("=")[0] not in everywhere}
+    assert missing == {"NotADirectoryError"}
 
 
 def test_drivers_guide_lists_the_options_that_are_always_accepted() -> None:

@@ -16,30 +16,49 @@ Four attributes are optional:
 * ``for_fake(options)``, a class method, and ``fake_traits: FakeTraits``: what a fake in tests asks,
   which keeps files in memory and otherwise behaves as the driver. See `FakeTraits`.
 
-These rules go beyond the types; the conformance tests check them:
+These rules go beyond the types; the conformance tests check them. docs/drivers.md has the same ones
+in a table, a row a method:
 
 * paths are relative and checked (`jtc.storage.paths`); `Disk` checks them before it calls a driver,
   and `jtc.storage.driver_support.standalone` adds the checks to a driver that is used alone;
 * `put` and `write_file` store a whole file or nothing, and `put` returns the path; a driver that is
-  used alone stores a seekable file from its beginning, as `Disk` does;
+  used alone stores a seekable file from its beginning, as `Disk` does; content is read once and
+  left open, and what it raises passes unchanged;
 * a missing file is a `FileNotFoundError` (or our `FileNotFoundException`) from every method that
   needs it; `exists` and `delete` return False; no other failure becomes False;
+* errors are an `OSError` or ours; all others are taken for bugs, and pass unchanged;
+* a driver serves several event loops and threads, blocks none, and shares no connection or lock of
+  asyncio between them; a dropped connection is replaced and a read sent again; a server that stalls
+  ends in a `TimeoutError`; a cancelled call raises `CancelledError`; later calls see each change;
+* what a killed process leaves, the driver removes once it is too old to be under way;
 * a directory is not a file;
-* the directory ``.jtc`` at the root is reserved, and `Disk` leaves it out of listings;
-* ``overwrite=False`` and ``if_match`` hold when several writers try at once;
-* an etag names one version of a file's content; it is None if the backend has no versions;
+* the directory ``.jtc`` at the root is reserved, and `Disk` leaves it out of listings; a driver may
+  keep temporary files there;
+* ``overwrite=False`` and `if_match` hold when several writers try at once, and after the content
+  was read;
+* an etag names one version of a file: another content has another one, and so has a file whose
+  metadata was updated, unless the backend's etags name the content only; it is None if versions
+  cannot be distinguished, and then no condition is supported;
+* a record that is returned belongs to the caller; `last_modified` is in UTC, and a copy's is when
+  it was made;
 * an open stream, and all ranges of one `read_ranges`, are of one version, or fail;
 * a method that presigns changes nothing, and uses nothing that belongs to an event loop before it
   has to wait: the sync API first calls it in the caller's thread, and if it waits calls it again;
+  the URL ends after `expires_in`; with `stable_for`, those of one period are the same;
 * a write without a `visibility` keeps that of the file it replaces, and a copy or a moved file has
-  its source's; where a backend could know these by further requests only, as on S3, they have the
-  disk's default;
+  its source's; a new file has the disk's default, else `visibility_if_new`; where a backend could
+  know these by further requests only, as on S3, they have the disk's default;
 * each option that a driver is passed has its effect or raises UnsupportedOperationException, also a
   value that counts as false, such as ``metadata={}``; ``if_match=""`` names no version, and fails;
 * a copy or a move onto itself changes nothing unless an option asks for it, and fails with
-  ``overwrite=False``; a missing source is a FileNotFoundError also where
-  `if_source_match` names a version, while a missing target fails `if_match`;
-* a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes.
+  ``overwrite=False``; `metadata` replaces all names; a missing source is a `FileNotFoundError` also
+  where `if_source_match` names a version, while a missing target fails `if_match`; a file that is
+  moved is always at one of its paths;
+* `remove_empty_directory` never removes a file that is put meanwhile;
+* a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes; what is
+  made or deleted meanwhile stops nothing;
+* `check` raises the backend's error; `aclose` closes the clients of all event loops, and what is
+  under way ends or raises one of our errors.
 
 The contract is versioned: 1.x adds Protocols and fields of the option records, and a published
 method never gains a parameter. To add a capability, add its Protocol here, with `contract` on each
