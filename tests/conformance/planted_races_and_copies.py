@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import itertools
 import os
 import time
@@ -595,6 +596,29 @@ class ForgetsTheTypeOfLargeFiles(MemoryDriver):
         if len(content) > 500_000:
             options.content_type = None
         return await super().write_file(path, content, options)
+
+
+@caught_by("test_content_encoding_is_kept_and_nothing_is_decoded")
+class DecodesWhatIsEncoded(MemoryDriver):
+    async def get(self, path, /):
+        content = await super().get(path)
+        return gzip.decompress(content) if self._file(path).content_encoding else content
+
+
+@caught_by("test_content_encoding_is_kept_where_other_fields_change")
+class AnUpdateForgetsTheEncoding(MemoryDriver):
+    async def update_metadata(self, path, options, /):
+        etag = await super().update_metadata(path, options)
+        replaced(self, path, content_encoding=options.content_encoding)
+        return etag
+
+
+@caught_by("test_copy_keeps_each_declared_field_that_no_option_replaces")
+class ACopyForgetsTheEncoding(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        etag = await super().copy_file(src, dst, options)
+        replaced(self, dst, content_encoding=options.content_encoding)
+        return etag
 
 
 # Contents, streams and resources

@@ -47,6 +47,7 @@ DECLARED: dict[str, Any] = {
     "content_type": "text/x-old",
     "cache_control": "max-age=1",
     "content_disposition": "inline",
+    "content_encoding": "gzip",
     "metadata": {"one": "1", "two": "2"},
 }
 """All that can be declared of a file."""
@@ -54,6 +55,7 @@ DECLARED_AGAIN: dict[str, Any] = {
     "content_type": "text/x-new",
     "cache_control": "no-store",
     "content_disposition": "attachment",
+    "content_encoding": "br",
     "metadata": {"two": "ü"},
 }
 
