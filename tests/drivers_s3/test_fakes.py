@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from disk_outcomes import outcomes
-from jtc.storage import StorageManager, UnsupportedOperationException
+from jtc.storage import RejectedException, StorageManager, UnsupportedOperationException
 from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
@@ -84,3 +84,13 @@ async def test_fake_refuses_to_sign_what_the_real_disk_refuses_to_sign() -> None
         for name in ("anonymous", "sse"):
             with pytest.raises(UnsupportedOperationException):
                 await fake.disk(name).temporary_url("a.txt", 60)
+
+
+async def test_fake_refuses_more_metadata_than_aws_keeps() -> None:
+    with StorageManager.isolated().fake("s3") as fake:
+        await fake.put("a", b"", metadata={"k": "v" * 2047})
+        with pytest.raises(RejectedException, match="takes 2049 bytes") as raised:
+            await fake.put("a", b"", metadata={"k": "v" * 2048})
+        assert raised.value.reason == "metadata"
+        with pytest.raises(RejectedException):
+            await fake.copy("a", "b", metadata={"k": "v" * 2048})

@@ -13,7 +13,7 @@ from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
-    from jtc.storage import Disk
+    from jtc.storage import Disk, FakeDisk
 
 
 async def options(disk: Disk) -> None:
@@ -123,3 +123,10 @@ def sync_disk(disk: Disk) -> None:
     disk.sync.get_ranges("a", [0, 10])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     disk.sync.set_metadata("a", visibility="public")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     disk.sync.copy("a", "b", to=MemoryDriver())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def fakes(fake: FakeDisk) -> None:
+    fake.fail("put", error="full")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fake.fail("put", paths=["*.png"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fake.delay("get")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    fake.assert_exists("a", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -19,6 +19,7 @@ from jtc.storage import (
     DirectoryInfo,
     Disk,
     Entry,
+    FakeDisk,
     FileInfo,
     MetadataOptions,
     NotModifiedException,
@@ -48,7 +49,7 @@ from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.validate import Validate
-from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncStorage, SyncStream
+from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage, SyncStream
 
 
 async def whole_files(disk: Disk) -> None:
@@ -442,6 +443,10 @@ def fakes() -> None:
         takes_a_disk(disk)
         disk.assert_exists("a.txt", b"a")
         disk.disk("local").assert_empty()
+        assert_type(disk.fail("put", times=2, error=TimeoutError), FakeDisk)
+        disk.fail("get", None, OSError("full"), paths="*.png").delay("list", 0.05, times=1).reset()
+    with Storage.fake("s3").fail("put") as failing:
+        assert_type(failing, FakeDisk)
 
 
 def sync_reads_and_listings(sync_disk: SyncDisk) -> None:
@@ -510,6 +515,7 @@ def sync_disks(disk: Disk) -> None:
     with Storage.sync.fake("s3") as fake:
         takes_a_sync_disk(fake)
         fake.assert_exists("a.txt", b"a")
+        assert_type(fake.fail("put").delay("get", 1), SyncFakeDisk)
     with Storage.sync as same:
         assert_type(same, SyncStorage)
     Storage.sync.configure({"disks": {}})

@@ -228,11 +228,11 @@ def driver_to_ask(
     if make is not None:
         for each in (options, None):
             # The options may be such that the real driver refuses them too.
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):
                 driver = make(each)
                 return resolve(driver).capabilities, driver
     if inspect.isclass(factory):
         # A property may need attributes of the constructor.
-        with suppress(Exception):
+        with suppress(Exception, SystemExit):
             return resolve(object.__new__(factory)).capabilities, None
     return None, None

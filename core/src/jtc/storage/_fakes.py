@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._disk.base import Manager
-    from jtc.storage._fake_failures import FailureError
     from jtc.storage.sync._disks import SyncFakeDisk
 
 __all__ = ["FakeDisk", "Fakes", "begun_here"]
@@ -132,7 +131,7 @@ class FakeDisk(Disk):
         self,
         operation: str,
         times: int | None = None,
-        error: FailureError | None = None,
+        error: BaseException | type[BaseException] | None = None,
         *,
         paths: str | None = None,
     ) -> Self:

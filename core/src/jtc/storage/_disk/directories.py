@@ -211,7 +211,8 @@ class Directories(DiskBase):
             yield entry
         if is_empty and "*" in directory:
             try:
-                await _check_no_pattern(self._resolved(), check_directory(directory))
+                resolved = self._ready() or await self._load()
+                await _check_no_pattern(resolved, check_directory(directory))
             except Exception as error:
                 self._fail(error, "list", directory)
 

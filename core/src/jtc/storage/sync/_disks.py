@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Unpack
 
-    from jtc.storage._fake_failures import FailureError
     from jtc.storage._fakes import FakeDisk
     from jtc.storage._hooks import Hooks
     from jtc.storage.driver import StorageDriver
@@ -195,7 +194,7 @@ class SyncFakeDisk(Assertions, SyncDisk):
         self,
         operation: str,
         times: int | None = None,
-        error: FailureError | None = None,
+        error: BaseException | type[BaseException] | None = None,
         *,
         paths: str | None = None,
     ) -> Self:

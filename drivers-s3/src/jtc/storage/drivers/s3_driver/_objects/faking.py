@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jtc.storage.driver import SIGNING_METHODS, FakeTraits
 from jtc.storage.drivers.s3_driver._objects.metadata import declared_headers
 from jtc.storage.drivers.s3_driver._objects.presigning import check_options, check_presignable
+from jtc.storage.exceptions import RejectedException
 from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ __all__ = ["options_without_keys", "traits"]
 _OF_KEYS = frozenset(
     {"access_key", "secret_key", "session_token", "profile", "credentials", "session", "ca_bundle"}
 )
+
+_LONGEST_METADATA = 2048
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html"""
 
 
 def options_without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +42,7 @@ def traits(settings: Settings) -> FakeTraits:
             check_options(path, options, form=method == "temporary_upload_form")
         else:
             declared_headers(options)
+            _check_length(options.metadata or {})
 
     return FakeTraits(
         visibility=settings.visibility or Visibility.PRIVATE,
@@ -45,3 +50,12 @@ def traits(settings: Settings) -> FakeTraits:
         infers_types=True,
         check=check,
     )
+
+
+def _check_length(metadata: Mapping[str, str]) -> None:
+    length = sum(len(name.encode()) + len(text.encode()) for name, text in metadata.items())
+    if length > _LONGEST_METADATA:
+        raise RejectedException(
+            f"The metadata takes {length} bytes, and AWS keeps {_LONGEST_METADATA}",
+            reason="metadata",
+        )
