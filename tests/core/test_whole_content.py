@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import bz2
+import contextlib
 import gzip
 import io
 import itertools
@@ -19,8 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiofiles
+import aiofiles.tempfile
+import aiohttp
 import anyio
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import InMemoryUploadedFile
 from starlette.datastructures import UploadFile
@@ -223,6 +227,63 @@ async def test_put_stores_async_files_from_their_beginning(target: Target, tmp_p
             await target.store("a", each)
             assert await target.stored() == BODY
             assert not each.closed
+
+
+async def _written_async(opening: Any) -> Any:
+    file = await opening.__aenter__()
+    await file.write(BODY)
+    return file
+
+
+ASYNC_FILES: dict[str, Callable[[], Any]] = {
+    "anyio's spooled file": anyio.SpooledTemporaryFile,
+    "anyio's rolled spooled file": lambda: anyio.SpooledTemporaryFile(max_size=ROLLED),
+    "anyio's temporary file": anyio.TemporaryFile,
+    "anyio's named temporary file": anyio.NamedTemporaryFile,
+    "aiofiles' spooled file": lambda: aiofiles.tempfile.SpooledTemporaryFile(max_size=ROLLED),
+    "aiofiles' temporary file": aiofiles.tempfile.TemporaryFile,
+}
+
+
+@pytest.mark.parametrize("kind", ASYNC_FILES)
+async def test_put_stores_an_async_file_that_was_just_written(kind: str) -> None:
+    disk = _disk(MemoryDriver())
+    opening = ASYNC_FILES[kind]()
+    async with contextlib.AsyncExitStack() as stack:
+        file = await _written_async(opening)
+        stack.push_async_exit(opening.__aexit__)
+        await disk.put("a", file)
+    assert await disk.get("a") == BODY
+
+
+async def test_put_stores_an_upload_of_litestar_from_its_beginning() -> None:
+    datastructures = pytest.importorskip("litestar.datastructures")
+    disk = _disk(MemoryDriver())
+    upload = datastructures.UploadFile("a/b", "a", file_data=BODY)
+    await upload.read(7)
+    await disk.put("a", upload)
+    assert await disk.get("a") == BODY
+    await upload.close()
+
+
+async def test_put_stores_a_stream_of_aiohttp_unless_it_was_read_to_its_end() -> None:
+    disk = _disk(MemoryDriver())
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    for was_read in (False, True):
+        stream = aiohttp.StreamReader(protocol, 2**16)
+        stream.feed_data(BODY)
+        stream.feed_eof()
+        if was_read:
+            assert await stream.read() == BODY
+            with pytest.raises(IntegrityException, match="has nothing more"):
+                await disk.put("b", stream)
+        else:
+            await disk.put("b", stream)
+            assert await disk.get("b") == BODY
+    empty = aiohttp.StreamReader(protocol, 2**16)
+    empty.feed_eof()
+    await disk.put("b", empty)
+    assert await disk.get("b") == b""
 
 
 async def test_put_stores_our_own_open_files_from_their_beginning(target: Target) -> None:

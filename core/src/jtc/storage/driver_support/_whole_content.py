@@ -43,7 +43,9 @@ async def rewind(file: Any) -> bool:
     claims = await _answer(inner, "seekable")
     position = await _answer(inner, "tell")
     if claims is False or not callable(getattr(file, "seek", None)):
-        return bool(position)
+        # A stream of aiohttp does not tell its position, but its length when it is at its end.
+        at_end = getattr(file, "total_bytes", None) if await _answer(file, "at_eof") else None
+        return bool(position or at_end)
     if position == 0:
         return False
     try:
