@@ -8,6 +8,7 @@ import os
 import posixpath
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -118,7 +119,8 @@ class DiskStorage(DjangoStorage):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name or 'default'!r}>"
 
-    @property
+    # A disk looks its driver up at each operation, so it is the right one also after a change.
+    @cached_property
     def disk(self) -> SyncDisk:
         """The disk, or its view of the location, for what Django's storages have no method for."""
         disk = Storage.sync.disk(self._name)
