@@ -39,7 +39,7 @@ WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
-.PHONY: help demo web test suites suites-django suites-starlette faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
+.PHONY: help demo web test suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
 
 help:
@@ -116,12 +116,18 @@ DJANGO_TESTS := build/suites/django-$(DJANGO)
 ON_S3 := file_storage staticfiles_tests.test_management staticfiles_tests.test_storage.TestCustomManifestStorage \
 	staticfiles_tests.test_storage.TestCollectionSimpleStorage staticfiles_tests.test_storage.TestCollectionHashedFilesCache
 
+# Each kind of disk uses one processor at a time, so two run at once.
 suites-django: $(DJANGO_TESTS)/tests $(VENV)/installed
-	@for disk in local memory; do echo "==> Running Django's tests of file storages on a $$disk disk"; \
-		$(BIN)/python tests/suites/django $(DJANGO_TESTS) $$disk < /dev/null || exit 1; done
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix suites-django-,s3 local memory)
+
+suites-django-local suites-django-memory: suites-django-%:
+	@echo "==> Running Django's tests of file storages on a $* disk"
+	@$(BIN)/python tests/suites/django $(DJANGO_TESTS) $*
+
+suites-django-s3:
 	@echo "==> Running Django's tests of file storages on S3"
-	@$(BIN)/python tests/support/seaweedfs.py suites $(BIN)/python tests/suites/django $(DJANGO_TESTS) s3 \
-		$(if $(ALL),,$(ON_S3)) < /dev/null
+	@$(BIN)/python tests/support/seaweedfs.py suites \
+		$(BIN)/python tests/suites/django $(DJANGO_TESTS) s3 $(if $(ALL),,$(ON_S3))
 
 # Django's tests are in its source distribution only.
 $(DJANGO_TESTS)/tests: | $(VENV)/installed

@@ -13,6 +13,7 @@ import runpy
 import sys
 import tomllib
 import unittest
+from contextlib import redirect_stdout
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class Differences:
 
 
 def compare(result: unittest.TestResult, tests: list[str], differences: Differences) -> list[str]:
-    """Return what is not as differences.toml says: lines, and the tracebacks of failures."""
+    """Return a summary, and then what is not as differences.toml says, with tracebacks."""
     failed = {_id(test): trace for test, trace in result.failures + result.errors}
     skipped = {_id(test) for test, _ in result.skipped}
     wrong = []
@@ -93,10 +94,10 @@ def compare(result: unittest.TestResult, tests: list[str], differences: Differen
             wrong.append(f"PASSED, so it is no difference: {test}")
     wrong += [f"NAMES NO TEST: {pattern}" for pattern in sorted(differences.unused)]
     passed = len(tests) - len(failed) - len(skipped)
-    print(
-        f"    {passed} of {len(tests)} tests passed, {len(failed)} differ, {len(skipped)} skipped"
-    )
-    return wrong
+    return [
+        f"    {passed} of {len(tests)} tests passed, {len(failed)} differ, {len(skipped)} skipped",
+        *wrong,
+    ]
 
 
 def _id(test: Any) -> str:
@@ -115,6 +116,7 @@ def main(directory: str, kind: str, *suites: str) -> None:
     from django.test import runner
 
     seen: list[str] = []
+    report: list[str] = []
 
     class Runner(runner.DiscoverRunner):
         def get_test_runner_kwargs(self) -> dict[str, Any]:
@@ -128,9 +130,8 @@ def main(directory: str, kind: str, *suites: str) -> None:
             return super().run_suite(suite, **options)
 
         def suite_result(self, _suite: unittest.TestSuite, result: Any, **_: Any) -> int:
-            wrong = compare(result, seen, Differences(kind, suites or SUITES))
-            print("\n".join(wrong), end="\n" if wrong else "")
-            return len(wrong)
+            report[:] = compare(result, seen, Differences(kind, suites or SUITES))
+            return len(report) - 1
 
     runner.DiscoverRunner = Runner
     sys.argv = [
@@ -140,7 +141,12 @@ def main(directory: str, kind: str, *suites: str) -> None:
         "--parallel=1",
         "--verbosity=0",
     ]
-    runpy.run_path(str(tests_directory / "runtests.py"), run_name="__main__")
+    sys.stdin = io.StringIO()  # of questions that collectstatic asks, and whose answer is no
+    try:
+        with redirect_stdout(io.StringIO()):
+            runpy.run_path(str(tests_directory / "runtests.py"), run_name="__main__")
+    finally:
+        print("\n".join(report))
 
 
 if __name__ == "__main__":
