@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from jtc.storage import Storage, UnsupportedOperationException, Visibility
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.s3_driver import S3Driver
 from small_drivers import EightMethods
 
 SECRET = "s" * 32
@@ -95,6 +96,33 @@ def test_url_is_presigned_where_disk_is_private(storage_with: Any, media: Any) -
     assert "signature=" in media.url("a.txt")
     name = storage_with().save("a.txt", content())
     assert storage_with().disk.visibility(name) is Visibility.PRIVATE
+
+
+@pytest.mark.parametrize("visibility", ["public", "private"])
+def test_url_is_presigned_where_visibility_of_disk_is_private(
+    storage_with: Any, kind: str, visibility: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options: dict[str, Any] = {"visibility": visibility}
+    driver: Any
+    if kind == "s3":
+        store = request.getfixturevalue("seaweedfs")
+        driver = S3Driver(store.bucket, **options, **store.options)
+    elif kind == "local":
+        driver = LocalDriver(tmp_path, "https://files.test", secret=SECRET, **options)
+    else:
+        driver = MemoryDriver(base_url="https://files.test", secret=SECRET, **options)
+    Storage.set_driver(driver, "media")
+    assert (SIGNED[kind] in storage_with().url("a.txt")) is (visibility == "private")
+    assert SIGNED[kind] not in storage_with(signed=False).url("a.txt")
+
+
+@pytest.mark.parametrize("kind", ["local"], indirect=True)
+def test_save_overwrite_keeps_private_file_private(storage_with: Any) -> None:
+    storage = storage_with(overwrite=True)
+    name = storage.save("a", content())
+    storage.disk.set_visibility(name, "private")
+    storage.save("a", content(b"22"))
+    assert storage.disk.visibility(name) is Visibility.PRIVATE
 
 
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)

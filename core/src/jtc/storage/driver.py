@@ -373,7 +373,11 @@ class SupportsMove(Protocol):
 
 
 class SupportsVisibility(Protocol):
-    """Capability ``visibility``."""
+    """Capability ``visibility``.
+
+    A driver may say by an attribute ``default_visibility`` which one new files have. None, or no
+    such attribute, is for one that does not know.
+    """
 
     @contract("path")
     async def visibility(self, path: str, /) -> Visibility:

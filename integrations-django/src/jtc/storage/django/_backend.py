@@ -227,8 +227,8 @@ class DiskStorage(DjangoStorage):
         """Return whether files are private unless their visibility is declared otherwise."""
         if self._visibility is not None:
             return self._visibility is Visibility.PRIVATE
-        # With a secret, new files of a disk are private.
-        return getattr(unwrap(self.disk.driver), "signer", None) is not None
+        default = getattr(unwrap(self.disk.driver), "default_visibility", None)
+        return default is Visibility.PRIVATE
 
     def _other_name(self, name: str) -> str:
         directory, file = posixpath.split(name)

@@ -174,6 +174,11 @@ class LocalDriver(PresignedUrls):
             visibility=self._root.modes.default or Visibility.PUBLIC, has_directories=True
         )
 
+    @property
+    def default_visibility(self) -> Visibility | None:
+        """The visibility of new files; None where the umask decides."""
+        return self._root.modes.default
+
     def __repr__(self) -> str:
         root: Root | None = getattr(self, "_root", None)
         if root is None:

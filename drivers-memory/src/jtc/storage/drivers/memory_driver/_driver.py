@@ -160,6 +160,11 @@ class MemoryDriver(PresignedUrls):
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
+    @property
+    def default_visibility(self) -> Visibility:
+        """The visibility of new files."""
+        return self._visibility
+
     def __repr__(self) -> str:
         return f"<MemoryDriver with {self.count()} files>"
 

@@ -256,6 +256,11 @@ class S3Driver:
         """How a fake behaves: as a bucket with ACLs."""
         return faking.traits(self._settings)
 
+    @property
+    def default_visibility(self) -> Visibility | None:
+        """The visibility of new files; None where the bucket decides."""
+        return self._settings.visibility
+
     def __repr__(self) -> str:
         settings: Settings | None = getattr(self, "_settings", None)
         if settings is None:
