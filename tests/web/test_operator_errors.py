@@ -51,6 +51,12 @@ async def wrong_keys(seaweedfs: Any) -> AsyncIterator[Disk]:
     await driver.aclose()
 
 
+@pytest.fixture(autouse=True)
+def nothing_logged_before() -> None:
+    """Forget what other tests of this minute logged in the loop of the sync API."""
+    _operator_log._logged.clear()
+
+
 def records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [each for each in caplog.records if each.name == "jtc.storage.asgi"]
 
@@ -232,6 +238,20 @@ def test_records_show_without_any_configuration_of_logging() -> None:
     assert process.stderr == (
         "Responded with 500 Internal Server Error: StorageException: It failed (disk 'media')\n"
     )
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar"])
+async def test_handler_that_reads_an_unreadable_file_answers_as_for_a_missing_one(
+    framework: str, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    http = client(application(framework, disk_of(LocalDriver(tmp_path))))
+    missing = await http.get("/a.txt")
+    (tmp_path / "secret-name.txt").symlink_to("/etc/hostname")
+    unreadable = await http.get("/a.txt")
+    assert (unreadable.status_code, unreadable.content) == (404, missing.content)
+    assert unreadable.headers == missing.headers
+    (record,) = records(caplog)
+    assert "secret-name.txt" in record.getMessage()
 
 
 def test_status_of_tells_one_unreadable_file_from_a_store_that_refuses() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from litestar import Litestar, get
 
 from jtc.storage import Disk, Storage
 from jtc.storage.asgi import ZipResponse
@@ -228,6 +229,17 @@ async def test_any_time_is_written(moment: float) -> None:
     info = member.zip_info()
     assert 1980 <= info.date_time[0] <= 2107
     assert archive_length([member]) > 22
+
+
+async def test_handler_of_litestar_returns_an_archive(client: Client) -> None:
+    disk = disk_of(MemoryDriver())
+    await disk.put("in/a.txt", b"1")
+
+    async def download() -> ZipResponse:
+        return ZipResponse(disk, "in")
+
+    response = await client(Litestar([get("/zip")(download)])).get("/zip")
+    assert unpacked(response.content) == {"a.txt": b"1"}
 
 
 async def test_handler_returns_an_archive(client: Client) -> None:

@@ -86,6 +86,8 @@ class ServedDisk:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"Files are served over HTTP, not over {scope['type']!r}")
+        if "app" not in scope:
+            scope = {**scope, "app": self}  # for the log, which counts by application
         method = scope["method"]
         try:
             if method in ("GET", "HEAD"):

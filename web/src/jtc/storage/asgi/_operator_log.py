@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -32,15 +34,17 @@ class _Causes:
 
     def __init__(self) -> None:
         self._since: dict[Hashable, tuple[float, int]] = {}
+        self._lock = threading.Lock()  # some frameworks call exception handlers in threads
 
     def responses_to_log(self, cause: Hashable) -> int | None:
         """Return how many responses a new record stands for; None where it is too early for one."""
         now = time.monotonic()
-        logged_at, unlogged = self._since.pop(cause, (now - _PERIOD, 0))
-        is_due = now - logged_at >= _PERIOD
-        self._since[cause] = (now, 0) if is_due else (logged_at, unlogged + 1)
-        if len(self._since) > _MOST_CAUSES:
-            del self._since[next(iter(self._since))]
+        with self._lock:
+            logged_at, unlogged = self._since.pop(cause, (now - _PERIOD, 0))
+            is_due = now - logged_at >= _PERIOD
+            self._since[cause] = (now, 0) if is_due else (logged_at, unlogged + 1)
+            if len(self._since) > _MOST_CAUSES:
+                del self._since[next(iter(self._since))]
         return unlogged + 1 if is_due else None
 
 
@@ -84,15 +88,13 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _causes_of(scope: Mapping[str, Any]) -> _Causes:
-    anchor = scope.get("app")
-    if anchor is None:
-        try:
-            anchor = asyncio.get_running_loop()
-        except RuntimeError:
-            return _of_the_process
+    app = scope.get("app")
+    if app is not None:
+        with suppress(TypeError):  # Litestar's has no weak references
+            return _logged.setdefault(app, _Causes())
     try:
-        return _logged.setdefault(anchor, _Causes())
-    except TypeError:  # an application without weak references
+        return _logged.setdefault(asyncio.get_running_loop(), _Causes())
+    except RuntimeError:
         return _of_the_process
 
 

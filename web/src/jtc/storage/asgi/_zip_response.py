@@ -114,6 +114,8 @@ class ZipResponse(Response):
             return
         headers = self._archive_headers(etag, changed)
         if status == HTTPStatus.NOT_MODIFIED:
+            for name in ("accept-ranges", "content-disposition", "content-type"):
+                del headers[name]
             await self._send_head(status, headers, send)
             await send({"type": "http.response.body", "body": b""})
             return
