@@ -14,7 +14,7 @@ import pytest
 
 from jtc.storage import Disk, StorageFullException, StorageManager, StorageUnavailableException
 from jtc.storage.driver_support.error_translation import temporary_file_errors
-from small_drivers import EightMethods
+from small_drivers import EightMethods, Writing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -109,3 +109,31 @@ def test_temporary_file_errors_of_no_room_say_that_the_disk_is_not_full(
 def test_temporary_file_errors_leave_others_alone() -> None:
     with pytest.raises(KeyError), temporary_file_errors():
         raise KeyError
+
+
+@pytest.mark.usefixtures("longest_file")
+async def test_open_file_with_a_full_temporary_directory_names_it(
+    disk: Disk, temporary: Path
+) -> None:
+    await disk.put("a", b"old")
+    with pytest.raises(StorageFullException, match="TMPDIR") as raised:  # noqa: PT012 - the block is
+        async with disk.open("a", "wb") as file:
+            await file.seek(0)
+            for _ in range(3):
+                await file.write(LONG)
+    assert (raised.value.path, raised.value.operation, raised.value.disk) == ("a", "open", "d")
+    assert await disk.get("a") == b"old"
+    assert list(temporary.iterdir()) == []
+
+
+async def test_open_file_that_does_not_seek_needs_no_temporary_directory(
+    temporary: Path,
+) -> None:
+    manager = StorageManager.isolated({})
+    manager.set_driver(Writing(), "d")
+    disk = manager.disk("d")
+    temporary.rmdir()
+    async with disk.open("a", "wb") as file:
+        for _ in range(3):
+            await file.write(LONG)
+    assert await disk.get("a") == LONG * 3

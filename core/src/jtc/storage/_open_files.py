@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import threading
@@ -11,6 +12,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 from jtc.storage._streamed_put import StreamedPut
+from jtc.storage.driver_support.content import in_thread
+from jtc.storage.driver_support.error_translation import temporary_file_errors
 from jtc.storage.exceptions import IntegrityException, StorageException
 
 if TYPE_CHECKING:
@@ -85,9 +88,10 @@ class _File(ABC):
 
     _closed = True
 
-    def __init__(self, name: str, mode: str) -> None:
+    def __init__(self, name: str, mode: str, fail: Callable[[Exception], NoReturn]) -> None:
         self.name = name
         self.mode = mode
+        self._fail = fail
         self._process = os.getpid()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -188,10 +192,11 @@ class _File(ABC):
     def _check_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
             outcome = "was not stored" if self.writable() else "is not read"
-            raise StorageException(
-                f"The file {outcome}: its event loop ended before close(), or another loop uses "
-                "it. Open, use and close it in the same one",
-                path=self.name,
+            self._fail(
+                StorageException(
+                    f"The file {outcome}: its event loop ended before close(), or another loop "
+                    "uses it. Open, use and close it in the same one"
+                )
             )
 
     def _target(self, offset: int, whence: int, end: int) -> int:
@@ -214,6 +219,7 @@ class ReadableFile(_File):
             the error that reading ended with, if any.
         name: The file's path.
         mode: The mode in which it was opened.
+        fail: Raises an error again with its context.
 
     Attributes:
         info: The metadata of the version that is read.
@@ -226,8 +232,9 @@ class ReadableFile(_File):
         finish: Callable[[int, BaseException | None], Awaitable[None]],
         name: str,
         mode: str,
+        fail: Callable[[Exception], NoReturn],
     ) -> None:
-        super().__init__(name, mode)
+        super().__init__(name, mode, fail)
         self.info: FileInfo = stream.info
         self._reopen = reopen
         self._finish = finish
@@ -398,7 +405,7 @@ class ReadableFile(_File):
                 self._chunks = aiter(self._stream)
             self._fill_with(await anext(self._chunks, b""))
             if not self._buffer.getbuffer() and self._where() < self.info.size:
-                raise IntegrityException("The file ended before its length", path=self.name)
+                self._fail(IntegrityException("The file ended before its length"))
         except BaseException as error:
             # The stream ended with the failure, which must not look like the end of the file.
             if not self._closed:
@@ -433,6 +440,7 @@ class WritableFile(_File):
             if that is known.
         name: The file's path.
         mode: The mode in which it was opened.
+        fail: Raises an error again with its context.
         appended_to: The length of the file that is appended to; None where it is replaced.
     """
 
@@ -441,9 +449,10 @@ class WritableFile(_File):
         store: Callable[[Any, int | None], Awaitable[object]],
         name: str,
         mode: str,
+        fail: Callable[[Exception], NoReturn],
         appended_to: int | None = None,
     ) -> None:
-        super().__init__(name, mode)
+        super().__init__(name, mode, fail)
         import tempfile  # noqa: PLC0415 - imported only where it is used
 
         # No file is opened before there is more than the memory holds.
@@ -585,7 +594,7 @@ class WritableFile(_File):
         if self._stream is not None:
             await self._stream.finish()
         elif again:
-            raise StorageException("The file was not stored: an earlier close() failed")
+            self._fail(StorageException("The file was not stored: an earlier close() failed"))
         else:
             length = self._length - self._before
             await self._change_spool(self._length, self._rewind_spool, length)
@@ -642,29 +651,27 @@ class WritableFile(_File):
             change(*arguments)
             return
         self._in_memory = False
-        thread = self._loop.run_in_executor(None, self._change_file, change, *arguments)
+        thread = asyncio.ensure_future(in_thread(self._change_file, change, *arguments))
         try:
             await asyncio.shield(thread)
         except asyncio.CancelledError:
             await asyncio.wait([thread])
             raise
+        except Exception as error:
+            self._fail(error)
 
     def _close_spool(self) -> None:
-        with self._lock:  # a thread may be writing, for another task
+        # A thread may be writing, for another task; and closing writes again what found no room.
+        with self._lock, contextlib.suppress(OSError):
             self._spool.close()
 
     def _change_file(self, change: Callable[..., None], *arguments: Any) -> None:
-        try:
-            with self._lock:
-                if self._spool.closed:
-                    raise ValueError("The file was closed meanwhile")
-                self._spool.rollover()
-                change(*arguments)
-        except OSError as error:
-            raise StorageException(
-                f"The temporary file of {self.name!r} cannot be written ({error}): it is made in "
-                "the directory that TMPDIR names"
-            ) from error
+        with self._lock, temporary_file_errors():
+            if self._spool.closed:
+                raise ValueError("The file was closed meanwhile")
+            self._spool.rollover()
+            change(*arguments)
+            self._spool.flush()
 
     def _write_spool(self, position: int, chunk: bytes) -> None:
         self._spool.seek(position)

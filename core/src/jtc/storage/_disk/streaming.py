@@ -293,6 +293,7 @@ class Streaming(ReadWrite):
             finish,
             path,
             "rb",
+            partial(self._fail, operation="open", path=path),
         )
 
     async def _open_to_write(self, path: str, mode: str, options: PutOptions) -> WritableFile:
@@ -310,7 +311,7 @@ class Streaming(ReadWrite):
             await _check_conditions(resolved, checked, options)
         except Exception as error:
             self._fail(error, "open", path)
-        return WritableFile(put, path, mode)
+        return WritableFile(put, path, mode, partial(self._fail, operation="open", path=path))
 
     async def _open_to_append(self, path: str) -> WritableFile:
         async def append(content: bytes | BinaryIO, _size: int | None) -> None:
@@ -328,7 +329,8 @@ class Streaming(ReadWrite):
                 before = 0
         except Exception as error:
             self._fail(error, "open", path)
-        return WritableFile(append, path, "ab", appended_to=before)
+        fail = partial(self._fail, operation="open", path=path)
+        return WritableFile(append, path, "ab", fail, before)
 
     def _stream(
         self, operation: str, path: str, options: Callable[[], ReadOptions], *, hooked: bool = True
