@@ -349,3 +349,31 @@ def test_a_file_of_one_storage_is_saved_into_another(media: Any) -> None:
     with media.open("a.bin") as file:
         name = media.save("copy.bin", file)
     assert read(media, name) == LARGE
+
+
+def test_open_in_mode_x_refuses_existing_file(media: Any) -> None:
+    with media.open("a.txt", "x") as file:
+        file.write("Grüße")
+    assert read(media, "a.txt", "r") == "Grüße"
+    for mode in ("x", "xb"):
+        with pytest.raises(FileExistsError):
+            media.open("a.txt", mode)
+    with media.open("b.bin", "xb") as file:
+        file.write(b"1")
+    assert read(media, "b.bin") == b"1"
+
+
+def test_upload_that_was_read_is_stored_whole(media: Any) -> None:
+    for upload in (
+        SimpleUploadedFile("a.txt", b"small"),
+        ContentFile(b"small"),
+        io.BytesIO(b"small"),
+    ):
+        upload.read(3)
+        assert read(media, media.save("a.txt", upload)) == b"small"
+        upload.read()
+        assert read(media, media.save("a.txt", upload)) == b"small"
+    media.save("b.txt", ContentFile(b"small"))
+    with media.open("b.txt") as file:
+        file.read(2)
+        assert read(media, media.save("c.txt", file)) == b"small"

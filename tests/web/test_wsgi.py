@@ -22,6 +22,7 @@ import pytest
 import waitress.server
 
 from jtc.storage import Disk, Storage, StorageException, asgi
+from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.hookspecs import hookimpl
@@ -139,6 +140,25 @@ def call(app: Any, path: str = "/a.bin", **more: Any) -> tuple[str, dict[str, st
     begun: list[Any] = []
     body = app(environ, lambda status, headers: begun.extend([status, dict(headers)]))
     return begun[0], begun[1], body
+
+
+def test_server_closes_file_of_client_that_disconnects(tmp_path: Path, server: Any) -> None:
+    class Slow(LocalDriver):
+        async def open_read(self, path: str, options: Any, /) -> ReadStream:
+            stream = await super().open_read(path, options)
+            return ReadStream(stream.info, aiter(stream), stream.aclose)  # without a descriptor
+
+    for driver in (LocalDriver(tmp_path), Slow(tmp_path)):
+        disk = disk_of(driver)
+        disk.sync.put("a.bin", CONTENT * 10)
+        before = open_files(tmp_path)
+        with server(serve(disk, public=True)) as url:
+            with httpx.Client() as http, http.stream("GET", f"{url}/a.bin") as answer:
+                assert len(next(answer.iter_raw(1000))) == 1000
+            until = time.monotonic() + 20
+            while open_files(tmp_path) > before and time.monotonic() < until:
+                time.sleep(0.01)
+            assert open_files(tmp_path) == before
 
 
 @pytest.mark.parametrize("read", [0, 1, 3])

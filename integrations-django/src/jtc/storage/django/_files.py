@@ -26,11 +26,12 @@ class DiskFile(File):  # type: ignore[type-arg] # generic for type checkers only
     Args:
         disk: The disk.
         name: The file's path on the disk.
-        mode: ``"rb"`` and ``"wb"``, or ``"r"`` and ``"w"`` for UTF-8 text.
+        mode: ``"rb"``, ``"wb"`` and ``"xb"``, or ``"r"``, ``"w"`` and ``"x"`` for UTF-8 text.
         options: The options of a file that is written.
 
     Raises:
         FileNotFoundException: There is no file to read.
+        FileExistsException: There is a file, in the modes ``"xb"`` and ``"x"``.
         StorageException: The storage failed.
         ValueError: The mode is another one.
     """
@@ -96,9 +97,11 @@ def _opened(
             raw = disk.open(name)
         case "wb" | "w":
             raw = disk.open(name, "wb", **options)
+        case "xb" | "x":
+            raw = disk.open(name, "xb", **options)
         case _:
             raise ValueError(
-                f"A file on a disk is opened in the modes 'rb', 'r', 'wb' and 'w', not {mode!r}: "
-                "it can only be replaced as a whole"
+                f"A file on a disk is opened in the modes 'rb', 'wb' and 'xb', or 'r', 'w' and "
+                f"'x', not {mode!r}: it can only be replaced as a whole"
             )
     return raw, raw if "b" in mode else io.TextIOWrapper(raw, "utf-8")

@@ -180,7 +180,7 @@ def mount(app: WSGIApplication, mounted: Mapping[str, WSGIApplication]) -> WSGIA
             fits counts.
 
     Returns:
-        A WSGI application: ``app.wsgi_app = mount(app.wsgi_app, {...})`` in Flask,
+        A WSGI application, for the server: ``application = mount(flask_app, {...})``, or
         ``application = mount(get_wsgi_application(), {...})`` in Django's ``wsgi.py``.
 
     Raises:
