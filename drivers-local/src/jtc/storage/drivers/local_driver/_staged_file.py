@@ -309,7 +309,7 @@ class StagedFile:
             Its status.
         """
         required = options.if_match is not None
-        if not required:
+        if not required and check_place(target, self._name, options) is None:
             status = self._fit(status, None, options, keeps_mode=keeps_mode)
             try:
                 with self._token:
@@ -318,9 +318,8 @@ class StagedFile:
                 # In the lock, a look and a rename are one for all who take it.
                 required = not options.overwrite
             except FileExistsError:
-                if not options.overwrite and check_place(target, self._name, options) is None:
-                    # It was deleted just now.
-                    return self._place_in(target, status, options, keeps_mode=keeps_mode)
+                if not options.overwrite:
+                    raise
             else:
                 return status
         with PathLocks(self._root, self._token, self._path, required=required):
@@ -388,16 +387,15 @@ class StagedFile:
             options: `visibility_if_new` counts.
             keeps_mode: The mode is not settled yet.
         """
-        modes = self._root.modes
         mode = after = None
         if there is not None:
             mode = there.st_mode & _PERMISSIONS
             if 0 <= there.st_mtime_ns - status.st_mtime_ns < _NEAR_NS:
                 after = there.st_mtime_ns
-        elif modes.new_file is not None:
-            mode = modes.new_file
+        elif self._root.modes.default is not None:
+            mode = self._root.modes.new_file
         elif options.visibility_if_new is not None:
-            mode = modes.of(options.visibility_if_new)
+            mode = self._root.modes.of(options.visibility_if_new)
         if not keeps_mode or mode == status.st_mode & _PERMISSIONS:
             mode = None
         return status if mode is after is None else self._amend(mode, after)
