@@ -54,6 +54,7 @@ steps = st.lists(
         st.tuples(st.just("seek"), st.integers(0, 60)),
         st.tuples(st.just("seek"), st.integers(0, 10), st.just(io.SEEK_CUR)),
         st.tuples(st.just("seek"), st.just(0), st.just(io.SEEK_END)),
+        st.tuples(st.just("read"), st.one_of(st.none(), st.integers(-1, 30))),
         st.tuples(st.just("truncate"), st.integers(0, 60)),
         st.tuples(st.just("truncate")),
     ),
@@ -114,7 +115,8 @@ async def test_written_file_is_streamed_where_it_was_not_sought() -> None:
         assert not file.seekable()
         assert await file.seek(0, io.SEEK_CUR) == IN_MEMORY + 4
         assert await file.truncate() == IN_MEMORY + 4
-        for refused in (file.seek(0), file.truncate(0), file.seek(9, io.SEEK_END)):
+        seeks = (file.seek(0), file.seek(9, io.SEEK_END))
+        for refused in (*seeks, file.truncate(0), file.read(1)):
             with pytest.raises(io.UnsupportedOperation, match=r"'a'.*8 MiB.*call seek\(0\) before"):
                 await refused
         await file.write(b" and more")
@@ -219,8 +221,8 @@ async def test_written_file_that_is_aborted_while_a_thread_writes_leaves_nothing
     file = await disk.open("a", "wb")
     await file.seek(0)
     go_on = threading.Event()
-    change = file._change_file
-    monkeypatch.setattr(file, "_change_file", lambda *given: (go_on.wait(), change(*given)))
+    change = file._use_file
+    monkeypatch.setattr(file, "_use_file", lambda *given: (go_on.wait(), change(*given)))
     write = asyncio.create_task(file.write(b"late"))
     await asyncio.sleep(0.01)
     await file.abort()
@@ -300,7 +302,7 @@ async def test_open_ab_adds_to_the_end(kind: Any) -> None:
             assert not file.seekable()
             await file.write(b"line\n")
             assert file.tell() == 5 * (n + 1)
-            for refused in (file.seek(0), file.truncate(0)):
+            for refused in (file.seek(0), file.truncate(0), file.read()):
                 with pytest.raises(io.UnsupportedOperation, match="open for appending"):
                     await refused
     assert await disk.get("log") == b"line\n" * 3

@@ -376,6 +376,11 @@ def test_written_file_seeks_in_memory_and_once_sought_at_any_length(disk: SyncDi
         file.write(b"head")
         assert file.tell() == 4
         assert file.seek(0, io.SEEK_END) == 8
+        assert file.seek(2) == 2
+        assert file.read(3) == b"adb"
+        assert file.tell() == 5
+        file.write(b"O")
+        assert file.read() == b"dy"
         assert file.truncate(6) == 6
     with disk.open("large", "wb") as file:
         file.seek(0)
@@ -385,7 +390,7 @@ def test_written_file_seeks_in_memory_and_once_sought_at_any_length(disk: SyncDi
         file.write(b"end")
         file.seek(0)
         file.write(b"head")
-    assert disk.get("small") == b"headbo"
+    assert disk.get("small") == b"headbO"
     assert disk.get("large") == b"head" + bytes(23_999_995) + b"end"
 
 

@@ -36,6 +36,7 @@ class _Closable(Protocol):
     async def abort(self) -> None: ...
 
 
+T = TypeVar("T")
 F_co = TypeVar("F_co", bound=_Closable, covariant=True)
 
 
@@ -517,6 +518,28 @@ class WritableFile(_File):
         for line in lines:
             await self.write(line)
 
+    async def read(self, size: int | None = -1, /) -> bytes:
+        """Read back what was written, which Pillow does for a TIFF of several pages.
+
+        Args:
+            size: The most bytes to return; all to the end if it is None or below 0.
+
+        Raises:
+            io.UnsupportedOperation: The file is streamed already, or it is appended to.
+            ValueError: The file is closed.
+            StorageException: The temporary file failed.
+        """
+        self._check_usable()
+        self._keep("read()")
+        wanted = self._length - self._position
+        if size is not None and size >= 0:
+            wanted = min(size, wanted)
+        if wanted <= 0:
+            return b""
+        content = await self._use_spool(self._length, self._read_spool, self._position, wanted)
+        self._position += len(content)
+        return content
+
     async def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Change the position; return it. Bytes that are skipped by it are zeros.
 
@@ -554,7 +577,7 @@ class WritableFile(_File):
             raise ValueError("A file is not truncated to less than 0 bytes")
         if self._stream is None or size != self._position:
             self._keep("truncate()")
-            await self._change_spool(size, self._truncate_spool, size)
+            await self._use_spool(size, self._truncate_spool, size)
             self._length = size
         return size
 
@@ -597,7 +620,7 @@ class WritableFile(_File):
             self._fail(StorageException("The file was not stored: an earlier close() failed"))
         else:
             length = self._length - self._before
-            await self._change_spool(self._length, self._rewind_spool, length)
+            await self._use_spool(self._length, self._rewind_spool, length)
             await self._store(self._spool.read() if self._in_memory else self._spool, length)
 
     def _stream_from_here(self) -> None:
@@ -635,25 +658,24 @@ class WritableFile(_File):
         start, end = self._position, self._position + len(chunk)
         self._position = end  # before the wait: another task may write meanwhile
         try:
-            await self._change_spool(end, self._write_spool, start - self._before, chunk)
+            await self._use_spool(end, self._write_spool, start - self._before, chunk)
         except BaseException:
             if self._position == end:
                 self._position = start
             raise
         self._length = max(self._length, end)
 
-    async def _change_spool(self, end: int, change: Callable[..., None], *arguments: Any) -> None:
-        """Change the spool, in a thread once it is longer than the memory holds.
+    async def _use_spool(self, end: int, use: Callable[..., T], *arguments: Any) -> T:
+        """Read or change the spool, in a thread once it is longer than the memory holds.
 
         A cancellation waits for the thread, so that nothing is written afterwards.
         """
         if max(end, self._length) - self._before <= _MOST_IN_MEMORY and self._in_memory:
-            change(*arguments)
-            return
+            return use(*arguments)
         self._in_memory = False
-        thread = asyncio.ensure_future(in_thread(self._change_file, change, *arguments))
+        thread = asyncio.ensure_future(in_thread(self._use_file, use, *arguments))
         try:
-            await asyncio.shield(thread)
+            return await asyncio.shield(thread)
         except asyncio.CancelledError:
             await asyncio.wait([thread])
             raise
@@ -665,13 +687,18 @@ class WritableFile(_File):
         with self._lock, contextlib.suppress(OSError):
             self._spool.close()
 
-    def _change_file(self, change: Callable[..., None], *arguments: Any) -> None:
+    def _use_file(self, use: Callable[..., T], *arguments: Any) -> T:
         with self._lock, temporary_file_errors():
             if self._spool.closed:
                 raise ValueError("The file was closed meanwhile")
             self._spool.rollover()
-            change(*arguments)
+            result = use(*arguments)
             self._spool.flush()
+        return result
+
+    def _read_spool(self, position: int, size: int) -> bytes:
+        self._spool.seek(position)
+        return self._spool.read(size)
 
     def _write_spool(self, position: int, chunk: bytes) -> None:
         self._spool.seek(position)

@@ -248,6 +248,19 @@ class SyncWritableFile(io.BufferedWriter):
         else:
             self.abort()
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read back what was written, which Pillow does for a TIFF of several pages.
+
+        Raises:
+            io.UnsupportedOperation: The file is streamed already, or it is appended to.
+            ValueError: The file is closed.
+            StorageException: The temporary file failed.
+        """
+        self.flush()
+        content = self._writer.read_back(size)
+        super().seek(0, io.SEEK_CUR)  # the base keeps the position too
+        return content
+
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Change the position; return it. Bytes that are skipped by it are zeros.
 
@@ -440,10 +453,13 @@ class _RawWriter(_Raw):
     def truncate(self, size: int | None = None, /) -> int:
         return self._change(self._file.truncate(size))
 
+    def read_back(self, size: int | None) -> bytes:
+        return self._change(self._file.read(size))
+
     def tell(self) -> int:
         return self._file.tell()
 
-    def _change(self, change: Coroutine[Any, Any, int]) -> int:
+    def _change(self, change: Coroutine[Any, Any, T]) -> T:
         try:
             self._check_owner()
             before = self._file.tell()
