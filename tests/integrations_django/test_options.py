@@ -302,6 +302,43 @@ def test_options_that_the_disk_cannot_keep_are_refused(storage_with: Any) -> Non
         storage_with(visibility="private", file_permissions_mode=0o600)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"location": "/srv/media"}, "a directory on the disk"),
+        ({"location": ".jtc"}, "reserved"),
+        ({"location": "a\nb"}, r"U\+000A"),
+        ({"expires_in": 0}, "above 0"),
+        ({"expires_in": timedelta(seconds=-1)}, "above 0"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_invalid_options_are_refused_at_once(
+    storage_with: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=message):
+        storage_with(**options)
+
+
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_names_of_options_of_other_storages_are_suggested(storage_with: Any) -> None:
+    from jtc.storage.django import DiskStorage
+
+    for name, instead in {
+        "querystring_auth": "signed",
+        "querystring_expire": "expires_in",
+        "file_overwrite": "overwrite",
+        "default_acl": "visibility",
+        "bucket_name": "disk",
+    }.items():
+        with pytest.raises(TypeError, match=f"{name}.*use '{instead}'"):
+            storage_with(**{name: True})
+    with pytest.raises(TypeError, match="no option 'colour'"):
+        storage_with(colour="red")
+    with pytest.raises(ImproperlyConfigured, match="name of a disk"):
+        DiskStorage(Storage.disk("media"))  # type: ignore[arg-type]
+
+
 def test_location_is_prefix_of_all_names(storage_with: Any, media: Any) -> None:
     storage = storage_with(location="tenants/42/")
     assert storage.save("d/a.txt", content(b"123")) == "d/a.txt"

@@ -113,6 +113,9 @@ def test_flask_serves_files_beside_its_own_pages(secret_disk: Disk, server: Any)
         assert (invoice.status_code, invoice.content) == (206, b"PD")
         assert "filename*=UTF-8''Rechnung%20%C3%BC.pdf" in invoice.headers["content-disposition"]
         assert http.get("/invoices/2.pdf").status_code == 404
+        disk.put("private/3.pdf", CONTENT)
+        assert http.get("/invoices/3.pdf").content == CONTENT
+        assert http.head("/invoices/3.pdf").headers["content-length"] == str(len(CONTENT))
 
 
 def test_presigned_requests_are_answered(secret_disk: Disk, server: Any) -> None:
@@ -301,6 +304,17 @@ def test_chunked_body_needs_server_that_decodes_it(length: str | None) -> None:
     status, _, body = call(serve(disk), **request, **{"wsgi.input": io.BytesIO(b"1234")})
     assert (status, b"".join(body)) == ("200 OK", b"")
     assert disk.sync.get("a.bin") == b"1234"
+
+
+@pytest.mark.parametrize("port", ["", "unix", None])
+def test_unix_socket_has_no_address(port: str | None) -> None:
+    disk = disk_of(MemoryDriver())
+    disk.sync.put("a.bin", b"1", visibility="public")
+    environ = {} if port is None else {"REMOTE_ADDR": "", "REMOTE_PORT": port}
+    status, _, body = call(
+        serve(disk), SERVER_NAME="unix:/run/x", SERVER_PORT=port or "", **environ
+    )
+    assert (status, b"".join(body)) == ("200 OK", b"1")
 
 
 def test_error_before_response_is_raised_and_storage_error_is_status() -> None:

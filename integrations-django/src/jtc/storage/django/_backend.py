@@ -31,12 +31,14 @@ from jtc.storage import (
 from jtc.storage.django._files import DiskFile
 from jtc.storage.django._local_files import change_mode, is_link, links_in, missing_directories
 from jtc.storage.django._names import names_checked, path_of, shortened
+from jtc.storage.django._options import check_options
 from jtc.storage.layer import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
     from os import PathLike, stat_result
+    from typing import Never
 
     from django.core.files import File
     from django.utils.functional import Promise
@@ -74,9 +76,11 @@ class DiskStorage(DjangoStorage):
         directory_permissions_mode: The mode of directories that a file is saved into and that do
             not exist yet, on a local disk. None is the setting
             ``FILE_UPLOAD_DIRECTORY_PERMISSIONS``.
+        **unknown: None; the error for another option suggests one of these.
 
     Raises:
-        ImproperlyConfigured: Options contradict each other.
+        ImproperlyConfigured: An option is invalid, or options contradict each other.
+        TypeError: There is no such option.
         ValueError: The visibility is neither ``"public"`` nor ``"private"``.
     """
 
@@ -94,7 +98,9 @@ class DiskStorage(DjangoStorage):
         base_url: str | Promise | None = None,
         file_permissions_mode: int | None = None,
         directory_permissions_mode: int | None = None,
+        **unknown: Never,
     ) -> None:
+        check_options(disk, location, expires_in, unknown)
         if signed and base_url is not None:
             raise ImproperlyConfigured(
                 "DiskStorage cannot sign URLs that begin with its base_url: give signed=True "

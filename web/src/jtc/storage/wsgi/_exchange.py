@@ -199,8 +199,6 @@ def scope_of(environ: WSGIEnvironment) -> Scope:
         else:
             continue
         headers.append((name.replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")))
-    server = (environ["SERVER_NAME"], int(environ["SERVER_PORT"]))
-    client = environ.get("REMOTE_ADDR")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -211,8 +209,8 @@ def scope_of(environ: WSGIEnvironment) -> Scope:
         "root_path": root,
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "headers": headers,
-        "server": server,
-        "client": (client, int(environ.get("REMOTE_PORT") or 0)) if client else None,
+        "server": _address(environ, "SERVER_NAME", "SERVER_PORT"),
+        "client": _address(environ, "REMOTE_ADDR", "REMOTE_PORT"),
         "extensions": {DESCRIPTOR: {}} if "wsgi.file_wrapper" in environ else {},
     }
 
@@ -220,3 +218,10 @@ def scope_of(environ: WSGIEnvironment) -> Scope:
 def _decoded(path: Any) -> str:
     # As ASGI servers do: such a path names no file.
     return str(path).encode("latin-1").decode("utf-8", errors="replace")
+
+
+def _address(environ: WSGIEnvironment, host: str, port: str) -> tuple[str, int] | None:
+    """Return a host and a port; None where there is none, as at a Unix socket."""
+    number = str(environ.get(port) or "0")
+    name = environ.get(host)
+    return (str(name), int(number)) if name and number.isdecimal() else None
