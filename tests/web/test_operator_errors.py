@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -26,6 +27,7 @@ from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.exceptions import (
     IntegrityException,
+    PathConflictException,
     StorageConfigException,
     StorageFullException,
     StoragePermissionException,
@@ -254,6 +256,17 @@ async def test_handler_that_reads_an_unreadable_file_answers_as_for_a_missing_on
     assert "secret-name.txt" in record.getMessage()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_root_that_is_no_directory_is_500_and_logged(
+    method: str, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    http = client(serve(disk_of(LocalDriver(tmp_path / "file")), public=True))
+    assert (await http.request(method, "/a.txt")).status_code == 500
+    (record,) = records(caplog)
+    assert "root" in record.getMessage()
+
+
 def test_status_of_tells_one_unreadable_file_from_a_store_that_refuses() -> None:
     unreadable = StoragePermissionException("Permission denied", operation="get")
     unreadable.__cause__ = PermissionError(13, "Permission denied")
@@ -264,6 +277,10 @@ def test_status_of_tells_one_unreadable_file_from_a_store_that_refuses() -> None
     assert status_of(StorageConfigException("No such disk")) == 500
     assert status_of(IntegrityException("Too short", operation="get")) == 500
     assert status_of(IntegrityException("Too short", operation="put")) == 400
+    assert status_of(PathConflictException("A directory", operation="put")) == 409
+    assert status_of(PathConflictException("The root is a file", operation="get")) == 500
+    directory = PathConflictException("A directory", operation="get", errno=errno.EISDIR)
+    assert status_of(directory) == 404
 
 
 def test_log_error_logs_each_cause_once_a_minute(

@@ -231,6 +231,20 @@ async def test_any_time_is_written(moment: float) -> None:
     assert archive_length([member]) > 22
 
 
+async def test_etag_in_headers_is_compared(client: Client) -> None:
+    disk = disk_of(MemoryDriver())
+    await disk.put("a.txt", b"1")
+    http = client(ZipResponse(disk, "", headers={"ETag": '"mine"'}))
+    response = await http.get("/", headers={"If-None-Match": '"mine"'})
+    assert (response.status_code, response.headers["etag"]) == (304, '"mine"')
+    assert (await http.get("/", headers={"If-None-Match": '"other"'})).status_code == 200
+    assert (await http.get("/", headers={"If-Match": '"mine"'})).status_code == 200
+    assert (await http.get("/", headers={"If-Match": '"other"'})).status_code == 412
+    then = {"If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    http = client(ZipResponse(disk, "", headers={"Last-Modified": then["If-Modified-Since"]}))
+    assert (await http.get("/", headers=then)).status_code == 304
+
+
 async def test_handler_of_litestar_returns_an_archive(client: Client) -> None:
     disk = disk_of(MemoryDriver())
     await disk.put("in/a.txt", b"1")

@@ -133,8 +133,13 @@ def status_of(error: StorageException) -> int:
         return _REJECTED.get(error.reason, HTTPStatus.BAD_REQUEST)
     if _is_unreadable(error):
         return HTTPStatus.NOT_FOUND
-    if isinstance(error, IntegrityException) and error.operation in _READING:
-        return HTTPStatus.INTERNAL_SERVER_ERROR  # the storage's fault, and not the client's
+    if error.operation in _READING:
+        if isinstance(error, IntegrityException):
+            return HTTPStatus.INTERNAL_SERVER_ERROR  # the storage's fault, and not the client's
+        if isinstance(error, PathConflictException):
+            # A number is that of a path, where a directory is no file. Else the root is at fault.
+            is_of_path = error.errno is not None
+            return HTTPStatus.NOT_FOUND if is_of_path else HTTPStatus.INTERNAL_SERVER_ERROR
     for cls, status in _STATUSES:
         if isinstance(error, cls):
             return status

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from jtc.storage.asgi._conditions import failed_condition
+from jtc.storage.asgi._conditions import failed_condition, seconds_of
 from jtc.storage.asgi._errors import EarlyError, send_disconnected, send_error, send_status
 from jtc.storage.asgi._headers import attachment
 from jtc.storage.asgi._sending import send_body, until_disconnect
@@ -108,7 +108,14 @@ class ZipResponse(Response):
             raise EarlyError(error) from error
         etag = archive_etag(members)
         changed = max((each.last_modified for each in members), default=0.0)
-        status = failed_condition(method, Headers(scope=scope), etag, changed)
+        own = Headers(raw=self.raw_headers)
+        said = seconds_of(own.get("last-modified", ""))
+        status = failed_condition(
+            method,
+            Headers(scope=scope),
+            own.get("etag", etag),
+            changed if said is None else said,
+        )
         if status == HTTPStatus.PRECONDITION_FAILED:
             await send_status(status, method, send)
             return
