@@ -427,7 +427,7 @@ class StorageManager(DiskOperations):
             StorageConfigException: The configuration cannot be read, or one cannot be imported.
         """
         if not self._is_imported(name):
-            await self._loader.load(name, lambda: self._import(name))
+            await self._loader.load(name, lambda: _scrubbed(lambda: self._import(name)))
 
     def _is_imported(self, name: str) -> bool:
         if name == DEFAULT:
@@ -659,11 +659,15 @@ def _in_layers(
     return resolved
 
 
+def _scrubbed(make: Callable[[], T]) -> T:
+    # The driver's options and the environment, which may contain secrets.
+    with ScrubbedLocals():
+        return make()
+
+
 def _named(disk: str, make: Callable[[], T]) -> T:
     try:
-        # The driver's options and the environment, which may contain secrets.
-        with ScrubbedLocals():
-            return make()
+        return _scrubbed(make)
     except StorageConfigException as error:
         error.disk = error.disk or disk
         raise
