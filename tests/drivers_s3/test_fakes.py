@@ -94,3 +94,19 @@ async def test_fake_refuses_more_metadata_than_aws_keeps() -> None:
         assert raised.value.reason == "metadata"
         with pytest.raises(RejectedException):
             await fake.copy("a", "b", metadata={"k": "v" * 2048})
+
+
+async def test_fake_has_the_default_visibility_of_the_disk() -> None:
+    table = {"driver": "s3", "bucket": "media"}
+    disks = {"public": table | {"visibility": "public"}, "plain": table}
+    manager = StorageManager.isolated({"disks": disks})
+    with manager.fake(*disks) as fakes:
+        for name, expected in (("public", "public"), ("plain", "private")):
+            fake = fakes.disk(name)
+            await fake.put("a", "x")
+            await fake.put("b", "x", visibility="private")
+            await fake.copy("b", "c")
+            await fake.put("b", "y")
+            assert [await fake.visibility(path) for path in "abc"] == [expected] * 3
+            real = S3Driver("media", visibility=disks[name].get("visibility"))
+            assert fake.driver.default_visibility == real.default_visibility  # type: ignore[attr-defined]

@@ -94,6 +94,8 @@ class FakeDriver:
             self.supported_options = capabilities.options
         if getattr(real, "__dict__", {}).get("signer", ...) is None:
             self.signer = None  # for the message, which names the option
+        if hasattr(real, "default_visibility"):
+            self.default_visibility = real.default_visibility
         self._real = real
         self._traits = traits
         self._directories: set[str] = set()

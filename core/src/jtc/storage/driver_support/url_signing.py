@@ -19,7 +19,7 @@ import math
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from jtc.storage.driver_support.mime_types import guess_type
@@ -333,6 +333,14 @@ class PresignedUrls:
 
     signer: UrlSigner | None
     unsupported: frozenset[str] = SIGNING_CAPABILITIES
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if self.signer is not None:
+            raise TypeError(
+                f"A {type(self).__name__} with a secret is not pickled: pickle a disk of "
+                "Storage.disk(name), or make the driver in the other process"
+            )
+        return super().__reduce_ex__(protocol)
 
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         """Return a presigned URL below `base_url` that reads a file until it expires.
