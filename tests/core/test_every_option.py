@@ -16,6 +16,7 @@ from jtc.storage import (
     NotModifiedException,
     PreconditionFailedException,
     RejectedException,
+    StorageConfigException,
     StorageManager,
     UnsupportedOperationException,
     Visibility,
@@ -288,9 +289,40 @@ def test_open_for_creating_refuses_what_contradicts_it(disk: Disk, options: Any)
         disk.open("new", "xb", **options)
 
 
-async def test_put_progress_refuses_what_cannot_be_called(disk: Disk) -> None:
-    with pytest.raises(TypeError, match="progress is a function"):
-        await disk.put("new", b"", progress=0)  # type: ignore[arg-type]
+async def _report(_done: int, _total: int | None) -> None: ...
+
+
+@pytest.mark.parametrize("progress", [0, "", _report])
+async def test_put_progress_refuses_what_cannot_be_called_at_once(
+    disk: Disk, progress: Any
+) -> None:
+    with pytest.raises(TypeError, match="progress is a plain function"):
+        await disk.put("new", b"", progress=progress)
+
+
+async def test_every_option_of_a_text_file_has_its_effect_or_is_refused(disk: Disk) -> None:
+    texts: list[tuple[dict[str, Any], bytes]] = [
+        ({"encoding": "utf-16-le"}, b"\xe4\x00\n\x00"),
+        ({"encoding": "ascii", "errors": "replace"}, b"?\n"),
+        ({"newline": "\r\n"}, b"\xc3\xa4\r\n"),
+    ]
+    for options, stored in texts:
+        async with disk.open("new", "w", **options) as file:
+            await file.write("\u00e4\n")
+        assert await disk.get("new") == stored
+        with pytest.raises(ValueError, match=next(iter(options))):
+            disk.open("new", "wb", **options)
+        with pytest.raises(ValueError, match=next(iter(options))):
+            disk.open("new", "rb", **options)
+
+
+async def test_copy_refuses_a_target_that_is_no_disk(disk: Disk) -> None:
+    await disk.put("old", CONTENT)
+    with pytest.raises(TypeError, match="'to' is a disk or its name, not int"):
+        await disk.copy("old", "new", to=5)  # type: ignore[arg-type]
+    with pytest.raises(StorageConfigException, match="No disk ''"):
+        await disk.move("old", "new", to="")
+    assert await disk.get("old") == CONTENT
 
 
 # The methods that read, list and presign.
@@ -426,7 +458,7 @@ def test_every_method_with_options_is_tried() -> None:
         "put_json": {"options"},
         "put_file": {"options"},
         "put_file_as": {"options"},
-        "open": {"mode", "options"},
+        "open": {"mode", "encoding", "errors", "newline", "options"},
         "copy": {"to", "options"},
         "move": {"to", "options"},
         "set_metadata": {"options"},

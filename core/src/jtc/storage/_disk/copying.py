@@ -98,6 +98,8 @@ class Copying(DiskBase):
             target_disk: DiskBase = self
             if to is not None:
                 target_disk = self._manager.disk(to) if isinstance(to, str) else to
+            if not isinstance(target_disk, DiskBase):
+                raise TypeError(f"'to' is a disk or its name, not {type(to).__name__}")
             transfer = _Transfer(
                 operation,
                 self._ready() or await self._load(),

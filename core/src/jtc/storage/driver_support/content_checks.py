@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.driver_support.content import watch_content
@@ -46,8 +47,8 @@ def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) 
     if types is not None:
         types = checked_types(types)
     progress = options.get("progress")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is a function, not {type(progress).__name__}")
+    if progress is not None and (not callable(progress) or iscoroutinefunction(progress)):
+        raise TypeError(f"progress is a plain function, not async: not {progress!r}")
     watch = limits(
         size=options.get("size"),
         min_size=options.get("min_size"),
