@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
 from jtc.storage.driver import ReadStream
@@ -132,18 +131,24 @@ def list_entries(
     return methods.list_entries(prefix, options)
 
 
-@asynccontextmanager
-async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+class closing(Generic[T]):  # noqa: N801 - as contextlib.aclosing
     """Close a listing when the block ends; one that is only dropped is closed at some later time.
+
+    It is no generator: a loop that ends closes all generators at once, this one and what uses it.
 
     Args:
         items: Any async iterator; one without ``aclose`` has nothing to close.
     """
-    try:
-        yield items
-    finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
+
+    def __init__(self, items: AsyncIterator[T]) -> None:
+        self._items = items
+
+    async def __aenter__(self) -> AsyncIterator[T]:
+        return self._items
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        close = getattr(self._items, "aclose", None)
+        if close is not None and not getattr(self._items, "ag_running", False):
             await close()
 
 
