@@ -11,6 +11,7 @@ from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
     PreconditionFailedException,
+    UnsupportedOperationException,
 )
 from jtc.storage.options import WriteOptions
 from jtc.storage.testing._minimal_driver import PlainDriver
@@ -138,6 +139,28 @@ class CopyTests(Suite):
         await getattr(storage, method)("a.txt", "a.txt")
         assert await storage.get("a.txt") == b"content"
         assert await storage.last_modified("a.txt") == modified
+
+    @also_alone
+    @_BOTH
+    @needs("copy", "move", copy=["overwrite"])
+    async def test_onto_itself_overwrite_false_is_refused(self, storage: Disk, method: str) -> None:
+        await storage.put("a.txt", b"content")
+        with pytest.raises(FileExistsError):
+            await getattr(storage, method)("a.txt", "a.txt", overwrite=False)
+        assert await storage.get("a.txt") == b"content"
+
+    @also_alone
+    @_BOTH
+    @needs("copy", "move", "stat", put=["metadata"], copy=["metadata"])
+    async def test_onto_itself_drops_no_option(self, storage: Disk, method: str) -> None:
+        await storage.put("a.txt", b"content", metadata={"one": "1"})
+        expected = {"two": "2"}
+        try:
+            await getattr(storage, method)("a.txt", "a.txt", metadata={"two": "2"})
+        except UnsupportedOperationException:
+            expected = {"one": "1"}
+        assert await storage.get("a.txt") == b"content"
+        assert dict((await storage.stat("a.txt")).metadata) == expected
 
     @_BOTH
     async def test_onto_itself_by_a_leading_slash_changes_nothing(
