@@ -155,6 +155,16 @@ async def test_import_that_fails_in_its_thread_is_the_error_of_the_disk(site: Si
         assert (raised.value.disk, raised.value.path) == ("d", "a")
 
 
+async def test_tasks_that_wait_for_a_broken_import_have_errors_of_their_own(site: Site) -> None:
+    source = "import time; time.sleep(0.1); 1 / 0"
+    site.install("bad", {"bad": "bad_module:Driver"}, "bad_module", source)
+    manager = StorageManager.isolated({"disks": {"d": {"driver": "bad"}}})
+    paths = ["a", "b", "c"]
+    errors = await asyncio.gather(*map(manager.disk("d").get, paths), return_exceptions=True)
+    assert [(type(e), e.path) for e in errors] == [(StorageConfigException, p) for p in paths]  # type: ignore[union-attr]
+    assert isinstance(errors[0].__cause__, ZeroDivisionError)  # type: ignore[union-attr]
+
+
 async def test_first_use_works_where_no_thread_can_be_started(
     site: Site, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

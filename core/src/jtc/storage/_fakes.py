@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from jtc.storage._disk import Disk
-from jtc.storage._fake_driver import FakeDriver
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.layer import unwrap_path
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._disk.base import Manager
+    from jtc.storage._fake_driver import FakeDriver
     from jtc.storage.sync._disks import SyncFakeDisk
 
 __all__ = ["FakeDisk", "Fakes", "begun_here"]
@@ -238,6 +238,8 @@ class FakeDisk(Disk):
         return unwrap_path(self.driver, path)[1]
 
     def _driver(self) -> FakeDriver:
+        from jtc.storage._fake_driver import FakeDriver  # noqa: PLC0415 - for tests only
+
         return self.driver_as(FakeDriver)
 
     def _memory(self) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.fork_safety import reset_after_fork
+from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -66,8 +68,12 @@ class Loader:
                     future = None
         if future is None:
             work()
-        else:
+            return
+        try:
             await asyncio.wrap_future(future)
+        except StorageConfigException as error:
+            # Each task adds the path of its own operation.
+            raise copy.copy(error) from error.__cause__
 
     def _run(self, key: Hashable, work: Callable[[], None], future: Future[None]) -> None:
         thread = threading.current_thread()

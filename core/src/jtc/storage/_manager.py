@@ -9,7 +9,6 @@ import threading
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
-from urllib.parse import quote
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
 from jtc.storage._config import DEFAULT, DiskConfig, StorageConfig, call, read_config
@@ -588,6 +587,8 @@ class StorageManager(DiskOperations):
 
     def _fake_driver(self, name: str) -> ResolvedDriver:
         # For tests only.
+        from urllib.parse import quote  # noqa: PLC0415
+
         from jtc.storage._fake_driver import driver_to_ask, fake_driver  # noqa: PLC0415
         from jtc.storage._fake_failures import Failures  # noqa: PLC0415
 
