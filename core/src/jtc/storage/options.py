@@ -68,11 +68,13 @@ class ListOptions:
         start_after: A key: yield only what comes after it in the driver's order. A file's key is
             its path, a directory's is its path and ``/``.
         directories: With `recursive`, yield directories too, each before its entries.
+        itself: Yield only the directory itself, as a DirectoryInfo, if there is one.
     """
 
     recursive: bool = False
     start_after: str | None = None
     directories: bool = False
+    itself: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

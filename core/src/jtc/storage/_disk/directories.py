@@ -276,9 +276,12 @@ async def _directory_exists(resolved: ResolvedDriver, path: str) -> bool:
     if not path:
         resolved.require("listing")
         return True
-    async with closing(list_entries(resolved, path, ListOptions())) as entries:
+    knows = resolved.capabilities.supports("list_entries", "itself")
+    async with closing(list_entries(resolved, path, ListOptions(itself=knows))) as entries:
         async for _ in entries:
             return True
+    if knows:
+        return False
     # An empty directory appears in the listing of its parent only.
     parent = path.rpartition("/")[0]
     async with closing(list_entries(resolved, parent, ListOptions())) as entries:

@@ -97,7 +97,7 @@ class LocalDriver(PresignedUrls):
         "open_read": frozenset({"if_none_match"}),
         "write_file": _NEW_FILE | {"if_match"},
         "update_metadata": _DECLARED | {"if_match"},
-        "list_entries": frozenset({"directories"}),
+        "list_entries": frozenset({"directories", "itself"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "temporary_url": frozenset({"stable_for"}),

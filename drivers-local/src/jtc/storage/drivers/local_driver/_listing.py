@@ -3,7 +3,8 @@
 A key is a file's path, or a directory's path and ``/``; keys are compared as Python compares
 texts, by code points, which is the order of their UTF-8 bytes. A directory's names are read and
 sorted in a worker, about 100 bytes each; the status of its files is read page by page. No
-descriptor is open between two pages.
+descriptor is open between two pages. A listing that ends early leaves its names to the one that
+goes on after its last key.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import os
 import re
 import stat
 from bisect import bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from jtc.storage.drivers.local_driver._left_listings import LeftListing, Level
 from jtc.storage.drivers.local_driver._metadata import etag_of
 from jtc.storage.drivers.local_driver._safe_open import reraise_at
 from jtc.storage.drivers.local_driver._staged_file import sweep, sweep_staging
@@ -27,6 +30,7 @@ from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path, is_r
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from jtc.storage.drivers.local_driver._left_listings import Stamp
     from jtc.storage.drivers.local_driver._safe_open import Root
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import Entry
@@ -47,49 +51,70 @@ _PLAIN = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
 
 async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIterator[Entry]:
     """Yield what is below a directory, but the reserved directory."""
-    listing = _Listing(root, prefix, options)
+    if options.itself:
+        if await run(_is_directory, root, prefix):
+            yield DirectoryInfo(path=prefix)
+        return
+    listing = _Listing(root, prefix, options, root.left_listings.take(_place(prefix, options)))
+    last: Entry | None = None
+    rest: Iterator[Entry] = iter(())
     try:
         while page := await run(listing.page, root):
-            for entry in page:
+            rest = iter(page)
+            for entry in rest:
+                last = entry
                 yield entry
+    except GeneratorExit:
+        if last is not None and (left := listing.left(list(rest))) is not None:
+            after = f"{last.path}/" if isinstance(last, DirectoryInfo) else last.path
+            root.left_listings.keep(_place(prefix, replace(options, start_after=after)), left)
+        raise
     finally:
-        if listing.refused:
-            _logger.warning(
-                "Left out %d names below %r that break the path policy", listing.refused, prefix
-            )
-        if listing.unreadable:
-            _logger.warning(
-                "Left out %d directories below %r that this process may not read: %s",
-                listing.unreadable,
-                prefix,
-                ", ".join(map(repr, listing.examples)),
-            )
+        listing.warn()
+
+
+def _place(prefix: str, options: ListOptions) -> tuple[object, ...]:
+    return prefix, options.recursive, options.directories, options.start_after
+
+
+def _is_directory(_token: CancelToken, root: Root, path: str) -> bool:
+    return root.is_directory(path)
 
 
 class _Listing:
     """The state of a listing: the directories that it is in, and their remaining keys."""
 
-    def __init__(self, root: Root, prefix: str, options: ListOptions) -> None:
+    def __init__(
+        self, root: Root, prefix: str, options: ListOptions, left: LeftListing | None
+    ) -> None:
         self._root = root
+        self._left = left
+        self._names = 0
         self._recursive = options.recursive
         self._with_directories = options.directories or not options.recursive
         self._start_after = options.start_after
         self._begun = False
         self._prefix = prefix
-        self._levels: list[tuple[str, Iterator[str]]] = []
+        self._levels: list[Level] = []
+        self._stamps: dict[str, Stamp | None] = {}  # of the directories that a page is from
         self.refused = 0
         self.unreadable = 0
         self.examples: list[str] = []
 
     def page(self, token: CancelToken, _root: Root) -> list[Entry]:
         """Return the next entries, none at the end. Blocks."""
+        self._stamps = {level.path: level.stamp for level in self._levels}
         if not self._begun:
             self._begun = True
-            self._enter(token, self._prefix)
-        entries: list[Entry] = []
+            self._root.find_page_cache()
+            if entries := self._resume():
+                return entries
+            if not self._levels:
+                self._enter(token, self._prefix)
+        entries = []
         while self._levels and len(entries) < _PAGE:
             token.check()
-            path, keys = self._levels[-1]
+            path, keys, _ = self._levels[-1]
             child = self._take(path, keys, entries)
             if child is not None:
                 self._enter(token, child)
@@ -151,13 +176,64 @@ class _Listing:
         if directory is None:
             return
         try:
+            stamp = self._root.stamp_of(directory)
             runs = self._sorted_runs(token, directory, f"{path}/" if path else "")
         except OSError as error:
             self._leave_out(path, error)
             return
         finally:
             os.close(directory)
-        self._levels.append((path, iter(runs[0]) if len(runs) == 1 else _merged(runs)))
+        self._names += sum(map(len, runs))
+        keys = iter(runs[0]) if len(runs) == 1 else _merged(runs)
+        self._levels.append(Level(path, keys, stamp))
+        self._stamps[path] = stamp
+
+    def _resume(self) -> list[Entry]:
+        """Go on with a listing that was left, if no directory changed; return its rest."""
+        left, self._left = self._left, None
+        if left is None or not all(map(self._is_unchanged, left.stamps.items())):
+            return []
+        self._levels, self._names, self._stamps = left.levels, left.names, left.stamps
+        return [again for entry in left.rest if (again := self._look_again(entry)) is not None]
+
+    def _is_unchanged(self, stamped: tuple[str, Stamp | None]) -> bool:
+        path, stamp = stamped
+        directory = self._open(path)
+        if directory is None:
+            return False
+        try:
+            return self._root.stamp_of(directory) == stamp
+        finally:
+            os.close(directory)
+
+    def _look_again(self, entry: Entry) -> Entry | None:
+        if isinstance(entry, DirectoryInfo):
+            return entry
+        try:
+            status = self._root.file_status(entry.path)
+        except FileNotFoundError:
+            return None
+        return listed_file(entry.path, status.st_size, status.st_mtime, etag_of(status))
+
+    def left(self, rest: list[Entry]) -> LeftListing | None:
+        """Return what a listing needs that begins where this one ends; None where it changes."""
+        if None in self._stamps.values():
+            return None
+        return LeftListing(self._levels, self._stamps, rest, self._names)
+
+    def warn(self) -> None:
+        """Log what was left out."""
+        if self.refused:
+            _logger.warning(
+                "Left out %d names below %r that break the path policy", self.refused, self._prefix
+            )
+        if self.unreadable:
+            _logger.warning(
+                "Left out %d directories below %r that this process may not read: %s",
+                self.unreadable,
+                self._prefix,
+                ", ".join(map(repr, self.examples)),
+            )
 
     def _leave_out(self, path: str, error: OSError) -> None:
         """Count a directory that this process may not read, such as ``lost+found``.

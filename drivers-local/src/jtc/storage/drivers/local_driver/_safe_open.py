@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.driver_support.error_translation import translate
+from jtc.storage.drivers.local_driver._left_listings import LeftListings
 from jtc.storage.drivers.local_driver._modes import Modes
 from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
 from jtc.storage.drivers.local_driver._system_calls import (
@@ -49,6 +50,7 @@ from jtc.storage.paths import RESERVED_DIRECTORY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from jtc.storage.drivers.local_driver._left_listings import Stamp
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
 
 __all__ = [
@@ -78,6 +80,11 @@ _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 # File systems whose open() asks no server. Not overlay: what is below it is unknown.
 _OF_THIS_MACHINE = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs"})
 
+# For how long a directory's time of change may stay while its names change: on file systems of this
+# machine it is set by a clock that ticks every 10 ms at most, elsewhere perhaps every 2 s.
+_SETTLED_HERE = 0.1
+_SETTLED = 2.5
+
 _LOCK = f"{RESERVED_DIRECTORY}/lock"
 # What says that there is no lock that this process may take; other errors are failures.
 _NO_LOCK = frozenset(
@@ -100,6 +107,7 @@ class Root:
         modes: The permission bits of files and directories.
 
     Attributes:
+        left_listings: Listings that were left early.
         workers: The threads that call the root's device.
         lock_name: The file whose ranges are the locks of paths.
         page_cache: Where `find_page_cache` found it: reads without a worker.
@@ -120,6 +128,7 @@ class Root:
         self.modes = modes or Modes()
         self.workers = workers_of(path)
         self._knows_device = False
+        self.left_listings = LeftListings()
         self.portable = portable or sys.platform != "linux"
         # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
         # NTFS by FUSE, renames from another directory made one in a hundred later puts fail.
@@ -221,6 +230,27 @@ class Root:
             OSError: ELOOP for a symbolic link; what else `open` answers.
         """
         return self._open(path, _DIRECTORY)
+
+    def is_directory(self, path: str) -> bool:
+        """Return whether there is a directory, which need not be readable.
+
+        Raises:
+            OSError: ELOOP for a symbolic link; what else `open` answers.
+        """
+        try:
+            os.close(self._open(path, PASSING))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def stamp_of(self, directory: int) -> Stamp | None:
+        """Return a stamp that each change of a directory's names changes; None if it just did."""
+        status = os.fstat(directory)
+        changed = max(status.st_mtime, status.st_ctime)
+        settled = _SETTLED_HERE if self.page_cache is not None else _SETTLED
+        if not 0 < changed < time.time() - settled:
+            return None
+        return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
     def open_nearest(self, path: str, token: CancelToken) -> tuple[int, bool]:
         """Open a directory, or the nearest existing one above it; make the root if need be.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from jtc.storage.driver import FakeTraits
-from jtc.storage.driver_support.derived import check_version
+from jtc.storage.driver_support.derived import check_version, closing
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.option_checks import checked_base_url, checked_visibility
 from jtc.storage.driver_support.standalone import standalone
@@ -37,7 +37,8 @@ from jtc.storage.exceptions import (
     PathConflictException,
     StorageConfigException,
 )
-from jtc.storage.models import Visibility
+from jtc.storage.models import DirectoryInfo, Visibility
+from jtc.storage.options import ListOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
     from jtc.storage.driver_support.url_signing import Secrets
     from jtc.storage.models import Entry, FileInfo
-    from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
+    from jtc.storage.options import ReadOptions, WriteOptions
 
 __all__ = ["MemoryDriver"]
 
@@ -102,7 +103,7 @@ class MemoryDriver(PresignedUrls):
             }
         ),
         "open_read": frozenset({"if_none_match"}),
-        "list_entries": frozenset({"directories"}),
+        "list_entries": frozenset({"directories", "itself"}),
         "temporary_url": frozenset({"stable_for"}),
         "temporary_upload_form": frozenset({"min_size"}),
     }
@@ -359,6 +360,10 @@ class MemoryDriver(PresignedUrls):
             InvalidPathException: The prefix breaks the path policy.
         """
         await self._settle()
+        if options.itself:
+            if await self._has_directory(prefix):
+                yield DirectoryInfo(path=prefix)
+            return
         last = options.start_after or ""
         page = Page([], last, f"{last}\0" if last else "")
         length = _FIRST_KEYS  # many callers want the first entry only
@@ -372,6 +377,14 @@ class MemoryDriver(PresignedUrls):
             if length == _KEYS_IN_A_ROW:
                 await asyncio.sleep(0)
             length = min(length * 10, _KEYS_IN_A_ROW)
+
+    async def _has_directory(self, path: str) -> bool:
+        if f"{path}/" in self._directories:
+            return True
+        async with closing(self.list_entries(path, ListOptions())) as entries:
+            async for _ in entries:
+                return True
+        return False
 
     async def make_directory(self, path: str, /) -> None:
         """Make a directory and those above it; an existing one is no error.
