@@ -122,7 +122,7 @@ def _described(name: str) -> Mutant:
 def _reason(mutant: Mutant) -> str | None:
     """Return why a mutant is equivalent; None where it is not."""
     kinds: list[dict[str, Any]] = tomllib.loads(EQUIVALENT.read_text())["kinds"]
-    text = f"{mutant.before} -> {mutant.after}"
+    text = f"{mutant.name}: {mutant.before} -> {mutant.after}"
     for kind in kinds:
         if any(re.search(pattern, text) for pattern in kind["patterns"]):
             return str(kind["why"])

@@ -225,6 +225,10 @@ class ListingTests(Suite):
         await _put_all(storage, paths)
         assert sorted(await _keys(storage.list("d"))) == paths
         assert sorted(await _keys(storage.list(recursive=True))) == paths
+        kept = paths[-1_010:]
+        await storage.delete_many(paths[:-1_010])
+        await storage.put("d/new", b"1")
+        assert sorted(await _keys(storage.list("d"))) == [*kept, "d/new"]
         await storage.delete_directory("d")
         assert await _keys(storage.list(recursive=True)) == []
 
