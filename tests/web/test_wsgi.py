@@ -8,6 +8,7 @@ import io
 import os
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.hookspecs import hookimpl
-from jtc.storage.wsgi import DiskResponse, mount, serve
+from jtc.storage.wsgi import DiskResponse, ZipResponse, mount, serve
 from web_disks import SECRET, disk_of
 
 CONTENT = bytes(range(256)) * 8_000  # 2,048,000 bytes: more than the socket's buffers
@@ -76,6 +77,10 @@ def in_flask(disk: Disk) -> Any:
     def invoice(name: str) -> Any:
         return DiskResponse(disk.sync, f"private/{name}", filename="Rechnung ü.pdf")
 
+    @app.get("/archive")
+    def archive() -> Any:
+        return ZipResponse(disk.sync, "private", filename="all.zip")
+
     app.wsgi_app = mount(app.wsgi_app, {"/storage": serve(disk)})  # type: ignore[method-assign]
     return app
 
@@ -114,6 +119,11 @@ def test_flask_serves_files_beside_its_own_pages(secret_disk: Disk, server: Any)
         assert "filename*=UTF-8''Rechnung%20%C3%BC.pdf" in invoice.headers["content-disposition"]
         assert http.get("/invoices/2.pdf").status_code == 404
         disk.put("private/3.pdf", CONTENT)
+        archive = http.get("/archive")
+        assert archive.headers["content-length"] == str(len(archive.content))
+        with zipfile.ZipFile(io.BytesIO(archive.content)) as opened:
+            assert opened.namelist() == ["1.pdf", "3.pdf"]
+            assert opened.read("3.pdf") == CONTENT
         assert http.get("/invoices/3.pdf").content == CONTENT
         assert http.head("/invoices/3.pdf").headers["content-length"] == str(len(CONTENT))
 
@@ -369,7 +379,11 @@ async def test_application_in_event_loop_says_so() -> None:
 
 
 def test_options_are_those_of_the_asgi_application() -> None:
-    for ours, theirs in ((serve, asgi.serve), (DiskResponse, asgi.DiskResponse)):
+    for ours, theirs in (
+        (serve, asgi.serve),
+        (DiskResponse, asgi.DiskResponse),
+        (ZipResponse, asgi.ZipResponse),
+    ):
         options = dict(inspect.signature(theirs).parameters)
         options.pop("background", None)  # a WSGI server runs none
         assert list(inspect.signature(ours).parameters) == list(options)

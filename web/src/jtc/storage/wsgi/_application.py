@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jtc.storage.asgi import Accelerator
     from jtc.storage.sync import SyncOperations
 
-__all__ = ["DiskResponse", "WsgiApplication", "mount", "serve"]
+__all__ = ["DiskResponse", "WsgiApplication", "ZipResponse", "mount", "serve"]
 
 _LARGEST_UPLOAD = 5 * 1024**3
 _BLOCK_SIZE = 65_536
@@ -30,8 +30,8 @@ _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 class WsgiApplication:
     """A WSGI application whose responses are those of an ASGI application.
 
-    `serve` makes one, and `DiskResponse` is one; `ZipResponse` of `jtc.storage.asgi` becomes one.
-    Each request is answered in the event loop of the sync API. The server's thread waits meanwhile.
+    `serve` makes one, and `DiskResponse` and `ZipResponse` are such applications. Each request is
+    answered in the event loop of the sync API. The server's thread waits meanwhile.
 
     Args:
         app: An application, or a response, of `jtc.storage.asgi`.
@@ -123,6 +123,44 @@ class DiskResponse(WsgiApplication):
                 private=private,
                 active=active,
                 accelerate=accelerate,
+            )
+        )
+
+
+class ZipResponse(WsgiApplication):
+    """A response with many files of a disk as one zip archive, for a Flask view to return.
+
+    It is itself a WSGI application, which responds as `jtc.storage.asgi.ZipResponse` does.
+
+    Args:
+        disk: The disk, sync or async.
+        files: A directory, whose files are in the archive by their names below it; paths; or paths
+            by the names in the archive.
+        filename: The name to save the archive under, in any script.
+        status_code: The HTTP status.
+        headers: Further headers, which replace those of the archive.
+
+    Raises:
+        InvalidPathException: A name is not allowed in an archive, or is there twice.
+        PathConflictException: A name is a file and a directory.
+    """
+
+    def __init__(
+        self,
+        disk: DiskOperations | SyncOperations[Any],
+        files: str | Iterable[str] | Mapping[str, str],
+        *,
+        filename: str = "files.zip",
+        status_code: int = HTTPStatus.OK.value,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            asgi.ZipResponse(
+                async_disk(disk),
+                files,
+                filename=filename,
+                status_code=status_code,
+                headers=headers,
             )
         )
 
