@@ -21,6 +21,7 @@ from jtc.storage import (
     UnsupportedOperationException,
     Visibility,
 )
+from jtc.storage._discovery import DRIVERS, PLUGINS
 from jtc.storage.driver import FakeTraits
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -29,6 +30,8 @@ from jtc.storage.drivers.s3_driver import S3Driver
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from installed_site import Site
 
 pytest_plugins = ["pytester"]
 
@@ -475,6 +478,32 @@ def test_the_fixtures_work_in_a_test_run_of_their_own(pytester: pytest.Pytester)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=4, errors=1)
     result.stdout.fnmatch_lines(["*touched the real disks 'local'*"])
+
+
+def test_fixtures_work_beside_an_installed_plugin_that_ends_the_program(
+    pytester: pytest.Pytester, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, group in (("end-plugin", PLUGINS), ("end-driver", DRIVERS)):
+        module = name.replace("-", "_")
+        site.install(name, {"end": f"{module}:End"}, module, "raise SystemExit(3)", group=group)
+    pytester.makepyfile(
+        """
+        import asyncio
+        from jtc.storage import Storage
+
+        def test_fakes(fake_storage):
+            asyncio.run(Storage.disk("s3").put("a.txt", b"1"))
+            fake_storage.disk("s3").assert_exists("a.txt")
+            asyncio.run(Storage.disk("end").put("a.txt", b"1"))
+
+        def test_guard(storage_guard):
+            Storage.disks()
+        """
+    )
+    pytester.makeconftest("from pytest_jtc_storage import fake_storage, storage_guard")
+    monkeypatch.setenv("PYTHONPATH", str(site.folder))
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+    result.assert_outcomes(passed=2)
 
 
 def test_the_guard_watches_every_test_of_a_run_as_its_page_says(
