@@ -26,7 +26,7 @@ from jtc.storage import (
     StorageException,
     StorageManager,
 )
-from jtc.storage import _open_files as open_files
+from jtc.storage import _written_files as written_files
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from small_drivers import EightMethods, Writing
@@ -70,7 +70,7 @@ def test_written_file_seeks_as_a_file_of_the_system_does(
     async def check() -> None:
         disk = disk_of(EightMethods())
         with tempfile.TemporaryFile() as model, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(open_files, "_MOST_IN_MEMORY", in_memory)
+            patch.setattr(written_files, "_MOST_IN_MEMORY", in_memory)
             async with disk.open("a", "wb") as file:
                 assert await file.seek(0) == 0
                 for name, *arguments in steps:
@@ -163,7 +163,7 @@ async def test_written_file_says_where_its_temporary_file_failed(
 async def test_written_file_write_that_is_cancelled_has_written_nothing(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_files, "_MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(written_files, "_MOST_IN_MEMORY", 0)
     go_on = threading.Event()
     async with disk.open("a", "wb") as file:
         await file.seek(0)
@@ -217,7 +217,7 @@ async def test_written_file_whose_close_failed_says_so_again(disk: Disk) -> None
 async def test_written_file_that_is_aborted_while_a_thread_writes_leaves_nothing_open(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_files, "_MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(written_files, "_MOST_IN_MEMORY", 0)
     file = await disk.open("a", "wb")
     await file.seek(0)
     go_on = threading.Event()
@@ -236,7 +236,7 @@ async def test_written_file_that_is_aborted_while_a_thread_writes_leaves_nothing
 async def test_written_file_writes_of_several_tasks_are_all_stored(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_files, "_MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(written_files, "_MOST_IN_MEMORY", 0)
     pieces = [b"%03d" % n for n in range(50)]
     async with disk.open("a", "wb") as file:
         await file.seek(0)

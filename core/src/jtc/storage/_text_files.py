@@ -7,7 +7,8 @@ import io
 import re
 from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex
 
-from jtc.storage._open_files import Position, ReadableFile, WritableFile
+from jtc.storage._file_base import Position
+from jtc.storage._open_files import ReadableFile, WritableFile
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar
 
-from jtc.storage._open_files import warn_unclosed
+from jtc.storage._file_base import warn_unclosed
 from jtc.storage.driver_support._whole_content import check_unread
 from jtc.storage.exceptions import IntegrityException
 from jtc.storage.options import DEFAULT_CHUNK_SIZE
