@@ -122,7 +122,7 @@ async def test_new_files_and_directories_have_the_modes_of_the_options(
     await driver.write_file("d/e/a", chunks(), WriteOptions())
     await driver.make_directory("made")
     files = {mode_of(tmp_path / "root" / name) for name in ("a", "d/e/a")}
-    directories = {mode_of(tmp_path / "root" / name) for name in ("d", "d/e", "made")}
+    directories = {mode_of(tmp_path / "root" / name) for name in (".", "d", "d/e", "made")}
     if "visibility" not in options and options is not SIGNING and "secret" not in options:
         file &= ~umask_now
     if options is SIGNING or options.keys() == {"file_modes"}:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage import StorageManager
 from jtc.storage.drivers.memory_driver import MemoryDriver, _driver, _listing
 from jtc.storage.models import DirectoryInfo
 from jtc.storage.options import ListOptions
@@ -111,6 +112,18 @@ async def test_first_entry_takes_a_few_files_of_many(full: MemoryDriver, looks: 
 async def test_directories_are_passed_by_whole(full: MemoryDriver, looks: list[str]) -> None:
     assert await listed(full, "", ListOptions()) == [f"d{number}/" for number in range(10)]
     assert looks == []
+
+
+async def test_directory_is_found_without_a_file(full: MemoryDriver, looks: list[str]) -> None:
+    manager = StorageManager.isolated()
+    manager.set_driver(full)
+    await full.make_directory("empty/below")
+    names = ["d3", "empty", "empty/below", "d3/00003", "d", "missing", "empty/missing"]
+    found = [name for name in names if await manager.directory_exists(name)]
+    assert found == ["d3", "empty", "empty/below"]
+    await full.delete_directory("d3")
+    assert not await manager.directory_exists("d3")
+    assert len(looks) <= 10
 
 
 async def test_pages_do_not_start_over(full: MemoryDriver, looks: list[str]) -> None:

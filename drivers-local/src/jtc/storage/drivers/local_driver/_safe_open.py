@@ -432,9 +432,17 @@ class Root:
         return directory
 
     def _make_root(self, token: CancelToken) -> None:
+        root, mode = Path(self.path), self.modes.new_directory
         try:
             with token:
-                Path(self.path).mkdir(parents=True, exist_ok=True)
+                is_new = mode is not None and not root.exists()
+                root.mkdir(0o777 if mode is None else mode, parents=True, exist_ok=True)
+            if is_new and mode is not None:
+                made = self._open("", _DIRECTORY)
+                try:
+                    _add_bits(made, mode)
+                finally:
+                    os.close(made)
         except OSError as error:
             raise self._wrong_root(error) or self._not_made(error) from error
 
