@@ -623,3 +623,13 @@ async def test_put_seeks_where_it_reads_and_not_in_the_event_loop(target: Target
     assert await target.stored() == BODY
     assert threads
     assert loop_thread not in threads
+
+
+async def test_put_stores_a_picture_that_was_looked_at_whole(target: Target) -> None:
+    image = pytest.importorskip("PIL.Image")
+    picture = io.BytesIO()
+    image.new("RGB", (64, 64), "red").save(picture, "PNG")
+    upload = UploadFile(io.BytesIO(picture.getvalue()), filename="a.png")
+    image.open(upload.file).load()
+    await target.store("a", upload)
+    assert await target.stored() == picture.getvalue()
