@@ -33,7 +33,8 @@ source_paths = ["src/"]
 only_mutate = ["{DRIVER}/*.py"]
 pytest_add_cli_args_test_selection = ["tests/test_memory.py"]
 pytest_add_cli_args = ["-q", "-p", "no:cacheprovider"]
-timeout_constant = 10.0
+timeout_constant = 5.0
+timeout_multiplier = 4.0
 
 [tool.pytest.ini_options]
 addopts = ["--import-mode=importlib"]

@@ -620,6 +620,21 @@ class AMoveOntoItselfDestroys(MemoryDriver):
         await self.delete(src)
 
 
+@caught_by("test_onto_itself_drops_no_option")
+class ACopyOntoItselfDropsItsOptions(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        if src == dst:
+            return self._file(src).etag
+        return await super().copy_file(src, dst, options)
+
+
+@caught_by("test_onto_itself_overwrite_false_is_refused")
+class ACopyOntoItselfOverwritesNothing(MemoryDriver):
+    async def copy_file(self, src, dst, options, /):
+        options.overwrite = options.overwrite or src == dst
+        return await super().copy_file(src, dst, options)
+
+
 @caught_by("test_a_target_that_exists_can_be_refused")
 class ACopyOverwritesWhatItShouldNot(MemoryDriver):
     async def copy_file(self, src, dst, options, /):
