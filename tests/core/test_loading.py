@@ -241,7 +241,7 @@ def test_fork_waits_for_imports_that_are_under_way(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
             child = os.fork()
             if not child:
-                work()  # would wait for ever for the lock of a half imported module
+                work()  # would never get the lock of a half imported module
                 os._exit(7)
             await loading
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

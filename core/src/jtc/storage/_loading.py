@@ -96,7 +96,7 @@ class Loader:
 
 
 def _before_fork() -> None:
-    """Wait for imports: a module that is half imported stays locked in the child for ever."""
+    """Wait for imports: a module that is half imported stays locked in the child."""
     me = threading.current_thread()
     with _changed:
         _changed.wait_for(lambda: _importing <= {me}, _FORK_PATIENCE)

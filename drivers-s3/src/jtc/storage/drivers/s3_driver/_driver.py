@@ -205,8 +205,7 @@ class S3Driver:
                 self._settings = Settings(**completed(options, os.environ))
         except Exception:  # its traceback holds these variables; a URL may have a password in it
             del options, access_key, secret_key, session_token, sse_customer_key, session
-            del credentials, ca_bundle, endpoint_url, public_url, signing_endpoint_url
-            del proxy, driver_options
+            del credentials, endpoint_url, public_url, signing_endpoint_url, proxy, driver_options
             raise
         self._transport = Transport(self._settings)
 

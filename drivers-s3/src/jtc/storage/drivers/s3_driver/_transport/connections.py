@@ -130,9 +130,12 @@ class Connections:
             for seconds in (settings.read_timeout, None)
         )
         # The limit is that of `places`.
+        connect = functools.partial(
+            aiohttp.TCPConnector, limit=0, ssl=context, socket_factory=_socket
+        )
         connector, closing = (
-            aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=_socket, **ends)
-            for ends in ({"keepalive_timeout": _KEEP_ALIVE_SECONDS}, {"force_close": True})
+            connect(keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            connect(force_close=True),
         )
         head_sent = aiohttp.TraceConfig()
         head_sent.on_request_headers_sent.append(_tell)
