@@ -7,9 +7,7 @@ without its own; what else a file system may lack is taken away by strace.
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,45 +23,14 @@ from jtc.storage.models import Visibility
 from jtc.storage.options import ListOptions, WriteOptions
 from jtc.storage.testing import DriverConformance
 from local_ways import names_in, temporaries_below
+from mounts import mounted
 from victim import Victim, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# (make the file system, mount it): by the names of their packages in Debian.
-KINDS = {
-    "FAT": (["mkfs.vfat"], ["fusefat", "-o", "rw+"]),
-    "NTFS": (["mkfs.ntfs", "-F", "-q", "-f"], ["lowntfs-3g", "-o", "ignore_case"]),
-}
-# A user's PATH may lack what makes file systems.
-PATH = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
 _numbers = itertools.count()
-
-
-def mounted(kind: str, folder: Path) -> Iterator[Path]:
-    make, mount = map(list, KINDS[kind])
-    for command in (make, mount):
-        found = shutil.which(command[0], path=PATH)
-        if found is None:
-            pytest.skip(f"{command[0]} is not installed")
-        command[0] = found
-    if os.geteuid():
-        pytest.skip("mounting needs root")
-    image, place = folder / "image", folder / "mounted"
-    with image.open("wb") as file:
-        file.truncate(64 * 1024 * 1024)
-    place.mkdir()
-    subprocess.run([*make, str(image)], check=True, capture_output=True)
-    # What it says goes to a file: the process that stays behind would hold a pipe open.
-    with (folder / "said").open("wb") as said:
-        subprocess.run([*mount, str(image), str(place)], check=False, stdout=said, stderr=said)
-    if not place.is_mount():
-        pytest.skip(f"{kind} cannot be mounted here: {(folder / 'said').read_text().strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @pytest.fixture(scope="module")
