@@ -31,7 +31,7 @@ from jtc.storage.drivers.local_driver._reading import (
     stat_file,
 )
 from jtc.storage.drivers.local_driver._safe_open import Root
-from jtc.storage.drivers.local_driver._staged_file import put_file
+from jtc.storage.drivers.local_driver._staged_file import write_file
 from jtc.storage.drivers.local_driver._stream_writer import write_stream
 from jtc.storage.drivers.local_driver._updating import set_visibility, update_metadata
 from jtc.storage.drivers.local_driver._worker_calls import run
@@ -208,7 +208,14 @@ class LocalDriver(PresignedUrls):
         if isinstance(content, AsyncIterator):
             await write_stream(self._root, path, content, _NO_OPTIONS)
         else:
-            await put_file(self._root, path, content, _NO_OPTIONS)
+            await run(
+                write_file,
+                self._root,
+                path,
+                content,
+                _NO_OPTIONS,
+                reads_content=not isinstance(content, bytes),
+            )
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -336,7 +343,10 @@ class LocalDriver(PresignedUrls):
         """
         if isinstance(content, AsyncIterator):
             return await write_stream(self._root, path, content, options)
-        return await put_file(self._root, path, content, options)
+        reads_content = not isinstance(content, bytes)
+        return await run(
+            write_file, self._root, path, content, options, reads_content=reads_content
+        )
 
     async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
         """Replace declared fields of a file in place; return its new etag. The content stays.

@@ -20,13 +20,12 @@ import threading
 import time
 import unicodedata
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from jtc.storage.exceptions import StorageTimeoutException, UnsupportedOperationException
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from jtc.storage.drivers.local_driver._safe_open import Root
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
 
@@ -107,30 +106,28 @@ class PathLocks:
     def __exit__(self, *exc_info: object) -> None:
         self._release(self._mutexes)
 
-    def _take(self) -> bool:
-        """Take all locks or none."""
-        taken: list[threading.Lock] = []
-        try:
-            for mutex in self._mutexes:
-                if not mutex.acquire(timeout=_PATIENCE):
-                    self._release(taken)
-                    return False
-                taken.append(mutex)
-            self._descriptor = self._root.open_lock(self._token, required=self._required)
-            if self._descriptor < 0 or self._lock():
-                return True
-        except BaseException:
-            self._release(taken)
-            raise
-        self._release(taken)
-        return False
-
-    def _release(self, mutexes: Sequence[threading.Lock]) -> None:
+    def _release(self, mutexes: list[threading.Lock]) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
         for mutex in mutexes:
             mutex.release()
+
+    def _take(self) -> bool:
+        """Take all locks or none."""
+        taken = 0
+        done = False
+        try:
+            for mutex in self._mutexes:
+                if not mutex.acquire(timeout=_PATIENCE):
+                    return False
+                taken += 1
+            self._descriptor = self._root.open_lock(self._token, required=self._required)
+            done = self._descriptor < 0 or self._lock()
+            return done
+        finally:
+            if not done:
+                self._release(self._mutexes[:taken])
 
     def _lock(self) -> bool:
         """Lock places of the file, without waiting; return whether it is done."""
@@ -153,6 +150,7 @@ class PathLocks:
         return not self._required or os.fstat(descriptor).st_nlink > 0
 
 
+@lru_cache(maxsize=4096)
 def _place_of(path: str) -> int:
     """Return where the lock of a path is: one place for all spellings that one file may have."""
     if not path.isascii():

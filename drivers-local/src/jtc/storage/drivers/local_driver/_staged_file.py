@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from jtc.storage.drivers.local_driver._metadata import (
     declared_by,
@@ -44,7 +44,7 @@ from jtc.storage.drivers.local_driver._system_calls import (
     data_ranges,
     rename_exclusively,
 )
-from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot, run
+from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot
 from jtc.storage.exceptions import (
     FileExistsException,
     PathConflictException,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
-__all__ = ["StagedFile", "check_place", "put_file", "sweep", "sweep_staging", "write_file"]
+__all__ = ["StagedFile", "check_place", "sweep", "sweep_staging", "write_file"]
 
 _READ_BYTES = 1024 * 1024
 _WRITE_BYTES = 4 * 1024 * 1024
@@ -92,12 +92,6 @@ def _make_prefix() -> None:
 
 _make_prefix()
 os.register_at_fork(after_in_child=_make_prefix)
-
-
-async def put_file(root: Root, path: str, content: Any, options: WriteOptions) -> str:
-    """Write bytes or a binary file in a thread, or leave the existing file; return its etag."""
-    reads_content = not isinstance(content, bytes)
-    return await run(write_file, root, path, content, options, reads_content=reads_content)
 
 
 def write_file(

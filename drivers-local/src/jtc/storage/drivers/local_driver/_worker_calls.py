@@ -98,35 +98,40 @@ class CancelToken:
         self._lock.release()
         return True
 
-    @contextmanager
-    def permit(self, permits: threading.Semaphore, seconds: float = math.inf) -> Iterator[None]:
-        """Hold one of several permits, in the worker.
+    def take(self, permits: threading.Semaphore, seconds: float = math.inf) -> bool:
+        """Take one of several permits, in the worker; raise if the call is cancelled.
 
         Args:
             permits: The permits.
-            seconds: For how long to wait; then go on without one.
+            seconds: For how long to wait.
+
+        Returns:
+            Whether it was taken: then `give_back` it.
         """
+        taken = permits.acquire(blocking=False) or self._wait_for(permits, seconds)
+        if taken:
+            self._permits.append(permits)
+            if self.cancelled:  # a call that was given up meanwhile must hold none
+                self.give_back(permits)
+                raise _Cancelled
+        return taken
+
+    def _wait_for(self, permits: threading.Semaphore, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not (taken := permits.acquire(timeout=_PATIENCE)) and time.monotonic() < deadline:
             self.check()
-        if taken:
-            self._permits.append(permits)
-        try:
-            self.check()  # again: a call that was given up meanwhile must hold none
-            yield
-        finally:
-            if taken:
-                self._return(permits)
+        return taken
 
-    def _return(self, permits: threading.Semaphore) -> None:
-        with suppress(ValueError):  # it was returned already
+    def give_back(self, permits: threading.Semaphore) -> None:
+        """Give a permit back, unless `return_permits` did."""
+        with suppress(ValueError):
             self._permits.remove(permits)
             permits.release()
 
     def return_permits(self) -> None:
         """Return what a call holds that was given up while it hangs."""
         for permits in list(self._permits):
-            self._return(permits)
+            self.give_back(permits)
 
 
 class _Cancelled(Exception):
@@ -182,8 +187,12 @@ class Call(Generic[R]):
         token = self._token
         self._started = True
         try:
-            with token.permit(_descriptor_slots):
+            slots = _descriptor_slots
+            token.take(slots)
+            try:
                 result = self._function(token, *self._args)
+            finally:
+                token.give_back(slots)
             if self._discard is not None and token.cancelled:
                 self._discard(result)
             else:
@@ -309,8 +318,13 @@ def processor_slot(token: CancelToken) -> Iterator[None]:
         yield
         return
     # The device may have become known in this call only.
-    with token.permit(token.root.workers.processor_slots, _SLOT_SECONDS):
+    slots = token.root.workers.processor_slots
+    taken = token.take(slots, _SLOT_SECONDS)
+    try:
         yield
+    finally:
+        if taken:
+            token.give_back(slots)
 
 
 def _make_slots() -> None:

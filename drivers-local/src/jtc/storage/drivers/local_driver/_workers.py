@@ -75,7 +75,9 @@ class Workers:
         Raises:
             StorageUnavailableException: None can be started. Another one may call the function yet.
         """
-        executor = self.reading_executor if reads_content else self.executor
+        executor = None if reads_content else self._executor
+        if executor is None:
+            executor = self.reading_executor if reads_content else self.executor
         try:
             return executor.submit(work)
         except RuntimeError as error:
