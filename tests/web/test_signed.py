@@ -111,6 +111,24 @@ async def test_a_signature_that_does_not_fit_is_refused_also_where_none_is_neede
     assert (await http.get("/storage/a.txt?x=1")).status_code == 200
 
 
+@pytest.mark.parametrize("visibility", ["public", "private"])
+async def test_presigned_upload_keeps_the_visibility_of_what_it_replaces(
+    signing: Disk, client: Client, visibility: str
+) -> None:
+    http = client(mounted(signing))
+    for way in ("put", "form"):
+        await signing.put("a.txt", b"old", visibility=visibility)
+        if way == "put":
+            put = await signing.temporary_upload_url("a.txt", 60)
+            answer = await http.put(put.url, content=b"new", headers=put.headers)
+        else:
+            form = await signing.temporary_upload_form("a.txt", 60, max_size=9)
+            answer = await http.post(form.url, data=form.fields, files={"file": b"new"})
+        assert answer.is_success
+        assert await signing.get("a.txt") == b"new"
+        assert await signing.visibility("a.txt") == visibility
+
+
 async def test_a_disk_that_signs_nothing_takes_no_signature(client: Client) -> None:
     disk = disk_of(MemoryDriver(base_url=BASE))
     await disk.put("a.txt", b"1", visibility="public")

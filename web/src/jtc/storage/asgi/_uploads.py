@@ -9,7 +9,6 @@ from jtc.storage.asgi._errors import StatusError, refused_signatures
 from jtc.storage.asgi._forms import FormReader, boundary_of
 from jtc.storage.asgi._requests import announced_length, check_whole, put_conditions
 from jtc.storage.driver_support.mime_types import guess_type
-from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,7 +91,5 @@ async def _put(
     # A type that the name implies is not declared: not every file system keeps declarations.
     if grant.content_type not in (None, guess_type(path)):
         options["content_type"] = grant.content_type
-    # A user upload is private until the application has checked it.
-    if "visibility" in disk.capabilities.put_options:
-        options["visibility"] = Visibility.PRIVATE
+    # Without a visibility: with a secret, new files are private unless the disk's option says else.
     await disk.put(path, content, **options)
