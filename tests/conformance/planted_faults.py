@@ -454,6 +454,16 @@ class GoesOnAfterTheWholeDirectory(MemoryDriver):
                 yield entry
 
 
+@caught_by("test_list_entries_itself_yields_the_directory_alone")
+class ADirectoryItselfIsTheFirstOfItsEntries(MemoryDriver):
+    async def list_entries(self, prefix, options, /):
+        entries = super().list_entries(prefix, replace(options, itself=False))
+        async for entry in entries:
+            yield entry
+            if options.itself:
+                return
+
+
 @caught_by("test_a_failing_backend_is_never_an_empty_listing", when_failing=True)
 class AFailureIsAnEmptyListing(Unreachable):
     async def list_entries(self, prefix, options, /):

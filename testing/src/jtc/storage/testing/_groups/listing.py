@@ -9,12 +9,14 @@ import pytest
 
 from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import DirectoryInfo, FileInfo
+from jtc.storage.options import ListOptions
 from jtc.storage.testing._suite import Suite, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from jtc.storage import Disk
+    from jtc.storage.driver import SupportsListing
     from jtc.storage.models import Entry
 
 __all__ = ["ListingTests"]
@@ -397,6 +399,15 @@ class ListingTests(Suite):
             rest = storage.list(prefix, recursive=True, directories=True, start_after=last)
             expected = [_key(entry) for entry in entries[seen:]]
             assert await _keys(rest) == expected, f"start_after={_key(last)!r}"
+
+    @needs("listing", options={"list_entries": ["itself"]})
+    async def test_list_entries_itself_yields_the_directory_alone(
+        self, disk: Disk, driver: SupportsListing
+    ) -> None:
+        await _put_all(disk, ["d/e/1", "d/2", "da"])
+        for path, expected in {"d": ["d/"], "d/e": ["d/e/"], "d/2": [], "missing": []}.items():
+            found = await _keys(driver.list_entries(path, ListOptions(itself=True)))
+            assert found == expected, f"list_entries({path!r}, itself)"
 
     @needs("listing")
     async def test_files_names_the_files_of_a_directory(self, disk: Disk) -> None:
