@@ -164,9 +164,10 @@ def set_mode(descriptor: int, mode: int) -> None:
 
 def declared_by(options: WriteOptions) -> Declared:
     """Return what the options of a write declare."""
-    declared: Declared = {
-        name: value for name in _TEXTS if (value := getattr(options, name)) is not None
-    }
+    declared: Declared = {}
+    for name in _TEXTS:
+        if (text := getattr(options, name)) is not None:
+            declared[name] = text
     if options.metadata is not None:
         declared["metadata"] = dict(options.metadata)
     return declared

@@ -25,18 +25,15 @@ class Modes:
         public: Those of a public file.
         private: Those of a private file.
         default: The visibility of a new file; None is what the umask leaves.
+        new_file: The bits of `default`.
         new_directory: Those of a new directory; None is what the umask leaves.
     """
 
     public: int = 0o644
     private: int = 0o600
     default: Visibility | None = None
+    new_file: int | None = None
     new_directory: int | None = None
-
-    @property
-    def new_file(self) -> int | None:
-        """The bits of a new file; None is what the umask leaves."""
-        return None if self.default is None else self.of(self.default)
 
     def of(self, visibility: Visibility) -> int:
         """Return the bits of a visibility."""
@@ -80,6 +77,7 @@ def modes_of(
         files[Visibility.PUBLIC],
         files[Visibility.PRIVATE],
         default,
+        None if default is None else files[default],
         directories[default or Visibility.PUBLIC] if has_directory_mode else None,
     )
 

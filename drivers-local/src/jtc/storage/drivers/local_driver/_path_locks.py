@@ -67,7 +67,7 @@ class PathLocks:
             keeps out only its own threads.
     """
 
-    __slots__ = ("_descriptor", "_mutexes", "_places", "_required", "_root", "_token")
+    __slots__ = ("_descriptor", "_mutexes", "_places", "_required", "_root", "_taken", "_token")
 
     def __init__(self, root: Root, token: CancelToken, *paths: str, required: bool = False) -> None:
         self._root = root
@@ -80,6 +80,7 @@ class PathLocks:
             self._places = sorted({_place_of(path) for path in paths})
             indexes = sorted({place % _MUTEXES for place in self._places})
             self._mutexes = [_mutexes[index] for index in indexes]
+        self._taken: list[threading.Lock] = []
         self._descriptor = -1
 
     def __enter__(self) -> None:
@@ -104,30 +105,26 @@ class PathLocks:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def __exit__(self, *exc_info: object) -> None:
-        self._release(self._mutexes)
-
-    def _release(self, mutexes: list[threading.Lock]) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-        for mutex in mutexes:
-            mutex.release()
+        while self._taken:
+            self._taken.pop().release()
 
     def _take(self) -> bool:
         """Take all locks or none."""
-        taken = 0
         done = False
         try:
             for mutex in self._mutexes:
                 if not mutex.acquire(timeout=_PATIENCE):
                     return False
-                taken += 1
+                self._taken.append(mutex)
             self._descriptor = self._root.open_lock(self._token, required=self._required)
             done = self._descriptor < 0 or self._lock()
             return done
         finally:
             if not done:
-                self._release(self._mutexes[:taken])
+                self.__exit__()
 
     def _lock(self) -> bool:
         """Lock places of the file, without waiting; return whether it is done."""
