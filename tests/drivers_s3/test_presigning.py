@@ -217,7 +217,7 @@ def test_download_url_of_requester_pays_is_in_the_query():
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("content_type", {"content_type": "text/plain\r\nX: y"}),
+        ("content_type", {"content_type": "text/plain; name=ü"}),
         ("content_disposition", {"content_disposition": "attachment; filename=ü"}),
     ],
 )
