@@ -51,6 +51,11 @@ def test_closest_names_the_local_root(name: str) -> None:
     assert closest(name, LOCAL) == "root"
 
 
+@pytest.mark.parametrize("name", ["permissions", "file_permissions_mode", "filePermissions"])
+def test_closest_names_the_modes_of_local_files(name: str) -> None:
+    assert closest(name, LOCAL) == "file_modes"
+
+
 def test_closest_names_the_url_option_of_each_driver() -> None:
     assert closest("url", LOCAL) == closest("public_url", LOCAL) == "base_url"
     assert closest("url", S3) == closest("base_url", S3) == "public_url"

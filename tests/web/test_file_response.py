@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
@@ -15,11 +15,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import FileResponse
 from starlette.routing import Mount
 
-from jtc.storage.asgi import DiskResponse, serve
+from jtc.storage.asgi import DiskResponse, XAccel, ZipResponse, serve
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from web_disks import disk_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jtc.storage import Disk
     from web_disks import Client
 
@@ -34,6 +36,27 @@ def test_disk_response_takes_every_argument_of_file_response() -> None:
             continue
         assert name in ours
         assert ours[name].default == parameter.default
+
+
+@pytest.mark.parametrize("wrong", ["media", disk_of(MemoryDriver()).sync, None])
+def test_responses_and_serve_refuse_what_is_no_disk(wrong: Any) -> None:
+    makers: list[Callable[[], object]] = [
+        lambda: serve(wrong),
+        lambda: DiskResponse(wrong, "a.txt"),
+        lambda: ZipResponse(wrong, ["a.txt"]),
+    ]
+    for make in makers:
+        with pytest.raises(TypeError, match=r"Pass a disk, such as Storage\.disk\(.media.\), not"):
+            make()
+
+
+@pytest.mark.parametrize("wrong", [True, "/internal/", XAccel])
+def test_accelerate_refuses_what_names_no_files(wrong: Any) -> None:
+    disk = disk_of(MemoryDriver())
+    with pytest.raises(TypeError, match="accelerate is XAccel"):
+        serve(disk, accelerate=wrong)
+    with pytest.raises(TypeError, match="accelerate is XAccel"):
+        DiskResponse(disk, "a.txt", accelerate=wrong)
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

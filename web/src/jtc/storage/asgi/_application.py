@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from jtc.storage.asgi._arguments import check_accelerate, check_disk
 from jtc.storage.asgi._errors import (
     StatusError,
     refused_signatures,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ServedDisk", "serve"]
 
 _SIGNED = re.compile(r"(^|&)signature=")
-_LARGEST_UPLOAD = 5 * 1024**3
+LARGEST_UPLOAD = 5 * 1024**3
 """The limit of one PUT on S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 
 
@@ -63,6 +64,8 @@ class ServedDisk:
         max_upload_size: int,
         accelerate: Accelerator | None,
     ) -> None:
+        check_disk(disk)
+        check_accelerate(accelerate)
         self._disk = disk
         self._public = public
         self._active = active or html
@@ -184,7 +187,7 @@ def serve(
     active: bool = False,
     html: bool = False,
     cache_control: str | None = None,
-    max_upload_size: int = _LARGEST_UPLOAD,
+    max_upload_size: int = LARGEST_UPLOAD,
     accelerate: Accelerator | None = None,
 ) -> ServedDisk:
     """Serve a disk's files below the path where the application is mounted.

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from jtc.storage.asgi._acceleration import acceleration_headers
+from jtc.storage.asgi._arguments import check_accelerate, check_disk
 from jtc.storage.asgi._caching import private_caching
 from jtc.storage.asgi._conditions import (
     CONDITIONS,
@@ -94,6 +95,7 @@ class DiskResponse(Response):
 
     Raises:
         ValueError: `content_disposition_type` is another one.
+        TypeError: `disk` is no disk, or `accelerate` something else.
     """
 
     def __init__(
@@ -112,6 +114,8 @@ class DiskResponse(Response):
         active: bool = False,
         accelerate: Accelerator | None = None,
     ) -> None:
+        check_disk(disk)
+        check_accelerate(accelerate)
         self.disk = disk
         self.path = path
         self.background = background

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from jtc.storage.asgi._arguments import check_disk
 from jtc.storage.asgi._conditions import failed_condition, seconds_of
 from jtc.storage.asgi._errors import EarlyError, send_disconnected, send_error, send_status
 from jtc.storage.asgi._headers import attachment
@@ -71,6 +72,7 @@ class ZipResponse(Response):
         headers: Mapping[str, str] | None = None,
         background: BackgroundTask | None = None,
     ) -> None:
+        check_disk(disk)
         self.disk = disk
         self.files = _by_name(files)
         self.filename = filename

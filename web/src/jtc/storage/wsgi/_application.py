@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import asgi
+from jtc.storage.asgi._application import LARGEST_UPLOAD
 from jtc.storage.asgi._errors import phrase_of, send_status
 from jtc.storage.sync import async_disk
 from jtc.storage.wsgi._exchange import Exchange, body_length
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DiskResponse", "WsgiApplication", "ZipResponse", "mount", "serve"]
 
-_LARGEST_UPLOAD = 5 * 1024**3
 _BLOCK_SIZE = 65_536
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
@@ -172,7 +172,7 @@ def serve(
     active: bool = False,
     html: bool = False,
     cache_control: str | None = None,
-    max_upload_size: int = _LARGEST_UPLOAD,
+    max_upload_size: int = LARGEST_UPLOAD,
     accelerate: Accelerator | None = None,
 ) -> WsgiApplication:
     """Serve a disk's files below the path where the application is mounted.
