@@ -234,6 +234,22 @@ async def test_put_if_match_refuses_another_version(make_disk: MakeDisk, *, unqu
 # Answers that are lost
 
 
+@pytest.mark.parametrize("several", ["*", " * ", '"{}", "x"', 'W/"x",{}'])
+async def test_if_match_names_one_version_and_never_any(disk: Disk, several: str) -> None:
+    await disk.put("a", b"1")
+    etag = several.replace("{}", (await disk.stat("a")).etag or "")
+    for call in (
+        lambda: disk.put("a", b"2", if_match=etag),
+        lambda: disk.get("a", if_match=etag),
+        lambda: disk.get_range("a", 0, 1, if_match=etag),
+        lambda: disk.copy("a", "b", if_source_match=etag),
+        lambda: disk.set_metadata("a", metadata={}, if_match=etag),
+    ):
+        with pytest.raises(PreconditionFailedException):
+            await call()
+    assert await disk.get("a", if_none_match=etag) == b"1"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("put in parts", LARGE), ("copy in parts", LARGE), ("move in parts", LARGE)],

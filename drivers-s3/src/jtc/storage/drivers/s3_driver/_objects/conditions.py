@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from jtc.storage import exceptions
@@ -26,6 +27,7 @@ __all__ = [
     "etag_now",
     "is_kept",
     "landed",
+    "one_version",
     "refused",
     "unless_landed",
 ]
@@ -40,6 +42,8 @@ OTHER_VERSION = "The file is not the version that if_match names"
 
 NO_ETAG = f'"{"0" * 32}"'
 """An etag that no file has. Stores take an empty one for no condition."""
+
+_LIST = re.compile(r'"\s*,')
 
 
 def is_kept(transport: Transport, kind: str) -> bool:
@@ -86,11 +90,19 @@ async def etag_now(transport: Transport, key: str) -> str | None:
         return None
 
 
+def one_version(etag: str) -> str:
+    """Return an etag for a condition, which in HTTP would also take ``*`` or a list: as `NO_ETAG`.
+
+    No file has such an etag, while a store would compare ``*`` with any version.
+    """
+    return NO_ETAG if etag.strip() in {"", "*"} or _LIST.search(etag) else etag
+
+
 def condition_headers(options: WriteOptions) -> dict[str, str]:
     """Return the headers of `overwrite` and `if_match`."""
     headers = {} if options.overwrite else {"if-none-match": "*"}
     if options.if_match is not None:
-        headers["if-match"] = options.if_match or NO_ETAG
+        headers["if-match"] = one_version(options.if_match)
     return headers
 
 

@@ -15,7 +15,7 @@ from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.checksums import new_digest
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.s3_driver._objects import metadata
-from jtc.storage.drivers.s3_driver._objects.conditions import NO_ETAG
+from jtc.storage.drivers.s3_driver._objects.conditions import one_version
 from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, http, operations
 from jtc.storage.drivers.s3_driver._transport.redaction import scrub
@@ -75,7 +75,7 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
     if end is not None and end >= _NO_LIMIT:
         end = None
     given = {"if-match": options.if_match, "if-none-match": options.if_none_match}
-    conditions = {name: etag or NO_ETAG for name, etag in given.items() if etag is not None}
+    conditions = {name: one_version(etag) for name, etag in given.items() if etag is not None}
     answer: operations.Object | None = None
     # S3 has no range of no bytes, nor one whose end counts from the beginning and whose start
     # counts from the end: then the length must be known first.
