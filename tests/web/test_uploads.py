@@ -236,6 +236,11 @@ def file_part(content: bytes, filename: str = "a.csv") -> bytes:
     return head.encode() + content + b"\r\n"
 
 
+ENCODED_PART = file_part(b"MQ==").replace(
+    b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+)
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 10_000])
 async def test_put_request_of_a_form_stores_its_one_file(
     app: Any, media: Disk, client: Client, pieces: int
@@ -275,6 +280,10 @@ async def test_put_request_of_a_form_stores_its_one_file(
         (file_part(b"\x7fELF" + bytes(50)) + END, FORM, 415, "application/octet-stream"),
         (file_part(b"1") + END, {"Content-Type": "multipart/form-data"}, 415, "boundary"),
         (file_part(b"1") + END, {"Content-Type": " Multipart/Mixed; boundary=b"}, 415, "alone"),
+        # What a form without enctype sends: the name of the file only.
+        (b"file=a.png", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "enctype"),
+        (b"f=a", {"Content-Type": "Application/X-WWW-Form-Urlencoded; charset=x"}, 415, "enctype"),
+        (ENCODED_PART + END, FORM, 400, "Content-Transfer-Encoding"),
     ],
 )
 async def test_put_request_of_a_form_without_one_file_stores_nothing(
@@ -287,6 +296,21 @@ async def test_put_request_of_a_form_without_one_file_stores_nothing(
         assert answer.status_code == status
         assert detail in answer.json()["detail"]
     assert await paths(media) == ["a.png"]
+    assert await media.get("a.png") == PNG
+
+
+async def test_put_request_of_a_body_that_was_read_before_stores_nothing(
+    media: Disk, client: Client
+) -> None:
+    async def store_again(request: Request) -> JSONResponse:
+        async for _ in request.stream():
+            pass
+        return JSONResponse(await put_request(media, "a.png", request))
+
+    await media.put("a.png", PNG)
+    http = client(Starlette(routes=[Route("/", store_again, methods=["POST"])]))
+    with pytest.raises(IntegrityException, match="was read before: store the UploadFile"):
+        await http.post("/", content=file_part(b"1") + END, headers=FORM)
     assert await media.get("a.png") == PNG
 
 

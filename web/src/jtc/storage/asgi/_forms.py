@@ -20,6 +20,8 @@ _LONGEST_FIELDS = 8192
 _LONGEST_SKIPPED = 1024 * 1024
 """Bytes in all fields that are not used, with a few for each part."""
 _PART = 100
+_AS_IT_IS = {b"binary", b"8bit", b"7bit"}
+"""The encodings of mail (RFC 2045, section 6) that change nothing. Forms need none."""
 
 _Event: TypeAlias = "tuple[str, bytes]"
 """``part`` with its Content-Disposition, ``data``, or ``end`` of the whole form."""
@@ -187,8 +189,11 @@ class FormReader:
         self._value += data[start:end]
 
     def _on_header(self) -> None:
-        if self._name.lower() == b"content-disposition":
+        name = self._name.lower()
+        if name == b"content-disposition":
             self._disposition = self._value
+        elif name == b"content-transfer-encoding" and self._value.strip().lower() not in _AS_IT_IS:
+            raise FormError("Send each part as it is, without Content-Transfer-Encoding")
         self._name = self._value = b""
 
     def _on_part(self) -> None:

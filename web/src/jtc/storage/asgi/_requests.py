@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
@@ -33,6 +34,7 @@ __all__ = [
     "put_request_file",
 ]
 
+_WITHOUT_FILES = b"application/x-www-form-urlencoded"
 _LENGTH = re.compile("[0-9]{1,19}")  # a length that fits into 64 bits
 
 
@@ -72,9 +74,9 @@ async def put_request(
     Raises:
         RejectedException: The body is too long (refused before it is read where the client
             announced its length), too short, of a type that is not allowed, compressed
-            (``Content-Encoding``), a form without a file or with several, or of another
-            ``multipart`` type.
-        IntegrityException: The client disconnected before the end.
+            (``Content-Encoding``), a form without a file or with several, one without `enctype`,
+            or of another ``multipart`` type.
+        IntegrityException: The client disconnected before the end, or the body was read before.
         PreconditionFailedException: A condition of the request failed.
         StorageException: As for `Disk.put`.
     """
@@ -174,6 +176,12 @@ def _is_multipart(headers: Headers) -> bool:
 
 async def _content(headers: Headers, request: FrameworkRequest) -> AsyncIterable[bytes]:
     """Return the file in a request: its body, or the one file of a form."""
+    if parse_options_header(headers.get("content-type"))[0] == _WITHOUT_FILES:
+        raise RejectedException(
+            'This is a form without its files: give it enctype="multipart/form-data"; or send the '
+            "file alone, with its own Content-Type",
+            reason="type",
+        )
     if not _is_multipart(headers):
         return _body(request)
     boundary = boundary_of(headers["content-type"])
@@ -204,8 +212,17 @@ class _FormFile:
 
 
 async def _body(request: FrameworkRequest) -> AsyncIterator[bytes]:
+    begun = False
     try:
         async for chunk in request.stream():
+            begun = True
             yield chunk
     except ClientDisconnect as error:
         raise IntegrityException("The client disconnected before the end of the file") from error
+    except RuntimeError as error:
+        if begun:
+            raise
+        raise IntegrityException(
+            "The body of the request was read before: store the UploadFile of a form that was "
+            "parsed by disk.put_file(), or what was read by disk.put()"
+        ) from error
