@@ -214,6 +214,9 @@ def serve(
 
     Returns:
         An ASGI application: ``app.mount("/storage", serve(Storage.disk("media")))``.
+
+    Raises:
+        TypeError: `disk` is no disk, or `accelerate` something else.
     """
     return ServedDisk(
         disk,

@@ -58,6 +58,7 @@ class ZipResponse(Response):
     Raises:
         InvalidPathException: A name is not allowed in an archive, or is there twice.
         PathConflictException: A name is a file and a directory.
+        TypeError: `disk` is no disk.
     """
 
     media_type = "application/zip"

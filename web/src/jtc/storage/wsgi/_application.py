@@ -93,6 +93,7 @@ class DiskResponse(WsgiApplication):
 
     Raises:
         ValueError: `content_disposition_type` is another one.
+        TypeError: `disk` is no disk, or `accelerate` something else.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class ZipResponse(WsgiApplication):
     Raises:
         InvalidPathException: A name is not allowed in an archive, or is there twice.
         PathConflictException: A name is a file and a directory.
+        TypeError: `disk` is no disk.
     """
 
     def __init__(
@@ -195,6 +197,9 @@ def serve(
 
     Returns:
         A WSGI application: ``mount(app, {"/storage": serve(Storage.disk("media"))})``.
+
+    Raises:
+        TypeError: `disk` is no disk, or `accelerate` something else.
     """
     return WsgiApplication(
         asgi.serve(
