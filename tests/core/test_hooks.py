@@ -235,6 +235,7 @@ async def test_written_file_has_its_events_when_it_is_closed(
         await file.write(b"45")
     assert listener.names() == ["BeforePut", "AfterPut"]
     assert (listener.events[-1].operation, listener.events[-1].size) == ("open", 5)
+    assert [event.options for event in listener.events] == [{}, {}]
 
 
 async def test_event_of_a_deletion_says_whether_there_was_a_file(

@@ -313,8 +313,14 @@ class ReadWrite(DiskBase):
         return outcome
 
     async def _put(
-        self, operation: str, path: str, content: Content, options: Mapping[str, Any]
+        self,
+        operation: str,
+        path: str,
+        content: Content,
+        options: Mapping[str, Any],
+        given: Mapping[str, Any] | None = None,
     ) -> None:
+        """Store a file; its events have the options `given`, if they are others."""
         source: DriverContent | None = None
         try:
             checked = check_path(path)
@@ -327,7 +333,7 @@ class ReadWrite(DiskBase):
             # Plugins get a copy of the options: they cannot change them.
             before = {
                 "size": length_known(source) if size is None else size,
-                "options": dict(options),
+                "options": dict(options if given is None else given),
             }
             async with self._operation(
                 hooks, "put", operation, checked, resolved, source, **before

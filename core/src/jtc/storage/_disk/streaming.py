@@ -299,7 +299,7 @@ class Streaming(ReadWrite):
     async def _open_to_write(self, path: str, mode: str, options: PutOptions) -> WritableFile:
         async def put(content: Content, size: int | None) -> None:
             known: PutOptions = {} if size is None else {"size": size}
-            await self._put("open", path, content, {**known, **options})
+            await self._put("open", path, content, {**known, **options}, options)
 
         try:
             asyncio.get_running_loop()  # in which the file writes
