@@ -85,6 +85,12 @@ async def test_put_min_size_rejects_shorter_content(disk: Disk, driver: Any, sha
     assert driver.kept == {"a": b"0123456789"}
 
 
+async def test_put_min_size_above_max_size_is_refused(disk: Disk, driver: Any) -> None:
+    with pytest.raises(ValueError, match=r"^min_size \(20\) is above max_size \(3\)"):
+        await disk.put("a", b"0123456789", min_size=20, max_size=3)
+    assert driver.kept == {"a": b"old"}
+
+
 async def test_put_min_size_above_size_is_rejected_before_reading(disk: Disk) -> None:
     source = io.BytesIO(b"0123456789")
     with pytest.raises(RejectedException, match="shorter than 11 bytes"):

@@ -269,6 +269,9 @@ def test_is_allowed_in_any_spelling_and_never_what_may_run_by_its_family(
         (["*/*"], ValueError, "leave it out"),
         (["image/*", "*"], ValueError, r"'\*', which is no MIME type$"),
         ([""], ValueError, "no MIME type"),
+        (iter(["image/png"]), TypeError, "collection"),
+        (None, TypeError, "collection"),
+        (["a" * 100_000], ValueError, "^.{,700}$"),
     ],
 )
 def test_checked_types_refuses_what_would_refuse_every_file(

@@ -38,7 +38,7 @@ def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) 
 
     Raises:
         TypeError: An option is of a wrong type.
-        ValueError: `allowed_types` has what is no MIME type.
+        ValueError: `allowed_types` has what is no MIME type, or `min_size` is above `max_size`.
         RejectedException: The content is too long, too short, or of a type that is not allowed; or
             the name's extension is of another type, or unknown.
         IntegrityException: It has another length than `size`.
@@ -82,6 +82,7 @@ def limits(
 
     Raises:
         TypeError: A limit is not a number of bytes.
+        ValueError: `min_size` is above `max_size`.
         RejectedException: `size` is outside of the other limits.
     """
     if (size, min_size, max_size, judge, progress) == (None,) * 5:
@@ -96,9 +97,7 @@ def limits(
         if max_size is not None and done > max_size:
             raise _too_long(max_size)
         if size is not None and (done > size or (not chunk and done < size)):
-            raise IntegrityException(
-                f"The content does not have the {size} bytes that were announced"
-            )
+            raise _other_length(size)
         if min_size is not None and not chunk and done < min_size:
             raise _too_short(min_size)
         if head is not None and judge is not None:
@@ -149,10 +148,16 @@ def _check_sizes(size: int | None, least: int | None, most: int | None) -> None:
     for name, limit in (("size", size), ("min_size", least), ("max_size", most)):
         if limit is not None:
             check_bytes(name, limit)
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"min_size ({least}) is above max_size ({most})")
     if size is not None and most is not None and size > most:
         raise _too_long(most)
     if size is not None and least is not None and size < least:
         raise _too_short(least)
+
+
+def _other_length(size: int) -> IntegrityException:
+    return IntegrityException(f"The content does not have the {size} bytes that were announced")
 
 
 def _too_long(most: int) -> RejectedException:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING
+import reprlib
+from collections.abc import Collection
 
+from jtc.storage._shortened import shortened
 from jtc.storage.driver_support._extensions import ALIASES, RUN_BY_SERVERS, type_of_extension
 from jtc.storage.driver_support._signatures import FileType, find_type
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 __all__ = [
     "ACTIVE_TYPES",
@@ -178,17 +177,20 @@ def checked_types(names: Collection[str]) -> frozenset[str]:
         TypeError: It is one `str`, or a name is no `str`.
         ValueError: A name is neither a type nor a family.
     """
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"allowed_types is a collection of MIME types, not {names!r}")
+    # An iterator is no collection: a second file would find nothing in it.
+    if isinstance(names, str | bytes) or not isinstance(names, Collection):
+        raise TypeError(f"allowed_types is a collection of MIME types, not {reprlib.repr(names)}")
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"allowed_types is a collection of MIME types, not {reprlib.repr(names)}")
     types = frozenset(_usual_name(name) for name in names)
     for name in sorted(types):
         if name == "*/*":
             raise ValueError("allowed_types has '*/*', which allows everything: leave it out")
         if not _TYPE.fullmatch(name):
             known = type_of_extension(name.removeprefix("."))
-            meant = known or f"{name.rstrip('/')}/*"
+            meant = known or f"{shortened(name).rstrip('/')}/*"
             hint = f": write {meant!r}" if _TYPE.fullmatch(meant) else ""
-            raise ValueError(f"allowed_types has {name!r}, which is no MIME type{hint}")
+            raise ValueError(f"allowed_types has {shortened(name)!r}, which is no MIME type{hint}")
     return types
 
 

@@ -11,7 +11,8 @@ from jtc.storage.models import Visibility
 __all__ = ["checked_base_url", "checked_visibility"]
 
 _NAMES = {"\n": "a newline", "\r": "a carriage return", "\t": "a tab", " ": "a space"}
-_UNFIT = re.compile(r"\s|[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+# What would end an attribute in HTML, or is no part of a URL (RFC 3986).
+_UNFIT = re.compile(r"""\s|[\x00-\x1f\x7f-\x9f\\\ud800-\udfff"<>^`{|}]""")
 
 
 def checked_base_url(url: object, *schemes: str) -> str:

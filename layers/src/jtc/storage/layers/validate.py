@@ -88,10 +88,8 @@ class Validate(
             )
         try:
             limits(min_size=min_size, max_size=max_size)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise StorageConfigException(str(error)) from error
-        if min_size is not None and max_size is not None and min_size > max_size:
-            raise StorageConfigException(f"min_size ({min_size}) is above max_size ({max_size})")
         if predicate is not None and (
             not callable(predicate) or inspect.iscoroutinefunction(predicate)
         ):

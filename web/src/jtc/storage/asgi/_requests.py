@@ -220,7 +220,7 @@ async def _body(request: FrameworkRequest) -> AsyncIterator[bytes]:
     except ClientDisconnect as error:
         raise IntegrityException("The client disconnected before the end of the file") from error
     except RuntimeError as error:
-        if begun:
+        if begun or "consumed" not in str(error):  # Starlette has no class for it
             raise
         raise IntegrityException(
             "The body of the request was read before: store the UploadFile of a form that was "

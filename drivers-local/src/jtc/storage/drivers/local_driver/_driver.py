@@ -55,6 +55,8 @@ _DEFAULT_ROOT = "storage/app"
 _DEFAULT_URL = "/storage"
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+_URL = re.compile(r"[A-Za-z][\w+.-]*://")
+_UNEXPANDED = re.compile(r"~|\$\{?\w+|%\w+%")
 
 _DECLARED = frozenset(
     {"content_type", "cache_control", "content_disposition", "content_encoding", "metadata"}
@@ -467,7 +469,8 @@ def _checked_root(root: object) -> str:
     """Return the absolute path of the option `root`.
 
     Raises:
-        StorageConfigException: It is empty, begins with ``~``, or has a control character.
+        StorageConfigException: It is empty, begins with ``~`` or a variable, is a URL, or has a
+            control character or a space at an end.
     """
     path = os.fspath(root) if isinstance(root, os.PathLike) else root
     if not isinstance(path, str):
@@ -479,11 +482,15 @@ def _checked_root(root: object) -> str:
         where = "ends in" if found.end() == len(path) else "contains"
         what = "a newline" if found[0] == "\n" else ascii(found[0])
         raise StorageConfigException(f"'root' {where} {what}")
-    if path.startswith("~"):
+    if path != path.strip():
+        raise StorageConfigException("'root' begins or ends with a space")
+    if found := _UNEXPANDED.match(path):
         raise StorageConfigException(
-            "'root' begins with '~', which only a shell expands: write the whole path, or "
-            f"{'./' + path!r} for a directory of that name"
+            f"'root' begins with {found[0]!r}, which only a shell expands: write the whole path, "
+            f"or {'./' + path!r} for a directory of that name"
         )
+    if _URL.match(path):
+        raise StorageConfigException(f"'root' is a path, not a URL: {path!r}")
     return os.path.abspath(path)  # noqa: PTH100 - follows no link
 
 
