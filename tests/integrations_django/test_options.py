@@ -310,6 +310,10 @@ def test_options_that_the_disk_cannot_keep_are_refused(storage_with: Any) -> Non
         ({"location": "a\nb"}, r"U\+000A"),
         ({"expires_in": 0}, "above 0"),
         ({"expires_in": timedelta(seconds=-1)}, "above 0"),
+        ({"expires_in": "3600"}, "a number of seconds above 0, or a timedelta, not '3600'"),
+        ({"overwrite": "false"}, "overwrite is True or False, not 'false'"),
+        ({"allow_overwrite": "no"}, "allow_overwrite is True or False, not 'no'"),
+        ({"signed": "0"}, "signed is True or False, not '0'"),
     ],
 )
 @pytest.mark.parametrize("kind", ["memory"], indirect=True)

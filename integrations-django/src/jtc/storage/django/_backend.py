@@ -100,7 +100,8 @@ class DiskStorage(DjangoStorage):
         directory_permissions_mode: int | None = None,
         **unknown: Never,
     ) -> None:
-        check_options(disk, location, expires_in, unknown)
+        flags = {"overwrite": overwrite, "allow_overwrite": allow_overwrite, "signed": signed}
+        check_options(disk, location, expires_in, flags, unknown)
         if signed and base_url is not None:
             raise ImproperlyConfigured(
                 "DiskStorage cannot sign URLs that begin with its base_url: give signed=True "

@@ -38,6 +38,7 @@ def check_options(
     disk: object,
     location: object,
     expires_in: float | timedelta,
+    flags: Mapping[str, object],
     unknown: Mapping[str, object],
 ) -> None:
     """Check options that the disk would refuse only at the first use.
@@ -54,6 +55,10 @@ def check_options(
         raise ImproperlyConfigured(
             f"DiskStorage takes the name of a disk, so that migrations can name it, not {disk!r}"
         )
+    for name, value in flags.items():
+        # A variable of the environment is text, and "false" would count as true.
+        if not isinstance(value, bool | None):
+            raise ImproperlyConfigured(f"{name} is True or False, not {value!r}")
     if str(location).startswith("/"):
         raise ImproperlyConfigured(
             f"location is a directory on the disk, without a '/' before it, not {location!r}"
@@ -63,5 +68,7 @@ def check_options(
     except InvalidPathException as error:
         raise ImproperlyConfigured(f"location is no directory on a disk: {error}") from error
     seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
-    if not seconds > 0:
-        raise ImproperlyConfigured(f"expires_in must be above 0, not {expires_in!r}")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
+        raise ImproperlyConfigured(
+            f"expires_in is a number of seconds above 0, or a timedelta, not {expires_in!r}"
+        )
