@@ -629,7 +629,7 @@ async def test_function_errors_are_typed_and_name_the_option(error, expected):
 
 
 async def test_function_that_is_not_async_is_refused():
-    with pytest.raises(StorageConfigException, match="credentials raised TypeError"):
+    with pytest.raises(StorageConfigException, match="write 'async def'"):
         await make(credentials=lambda: GIVEN).renewed()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -220,3 +221,28 @@ async def test_credentials_function_that_cancels_itself_is_called_once(
     with pytest.raises(StorageException, match="credentials raised CancelledError"):
         await make(cancelled).get("a")
     assert len(calls) == 1
+
+
+async def test_credentials_function_that_is_not_async_is_a_configuration_error(
+    make: Callable[[Any], Disk],
+) -> None:
+    disk = make(lambda: keys("PLAIN"))
+    with pytest.raises(StorageConfigException, match="write 'async def'") as caught:
+        await disk.get("a")
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_temporary_url_that_would_have_to_wait_leaves_no_error_behind(
+    make: Callable[[Any], Disk],
+) -> None:
+    reported: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    source = Source(OSError("down"))
+    with pytest.raises(RuntimeError, match="has to wait"):
+        make(source).sync.temporary_url("a", 60)
+    await until(lambda: source.calls == 1)
+    for _ in range(10):  # until each waiter has the error
+        await asyncio.sleep(0)
+    gc.collect()
+    assert reported == []

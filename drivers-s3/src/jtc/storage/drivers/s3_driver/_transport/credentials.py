@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from inspect import isawaitable
 from math import inf, isnan
 from typing import TYPE_CHECKING, cast
 
@@ -35,6 +36,8 @@ _MARGIN = 300.0
 _LIFE = 300.0
 # After a renewal that failed, while the old keys still sign.
 _PAUSE = 10.0
+
+_NOT_ASYNC = object()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -108,7 +111,10 @@ class KeySource:
                 return keys
             try:
                 async with asyncio.timeout(self._settings.request_timeout):
-                    keys = await asyncio.wrap_future(renewal)
+                    waiter = asyncio.wrap_future(renewal)
+                    # The sync API in an event loop does not wait for it: no error is left there.
+                    waiter.add_done_callback(_is_seen)
+                    keys = await waiter
             except StorageException as error:
                 # Others wait for the same one, and each disk adds its path to what it raises.
                 raise copy.copy(error) from error.__cause__
@@ -185,7 +191,8 @@ class KeySource:
         try:
             async with asyncio.timeout(self._settings.request_timeout):
                 if self._settings.credentials is not None:
-                    return await self._settings.credentials()
+                    given: object = self._settings.credentials()
+                    return await given if isawaitable(given) else _NOT_ASYNC
                 if self._session is None:
                     return await sdk_keys.keys_of_chain(self._settings)
                 if self._session == "aioboto3":
@@ -199,6 +206,11 @@ class KeySource:
 
 
 def _keys_of(given: object) -> Keys:
+    if given is _NOT_ASYNC:
+        raise StorageConfigException(
+            "The option credentials is an async function, and this one is none: write 'async def', "
+            "and let what blocks run in asyncio.to_thread()"
+        )
     values: Mapping[str, object] = {name: getattr(given, name, None) for name in sdk_keys.KEY_NAMES}
     if isinstance(given, Mapping):
         values = given
@@ -220,6 +232,11 @@ def _keys_of(given: object) -> Keys:
         texts.append(str(text))
     access_key, secret_key, *token = texts
     return Keys(access_key, secret_key, token[0] if token else None, renew_at, ends_at)
+
+
+def _is_seen(waiter: asyncio.Future[Keys | None]) -> None:
+    if not waiter.cancelled():
+        waiter.exception()
 
 
 def _unusable(name: str, reason: str) -> StorageConfigException:
