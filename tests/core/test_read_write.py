@@ -404,6 +404,24 @@ async def test_conditions_reach_a_driver_that_supports_them() -> None:
     assert await disk.get("a") == b"2"
 
 
+@pytest.mark.parametrize("operation", ["append", "prepend"])
+async def test_append_to_file_that_is_replaced_at_each_attempt_names_the_way_out(
+    operation: str,
+) -> None:
+    class Replaced(MemoryDriver):
+        async def get(self, path: str) -> bytes:
+            content = await super().get(path)
+            await self.put(path, b"of another")
+            return content
+
+    disk = disk_of(Replaced())
+    await disk.put("a", b"1")
+    with pytest.raises(PreconditionFailedException, match="a file of its own") as raised:
+        await getattr(disk, operation)("a", b"2")
+    assert (raised.value.path, raised.value.operation) == ("a", operation)
+    assert await disk.get("a") == b"of another"
+
+
 # check
 
 

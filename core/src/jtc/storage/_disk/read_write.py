@@ -440,10 +440,13 @@ async def _rewrite_with_retries(
     resolved: ResolvedDriver, path: str, added: Any, operation: str
 ) -> _Rewritten:
     """Extend a file, with retries if it is changed meanwhile."""
-    for _ in range(_APPEND_ATTEMPTS - 1):
+    for _ in range(_APPEND_ATTEMPTS):
         with contextlib.suppress(PreconditionFailedException, FileExistsError):
             return await _rewrite(resolved, path, added, operation)
-    return await _rewrite(resolved, path, added, operation)
+    raise PreconditionFailedException(
+        f"Others replaced the file at each of {_APPEND_ATTEMPTS} attempts to extend it: "
+        "try again when fewer write it, or give each writer a file of its own"
+    )
 
 
 async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: str) -> _Rewritten:
