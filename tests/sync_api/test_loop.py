@@ -228,7 +228,8 @@ def test_a_call_costs_no_thread_of_its_own(storage: SyncStorage) -> None:
     before = threading.active_count()
     for _ in range(200):
         storage.get("a")
-    assert threading.active_count() == before
+    # Idle threads of other tests may end meanwhile.
+    assert threading.active_count() <= before
 
 
 def run_program(program: str, *arguments: str, seconds: int = PATIENCE) -> str:
