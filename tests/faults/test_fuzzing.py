@@ -123,7 +123,8 @@ def test_a_random_path_is_refused_or_stays_within_the_root(
             checked = check_path(path)
         except InvalidPathException as error:
             seen["refused"] += 1
-            named.append(error.path == path and str(error) != "")
+            # An error keeps the beginning of a path that is far too long.
+            named.append(str(error) != "" and (error.path or "")[:4000] == path[:4000])
             for driver in (local, s3):
                 with pytest.raises(InvalidPathException):
                     driver.url(path)
