@@ -144,6 +144,16 @@ async def test_seek_with_an_unknown_whence_is_a_value_error(disk: Disk) -> None:
             await file.seek(0, 7)
 
 
+@pytest.mark.parametrize("mode", ["rb", "wb"])
+async def test_seek_to_a_float_is_a_type_error(disk: Disk, mode: str) -> None:
+    position: Any = 1.5
+    await disk.put("a", b"content")
+    async with disk.open("a", mode) as file:
+        with pytest.raises(TypeError, match="float"):
+            await file.seek(position)
+        assert await file.seek(2) == 2
+
+
 async def test_seeking_to_where_it_stands_reads_on() -> None:
     driver = Streaming()
     driver.kept["a"] = b"content"

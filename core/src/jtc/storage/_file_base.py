@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import operator
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -150,7 +151,7 @@ class File(ABC):
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._where(), io.SEEK_END: end}
         if whence not in bases:
             raise ValueError(f"whence is SEEK_SET, SEEK_CUR or SEEK_END, not {whence!r}")
-        target = bases[whence] + offset
+        target = bases[whence] + operator.index(offset)  # no float, as of every file
         if target < 0:
             raise ValueError("The position lies before the file's beginning")
         return target
