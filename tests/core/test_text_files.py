@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jtc.storage import Disk, StorageManager, StorageUnavailableException
@@ -67,6 +67,13 @@ async def _same(file: Any, model: io.TextIOWrapper, name: str, arguments: Any) -
         assert got == expected
 
 
+@example(
+    text="\ra",
+    encoding="utf-32",
+    newline=None,
+    size=6,
+    steps=[("__next__",), ("remember",), ("return",)],
+)
 @given(
     text=st.text(ALPHABET, max_size=40),
     encoding=st.sampled_from(ENCODINGS),

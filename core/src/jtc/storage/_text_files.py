@@ -279,7 +279,8 @@ class TextFile:
             self._encoder.setstate(0)  # no second byte order mark
         while skipped and await self._fill():
             skipped -= len(self._take(min(skipped, len(self._text))))
-        return self.tell()
+        # As in `io`: the same position has several numbers.
+        return self.tell() if whence == io.SEEK_END else offset
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Cut or extend the file to a length in bytes; see `WritableFile.truncate`."""

@@ -312,9 +312,10 @@ class SourceFile(_Source, io.RawIOBase):
         file: object = None,
         chunks: object = None,
     ) -> None:
-        super().__init__(file, chunks)
+        # First, since a file that was refused is closed as well when it is dropped.
         self._source = read
         self._close = close
+        super().__init__(file, chunks)
 
     def readable(self) -> bool:
         """Return True."""
