@@ -14,12 +14,12 @@ from jtc.storage.asgi._errors import (
     refused_signatures,
     send_disconnected,
     send_error,
-    send_head,
     send_status,
 )
 from jtc.storage.asgi._forms import FormError
 from jtc.storage.asgi._pages import site_page
 from jtc.storage.asgi._responses import DiskResponse
+from jtc.storage.asgi._sending import send_head
 from jtc.storage.asgi._uploads import receive_form, receive_put
 from jtc.storage.driver_support.url_signing import UrlSigner, require_signer
 from jtc.storage.exceptions import FileNotFoundException, StorageException

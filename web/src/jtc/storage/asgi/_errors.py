@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.asgi._operator_log import log_error
+from jtc.storage.asgi._sending import send_head
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
@@ -37,7 +38,6 @@ __all__ = [
     "refused_signatures",
     "send_disconnected",
     "send_error",
-    "send_head",
     "send_status",
     "status_of",
 ]
@@ -203,9 +203,3 @@ async def send_status(
     }
     await send_head(status, fields, send)
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-
-
-async def send_head(status: int, headers: Mapping[str, str], send: Send) -> None:
-    """Send the status and the headers of a response."""
-    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": int(status), "headers": fields})

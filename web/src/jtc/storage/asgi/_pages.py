@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jtc.storage.asgi._errors import send_error, send_head, status_of
+from jtc.storage.asgi._errors import send_error, status_of
+from jtc.storage.asgi._sending import send_head
 from jtc.storage.exceptions import StorageException
 from jtc.storage.paths import check_path
 

@@ -29,7 +29,13 @@ from jtc.storage.asgi._errors import (
     status_of,
 )
 from jtc.storage.asgi._headers import attachment, file_headers, http_etag
-from jtc.storage.asgi._sending import send_body, send_descriptor, until_disconnect
+from jtc.storage.asgi._sending import (
+    encoded,
+    send_body,
+    send_descriptor,
+    send_head,
+    until_disconnect,
+)
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
@@ -134,10 +140,7 @@ class DiskResponse(Response):
         )
         self.body = b""
         # Middleware and handlers see these, and may add to them, before the file is opened.
-        self.raw_headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in (headers or {}).items()
-        ]
+        self.raw_headers = encoded(headers or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request.
@@ -217,14 +220,8 @@ class DiskResponse(Response):
         omitted = _ABOUT_CONTENT if status == HTTPStatus.NOT_MODIFIED else ()
         ignored = {name.encode("latin-1") for name in (*omitted, *_ALWAYS_OURS)}
         own = [field for field in self.raw_headers if field[0] not in ignored]
-        replaced = {name for name, _ in own}
-        fields = [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in headers.items()
-            if name not in omitted
-        ]
-        kept = [field for field in fields if field[0] not in replaced]
-        await send({"type": "http.response.start", "status": int(status), "headers": kept + own})
+        kept = {name: value for name, value in headers.items() if name not in omitted}
+        await send_head(status, kept, send, own)
 
     async def _open(self, method: str, request_headers: Headers) -> _Opened:
         """Open the file, or the requested range, unless the response needs no content.

@@ -1,4 +1,4 @@
-"""Sending of a body, and the end of a request whose client disconnects."""
+"""Sending of a head and a body, and the end of a request whose client disconnects."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Coroutine
+    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 
     from starlette.types import Message, Receive, Scope, Send
 
     from jtc.storage import ByteStream
 
-__all__ = ["DESCRIPTOR", "send_body", "send_descriptor", "until_disconnect"]
+__all__ = [
+    "DESCRIPTOR",
+    "encoded",
+    "send_body",
+    "send_descriptor",
+    "send_head",
+    "until_disconnect",
+]
 
 DESCRIPTOR = "jtc.storage.descriptor"
 """The name of the ASGI extension, and of its message, by which a descriptor is sent."""
@@ -72,6 +79,29 @@ async def _disconnected(receive: Receive) -> None:
             break
         ended = not message.get("more_body", False)
     await asyncio.get_running_loop().create_future()
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as ASGI has them: names in small letters, all of it in Latin-1."""
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+    ]
+
+
+async def send_head(
+    status: int, headers: Mapping[str, str], send: Send, own: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send the status and the headers of a response.
+
+    Args:
+        status: The HTTP status.
+        headers: The headers.
+        send: Sends them.
+        own: Headers of the application, which replace those of the same names.
+    """
+    replaced = {name for name, _ in own}
+    kept = [field for field in encoded(headers) if field[0] not in replaced]
+    await send({"type": "http.response.start", "status": int(status), "headers": [*kept, *own]})
 
 
 async def send_descriptor(

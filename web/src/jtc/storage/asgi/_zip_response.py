@@ -16,7 +16,7 @@ from jtc.storage.asgi._arguments import check_disk
 from jtc.storage.asgi._conditions import failed_condition, seconds_of
 from jtc.storage.asgi._errors import EarlyError, send_disconnected, send_error, send_status
 from jtc.storage.asgi._headers import attachment
-from jtc.storage.asgi._sending import send_body, until_disconnect
+from jtc.storage.asgi._sending import encoded, send_body, send_head, until_disconnect
 from jtc.storage.asgi._zip_archive import (
     archive_chunks,
     archive_etag,
@@ -80,10 +80,7 @@ class ZipResponse(Response):
         self.status_code = status_code
         self.background = background
         self.body = b""
-        self.raw_headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in (headers or {}).items()
-        ]
+        self.raw_headers = encoded(headers or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request.
@@ -151,12 +148,7 @@ class ZipResponse(Response):
 
     async def _send_head(self, status: int, headers: Mapping[str, str], send: Send) -> None:
         own = [field for field in self.raw_headers if field[0] != b"content-length"]
-        replaced = {name for name, _ in own}
-        fields = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-        ]
-        kept = [field for field in fields if field[0] not in replaced]
-        await send({"type": "http.response.start", "status": int(status), "headers": kept + own})
+        await send_head(status, headers, send, own)
 
 
 def _by_name(files: str | Iterable[str] | Mapping[str, str]) -> str | dict[str, str]:
