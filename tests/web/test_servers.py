@@ -148,11 +148,14 @@ async def test_response_is_sent_where_middleware_repeats_the_body(more_body: boo
     disk = disk_of(MemoryDriver())
     await disk.put("a.txt", b"content", visibility="public")
     files = serve(disk)
+    received = 0
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         del receive
 
         async def repeated() -> dict[str, Any]:
+            nonlocal received
+            received += 1
             return {"type": "http.request", "body": b"read", "more_body": more_body}
 
         await files(scope, repeated, send)
@@ -161,6 +164,8 @@ async def test_response_is_sent_where_middleware_repeats_the_body(more_body: boo
     async with httpx.AsyncClient(transport=transport, base_url="http://files.test") as http:
         answer = await asyncio.wait_for(http.get("/a.txt"), 5)
     assert (answer.status_code, answer.content) == (200, b"content")
+    # Behind the body's end one more message is awaited, which could be a disconnection.
+    assert received == (100 if more_body else 2)
 
 
 @WRAPPED
