@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from disk_ways import WAYS, Awaited, disk_of, whole
-from jtc.storage import Disk, InvalidPathException, ListOptions, SignOptions, Usage, WriteOptions
+from jtc.storage import (
+    DeleteOptions,
+    Disk,
+    InvalidPathException,
+    ListOptions,
+    SignOptions,
+    Usage,
+    WriteOptions,
+)
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver import METHODS
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -146,6 +154,7 @@ ALONE: dict[str, Callable[[Any, str], Any]] = {
     "read_ranges": lambda d, p: d.read_ranges(p, [(0, 1)], ReadOptions()),
     "write_file": lambda d, p: d.write_file(p, b"", WriteOptions()),
     "update_metadata": lambda d, p: d.update_metadata(p, WriteOptions(content_type="x/y")),
+    "delete_file": lambda d, p: d.delete_file(p, DeleteOptions(if_match="1")),
     "list_entries": lambda d, p: listed(d.list_entries(p, ListOptions())),
     "make_directory": lambda d, p: d.make_directory(p),
     "delete_directory": lambda d, p: d.delete_directory(p),

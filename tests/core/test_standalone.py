@@ -13,6 +13,7 @@ import pytest
 
 from disk_ways import disk_of
 from jtc.storage import (
+    DeleteOptions,
     DirectoryInfo,
     FileNotFoundException,
     InvalidPathException,
@@ -129,6 +130,14 @@ FAILURES: dict[str, tuple[Callable[[Any], Any], Callable[[Disk], Any]]] = {
     "temporary_upload_form": (
         lambda m: m.temporary_upload_form("", SignOptions(expires_in=60, max_size=1)),
         lambda d: d.temporary_upload_form("", 60, max_size=1),
+    ),
+    "delete_file": (
+        lambda m: m.delete_file("a", DeleteOptions(if_match="1")),
+        lambda d: d.delete("a", if_match="1"),
+    ),
+    "delete_file, path": (
+        lambda m: m.delete_file("a/", DeleteOptions(if_match="1")),
+        lambda d: d.delete("a/", if_match="1"),
     ),
     "delete_many": (lambda m: m.delete_many([5]), lambda d: d.delete_many([5])),  # type: ignore[list-item]
     "delete_many, one path": (lambda m: m.delete_many("abc"), lambda d: d.delete_many("abc")),

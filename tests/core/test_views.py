@@ -405,6 +405,7 @@ WRITES: dict[str, Callable[[Disk], Any]] = {
     "prepend": lambda d: d.prepend("a", b"x"),
     "delete": lambda d: d.delete("a"),
     "delete missing": lambda d: d.delete("missing"),
+    "delete if it matches": lambda d: d.delete("a", if_match="etag"),
     "delete_many": lambda d: d.delete_many(["a"]),
     "copy": lambda d: d.copy("a", "b"),
     "copy onto itself": lambda d: d.copy("a", "a"),

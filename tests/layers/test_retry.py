@@ -118,6 +118,7 @@ RETRIED: dict[str, Callable[[Disk], Any]] = {
 }
 NOT_RETRIED: dict[str, Callable[[Disk], Any]] = {
     "delete": lambda d: d.delete("dir/a"),
+    "delete if it matches": lambda d: d.delete("dir/a", if_match="etag"),
     "delete_many": lambda d: d.delete_many(["dir/a"]),
     "remove_empty_directory": lambda d: d.remove_empty_directory("dir"),
     "move": lambda d: d.move("dir/a", "b"),

@@ -96,6 +96,7 @@ CALLS: dict[str, Callable[[Disk], Any]] = {
     "visibility": lambda d: d.visibility("a"),
     "set_visibility": lambda d: d.set_visibility("a", "public"),
     "delete_many": lambda d: d.delete_many(["a"]),
+    "delete_file": lambda d: d.delete("missing", if_match="etag"),
     "read_ranges": lambda d: d.driver.read_ranges("a", [(0, 1)], ReadOptions()),
     "update_metadata": lambda d: d.set_metadata("a", content_type="x/y"),
     "remove_empty_directory": lambda d: d.remove_empty_directory("empty"),

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Self, assert_type
 
 from jtc.storage import (
+    DeleteOptions,
     FileInfo,
     Layer,
     ListOptions,
@@ -22,6 +23,7 @@ from jtc.storage.driver import (
     DriverContent,
     SupportsBulkDelete,
     SupportsClose,
+    SupportsConditionalDelete,
     SupportsCopy,
     SupportsDirectories,
     SupportsEmptyDirectoryRemoval,
@@ -123,6 +125,10 @@ class WithCapabilities(EightMethods):
     async def remove_empty_directory(self, path: str, /) -> bool:
         return False
 
+    async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+        assert_type(options.if_match, str | None)
+        return False
+
     async def check(self, path: str, /) -> None:
         return None
 
@@ -149,6 +155,7 @@ def an_authors_capabilities_fit(driver: WithCapabilities) -> None:
     _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
+    _conditional_delete: SupportsConditionalDelete = driver
     _temporary_urls: SupportsTemporaryUrls = driver
     _health_check: SupportsHealthCheck = driver
 
@@ -170,6 +177,7 @@ def memory_has_its_capabilities(driver: MemoryDriver) -> None:
     _temporary_uploads: SupportsTemporaryUploads = driver
     _upload_forms: SupportsUploadForms = driver
     _bulk_delete: SupportsBulkDelete = driver
+    _conditional_delete: SupportsConditionalDelete = driver
 
 
 def local_has_its_capabilities(driver: LocalDriver) -> None:
@@ -189,6 +197,7 @@ def local_has_its_capabilities(driver: LocalDriver) -> None:
     _temporary_uploads: SupportsTemporaryUploads = driver
     _upload_forms: SupportsUploadForms = driver
     _bulk_delete: SupportsBulkDelete = driver
+    _conditional_delete: SupportsConditionalDelete = driver
 
 
 def s3_has_its_capabilities(driver: S3Driver) -> None:

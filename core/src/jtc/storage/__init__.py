@@ -45,6 +45,7 @@ from jtc.storage.models import (
 )
 from jtc.storage.options import (
     CopyOptions,
+    DeleteOptions,
     ListOptions,
     MetadataOptions,
     PutOptions,
@@ -58,6 +59,7 @@ __all__ = [
     "ByteStream",
     "Capabilities",
     "CopyOptions",
+    "DeleteOptions",
     "DirectoryInfo",
     "Disk",
     "DiskOperations",

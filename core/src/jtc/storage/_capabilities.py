@@ -88,8 +88,12 @@ class ResolvedDriver:
     methods: FullDriver
     disabled: frozenset[str] = _NOTHING
 
-    def require(self, capability: str) -> FullDriver:
+    def require(self, capability: str, otherwise: str | None = None) -> FullDriver:
         """Return the driver's methods if it has a capability.
+
+        Args:
+            capability: The capability's name.
+            otherwise: What else the caller can do, for the message.
 
         Raises:
             UnsupportedOperationException: It does not; the message says whether the driver, a layer
@@ -100,7 +104,8 @@ class ResolvedDriver:
                 self.check_writable()
             from jtc.storage._layering import why_lacking  # noqa: PLC0415 - imports this module
 
-            raise UnsupportedOperationException(why_lacking(self, capability))
+            why = why_lacking(self, capability)
+            raise UnsupportedOperationException(f"{why}; {otherwise}" if otherwise else why)
         return self.methods
 
     def check_option(self, method: str, option: str, value: object) -> None:

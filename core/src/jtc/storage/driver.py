@@ -35,7 +35,8 @@ in a table, a row a method:
 * the directory ``.jtc`` at the root is reserved, and `Disk` leaves it out of listings; a driver may
   keep temporary files there;
 * ``overwrite=False`` and `if_match` hold when several writers try at once, and after the content
-  was read;
+  was read; a deletion with `if_match` never deletes a file that was put after the check, and
+  returns False for a missing one;
 * an etag names one version of a file: another content has another one, and so has a file whose
   metadata was updated, unless the backend's etags name the content only; it is None if versions
   cannot be distinguished, and then no condition is supported;
@@ -84,7 +85,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
-    from jtc.storage.options import ListOptions, ReadOptions, SignOptions, WriteOptions
+    from jtc.storage.options import (
+        DeleteOptions,
+        ListOptions,
+        ReadOptions,
+        SignOptions,
+        WriteOptions,
+    )
 
 __all__ = [
     "BASE_OPTIONS",
@@ -100,6 +107,7 @@ __all__ = [
     "StorageDriver",
     "SupportsBulkDelete",
     "SupportsClose",
+    "SupportsConditionalDelete",
     "SupportsCopy",
     "SupportsDirectories",
     "SupportsEmptyDirectoryRemoval",
@@ -426,6 +434,19 @@ class SupportsBulkDelete(Protocol):
         ...
 
 
+class SupportsConditionalDelete(Protocol):
+    """Capability ``conditional_delete``: a file is deleted only if it is a certain version."""
+
+    @contract("path write", operation="delete")
+    async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+        """Delete a file if it is the version that `if_match` names, atomically.
+
+        Return False if there was none, whatever `if_match` names; PreconditionFailedException if
+        the file is another version, which then stays.
+        """
+        ...
+
+
 class SupportsHealthCheck(Protocol):
     """Capability ``health_check``."""
 
@@ -494,6 +515,7 @@ CAPABILITIES: Mapping[str, type] = {
     "temporary_uploads": SupportsTemporaryUploads,
     "upload_forms": SupportsUploadForms,
     "bulk_delete": SupportsBulkDelete,
+    "conditional_delete": SupportsConditionalDelete,
     "health_check": SupportsHealthCheck,
     "close": SupportsClose,
 }
@@ -517,6 +539,7 @@ class FullDriver(
     SupportsTemporaryUploads,
     SupportsUploadForms,
     SupportsBulkDelete,
+    SupportsConditionalDelete,
     SupportsHealthCheck,
     SupportsClose,
     Protocol,

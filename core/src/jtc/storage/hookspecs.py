@@ -146,7 +146,12 @@ class BeforeDelete(Event):
 
     Or, by ``delete_directory``, everything below `path`; or, by ``remove_empty_directory``, an
     empty directory.
+
+    Attributes:
+        options: The condition of the deletion, as the caller passed it.
     """
+
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +160,12 @@ class AfterDelete(Event):
 
     Attributes:
         found: Whether there was one; None of ``delete_directory``.
+        options: The condition of the deletion, as the caller passed it.
         duration: How long it took, in seconds.
     """
 
     found: bool | None
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
     duration: float
 
 

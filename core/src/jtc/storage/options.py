@@ -16,6 +16,7 @@ from jtc.storage.models import Visibility
 __all__ = [
     "DEFAULT_CHUNK_SIZE",
     "CopyOptions",
+    "DeleteOptions",
     "ListOptions",
     "MetadataOptions",
     "Progress",
@@ -42,6 +43,8 @@ class ReadOptions:
         if_match: The etag that the file must have; another is a PreconditionFailedException.
         if_none_match: The etag that the file must not have; this one is a NotModifiedException.
         chunk_size: The length of a chunk in bytes.
+        read_ahead: A hint: the reader takes all bytes as fast as they come, so that a driver may
+            have several requests under way. Not set for a reader that may be slow or stop early.
 
     Raises:
         ValueError: The range ends before it begins, or `chunk_size` is below 1.
@@ -52,11 +55,31 @@ class ReadOptions:
     if_match: str | None = None
     if_none_match: str | None = None
     chunk_size: int = DEFAULT_CHUNK_SIZE
+    read_ahead: bool = False
 
     def __post_init__(self) -> None:
         check_range(self.start, self.end)
         if self.chunk_size < 1:
             raise ValueError(f"chunk_size is 1 byte or more, not {self.chunk_size}")
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteOptions:
+    """Options of a driver's `delete_file`.
+
+    Attributes:
+        if_match: The etag that the file must have; another is a PreconditionFailedException.
+
+    Raises:
+        TypeError: `if_match` is not a `str`.
+        ValueError: It has control characters.
+    """
+
+    if_match: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.if_match is not None:
+            _printable("if_match", self.if_match)
 
 
 @dataclass(slots=True, kw_only=True)

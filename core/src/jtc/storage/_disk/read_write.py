@@ -26,7 +26,7 @@ from jtc.storage.exceptions import (
     PreconditionFailedException,
     StorageException,
 )
-from jtc.storage.options import ReadOptions
+from jtc.storage.options import DeleteOptions, ReadOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
@@ -206,20 +206,29 @@ class ReadWrite(DiskBase):
         """
         return not await self.exists(path)
 
-    async def delete(self, path: str) -> bool:
+    async def delete(self, path: str, *, if_match: str | None = None) -> bool:
         """Delete a file; return False if there was none.
 
+        Args:
+            path: The file.
+            if_match: Delete only if the file has this `FileInfo.etag`, without a race.
+
         Raises:
+            PreconditionFailedException: The file is another version than `if_match` names.
             InvalidPathException: The path breaks the path policy.
+            UnsupportedOperationException: The driver cannot delete one version only.
             StorageException: The storage failed.
         """
         try:
             checked = check_path(path)
             resolved = self._ready() or await self._load()
             if (hooks := self._manager.hooks.active) is None:
-                return await resolved.methods.delete(checked)
-            async with self._operation(hooks, "delete", "delete", checked, resolved) as hooked:
-                found = await resolved.methods.delete(checked)
+                return await _delete(resolved, checked, if_match)
+            given = {} if if_match is None else {"if_match": if_match}
+            async with self._operation(
+                hooks, "delete", "delete", checked, resolved, options=given
+            ) as hooked:
+                found = await _delete(resolved, checked, if_match)
                 hooked.report(found=found)
                 return found
         except Exception as error:
@@ -243,7 +252,7 @@ class ReadWrite(DiskBase):
 
             async def delete(checked: list[str]) -> dict[str, bool | Exception]:
                 if (hooks := self._manager.hooks.active) is None:
-                    return await _delete(resolved, checked)
+                    return await _delete_all(resolved, checked)
                 return await self._delete_hooked(hooks, resolved, checked)
 
             found = await checked_bulk(delete, paths, "delete_many")
@@ -299,7 +308,7 @@ class ReadWrite(DiskBase):
                     begun[path] = await operation.__aenter__()
                 except (StorageException, OSError) as error:
                     outcome[path] = error  # any other error is a bug in a plugin, and is raised
-            found = await _delete(resolved, list(begun))
+            found = await _delete_all(resolved, list(begun))
             outcome |= {path: found[path] for path in begun}
         except BaseException as error:
             await end_all((operation, error) for operation in begun.values())
@@ -465,7 +474,18 @@ async def _rewrite(resolved: ResolvedDriver, path: str, added: Any, operation: s
     return _rewritten(path, content, await store(resolved, path, content, options), options)
 
 
-async def _delete(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:
+async def _delete(resolved: ResolvedDriver, path: str, if_match: str | None) -> bool:
+    if if_match is None:
+        return await resolved.methods.delete(path)
+    options = DeleteOptions(if_match=if_match)
+    methods = resolved.require(
+        "conditional_delete",
+        "delete without if_match, where no one else may replace the file meanwhile",
+    )
+    return await methods.delete_file(path, options)
+
+
+async def _delete_all(resolved: ResolvedDriver, paths: list[str]) -> dict[str, bool | Exception]:
     if "bulk_delete" in resolved.capabilities:
         return dict(await resolved.methods.delete_many(paths))
     asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run

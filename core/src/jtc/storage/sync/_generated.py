@@ -379,12 +379,12 @@ class Operations(SyncApi[D_co]):
         """
         return portal.run(self._behind.missing(path))
 
-    def delete(self, path: str) -> bool:
+    def delete(self, path: str, *, if_match: str | None = None) -> bool:
         """Delete a file; return False if there was none.
 
         It takes, returns and raises what `Disk.delete` does.
         """
-        return portal.run(self._behind.delete(path))
+        return portal.run(self._behind.delete(path, if_match=if_match))
 
     def delete_many(self, paths: Iterable[str]) -> dict[str, bool | StorageException]:
         """Delete several files.

@@ -34,6 +34,7 @@ class Validate(
         "check",
         "delete",
         "delete_directory",
+        "delete_file",
         "delete_many",
         "make_directory",
         "remove_empty_directory",

@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jtc.storage.drivers.local_driver._metadata import etag_of, other_version
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
 from jtc.storage.drivers.local_driver._safe_open import Root, look, reraise_at
 from jtc.storage.exceptions import PathConflictException, StorageException
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["delete_directory", "delete_file", "delete_files", "remove_empty_directory"]
 
 
-def delete_file(token: CancelToken, root: Root, path: str) -> bool:
-    """Delete a file; False if there is none. Of several that try at once, one gets True."""
+def delete_file(token: CancelToken, root: Root, path: str, if_match: str | None = None) -> bool:
+    """Delete a file; False if there is none. Of several that try at once, one gets True.
+
+    Raises:
+        PreconditionFailedException: The file has another etag than `if_match`, and stays.
+    """
     parent, _, name = path.rpartition("/")
     try:
         directory = root.open_directory(parent)
@@ -31,7 +36,9 @@ def delete_file(token: CancelToken, root: Root, path: str) -> bool:
         status = look(directory, name)
         if status is None or not stat.S_ISREG(status.st_mode):
             return False
-        with PathLocks(root, token, path), token:
+        with PathLocks(root, token, path, required=if_match is not None), token:
+            if if_match is not None:
+                _check_etag(directory, name, if_match)
             os.unlink(name, dir_fd=directory)
     except FileNotFoundError:
         return False
@@ -39,6 +46,12 @@ def delete_file(token: CancelToken, root: Root, path: str) -> bool:
         return True
     finally:
         os.close(directory)
+
+
+def _check_etag(directory: int, name: str, if_match: str) -> None:
+    status = look(directory, name)
+    if status is not None and etag_of(status) != if_match:
+        raise other_version()
 
 
 def delete_files(

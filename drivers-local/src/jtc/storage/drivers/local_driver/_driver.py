@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.url_signing import Secrets
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import Entry, FileInfo
-    from jtc.storage.options import ListOptions, ReadOptions
+    from jtc.storage.options import DeleteOptions, ListOptions, ReadOptions
 
 __all__ = ["LocalDriver"]
 
@@ -451,6 +451,15 @@ class LocalDriver(PresignedUrls):
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files in one call; return for each path whether there was a file, or its error."""
         return await run(delete_files, self._root, paths)
+
+    async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+        """Delete a file if it is the version that `if_match` names; False where there is none.
+
+        Raises:
+            PreconditionFailedException: The file is another version, and stays.
+            UnsupportedOperationException: The file system has no locks.
+        """
+        return await run(delete_file, self._root, path, options.if_match)
 
     async def _status(self, path: str) -> os.stat_result:
         status = await self._cached_status(path)

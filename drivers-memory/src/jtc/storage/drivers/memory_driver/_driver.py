@@ -35,6 +35,7 @@ from jtc.storage.drivers.memory_driver._writing import check_conditions, read_wh
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PathConflictException,
+    PreconditionFailedException,
     StorageConfigException,
 )
 from jtc.storage.models import DirectoryInfo, Visibility
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
     from jtc.storage.driver_support.url_signing import Secrets
     from jtc.storage.models import Entry, FileInfo
-    from jtc.storage.options import ReadOptions, WriteOptions
+    from jtc.storage.options import DeleteOptions, ReadOptions, WriteOptions
 
 __all__ = ["MemoryDriver"]
 
@@ -485,6 +486,20 @@ class MemoryDriver(PresignedUrls):
         """Delete files; return for each path whether there was a file."""
         with self._lock:
             return {path: self._remove(path) for path in paths}
+
+    async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+        """Delete a file if it is the version that `if_match` names; False where there is none.
+
+        Raises:
+            PreconditionFailedException: The file is another version, and stays.
+        """
+        with self._lock:
+            there = self._files.get(path)
+            if there is not None and options.if_match not in {None, there.etag}:
+                raise PreconditionFailedException(
+                    "The file is not the version that if_match names", path=path
+                )
+            return self._remove(path)
 
     def _file(self, path: str) -> StoredFile:
         try:
