@@ -189,11 +189,14 @@ bench-smoke: build/bench/installed
 	@echo "==> Running the benchmarks with small sizes"
 	@build/bench/bin/python tests/benchmarks --smoke
 
+# A compiler for the proxy that makes a store far away, where the system has none.
+COMPILER := $(if $(shell command -v cc),,--group compiler)
+
 build/bench/installed: $(META) | $(VENV)/installed
 	@echo "==> Installing the libraries to compare with"
 	@$(VENV)/bin/python -m venv --without-pip build/bench
 	@$(WITH_OLDER) constraints-aioboto3.txt constraints.txt > build/bench/constraints.txt
-	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --group bench
+	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --group bench $(COMPILER)
 	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --no-build-isolation $(BENCHED:%=-e %)
 	@touch $@
 
