@@ -11,6 +11,7 @@ from jtc.storage.drivers.s3_driver._objects.deleting import delete_version
 from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
 from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
 from jtc.storage.drivers.s3_driver._settings import GIB, LEAST_PART
+from jtc.storage.drivers.s3_driver._transport import errors
 from jtc.storage.drivers.s3_driver._transport.operations import copy_object, is_public
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
@@ -196,14 +197,34 @@ async def _transferred(
     condition = {} if original.etag is None else {"x-amz-copy-source-if-match": original.etag}
     if original.kind == "parts":
         created = {name: value for name, value in headers.items() if name != _DIRECTIVE}
-        step = part_size(max(min(_COPY_PART, settings.copy_threshold), LEAST_PART), size)
-        async with upload_in_parts(transport, dst, created, options) as upload:
-            await upload.copy_all(source, size, step, condition)
-            return await upload.complete(size)
+        return await _copied_in_parts(original, dst, created, options, condition)
     tags = {"x-amz-tagging-directive": "REPLACE"} if "x-amz-tagging" in headers else {}
     sent = {**headers, **tags, **condition, **conditions.condition_headers(options)}
     request = copy_object(dst, source, sent, size)
     return (await conditions.despite_conflicts(transport, request)).etag
+
+
+async def _copied_in_parts(
+    original: _Original,
+    dst: str,
+    headers: dict[str, str],
+    options: WriteOptions,
+    condition: dict[str, str],
+) -> str:
+    transport, size = original.transport, original.size
+    settings, learned = transport.settings, transport.learned
+    source, checksums = source_of(settings.bucket, original.key), learned.copy_checksums
+    step = part_size(max(min(_COPY_PART, settings.copy_threshold), LEAST_PART), size)
+    try:
+        async with upload_in_parts(transport, dst, headers, options, checksums=checksums) as upload:
+            await upload.copy_all(source, size, step, condition)
+            return await upload.complete(size)
+    except exceptions.StorageException as error:
+        # MinIO computes no checksums of copied parts, and then misses them.
+        if not checksums or not errors.is_for_checksums(error):
+            raise
+    learned.copy_checksums = False
+    return await _copied_in_parts(original, dst, headers, options, condition)
 
 
 def source_of(bucket: str, key: str) -> str:

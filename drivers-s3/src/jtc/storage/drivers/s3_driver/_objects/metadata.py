@@ -108,22 +108,26 @@ async def head(
 
     Raises:
         FileNotFoundException: There is no such key.
-        StorageConfigException: There is no such bucket. A HEAD says 404 to both.
+        StorageConfigException: There is no such bucket. A HEAD says 404 to both, and 403 to a
+            wrong address.
     """
     try:
         return await transport.send(operations.head_object(key, headers or {}))
-    except exceptions.FileNotFoundException:
+    except (exceptions.FileNotFoundException, exceptions.StoragePermissionException) as refusal:
         if transport.learned.has_bucket:
             raise
         try:
             # Not HeadBucket: that would also say a bare 404, and need the same permission.
             await transport.send(operations.list_objects(max_keys=1))
         except exceptions.FileNotFoundException as error:
+            if not isinstance(refusal, exceptions.FileNotFoundException):
+                raise refusal from error
             name = transport.settings.bucket
             raise errors.NoBucketException(f"There is no bucket {name!r}") from error
         except exceptions.StorageException as error:
             # Without the permission to list, or in trouble: the file is missing all the same.
-            if isinstance(error, exceptions.StorageConfigException):
+            is_why = isinstance(error, type(refusal))
+            if is_why or isinstance(error, exceptions.StorageConfigException):
                 raise
         raise
 

@@ -45,7 +45,12 @@ def part_size(wanted: int, size: int | None) -> int:
 
 @asynccontextmanager
 async def upload_in_parts(
-    transport: Transport, key: str, headers: dict[str, str], options: WriteOptions
+    transport: Transport,
+    key: str,
+    headers: dict[str, str],
+    options: WriteOptions,
+    *,
+    checksums: bool = True,
 ) -> AsyncIterator[Upload]:
     """Begin a multipart upload, and abort it where it fails, also by a cancellation.
 
@@ -54,8 +59,9 @@ async def upload_in_parts(
         key: What it becomes.
         headers: Those of the file.
         options: The conditions under which it appears.
+        checksums: Whether it has CRC-32s, if the disk has any.
     """
-    upload = Upload(transport, key, options)
+    upload = Upload(transport, key, options, checksums and transport.settings.checksums)
     await upload.check()
     try:
         await _settled(upload.create(headers))
@@ -74,12 +80,14 @@ class Upload:
         transport: Where.
         key: What it becomes.
         options: The conditions under which it appears.
+        checksums: Whether it has CRC-32s.
         upload_id: The store's name of it, once it has begun.
     """
 
     transport: Transport
     key: str
     options: WriteOptions
+    checksums: bool
     upload_id: str = ""
     _has_full_checksum: bool = False
     _parts: list[operations.Part] = field(default_factory=list)
@@ -90,9 +98,17 @@ class Upload:
 
     async def create(self, headers: dict[str, str]) -> None:
         """Begin it."""
-        checksums = self.transport.settings.checksums
-        request = operations.create_upload(self.key, headers, checksums=checksums)
-        created = await self.transport.send(request)
+        send, learned = self.transport.send, self.transport.learned
+        create = functools.partial(operations.create_upload, self.key, headers)
+        whole = self.checksums and learned.whole_checksums
+        try:
+            created = await send(create(checksums=self.checksums, whole=whole))
+        except exceptions.UnsupportedOperationException as error:
+            if not whole or not errors.is_for_checksums(error):
+                raise
+            # Cloudflare's R2 has CRC-32s of parts only.
+            created = await send(create(checksums=True, whole=False))
+            learned.whole_checksums = False
         self.upload_id, self._has_full_checksum = created
 
     async def abort(self) -> None:

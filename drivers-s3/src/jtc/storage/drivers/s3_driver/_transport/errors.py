@@ -38,6 +38,7 @@ __all__ = [
     "RangeException",
     "S3Refusal",
     "exception_for",
+    "is_for_checksums",
     "is_temporary",
     "was_retried",
 ]
@@ -170,9 +171,14 @@ _KEYS = (
 )
 _DENIED = "Access denied: check the keys, and what they may do with the bucket"
 _NO_BUCKET = "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket"
+_UNSUPPORTED = "The store cannot do this"
+_NO_CONDITIONS = "The store lacks this conditional request (see the option conditions)"
 _NO_ACLS = "The bucket has no ACLs: use its policy, and disable = ['visibility'] for the disk"
 _ARCHIVED = "The file is archived: restore it before it can be read"
 _REGION = "The store refuses the signature's form: check the option region"
+_STYLE = (
+    'The store wants the bucket\'s name in the host: set the option addressing_style = "virtual"'
+)
 _METADATA = "The metadata is larger than the store takes (2 KB on AWS)"
 
 # The exception, its message, and S3's codes; a HEAD's answer has its status alone.
@@ -187,12 +193,14 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (StoragePermissionException, _KEYS, "ExpiredToken InvalidToken"),
     (StoragePermissionException, _ARCHIVED, "InvalidObjectState"),
     (StorageConfigException, _REGION, "AuthorizationHeaderMalformed"),
+    # Alibaba's OSS and Tencent's COS.
+    (StorageConfigException, _STYLE, "SecondLevelDomainForbidden PathStyleDomainForbidden"),
     (StorageConfigException, _OTHER_PLACE, "PermanentRedirect TemporaryRedirect"),
     (StorageConfigException, _OTHER_PLACE, "IllegalLocationConstraintException"),
     (UnsupportedOperationException, _NO_ACLS, "AccessControlListNotSupported"),
-    (UnsupportedOperationException, "The store cannot do this", "NotImplemented 501"),
-    (UnsupportedOperationException, "The store cannot do this", "MethodNotAllowed 405"),
-    (UnsupportedOperationException, "The store cannot do this", "MissingContentMD5"),
+    (UnsupportedOperationException, _UNSUPPORTED, "NotImplemented 501"),
+    (UnsupportedOperationException, _UNSUPPORTED, "MethodNotAllowed 405"),
+    (UnsupportedOperationException, _UNSUPPORTED, "MissingContentMD5"),
     (NotModifiedException, "The file still is the version of if_none_match", "NotModified 304"),
     (PreconditionFailedException, "The file is another version", "PreconditionFailed 412"),
     (ConflictException, "Another write is under way", "ConditionalRequestConflict 409"),
@@ -249,12 +257,20 @@ def was_retried(error: StorageException) -> bool:
     return isinstance(error.__cause__, S3Refusal) and error.__cause__.retries > 0
 
 
-def exception_for(error: Exception, bucket: str) -> Exception:
+def is_for_checksums(error: StorageException) -> bool:
+    """Return whether an upload in parts was refused for its checksums, or the lack of a part's."""
+    refusal = error.__cause__
+    is_refusal = isinstance(refusal, S3Refusal)
+    return is_refusal and (refusal.names_checksums or refusal.code == "InvalidPart")
+
+
+def exception_for(error: Exception, bucket: str, *, is_conditional: bool = False) -> Exception:
     """Translate an error of the store or the network.
 
     Args:
         error: What a request raised.
         bucket: The bucket's name, for messages.
+        is_conditional: Whether the request had a condition.
 
     Returns:
         A new exception to be raised ``from error``; or the error itself, where it is ours, the
@@ -265,7 +281,10 @@ def exception_for(error: Exception, bucket: str) -> Exception:
     if isinstance(error, StorageException):
         return error
     if isinstance(error, S3Refusal):
-        return _refused(error, bucket)
+        ours = _refused(error, bucket)
+        if is_conditional and str(ours) == _UNSUPPORTED:
+            return UnsupportedOperationException(_NO_CONDITIONS)
+        return ours
     if isinstance(error, TimeoutError):
         return StorageTimeoutException("The store did not answer in time")
     if isinstance(error, DisconnectedError):

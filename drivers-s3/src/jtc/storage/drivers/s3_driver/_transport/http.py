@@ -63,6 +63,15 @@ _OLD_KEYS = frozenset(
 _MOST_REMEDIES = 3
 _REFUSED, _BAD, _CONDITION_FAILED, _NO_CONTINUE = 300, 400, 412, 417
 
+_GOOGLE = "storage.googleapis.com"
+_R2 = ".r2.cloudflarestorage.com"
+
+_CONDITIONAL_WRITES = frozenset({"PutObject", "CompleteMultipartUpload"})
+"""Those that show how a store compares etags: Ceph takes them in quotes when reading, and does not
+look at them when deleting."""
+
+_CHECKSUM_MODE = "x-amz-checksum-mode"
+
 _WITH_CUSTOMER_KEY = frozenset(
     {
         *("GetObject", "HeadObject", "PutObject", "CopyObject"),
@@ -102,6 +111,8 @@ class Learned:
         has_bucket: Whether the bucket was there once: a bare 404 is then a file's.
         acl_with_content: Whether an ACL that is sent with the content is kept.
         lists_by_directory: Whether ``a/`` is listed before ``a-b``.
+        whole_checksums: Whether an upload in parts may have a CRC-32 of the whole.
+        copy_checksums: Whether a copy in parts may have CRC-32s.
         continues: Whether the store answers ``Expect: 100-continue``.
         bare_etags: Whether a condition's etag must be sent without its quotes.
         is_probed: Whether conditional requests were probed.
@@ -111,6 +122,8 @@ class Learned:
     has_bucket: bool = False
     acl_with_content: bool | None = None
     lists_by_directory: bool | None = None
+    whole_checksums: bool = True
+    copy_checksums: bool = True
     continues: bool | None = None
     bare_etags: bool | None = None
     is_probed: bool = False
@@ -131,6 +144,17 @@ class _Target(NamedTuple):
     signing: Endpoint
     signer: Signer
     proxy: str | None
+
+    @property
+    def encoding(self) -> str:
+        """The encoding that content is to come in: as it is stored.
+
+        Google's store decompresses what is stored with ``Content-Encoding: gzip``, and then leaves
+        out length, etag and ranges, unless the client says that it takes gzip. Others, such as a
+        proxy, might compress the rest for such a client.
+        https://cloud.google.com/storage/docs/transcoding
+        """
+        return "gzip" if self.endpoint.host.endswith(_GOOGLE) else "identity"
 
 
 async def _send_once(
@@ -202,7 +226,8 @@ class Transport:
             if type(error) is TimeoutError:
                 ours = StorageTimeoutException(f"The store did not answer in {limit:g} s")
             elif isinstance(error, Exception):
-                ours = errors.exception_for(error, settings.bucket)
+                is_conditional = bool(request.headers.keys() & {"if-match", "if-none-match"})
+                ours = errors.exception_for(error, settings.bucket, is_conditional=is_conditional)
             if ours is error:
                 raise
             raise ours from error
@@ -253,8 +278,8 @@ class Transport:
                 failure = error
             else:
                 self.learned.has_bucket = True
-                if self.learned.bare_etags is None and "if-match" in request.headers:
-                    self.learned.bare_etags = False
+                if request.operation in _CONDITIONAL_WRITES and "if-match" in request.headers:
+                    self.learned.bare_etags = self.learned.bare_etags or False
                 body = answer.content if isinstance(answer.content, OpenBody) else None
                 self.budget.put_back(RETRY_PRICE * retries or body is None)  # else its reader does
                 return result, body
@@ -337,6 +362,10 @@ class Transport:
                 headers |= settings.customer_key_headers("x-amz-copy-source-")
         if self.learned.bare_etags and "if-match" in headers:
             headers["if-match"] = headers["if-match"].strip('"')
+        if request.operation == "CopyObject" and target.endpoint.host.endswith(_R2):
+            # https://developers.cloudflare.com/r2/api/s3/conditional-operations/
+            names = headers.keys() & {"if-match", "if-none-match"}
+            headers |= {f"cf-copy-destination-{name}": headers[name] for name in names}
         if not self.keys.anonymous:
             keys = self.keys.current
             if keys is None or time.time() >= keys.renew_at:
@@ -344,7 +373,7 @@ class Transport:
             headers = target.signer.sign(
                 keys, request.method, path, request.query, headers, payload
             )
-        headers["accept-encoding"] = "identity"
+        headers["accept-encoding"] = target.encoding
         headers["user-agent"] = "jtc-storage-s3"
         if request.body or request.method == "PUT":
             headers["content-length"] = str(len(request.body))
@@ -384,20 +413,7 @@ class Transport:
         remedies: set[str],
     ) -> bool:
         """Return whether the request, sent again, is another one; each remedy is tried once."""
-        remedy, region = "", refusal.region
-        if refusal.is_elsewhere and region != target.endpoint.region and REGION.fullmatch(region):
-            # Nothing follows a Location: the host is computed from the region's name.
-            remedy = f"region {region}"
-        elif keys is not None and (
-            refusal.code in _OLD_KEYS
-            # The answer to a HEAD has no document that would say why.
-            or (refusal.status == _BAD and request.method == "HEAD" and keys.token)
-        ):
-            remedy = "keys"
-        elif refusal.status == _NO_CONTINUE:
-            remedy = "continue"
-        elif refusal.status == _CONDITION_FAILED and "if-match" in request.headers:
-            remedy = "" if self.learned.bare_etags is not None else "etag"
+        remedy = self._remedy_for(request, refusal, target, keys)
         if not remedy or remedy in remedies or len(remedies) == _MOST_REMEDIES:
             return False
         remedies.add(remedy)
@@ -405,11 +421,32 @@ class Transport:
             self.keys.expire(keys)
         elif remedy == "continue":
             self.learned.continues = False
+        elif remedy == "checksum mode":
+            del request.headers[_CHECKSUM_MODE]
         elif remedy == "etag":
             return await self._has_bare_etags(connections, request, target)
         elif self._target is target:  # else another request has found it
-            await self._locate(region)
+            await self._locate(refusal.region)
         return True
+
+    def _remedy_for(
+        self, request: Request[T], refusal: errors.S3Refusal, target: _Target, keys: Keys | None
+    ) -> str:
+        """Return what may make a refused request succeed; nothing where nothing is known."""
+        region = refusal.region
+        # The answer to a HEAD has no document that would say why.
+        is_silent = refusal.status == _BAD and request.method == "HEAD"
+        if refusal.is_elsewhere and region != target.endpoint.region and REGION.fullmatch(region):
+            # Nothing follows a Location: the host is computed from the region's name.
+            return f"region {region}"
+        if keys is not None and (refusal.code in _OLD_KEYS or (is_silent and keys.token)):
+            return "keys"
+        if refusal.status == _NO_CONTINUE:
+            return "continue"
+        if _CHECKSUM_MODE in request.headers and (is_silent or refusal.names_checksums):
+            return "checksum mode"
+        is_condition = refusal.status == _CONDITION_FAILED and "if-match" in request.headers
+        return "etag" if is_condition and self.learned.bare_etags is None else ""
 
     async def _has_bare_etags(
         self, connections: Connections, request: Request[T], target: _Target

@@ -296,11 +296,14 @@ class Uploads(NamedTuple):
     next: tuple[str, str] | None
 
 
-def create_upload(key: str, headers: dict[str, str], *, checksums: bool) -> Request[CreatedUpload]:
-    """Begin an upload in parts."""
+def create_upload(
+    key: str, headers: dict[str, str], *, checksums: bool, whole: bool = True
+) -> Request[CreatedUpload]:
+    """Begin an upload in parts, with a CRC-32 of each and of the whole object."""
     if checksums:
-        headers["x-amz-checksum-algorithm"] = "CRC32"
-        headers["x-amz-checksum-type"] = "FULL_OBJECT"
+        headers = {**headers, "x-amz-checksum-algorithm": "CRC32"}
+        if whole:
+            headers["x-amz-checksum-type"] = "FULL_OBJECT"
     return Request("CreateMultipartUpload", "POST", key, _created, headers, "uploads=")
 
 
