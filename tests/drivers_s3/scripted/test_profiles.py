@@ -1,0 +1,155 @@
+"""Every call on each kind of store, with the options that it needs and without them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from disk_calls import CALLS, IN_PARTS, LARGE, fill
+from jtc.storage import FileExistsException, NotModifiedException, StorageException
+from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.drivers.s3_driver._objects.conditions import is_kept
+from profiled_store import ProfiledStore
+from scripted_store import StoredObject
+from store_profiles import PROFILES
+
+if TYPE_CHECKING:
+    from jtc.storage import Disk
+
+MakeDisk = Callable[..., "Disk"]
+
+KINDS = frozenset({"put", "parts", "copy", "delete"})
+
+# What a call leaves in the store.
+EFFECTS: dict[str, Callable[[ProfiledStore], bool]] = {
+    "put": lambda store: store.content("new") == b"content",
+    "put in parts": lambda store: store.content("new") == LARGE,
+    "put if new": lambda store: store.content("new") == b"content",
+    "append": lambda store: store.content("a") == b"contentmore",
+    "make_directory": lambda store: store.content("new/") == b"",
+    "delete": lambda store: "a" not in store.objects,
+    "delete_many": lambda store: not store.objects.keys() & {"a", "large"},
+    "delete_directory": lambda store: sorted(store.objects) == ["a", "large"],
+    "copy": lambda store: store.content("new") == b"content",
+    "copy in parts": lambda store: store.content("new") == LARGE,
+    "move": lambda store: store.content("new") == b"content" and "a" not in store.objects,
+    "move in parts": lambda store: store.content("new") == LARGE and "large" not in store.objects,
+    "set_metadata": lambda store: store.objects["a"].headers["content-type"] == "text/html",
+}
+
+
+async def outcome(call: Callable[[Disk], Awaitable[object]], disk: Disk) -> str:
+    """Return the text of a call's error; nothing where it succeeds."""
+    try:
+        await call(disk)
+    except StorageException as error:
+        return f"{'Retryable: ' if error.retryable else ''}{error}"
+    return ""
+
+
+@pytest.mark.parametrize("has_options", [True, False], ids=["with its options", "by default"])
+@pytest.mark.parametrize("name", PROFILES)
+async def test_calls_on_store_work_or_name_what_to_set(
+    make_disk: MakeDisk, name: str, has_options: bool
+) -> None:
+    profile = PROFILES[name]
+    refused = profile.refused if has_options else profile.by_default
+    wrong: dict[str, str] = {}
+    async with ProfiledStore(profile) as store:
+        options = profile.options if has_options else {}
+        disk = make_disk(store, **store.options(**IN_PARTS, **options))
+        for call, make in CALLS.items():
+            fill(store)
+            said = await outcome(make, disk)
+            expected = refused.get(call, refused.get("", ""))
+            has_effect = said or EFFECTS.get(call, lambda _: True)(store)
+            if bool(said) != bool(expected) or expected not in said or not has_effect:
+                wrong[call] = said or "no effect"
+        assert store.uploads == {}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+async def test_check_finds_conditions_that_store_keeps(make_disk: MakeDisk, name: str) -> None:
+    profile = PROFILES[name]
+    async with ProfiledStore(profile) as store:
+        options = {**profile.options, "conditions": None}
+        disk = make_disk(store, **store.options(**IN_PARTS, **options))
+        await disk.check()
+        assert store.objects == {}
+        assert store.uploads == {}
+        transport = disk.driver_as(S3Driver)._transport
+        assert {kind for kind in KINDS if is_kept(transport, kind)} == profile.conditions
+        # From now on nothing is overwritten.
+        for call, kind in (("put if new", "put"), ("copy if new", "copy")):
+            fill(store)
+            store.store("new", b"of another")
+            with pytest.raises(StorageException) as caught:
+                await CONDITIONAL[call](disk)
+            assert isinstance(caught.value, FileExistsException) is (kind in profile.conditions)
+            assert store.content("new") == b"of another"
+
+
+CONDITIONAL: dict[str, Callable[[Disk], Awaitable[Any]]] = {
+    "put if new": CALLS["put if new"],
+    "copy if new": lambda disk: disk.copy("a", "new", overwrite=False),
+}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_options_of_profile_agree_with_its_conditions(name: str) -> None:
+    profile = PROFILES[name]
+    kept = profile.options.get("conditions")
+    assert kept is None or frozenset(kept) == profile.conditions
+    assert profile.deviations
+    for deviation in profile.deviations:
+        assert all(url.startswith("https://") for url in deviation.evidence)
+        assert deviation.evidence
+
+
+async def test_append_after_delete_on_store_that_ignores_conditions_of_deletes(
+    make_disk: MakeDisk,
+) -> None:
+    async with ProfiledStore(PROFILES["Ceph RGW"]) as store:
+        disk = make_disk(store, **store.options())
+        fill(store)
+        # It takes the etag of a read in quotes, and any etag of a delete.
+        await disk.delete("d/1")
+        await disk.append("a", b"more")
+        assert store.content("a") == b"contentmore"
+
+
+async def test_put_in_parts_has_parts_of_one_size(make_disk: MakeDisk) -> None:
+    content = bytes(5 * 1024**2) * 2 + b"rest"
+    async with ProfiledStore(PROFILES["Cloudflare R2"]) as store:
+        disk = make_disk(store, **store.options(part_size=5 * 1024**2, multipart_threshold=1))
+
+        async def pieces() -> Any:
+            for at in range(0, len(content), 700_001):
+                yield content[at : at + 700_001]
+
+        await disk.put("new", pieces())
+        assert len(store.of("UploadPart")) == 3
+        assert store.content("new") == content
+
+
+async def test_compressed_file_comes_as_it_was_stored(make_disk: MakeDisk) -> None:
+    compressed = gzip.compress(b"content")
+    async with ProfiledStore(PROFILES["Google Cloud Storage"]) as store:
+        disk = make_disk(store, **store.options())
+        await disk.put("a", compressed, content_encoding="gzip", content_type="text/plain")
+        assert await disk.get("a") == compressed
+        assert await disk.get_range("a", 0, 2) == compressed[:2]
+        assert (await disk.stat("a")).size == len(compressed)
+
+
+@pytest.mark.parametrize("name", ["Cloudflare R2", "Scaleway"])
+async def test_unmodified_file_with_checksum_is_unmodified(make_disk: MakeDisk, name: str) -> None:
+    async with ProfiledStore(PROFILES[name]) as store:
+        disk = make_disk(store, **store.options(**PROFILES[name].options))
+        store.objects["a"] = StoredObject(b"content")
+        with pytest.raises(NotModifiedException):
+            await disk.get("a", if_none_match=store.objects["a"].etag)

@@ -1,0 +1,566 @@
+"""Kinds of stores, each with its differences from AWS and their evidence, as in `docs/stores.md`.
+
+What is not documented is taken for the worse case: a condition that no list names is ignored.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+from profiled_store import Deviation, Profile, ProfiledStore
+from scripted_store import Answer, Request, Rule, refusal
+
+__all__ = ["PROFILES"]
+
+GITHUB = "https://github.com"
+CLOUDFLARE = "https://developers.cloudflare.com/r2"
+
+_CONDITIONS = ("if-match", "if-none-match")
+_CHECKSUMS = ("x-amz-checksum-", "x-amz-sdk-checksum-")
+_PATH, _VIRTUAL = frozenset({"path"}), frozenset({"virtual"})
+
+NO_ACLS = {
+    "visibility": "The store cannot do this",
+    "set_visibility": "The store cannot do this",
+}
+
+
+# Refusals
+
+
+def _refused(
+    operations: str, status: int, code: str, message: str, *headers: str
+) -> Callable[[Request, ProfiledStore], Answer | None]:
+    """Return what refuses some operations; of any with one of some headers, where those are given.
+
+    Args:
+        operations: Their names, separated by spaces; any where it is empty.
+        status: The answer's.
+        code: The answer's.
+        message: The answer's; ``{}`` is the header.
+        *headers: What their names begin with.
+    """
+    wanted = frozenset(operations.split())
+
+    def refuse(request: Request, _: ProfiledStore) -> Answer | None:
+        if wanted and request.operation not in wanted:
+            return None
+        found = [name for name in sorted(request.headers) if name.startswith(headers)]
+        if headers and not found:
+            return None
+        return refusal(status, code, message.format(*found))
+
+    return refuse
+
+
+def _address_refused(
+    code: str, message: str, style: str
+) -> Callable[[Request, ProfiledStore], Answer | None]:
+    def refuse(request: Request, store: ProfiledStore) -> Answer | None:
+        is_refused = store.style(request.headers["host"]) == style
+        return refusal(403, code, message) if is_refused else None
+
+    return refuse
+
+
+def _not_chunked(code: str, message: str, status: int, *evidence: str) -> Deviation:
+    def refuse(request: Request, _: ProfiledStore) -> Answer | None:
+        is_chunked = request.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
+        is_chunked = is_chunked or "aws-chunked" in request.headers.get("content-encoding", "")
+        return refusal(status, code, message) if is_chunked else None
+
+    return Deviation(what="refuses aws-chunked bodies", evidence=evidence, refuse=refuse)
+
+
+def _ignored(operations: str, *evidence: str) -> Deviation:
+    return Deviation(
+        what=f"ignores the conditions of {operations.replace(' ', ', ')}",
+        evidence=evidence,
+        ignore=dict.fromkeys(operations.split(), _CONDITIONS),
+    )
+
+
+def _without_acls(*evidence: str) -> Deviation:
+    return Deviation(
+        what="has no ACLs of objects",
+        evidence=evidence,
+        refuse=_refused("GetObjectAcl PutObjectAcl", 501, "NotImplemented", "Not implemented"),
+    )
+
+
+def _checksum_of_unmodified(*evidence: str) -> Deviation:
+    def edit(_request: Request, answer: Answer, _rule: Rule) -> Answer:
+        if answer.status != 304:
+            return answer
+        return Answer(304, {**answer.headers, "x-amz-checksum-crc32": "AAAAAQ=="})
+
+    return Deviation(what="sends a checksum with a 304", evidence=evidence, edit=edit)
+
+
+# Cloudflare R2
+
+
+def _unequal_parts(request: Request, store: ProfiledStore) -> Answer | None:
+    if request.operation != "CompleteMultipartUpload":
+        return None
+    parts = store.uploads[request.query["uploadId"]].parts
+    sizes = [len(parts[number].content) for number in sorted(parts)]
+    if all(size == sizes[0] for size in sizes[:-1]) and sizes[-1] <= sizes[0]:
+        return None
+    return refusal(400, "InvalidPart", "All non-trailing parts must have the same length.")
+
+
+def _bare_etag(request: Request, _: ProfiledStore) -> Answer | None:
+    if request.headers.get("if-match", '"').endswith(('"', "*")):
+        return None
+    return refusal(400, "InvalidArgument", "If-Match each ETag must be surrounded by double quotes")
+
+
+def _copy_destination(request: Request, store: ProfiledStore) -> Answer | None:
+    if request.operation != "CopyObject":
+        return None
+    there = store.objects.get(request.key)
+    match, none_match = (
+        request.headers.get(f"cf-copy-destination-if-{name}") for name in ("match", "none-match")
+    )
+    is_refused = (none_match == "*" and there is not None) or (
+        match is not None and (there is None or there.etag != match)
+    )
+    return refusal(412, "PreconditionFailed") if is_refused else None
+
+
+R2 = Profile(
+    endpoint="account.r2.cloudflarestorage.com",
+    regions=frozenset({"auto", "us-east-1"}),
+    options={"region": "auto"},
+    conditions=frozenset({"put", "parts", "copy"}),
+    refused=NO_ACLS,
+    by_default=NO_ACLS,
+    deviations=(
+        Deviation(
+            what="has CRC-32 of parts, not of the whole object",
+            evidence=(
+                f"{CLOUDFLARE}/data-access/s3-api/api/",
+                f"{GITHUB}/cloudflare/cloudflare-docs/issues/4508",
+            ),
+            refuse=_refused(
+                "CreateMultipartUpload",
+                501,
+                "NotImplemented",
+                "Header '{}' with value 'FULL_OBJECT' not implemented",
+                "x-amz-checksum-type",
+            ),
+        ),
+        Deviation(
+            what="wants parts of one size",
+            evidence=(f"{GITHUB}/apache/opendal/issues/6252",),
+            refuse=_unequal_parts,
+        ),
+        Deviation(
+            what="wants etags in quotes",
+            evidence=(f"{GITHUB}/apache/opendal/pull/2226",),
+            refuse=_bare_etag,
+        ),
+        Deviation(
+            what="has headers of its own for the conditions of a copy's target",
+            evidence=(f"{CLOUDFLARE}/api/s3/conditional-operations/",),
+            refuse=_copy_destination,
+            ignore={"CopyObject": _CONDITIONS},
+        ),
+        _ignored("DeleteObject", f"{CLOUDFLARE}/api/s3/conditional-operations/"),
+        _without_acls(f"{CLOUDFLARE}/data-access/s3-api/api/"),
+        _checksum_of_unmodified(f"{GITHUB}/earth-mover/icechunk/pull/1991"),
+    ),
+)
+
+
+# Backblaze B2
+
+_B2_DOCS = "https://Backblaze.com/docs/cloud-storage-s3-compatible-api"
+
+
+def _acl_of_object(request: Request, _: ProfiledStore) -> Answer | None:
+    if request.operation != "PutObjectAcl" or request.headers["x-amz-acl"] == "private":
+        return None
+    return refusal(400, "InvalidArgument", "The ACL of an object is that of its bucket")
+
+
+_NOT_CONDITIONAL = "A header you provided implies functionality that is not implemented"
+
+B2 = Profile(
+    endpoint="s3.eu-central-003.backblazeb2.com",
+    options={"region": "eu-central-003", "checksums": False, "conditions": []},
+    conditions=frozenset(),
+    refused={
+        "put if new": "conditions",
+        "append": "conditions",
+        "set_visibility": "InvalidArgument",
+    },
+    by_default={
+        **dict.fromkeys(("put", "put in parts", "put if new", "append"), "checksums = false"),
+        "set_visibility": "InvalidArgument",
+    },
+    deviations=(
+        Deviation(
+            what="refuses headers of checksums",
+            evidence=(
+                f"{GITHUB}/diced/zipline/issues/746",
+                f"{GITHUB}/vatesfr/xen-orchestra/issues/8358",
+            ),
+            refuse=_refused(
+                "",
+                400,
+                "InvalidArgument",
+                "Unsupported header '{}' received for this API call.",
+                *_CHECKSUMS,
+            ),
+        ),
+        Deviation(
+            what="refuses conditional writes",
+            evidence=(
+                f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/issues/78",
+                f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/pull/84",
+            ),
+            refuse=_refused(
+                "PutObject CopyObject CompleteMultipartUpload",
+                501,
+                "NotImplemented",
+                _NOT_CONDITIONAL,
+                *_CONDITIONS,
+            ),
+        ),
+        _ignored("DeleteObject", f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/issues/78"),
+        Deviation(
+            what="has no ACLs of objects, but those of their bucket",
+            evidence=(_B2_DOCS,),
+            refuse=_acl_of_object,
+        ),
+    ),
+)
+
+
+# Google Cloud Storage
+
+
+def _transcoded(request: Request, answer: Answer, rule: Rule) -> Answer:
+    headers = dict(answer.headers)
+    is_gzip = headers.get("content-encoding") == "gzip" and request.operation == "GetObject"
+    if not is_gzip or "gzip" in request.headers.get("accept-encoding", ""):
+        return answer
+    for name in ("content-encoding", "etag", "content-range"):
+        headers.pop(name, None)
+    headers["x-guploader-response-body-transformations"] = "gunzipped"
+    rule.chunked = True
+    return Answer(200, headers, gzip.decompress(answer.body))
+
+
+GCS = Profile(
+    endpoint="storage.googleapis.com",
+    options={"region": "auto", "conditions": []},
+    conditions=frozenset(),
+    refused={"put if new": "conditions", "append": "conditions"},
+    deviations=(
+        Deviation(
+            what="has no bulk deletes",
+            evidence=(
+                f"{GITHUB}/supabase/storage/issues/898",
+                f"{GITHUB}/s3tools/s3cmd/issues/1222",
+            ),
+            refuse=_refused(
+                "DeleteObjects",
+                400,
+                "NotImplemented",
+                "A header or query you provided requested a function that is not implemented.",
+            ),
+        ),
+        _ignored(
+            "PutObject CopyObject CompleteMultipartUpload DeleteObject",
+            f"{GITHUB}/aws/aws-sdk-java-v2/pull/6055",
+        ),
+        Deviation(
+            what="decompresses what is stored with Content-Encoding: gzip",
+            evidence=(
+                f"{GITHUB}/apache/arrow-rs-object-store/issues/774",
+                f"{GITHUB}/genlayerlabs/genlayer-studio/pull/1707",
+            ),
+            edit=_transcoded,
+        ),
+    ),
+)
+
+
+# Ceph and what is made of it
+
+_CEPH = (
+    Deviation(
+        what="compares If-Match without quotes",
+        evidence=(f"{GITHUB}/block/buzz/pull/3003", f"{GITHUB}/slatedb/slatedb/issues/1818"),
+    ),
+    _ignored("CopyObject", f"{GITHUB}/ceph/ceph/pull/71588"),
+    _ignored("DeleteObject", f"{GITHUB}/benbjohnson/litestream/pull/1509"),
+    Deviation(
+        what="ignores the condition of a copy's source",
+        evidence=(f"{GITHUB}/ceph/ceph/pull/30866", f"{GITHUB}/ceph/ceph/pull/44678"),
+        ignore=dict.fromkeys(("CopyObject", "UploadPartCopy"), ("x-amz-copy-source-if-match",)),
+    ),
+)
+
+
+def _of_ceph(endpoint: str, region: str) -> Profile:
+    return Profile(
+        endpoint=endpoint,
+        options={"region": region, "conditions": ["put", "parts"]},
+        conditions=frozenset({"put", "parts"}),
+        bare_etags=True,
+        deviations=_CEPH,
+    )
+
+
+# Alibaba, Tencent, Huawei
+
+OSS = Profile(
+    endpoint="oss-cn-hangzhou.aliyuncs.com",
+    addressing=_VIRTUAL,
+    options={"region": "cn-hangzhou", "addressing_style": "virtual", "conditions": []},
+    conditions=frozenset(),
+    refused={"put if new": "conditions", "append": "conditions"},
+    by_default={"": 'addressing_style = "virtual"'},
+    deviations=(
+        Deviation(
+            what="finds the bucket's name before the host only",
+            evidence=(
+                "https://www.alibabacloud.com/help/doc-detail/389025.html",
+                f"{GITHUB}/fluent/fluent-bit/issues/10390",
+            ),
+            refuse=_address_refused(
+                "SecondLevelDomainForbidden", "Please use virtual hosted style to access.", "path"
+            ),
+        ),
+        Deviation(
+            what="refuses conditional writes",
+            evidence=(f"{GITHUB}/tobi/walgit/issues/67",),
+            refuse=_refused(
+                "PutObject CopyObject CompleteMultipartUpload",
+                501,
+                "NotImplemented",
+                _NOT_CONDITIONAL,
+                *_CONDITIONS,
+            ),
+        ),
+        _ignored("DeleteObject", f"{GITHUB}/tobi/walgit/issues/67"),
+        _not_chunked(
+            "InvalidArgument",
+            "aws-chunked encoding is not supported",
+            400,
+            f"{GITHUB}/zenml-io/zenml/issues/4286",
+        ),
+    ),
+)
+
+COS = Profile(
+    endpoint="cos.ap-guangzhou.myqcloud.com",
+    addressing=_VIRTUAL,
+    options={"region": "ap-guangzhou", "addressing_style": "virtual", "conditions": []},
+    conditions=frozenset(),
+    refused={"put if new": "conditions", "append": "conditions"},
+    by_default={"": 'addressing_style = "virtual"'},
+    deviations=(
+        Deviation(
+            what="finds the bucket's name before the host only",
+            evidence=(
+                f"{GITHUB}/gobackup/gobackup/issues/233",
+                f"{GITHUB}/pingcap/tidb/pull/62227",
+            ),
+            refuse=_address_refused(
+                "PathStyleDomainForbidden",
+                "The bucket you are attempting to access must be addressed using COS "
+                "virtual-styled domain.",
+                "path",
+            ),
+        ),
+        _ignored(
+            "PutObject CopyObject CompleteMultipartUpload DeleteObject",
+            f"{GITHUB}/gaul/undocumented-s3-apis/issues/4",
+        ),
+    ),
+)
+
+OBS = Profile(
+    endpoint="obs.eu-west-101.myhuaweicloud.eu",
+    options={"region": "eu-west-101", "addressing_style": "virtual"},
+    deviations=(
+        _not_chunked(
+            "XAmzContentSHA256Mismatch",
+            "The provided content-sha256 does not match what was computed.",
+            400,
+            f"{GITHUB}/langgenius/dify/pull/13354",
+            f"{GITHUB}/huaweicloud/terraform-provider-huaweicloud/issues/7022",
+        ),
+    ),
+)
+
+
+# NetApp
+
+_STORAGEGRID_DOCS = (
+    "https://docs.netapp.com/us-en/storagegrid/release-notes/changes-to-s3-rest-api.html"
+)
+_WRITES = "PutObject CopyObject CompleteMultipartUpload DeleteObject"
+
+STORAGEGRID = Profile(
+    endpoint="s3.grid.example.com",
+    options={"conditions": []},
+    conditions=frozenset(),
+    refused={"put if new": "conditions", "append": "conditions"},
+    by_default={"put if new": "conditions", "append": "conditions"},
+    deviations=(
+        Deviation(
+            what="refuses conditional writes, where it is set so",
+            evidence=(_STORAGEGRID_DOCS,),
+            refuse=_refused(
+                _WRITES.removesuffix(" DeleteObject"),
+                501,
+                "NotImplemented",
+                _NOT_CONDITIONAL,
+                *_CONDITIONS,
+            ),
+        ),
+        _ignored("DeleteObject", _STORAGEGRID_DOCS),
+    ),
+)
+
+STORAGEGRID_LENIENT = Profile(
+    endpoint="s3.grid.example.com",
+    options={"conditions": []},
+    conditions=frozenset(),
+    refused={"put if new": "conditions", "append": "conditions"},
+    deviations=(_ignored(_WRITES, _STORAGEGRID_DOCS),),
+)
+
+
+# Others
+
+
+def _without_digest(request: Request, _: ProfiledStore) -> Answer | None:
+    taken = {"content-md5", "x-amz-checksum-sha256", "x-amz-checksum-crc32c"}
+    if request.operation != "DeleteObjects" or request.headers.keys() & taken:
+        return None
+    return refusal(400, "InvalidRequest", "Missing required header for this request: Content-MD5")
+
+
+ORACLE = Profile(
+    endpoint="namespace.compat.objectstorage.eu-frankfurt-1.oraclecloud.com",
+    addressing=_PATH,
+    options={"region": "eu-frankfurt-1"},
+    deviations=(
+        Deviation(
+            what="wants Content-MD5, SHA-256 or CRC-32C for a bulk delete",
+            evidence=(
+                f"{GITHUB}/activepieces/activepieces/issues/14110",
+                f"{GITHUB}/earth-mover/icechunk/issues/2109",
+            ),
+            refuse=_without_digest,
+        ),
+        _not_chunked(
+            "NotImplemented",
+            "AWS chunked encoding not supported",
+            501,
+            f"{GITHUB}/activepieces/activepieces/issues/14110",
+        ),
+    ),
+)
+
+OVH = Profile(
+    endpoint="s3.gra.io.cloud.ovh.net",
+    options={"region": "gra", "conditions": []},
+    conditions=frozenset(),
+    refused={"put if new": "conditions", "append": "conditions"},
+    deviations=(
+        _ignored(_WRITES, f"{GITHUB}/ovh/public-cloud-roadmap/issues/671"),
+        _not_chunked(
+            "NotImplemented",
+            "Transfering payloads in multiple chunks using aws-chunked is not supported.",
+            501,
+            f"{GITHUB}/ovh/public-cloud-roadmap/issues/781",
+        ),
+    ),
+)
+
+SCALEWAY = Profile(
+    endpoint="s3.fr-par.scw.cloud",
+    regions=frozenset({"fr-par"}),
+    options={"region": "fr-par"},
+    deviations=(_checksum_of_unmodified(f"{GITHUB}/earth-mover/icechunk/issues/2094"),),
+)
+
+
+def _part_without_checksum(request: Request, store: ProfiledStore) -> Answer | None:
+    if request.operation != "CompleteMultipartUpload":
+        return None
+    created = [each for each in store.of("CreateMultipartUpload") if each.key == request.key][-1]
+    parts = [
+        each
+        for each in store.of("UploadPart", "UploadPartCopy")
+        if each.query["uploadId"] == request.query["uploadId"]
+    ]
+    is_declared = "x-amz-checksum-algorithm" in created.headers
+    if not is_declared or all("x-amz-checksum-crc32" in each.headers for each in parts):
+        return None
+    return refusal(400, "InvalidPart", "One or more of the specified parts could not be found.")
+
+
+_MINIO_DOCS = "https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility"
+
+MINIO = Profile(
+    endpoint="minio.example.com:9000",
+    options={"conditions": ["put", "copy", "delete"]},
+    conditions=frozenset({"put", "copy", "delete"}),
+    refused=NO_ACLS,
+    by_default=NO_ACLS,
+    deviations=(
+        _without_acls(_MINIO_DOCS),
+        _ignored("CompleteMultipartUpload", _MINIO_DOCS),
+        Deviation(
+            what="wants a checksum of each part, which it does not compute for copied ones",
+            evidence=(f"{GITHUB}/pgsty/silo/issues/46", f"{GITHUB}/pgsty/silo/issues/31"),
+            refuse=_part_without_checksum,
+        ),
+    ),
+)
+
+_GARAGE_DOCS = "https://garagehq.deuxfleurs.fr/reference_manual/s3_compatibility.html"
+
+GARAGE = Profile(
+    endpoint="garage.example.com:3900",
+    addressing=_PATH,
+    regions=frozenset({"garage"}),
+    options={"region": "garage", "conditions": []},
+    conditions=frozenset(),
+    refused={**NO_ACLS, "put if new": "conditions", "append": "conditions"},
+    by_default=NO_ACLS,
+    deviations=(
+        _without_acls(_GARAGE_DOCS),
+        _ignored(_WRITES, _GARAGE_DOCS),
+    ),
+)
+
+
+PROFILES: dict[str, Profile] = {
+    "Cloudflare R2": R2,
+    "Backblaze B2": B2,
+    "Google Cloud Storage": GCS,
+    "Ceph RGW": _of_ceph("ceph.example.com", "default"),
+    "DigitalOcean Spaces": _of_ceph("fra1.digitaloceanspaces.com", "fra1"),
+    "Hetzner": _of_ceph("fsn1.your-objectstorage.com", "fsn1"),
+    "Alibaba OSS": OSS,
+    "Tencent COS": COS,
+    "Huawei OBS": OBS,
+    "StorageGRID": STORAGEGRID,
+    "StorageGRID, lenient": STORAGEGRID_LENIENT,
+    "Oracle": ORACLE,
+    "OVHcloud": OVH,
+    "Scaleway": SCALEWAY,
+    "MinIO": MINIO,
+    "Garage": GARAGE,
+}
