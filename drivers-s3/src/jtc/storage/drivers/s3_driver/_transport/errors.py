@@ -260,8 +260,9 @@ def was_retried(error: StorageException) -> bool:
 def is_for_checksums(error: StorageException) -> bool:
     """Return whether an upload in parts was refused for its checksums, or the lack of a part's."""
     refusal = error.__cause__
-    is_refusal = isinstance(refusal, S3Refusal)
-    return is_refusal and (refusal.names_checksums or refusal.code == "InvalidPart")
+    if not isinstance(refusal, S3Refusal):
+        return False
+    return refusal.names_checksums or refusal.code == "InvalidPart"
 
 
 def exception_for(error: Exception, bucket: str, *, is_conditional: bool = False) -> Exception:
