@@ -6,15 +6,18 @@ import asyncio
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bare import BARE, HOP, BareLocal, BareLocalHop
-from measuring import MIB, Row, in_turns, peak_of, print_rows, repeat
+from measuring import MIB, OURS, Row, in_turns, peak_of, print_rows, repeat
 from peers import local_peers
 from sizes import Sizes
 
 KIB = 1024
+OTHER_USER = 65534
+"""Reads what root wrote, where root runs this."""
 
 
 def disks_of(root: Path) -> list[Any]:
@@ -64,6 +67,77 @@ async def small(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
                         file.unlink()
 
         rows.append(await in_turns(name, ways, rounds=sizes.rounds, per=sizes.calls, between=clear))
+    return rows
+
+
+class NewFiles:
+    """Small files that were not read since they were written, of each disk."""
+
+    def __init__(self, disks: list[Any], root: Path, count: int) -> None:
+        self.content = os.urandom(4 * KIB)
+        self.count = count
+        self.disks = {disk.name: disk for disk in disks if hasattr(disk, "get")}
+        self.places = {who: directory_of(root, disk) for who, disk in self.disks.items()}
+
+    async def remove(self, who: str) -> None:
+        for file in self.places[who].glob("new-*"):
+            file.unlink()
+
+    async def write(self, who: str) -> None:
+        await self.remove(who)
+        for number in range(self.count):
+            (self.places[who] / f"new-{number}").write_bytes(self.content)
+
+    async def write_by_another(self, who: str) -> None:
+        os.seteuid(0)
+        await self.write(who)
+        os.seteuid(OTHER_USER)
+
+    def puts_and_gets(self) -> dict[str, Any]:
+        """Return ways that put files, and get each at once."""
+
+        async def both(disk: Any, number: int) -> None:
+            await disk.put(f"new-{number}", self.content)
+            await disk.get(f"new-{number}")
+
+        return {who: repeat(self.count, partial(both, disk)) for who, disk in self.disks.items()}
+
+    def gets(self) -> dict[str, Any]:
+        """Return ways that get the files that are there."""
+
+        async def get(disk: Any, number: int) -> None:
+            await disk.get(f"new-{number}")
+
+        return {who: repeat(self.count, partial(get, disk)) for who, disk in self.disks.items()}
+
+
+async def first_reads(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
+    """Reads of small files that were not read since they were written."""
+    files = NewFiles(disks, root, sizes.calls)
+    rows = [
+        await in_turns(
+            "put 4 KiB, then get at once",
+            files.puts_and_gets(),
+            rounds=sizes.rounds,
+            per=sizes.calls,
+            between=files.remove,
+        )
+    ]
+    name = "get 4 KiB, the first after a write"
+    whose: list[tuple[str, dict[str, Any], Any]] = [(name, files.gets(), files.write)]
+    if os.geteuid() == 0:
+        root.chmod(0o755)
+        gets = {who: way for who, way in files.gets().items() if who in (OURS, BARE, HOP)}
+        whose.append((f"{name}, of another user", gets, files.write_by_another))
+    for name, ways, write in whose:
+        for who in ways:
+            await write(who)
+        row = await in_turns(
+            name, ways, rounds=sizes.rounds, per=sizes.calls, between=write, patience=30
+        )
+        rows.append(row)
+    if os.getuid() == 0:
+        os.seteuid(0)
     return rows
 
 
@@ -176,6 +250,7 @@ async def main(sizes: Sizes) -> None:
         root = Path(folder)
         disks = disks_of(root)
         rows = await small(disks, root, sizes)
+        rows += await first_reads(disks, root, sizes)
         rows.append(await listing(disks, root, sizes))
         rows += await large(disks, root, sizes)
         print_rows(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,6 +44,13 @@ async def refuse_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def skip_without_relatime(driver: LocalDriver) -> None:
+    cache = driver._root.page_cache
+    assert cache is not None
+    if not cache._sets_access_time:
+        pytest.skip("the file system of the temporary directory keeps no access times")
+
+
 def cached(driver: LocalDriver, path: str) -> bytes | None:
     cache = driver._root.page_cache
     assert cache is not None
@@ -67,6 +75,50 @@ async def test_a_small_file_in_memory_is_read_without_a_worker(
     assert await driver.exists("dir/file")
     assert await driver.size("dir/file") == size
     assert await driver.last_modified("dir/file") == (tmp_path / "dir/file").stat().st_mtime
+
+
+async def test_get_at_once_after_put_asks_no_worker_and_leaves_access_time(tmp_path: Path) -> None:
+    driver = await caching(LocalDriver(tmp_path))
+    for content in (b"new", b"replaced"):
+        await driver.put("file", content)
+        before = (tmp_path / "file").stat()
+        assert before.st_atime <= before.st_ctime  # a plain read would set it
+        assert cached(driver, "file") == content
+        assert (tmp_path / "file").stat().st_atime_ns == before.st_atime_ns
+
+
+async def test_get_sets_access_time_that_is_a_day_old(tmp_path: Path) -> None:
+    driver = await caching(LocalDriver(tmp_path))
+    skip_without_relatime(driver)
+    file = tmp_path / "dir/file"
+    os.utime(file, (time.time() - 86_400, time.time() - 2 * 86_400))
+    assert cached(driver, "dir/file") is None
+    before = time.time() - 1
+    assert await driver.get("dir/file") == b"content"
+    assert file.stat().st_atime > before
+    assert cached(driver, "dir/file") == b"content"
+
+
+async def test_get_of_file_of_another_user_asks_worker_for_that_file_only(
+    unprivileged: Path,
+) -> None:
+    if os.getuid():
+        pytest.skip("only root makes files of another user")
+    driver = await caching(LocalDriver(unprivileged))
+    skip_without_relatime(driver)
+    await driver.put("other", b"of another user")
+    await driver.put("own", b"own")
+    user = os.geteuid()
+    os.seteuid(0)
+    os.chown(unprivileged / "other", 0, 0)
+    os.seteuid(user)
+    assert cached(driver, "other") is None
+    assert await driver.get("other") == b"of another user"
+    assert cached(driver, "own") == b"own"
+    os.seteuid(0)
+    make_readable_from_cache(unprivileged / "other")
+    os.seteuid(user)
+    assert cached(driver, "other") == b"of another user"
 
 
 async def test_get_leaves_longer_file_to_worker(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ _LARGEST = 64 * 1024
 # After a day, less an hour, relatime sets the access time again (see mount(8)).
 _ACCESS_TIME_SECONDS = 23 * 3600.0
 
+_NOATIME: int = getattr(os, "O_NOATIME", 0)
+
 # A link, or another mount, on the way.
 _ELSEWHERE = frozenset({errno.ELOOP, errno.EXDEV})
 
@@ -100,11 +102,13 @@ class PageCache:
             self._prefix = b""
             self._open = self._open_below_root
             resolve |= RESOLVE_BENEATH
-        self._how_reading = open_how(READING, resolve)
-        self._how_status = open_how(STATUS_ONLY, resolve)
         # A read that sets the access time changes the inode, which may wait for the disk.
         self._sets_access_time = not options & {"noatime", "ro"}
         self.has_content = not self._sets_access_time or "relatime" in options
+        self._how_plain = self._how_reading = open_how(READING, resolve)
+        if self._sets_access_time:
+            self._how_reading = open_how(READING | _NOATIME, resolve)
+        self._how_status = open_how(STATUS_ONLY, resolve)
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content, or None if that takes a worker.
@@ -114,7 +118,13 @@ class PageCache:
         """
         if not self.has_content:
             return None
-        descriptor = self._open(self._prefix + path.encode(), self._how_reading, HOW_BYTES)
+        name = self._prefix + path.encode()
+        leaves_access_time = bool(_NOATIME)
+        descriptor = self._open(name, self._how_reading, HOW_BYTES)
+        if descriptor < 0 and self._sets_access_time and ctypes.get_errno() == errno.EPERM:
+            # O_NOATIME is for the file's owner, and this is another user's.
+            leaves_access_time = False
+            descriptor = self._open(name, self._how_plain, HOW_BYTES)
         if descriptor < 0:
             self._raise_if_missing()
             return None
@@ -123,11 +133,8 @@ class PageCache:
             size = status.st_size
             if not stat.S_ISREG(status.st_mode) or size > _LARGEST:
                 return None
-            if self._sets_access_time and not (
-                status.st_mtime < status.st_atime > status.st_ctime
-                and time.time() - status.st_atime < _ACCESS_TIME_SECONDS
-            ):
-                return None  # a worker's read sets the access time, which may wait for the disk
+            if self._sets_access_time and _is_access_time_due(status, leaves_access_time):
+                return None  # a worker's read sets it, which may wait for the disk
             buffer = _buffer
             # Of a file that grows or is only partly in memory, another length is read.
             if os.preadv(descriptor, buffer.pieces, 0, _NOWAIT) != size:
@@ -184,6 +191,20 @@ class PageCache:
             return False
         os.close(descriptor)
         return True
+
+
+def _is_access_time_due(status: os.stat_result, may_leave: bool) -> bool:
+    """Return whether a read is to set a file's access time, as ``relatime`` does.
+
+    Args:
+        status: The file's status.
+        may_leave: The read can leave it as it is: then it is due once a day, and not also at the
+            first read after each change.
+    """
+    accessed = status.st_atime
+    if not may_leave and not status.st_mtime < accessed > status.st_ctime:
+        return True
+    return time.time() - accessed >= _ACCESS_TIME_SECONDS
 
 
 def read_next(descriptor: int, size: int) -> bytes | None:
