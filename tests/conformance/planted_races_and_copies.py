@@ -108,6 +108,57 @@ class ChecksThenMoves(MemoryDriver):
         return await super().move_file(src, dst, options)
 
 
+@caught_by("test_delete_if_match_keeps_another_version")
+class DeletesAnyVersion(MemoryDriver):
+    async def delete_file(self, path, _options, /):
+        return await self.delete(path)
+
+
+@caught_by("test_delete_if_match_never_deletes_a_file_put_meanwhile")
+class ComparesThenDeletes(MemoryDriver):
+    async def delete_file(self, path, options, /):
+        if path in self._files and self._file(path).etag != options.if_match:
+            raise PreconditionFailedException("Another version")
+        await asyncio.sleep(0)
+        return await self.delete(path)
+
+
+@caught_by("test_delete_if_match_of_many_deleters_one_gets_true")
+class AnswersForTheVersionThatItSaw(MemoryDriver):
+    async def delete_file(self, path, options, /):
+        found = path in self._files
+        await asyncio.sleep(0)
+        await super().delete_file(path, options)
+        return found
+
+
+@caught_by("test_delete_if_match_of_empty_etag_deletes_nothing")
+class AnEmptyEtagIsNoConditionOfADeletion(MemoryDriver):
+    async def delete_file(self, path, options, /):
+        return await super().delete_file(path, replace(options, if_match=options.if_match or None))
+
+
+@caught_by("test_delete_if_match_returns_false_for_a_missing_file")
+class AMissingFileIsAnotherVersion(MemoryDriver):
+    async def delete_file(self, path, options, /):
+        if path not in self._files:
+            raise PreconditionFailedException("Another version")
+        return await super().delete_file(path, options)
+
+
+@caught_by("test_delete_if_match_deletes_no_directory")
+class DeletesADirectoryAsAFile(MemoryDriver):
+    async def delete_file(self, path, options, /):
+        await self.delete_directory(path)
+        return await super().delete_file(path, options)
+
+
+@caught_by("test_delete_file_without_condition_deletes_any_version")
+class NeedsACondition(MemoryDriver):
+    async def delete_file(self, path, options, /):
+        return await super().delete_file(path, replace(options, if_match=options.if_match or ""))
+
+
 # Listing
 
 

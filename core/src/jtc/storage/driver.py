@@ -561,7 +561,8 @@ SIGNING_METHODS: frozenset[str] = frozenset(
 """The methods that presign. Where one has nothing to wait for, it needs no event loop."""
 
 BASE_OPTIONS: Mapping[str, frozenset[str]] = {
-    "open_read": frozenset({"start", "end", "if_match", "chunk_size"}),
+    "open_read": frozenset({"start", "end", "if_match", "chunk_size", "read_ahead"}),
+    "delete_file": frozenset({"if_match"}),
     "list_entries": frozenset({"recursive", "start_after"}),
     "temporary_url": frozenset({"expires_in", "content_type", "content_disposition"}),
     "temporary_upload_url": frozenset({"expires_in", "content_type", "size"}),

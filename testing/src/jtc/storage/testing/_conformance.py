@@ -7,6 +7,7 @@ from jtc.storage.testing._groups.cancellation import CancellationTests
 from jtc.storage.testing._groups.capabilities import CapabilityTests
 from jtc.storage.testing._groups.changes import ChangeTests
 from jtc.storage.testing._groups.concurrency import ConcurrencyTests
+from jtc.storage.testing._groups.conditional_deletes import ConditionalDeleteTests
 from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
 from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
 from jtc.storage.testing._groups.connections import ConnectionTests
@@ -40,6 +41,7 @@ class DriverConformance(
     DirectoryTests,
     CopyTests,
     ConditionalWriteTests,
+    ConditionalDeleteTests,
     DeclaredMetadataTests,
     MetadataUpdateTests,
     VisibilityTests,

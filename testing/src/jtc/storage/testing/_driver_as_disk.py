@@ -10,7 +10,13 @@ from jtc.storage import ByteStream
 from jtc.storage.driver_support.content import driver_content
 from jtc.storage.driver_support.derived import resolve
 from jtc.storage.models import DirectoryInfo
-from jtc.storage.options import DEFAULT_CHUNK_SIZE, ListOptions, ReadOptions, WriteOptions
+from jtc.storage.options import (
+    DEFAULT_CHUNK_SIZE,
+    DeleteOptions,
+    ListOptions,
+    ReadOptions,
+    WriteOptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -35,7 +41,6 @@ class DriverAlone:
         self._driver = driver
         self.get = driver.get
         self.exists = driver.exists
-        self.delete = driver.delete
         self.size = driver.size
         self.last_modified = driver.last_modified
         self.url = driver.url
@@ -51,6 +56,12 @@ class DriverAlone:
         driver = self._with("writing")
         await driver.write_file(path, driver_content(content), WriteOptions(**record))
         return path.removeprefix("/")
+
+    async def delete(self, path: str, *, if_match: str | None = None) -> bool:
+        if if_match is None:
+            return await self._driver.delete(path)
+        options = DeleteOptions(if_match=if_match)
+        return await self._with("conditional_delete").delete_file(path, options)
 
     async def stat(self, path: str) -> FileInfo:
         return await self._with("stat").stat(path)

@@ -14,6 +14,7 @@ from jtc.storage.driver_support.derived import resolve
 from jtc.storage.exceptions import StorageException, UnsupportedOperationException
 from jtc.storage.models import Visibility
 from jtc.storage.options import (
+    DeleteOptions,
     ListOptions,
     MetadataOptions,
     ReadOptions,
@@ -45,6 +46,10 @@ _NOT_DERIVED: dict[str, tuple[str, Callable[[Disk], Any]]] = {
     "glob": ("listing", lambda disk: disk.glob("*.txt")),
     "usage": ("listing", lambda disk: disk.usage()),
     "make_directory": ("directories", lambda disk: disk.make_directory("d")),
+    "delete if_match": (
+        "conditional_delete",
+        lambda disk: disk.delete("a", if_match="another-etag"),
+    ),
     "remove_empty_directory": (
         "empty_directory_removal",
         lambda disk: disk.remove_empty_directory("d"),
@@ -83,6 +88,7 @@ _KNOWN_OPTIONS: dict[str, frozenset[str]] = {
     "update_metadata": frozenset(MetadataOptions.__annotations__),
     "open_read": _fields(ReadOptions),
     "read_ranges": _fields(ReadOptions),
+    "delete_file": _fields(DeleteOptions),
     "list_entries": _fields(ListOptions),
     "temporary_url": _fields(SignOptions),
     "temporary_upload_url": _fields(SignOptions),

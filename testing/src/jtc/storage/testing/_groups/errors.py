@@ -57,6 +57,10 @@ _ON_A_BACKEND: dict[str, tuple[str | None, Callable[[Disk], Any]]] = {
         lambda disk: disk.remove_empty_directory("d"),
     ),
     "visibility": ("visibility", lambda disk: disk.visibility("a.txt")),
+    "delete if_match": (
+        "conditional_delete",
+        lambda disk: disk.delete("a.txt", if_match="another-etag"),
+    ),
 }
 
 
@@ -93,6 +97,10 @@ _FAILING: dict[str, tuple[str | None, Callable[[Disk], Any]]] = {
     "set_metadata of another version": (
         "metadata_update",
         lambda disk: disk.set_metadata("a", content_type="text/plain", if_match=_OTHER),
+    ),
+    "delete another version": (
+        "conditional_delete",
+        lambda disk: disk.delete("a", if_match=_OTHER),
     ),
     "list": ("listing", lambda disk: anext(disk.list("d/.."))),
     "make_directory": ("directories", lambda disk: disk.make_directory("d/../e")),

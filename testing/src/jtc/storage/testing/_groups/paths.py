@@ -199,6 +199,10 @@ FURTHER_METHODS: dict[str, tuple[str, Callable[[Disk, str], Any]]] = {
     "open to write": ("", lambda disk, path: disk.open(path, "wb")),
     "missing": ("", lambda disk, path: disk.missing(path)),
     "stat": ("stat", lambda disk, path: disk.stat(path)),
+    "delete if_match": (
+        "conditional_delete",
+        lambda disk, path: disk.delete(path, if_match="another-etag"),
+    ),
     "set_metadata": (
         "metadata_update",
         lambda disk, path: disk.set_metadata(path, content_type="text/plain"),
