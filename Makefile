@@ -83,7 +83,8 @@ build/demo/with-s3: drivers-s3/pyproject.toml | build/demo/installed
 FILESYSTEM_DISK ?= local
 PORT ?= 8000
 web: $(VENV)/installed
-	@FILESYSTEM_DISK=$(FILESYSTEM_DISK) PORT=$(PORT) $(BIN)/python \
+	@FILESYSTEM_DISK=$(FILESYSTEM_DISK) PORT=$(PORT) GALLERY_SETS_CORS=$(if $(AWS_BUCKET),,$(filter s3,$(FILESYSTEM_DISK))) \
+		$(BIN)/python \
 		$(if $(filter s3,$(FILESYSTEM_DISK)),$(if $(AWS_BUCKET),,tests/support/seaweedfs.py gallery $(BIN)/python)) \
 		docs/examples/gallery
 

@@ -13,6 +13,21 @@ from botocore.config import Config
 from botocore.session import Session
 
 
+def rule_for(origins: list[str]) -> dict[str, object]:
+    """Return the rule that lets pages read files, and upload by presigned forms and URLs.
+
+    Args:
+        origins: The origins of the sites, such as ``https://gallery.example``.
+    """
+    return {
+        "AllowedOrigins": origins,
+        "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 600,
+    }
+
+
 def allow_uploads_from(origins: list[str]) -> None:
     """Replace the bucket's CORS rules.
 
@@ -28,15 +43,9 @@ def allow_uploads_from(origins: list[str]) -> None:
         or os.environ.get("AWS_URL"),
         config=Config(s3={"addressing_style": "path"}),
     )
-    rule = {
-        "AllowedOrigins": origins,
-        "AllowedMethods": ["GET", "HEAD", "POST"],
-        "AllowedHeaders": ["*"],
-        "MaxAgeSeconds": 600,
-    }
     try:
         client.put_bucket_cors(
-            Bucket=os.environ["AWS_BUCKET"], CORSConfiguration={"CORSRules": [rule]}
+            Bucket=os.environ["AWS_BUCKET"], CORSConfiguration={"CORSRules": [rule_for(origins)]}
         )
     finally:
         client.close()
