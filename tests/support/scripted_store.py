@@ -296,6 +296,11 @@ class ScriptedStore:
         self.objects[key] = StoredObject(content, {"content-type": "text/plain", **headers})
         return self.objects[key]
 
+    def begin_upload(self, key: str) -> None:
+        """Begin an upload in parts long ago, without a request."""
+        upload_id = f"upload-{next(self._numbers)}"
+        self.uploads[upload_id] = _Upload(key, {}, public=False, initiated=0.0)
+
     def content(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
         found = self.objects.get(key)

@@ -81,6 +81,15 @@ def _ignored(operations: str, *evidence: str) -> Deviation:
     )
 
 
+def _unlisted(operations: str, *evidence: str) -> Deviation:
+    names = operations.replace(" ", ", ")
+    return Deviation(
+        what=f"does not list conditions of {names}: taken to ignore them",
+        evidence=evidence,
+        ignore=dict.fromkeys(operations.split(), _CONDITIONS),
+    )
+
+
 def _without_acls(*evidence: str) -> Deviation:
     return Deviation(
         what="has no ACLs of objects",
@@ -133,7 +142,7 @@ def _copy_destination(request: Request, store: ProfiledStore) -> Answer | None:
 R2 = Profile(
     endpoint="account.r2.cloudflarestorage.com",
     regions=frozenset({"auto", "us-east-1"}),
-    options={"region": "auto"},
+    options={"region": "auto", "conditions": ["put", "parts", "copy"]},
     conditions=frozenset({"put", "parts", "copy"}),
     refused=NO_ACLS,
     by_default=NO_ACLS,
@@ -168,7 +177,7 @@ R2 = Profile(
             refuse=_copy_destination,
             ignore={"CopyObject": _CONDITIONS},
         ),
-        _ignored("DeleteObject", f"{CLOUDFLARE}/api/s3/conditional-operations/"),
+        _unlisted("DeleteObject", f"{CLOUDFLARE}/api/s3/conditional-operations/"),
         _without_acls(f"{CLOUDFLARE}/data-access/s3-api/api/"),
         _checksum_of_unmodified(f"{GITHUB}/earth-mover/icechunk/pull/1991"),
     ),
@@ -203,7 +212,7 @@ B2 = Profile(
     },
     deviations=(
         Deviation(
-            what="refuses headers of checksums",
+            what="refuses headers of checksums, on some of its clusters",
             evidence=(
                 f"{GITHUB}/diced/zipline/issues/746",
                 f"{GITHUB}/vatesfr/xen-orchestra/issues/8358",
@@ -230,7 +239,7 @@ B2 = Profile(
                 *_CONDITIONS,
             ),
         ),
-        _ignored("DeleteObject", f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/issues/78"),
+        _unlisted("DeleteObject", f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/issues/78"),
         Deviation(
             what="has no ACLs of objects, but those of their bucket",
             evidence=(_B2_DOCS,),
@@ -300,7 +309,7 @@ _CEPH = (
     _ignored("CopyObject", f"{GITHUB}/ceph/ceph/pull/71588"),
     _ignored("DeleteObject", f"{GITHUB}/benbjohnson/litestream/pull/1509"),
     Deviation(
-        what="ignores the condition of a copy's source",
+        what="ignores the condition of a copy's source, in older releases",
         evidence=(f"{GITHUB}/ceph/ceph/pull/30866", f"{GITHUB}/ceph/ceph/pull/44678"),
         ignore=dict.fromkeys(("CopyObject", "UploadPartCopy"), ("x-amz-copy-source-if-match",)),
     ),
@@ -348,7 +357,7 @@ OSS = Profile(
                 *_CONDITIONS,
             ),
         ),
-        _ignored("DeleteObject", f"{GITHUB}/tobi/walgit/issues/67"),
+        _unlisted("DeleteObject", f"{GITHUB}/tobi/walgit/issues/67"),
         _not_chunked(
             "InvalidArgument",
             "aws-chunked encoding is not supported",
@@ -379,7 +388,7 @@ COS = Profile(
                 "path",
             ),
         ),
-        _ignored(
+        _unlisted(
             "PutObject CopyObject CompleteMultipartUpload DeleteObject",
             f"{GITHUB}/gaul/undocumented-s3-apis/issues/4",
         ),
@@ -426,7 +435,7 @@ STORAGEGRID = Profile(
                 *_CONDITIONS,
             ),
         ),
-        _ignored("DeleteObject", _STORAGEGRID_DOCS),
+        _unlisted("DeleteObject", _STORAGEGRID_DOCS),
     ),
 )
 
@@ -477,7 +486,7 @@ OVH = Profile(
     conditions=frozenset(),
     refused={"put if new": "conditions", "append": "conditions"},
     deviations=(
-        _ignored(_WRITES, f"{GITHUB}/ovh/public-cloud-roadmap/issues/671"),
+        _unlisted(_WRITES, f"{GITHUB}/ovh/public-cloud-roadmap/issues/671"),
         _not_chunked(
             "NotImplemented",
             "Transfering payloads in multiple chunks using aws-chunked is not supported.",
@@ -520,7 +529,7 @@ MINIO = Profile(
     by_default=NO_ACLS,
     deviations=(
         _without_acls(_MINIO_DOCS),
-        _ignored("CompleteMultipartUpload", _MINIO_DOCS),
+        _unlisted("CompleteMultipartUpload", _MINIO_DOCS),
         Deviation(
             what="wants a checksum of each part, which it does not compute for copied ones",
             evidence=(f"{GITHUB}/pgsty/silo/issues/46", f"{GITHUB}/pgsty/silo/issues/31"),
@@ -541,7 +550,7 @@ GARAGE = Profile(
     by_default=NO_ACLS,
     deviations=(
         _without_acls(_GARAGE_DOCS),
-        _ignored(_WRITES, _GARAGE_DOCS),
+        _unlisted(_WRITES, _GARAGE_DOCS),
     ),
 )
 
