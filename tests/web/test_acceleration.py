@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shutil
 import socket
 import tempfile
@@ -23,6 +22,7 @@ from jtc.storage.asgi import DiskResponse, XAccel, XSendfile, serve
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layer import Layer
+from nginx import NGINX, documented, write_configuration
 from web_disks import SECRET, disk_of, running
 
 if TYPE_CHECKING:
@@ -31,16 +31,10 @@ if TYPE_CHECKING:
     from web_disks import Client
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-NGINX, APACHE = (shutil.which(name, path=PATH) for name in ("nginx", "apache2"))
+APACHE = shutil.which("apache2", path=PATH)
 MODULES = Path("/usr/lib/apache2/modules")
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "web.md").read_text()
 NAMES = ["a.txt", "d/größe 1%41?#&+;.bin", "d/..a/'\"b.txt", "page.html"]
 CONTENT = bytes(range(256)) * 100
-
-
-def documented(language: str, root: Path, upstream: str) -> str:
-    (block,) = re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
-    return str(block.replace("http://127.0.0.1:8000", upstream).replace("/srv/media", str(root)))
 
 
 def free_port() -> int:
@@ -83,22 +77,13 @@ async def process(port: int, *command: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def nginx(root: Path, upstream: str) -> AsyncIterator[str]:
+async def nginx(root: Path, upstream: str, *, cache: bool = False) -> AsyncIterator[str]:
     if NGINX is None:
         pytest.skip("nginx is not installed: make tools")
-    port, folder = free_port(), root.parent
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    configuration = folder / "nginx.conf"
-    configuration.write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr;\n"
-        f"events {{}}\nhttp {{ access_log off; {temporary}\n"
-        f"server {{ listen 127.0.0.1:{port};\n"
-        f"{documented('nginx', root, upstream)} }} }}\n"
-    )
-    async with process(port, NGINX, "-c", str(configuration), "-p", str(folder)) as base:
+    ports, folder = (free_port(), free_port()), root.parent
+    configuration = write_configuration(folder, root, upstream.removeprefix("http://"), ports)
+    command = (NGINX, "-c", str(configuration), "-p", str(folder))
+    async with process(ports[cache], *command) as base:
         yield base
 
 
@@ -112,10 +97,12 @@ async def apache(root: Path, upstream: str) -> AsyncIterator[str]:
         for name in ("mpm_event", "authz_core", "proxy", "proxy_http", "xsendfile")
     )
     user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+    (block,) = documented("apache")
+    servers = block.replace("http://127.0.0.1:8000", upstream).replace("/srv/media", str(root))
     configuration = folder / "apache.conf"
     configuration.write_text(
         f"{modules}{user}ServerName files.test\nListen 127.0.0.1:{port}\nPidFile {folder}/pid\n"
-        f"DefaultRuntimeDir {folder}\nErrorLog /dev/stderr\n{documented('apache', root, upstream)}"
+        f"DefaultRuntimeDir {folder}\nErrorLog /dev/stderr\n{servers}"
     )
     command = (APACHE, "-d", str(folder), "-f", str(configuration), "-DFOREGROUND")
     async with process(port, *command) as base:
@@ -228,6 +215,43 @@ async def test_server_in_front_sends_presigned_files(
             assert response.headers["content-type"] == "image/png"
             assert response.headers["cache-control"].startswith("private, max-age=")
             assert (await http.get(url.replace("signature=", "signature=x"))).status_code == 403
+
+
+async def test_nginx_cache_answers_for_public_files_and_asks_for_private_ones(root: Path) -> None:
+    late: list[Any] = []
+    requested: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        requested.append(scope["path"])
+        await late[0](scope, receive, send)
+
+    async with (
+        running(app) as upstream,
+        nginx(root, upstream, cache=True) as base,
+        httpx.AsyncClient(base_url=base) as http,
+    ):
+        disk = disk_of(LocalDriver(root, f"{base}/storage", secret=SECRET))
+        late.append(Starlette(routes=[Mount("/storage", serve(disk, cache_control="max-age=60"))]))
+        await disk.put("a.txt", CONTENT, visibility="public")
+        await disk.put("b.txt", CONTENT)
+        first = await http.get("/storage/a.txt")
+        for headers, status, content in (
+            ({}, 200, CONTENT),
+            ({"Range": "bytes=5-9"}, 206, CONTENT[5:10]),
+            ({"If-None-Match": first.headers["etag"]}, 304, b""),
+            ({"If-None-Match": '"x"'}, 200, CONTENT),
+        ):
+            response = await http.get("/storage/a.txt", headers=headers)
+            assert (response.status_code, response.content) == (status, content)
+            assert response.headers["etag"] == first.headers["etag"]
+            assert response.headers["cache-control"] == "max-age=60"
+        assert first.content == CONTENT
+        assert requested == ["/storage/a.txt"]
+        private = await disk.temporary_url("b.txt", 60)
+        for url in (private, private, "/storage/b.txt", "/storage/b.txt"):
+            response = await http.get(url)
+            assert response.status_code == (200 if url == private else 404)
+        assert requested[1:] == ["/storage/b.txt"] * 4
 
 
 @pytest.mark.parametrize("name", [*NAMES, "日本.txt"])
