@@ -1,14 +1,14 @@
 #!/bin/sh
 # Installs what some tests need, where it is missing. The fault tests break things with strace, and with
 # FUSE drivers of file systems that lack something; the gallery is driven in Chromium; nginx and Apache
-# send files in front of the web integration. Needs root and apt; without them those tests skip, with
-# the reason.
+# send files in front of the web integration; wrk loads it in `make bench`. Needs root and apt; without
+# them those tests skip, with the reason.
 set -eu
 PATH="$PATH:/usr/sbin:/sbin"
 
 missing=
 for pair in strace:strace mkfs.vfat:dosfstools fusefat:fusefat lowntfs-3g:ntfs-3g \
-	chromium:chromium chromedriver:chromium-driver nginx:nginx-light; do
+	chromium:chromium chromedriver:chromium-driver nginx:nginx-light wrk:wrk; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 test -e /usr/lib/apache2/modules/mod_xsendfile.so || missing="$missing libapache2-mod-xsendfile"

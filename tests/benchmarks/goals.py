@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from bare import BARE, HOP
 from measuring import OURS, Row
+from wrk import KINDS, STATIC
 
 __all__ = ["GOALS", "Goal"]
 
@@ -150,6 +151,10 @@ GOALS = (
         for work in ("1 MiB whole", "its second half, by a range")
     ),
     ratio("web/1 MiB for 16 at once, the 99th percentile", "Starlette's FileResponse", 1.0),
+    *(
+        ratio(f"web/{kind.work}, the 99th percentile of 64 connections", STATIC, 1.0)
+        for kind in KINDS
+    ),
     above(
         "web/memory for each of the clients that read slowly",
         "Starlette's FileResponse",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from goals import GOALS, Goal
 from measuring import OURS, Row
+from wrk import missing_tools
 
 __all__ = ["goal_lines", "table_of", "write_page"]
 
@@ -68,7 +69,8 @@ def _cell(row: Row, way: str, ours: str) -> str:
     times = row.ratio(way, ours)
     # What is faster than ours stands out.
     shown = f"({_number(times)}x)"
-    return f"{text} **{shown}**" if times < 1 else f"{text} {shown}"
+    is_faster = times > 1 if row.unit.endswith("/s") else times < 1
+    return f"{text} **{shown}**" if is_faster else f"{text} {shown}"
 
 
 def _number(figure: float) -> str:
@@ -89,6 +91,8 @@ def write_page(rows: Mapping[str, Row], seconds: float) -> None:
             sections[suite] = (
                 f"![The times of {suite}](benchmarks/{suite}.svg)\n\n{sections[suite]}"
             )
+    if missing := missing_tools():
+        sections["web"] += f"\n\nWithout {' and '.join(missing)}, which are not installed here."
     text = (DOCS / "benchmarks.template.md").read_text()
     (DOCS / "benchmarks.md").write_text(
         text.format(

@@ -24,6 +24,7 @@ class Sizes:
         large: Bytes of a large file.
         waiting: Operations that wait at once.
         readers: Clients that read slowly.
+        loads: Kinds of requests that wrk sends.
         growth: Files of a small and of a large directory.
     """
 
@@ -38,6 +39,7 @@ class Sizes:
     large: int = 1024 * 1024 * 1024
     waiting: int = 10_000
     readers: int = 500
+    loads: int = 5
     growth: tuple[int, int] = (1_000, 100_000)
 
     @classmethod
@@ -57,5 +59,6 @@ class Sizes:
             large=16 * 1024 * 1024,
             waiting=50,
             readers=20,
+            loads=1,
             growth=(50, 100),
         )

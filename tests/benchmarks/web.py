@@ -1,8 +1,8 @@
-"""Local files over HTTP, beside Starlette's `FileResponse`.
+"""Local files over HTTP, beside Starlette's `FileResponse` and `StaticFiles`, and nginx.
 
-One uvicorn in a process of its own serves both, and one client asks for them in turns, over one
-connection each, so that whatever else the machine does falls on both. What a client that reads
-slowly takes of the server's memory is measured in a process for each of the two.
+One uvicorn in a process of its own serves all, and one client asks for them in turns, over one
+connection each, so that whatever else the machine does falls on all. Then wrk does, over many. What
+a client that reads slowly takes of the server's memory is measured in a process for each way.
 """
 
 from __future__ import annotations
@@ -23,19 +23,24 @@ from sizes import Sizes
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from wrk import STATIC, loaded
 
 from jtc.storage import StorageManager
-from jtc.storage.asgi import DiskResponse
+from jtc.storage.asgi import DiskResponse, XAccel, serve
 from jtc.storage.drivers.local_driver import LocalDriver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from starlette.types import Receive, Scope, Send
+
 STARLETTE = "Starlette's FileResponse"
 NAME = "file.bin"
 LARGE = "large.bin"
 WAYS = {OURS: "/ours", STARLETTE: "/theirs"}
+DIRECTORIES = {OURS: "/served", STATIC: "/static"}
 
 
 def application(root: Path) -> Starlette:
@@ -49,7 +54,21 @@ def application(root: Path) -> Starlette:
     async def theirs(request: Request) -> FileResponse:
         return FileResponse(root / request.path_params["name"])
 
-    return Starlette(routes=[Route("/ours/{name}", ours), Route("/theirs/{name}", theirs)])
+    accelerated = serve(disk, public=True, accelerate=XAccel("/internal/"))
+    cached = serve(disk, public=True, cache_control="max-age=3600")
+
+    async def storage(scope: Scope, receive: Receive, send: Send) -> None:
+        await (cached if scope["query_string"] else accelerated)(scope, receive, send)
+
+    return Starlette(
+        routes=[
+            Route("/ours/{name}", ours),
+            Route("/theirs/{name}", theirs),
+            Mount("/served", serve(disk, public=True)),
+            Mount("/static", StaticFiles(directory=root)),
+            Mount("/storage", storage),
+        ]
+    )
 
 
 @contextmanager
@@ -61,7 +80,9 @@ def serving(root: Path) -> Iterator[tuple[int, int]]:
         listener.listen(1024)
         server = os.fork()
         if not server:
-            config = uvicorn.Config(application(root), log_level="warning", lifespan="off")
+            config = uvicorn.Config(
+                application(root), log_level="warning", lifespan="off", access_log=False
+            )
             uvicorn.Server(config).run(sockets=[listener])
             os._exit(0)
         port = listener.getsockname()[1]
@@ -72,10 +93,12 @@ def serving(root: Path) -> Iterator[tuple[int, int]]:
         os.waitpid(server, 0)
 
 
-async def asking(port: int, path: str, headers: str, size: int, times: int) -> Way:
+async def asking(
+    port: int, path: str, headers: str, size: int, times: int, method: str = "GET"
+) -> Way:
     """Return a way that sends `times` requests over one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=MIB)
-    request = f"GET {path}/{NAME} HTTP/1.1\r\nHost: a\r\n{headers}\r\n".encode()
+    request = f"{method} {path}/{NAME} HTTP/1.1\r\nHost: a\r\n{headers}\r\n".encode()
 
     async def ask(_number: int) -> None:
         writer.write(request)
@@ -88,8 +111,13 @@ async def asking(port: int, path: str, headers: str, size: int, times: int) -> W
     return repeat(times, ask)
 
 
-async def compare(port: int, sizes: Sizes, name: str, headers: str, size: int) -> Row:
-    ways = {who: await asking(port, path, headers, size, sizes.calls) for who, path in WAYS.items()}
+async def compare(
+    port: int, sizes: Sizes, name: str, headers: str, size: int, method: str = "GET"
+) -> Row:
+    ways = {
+        who: await asking(port, path, headers, size, sizes.calls, method)
+        for who, path in WAYS.items()
+    }
     return await in_turns(name, ways, rounds=sizes.rounds, per=sizes.calls, unit="ms")
 
 
@@ -147,7 +175,8 @@ def resident(process: int) -> int:
 
 async def main(sizes: Sizes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+        root = Path(folder) / "root"
+        root.mkdir()
         (root / NAME).write_bytes(os.urandom(MIB))
         (root / LARGE).write_bytes(bytes(8 * MIB))
         with serving(root) as (port, _):
@@ -155,7 +184,9 @@ async def main(sizes: Sizes) -> None:
             rows = [
                 await compare(port, sizes, "1 MiB whole", "", MIB),
                 await compare(port, sizes, "its second half, by a range", ranged, MIB // 2),
+                await compare(port, sizes, "HEAD", "", 0, "HEAD"),
                 await longest(port, sizes),
+                *await loaded(root, port, DIRECTORIES, sizes.loads, sizes.few),
             ]
         slow = Row(
             "memory for each of the clients that read slowly", "kB", {who: [] for who in WAYS}
