@@ -551,7 +551,10 @@ class ScriptedStore:
     def _list(self, request: Request) -> Answer:
         query = request.query
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        is_old = "list-type" not in query
         after = query.get("continuation-token") or query.get("start-after", "")
+        if is_old:
+            after = query.get("marker", "")
         keys = sorted(self.objects, key=lambda key: key.encode())
         entries: list[tuple[str, bool]] = []
         for key in keys:
@@ -562,14 +565,16 @@ class ScriptedStore:
             if delimiter and delimiter in rest:
                 entry = (prefix + rest[: rest.index(delimiter) + 1], True)
             # A token ends the page of a directory; start-after does not, as on AWS.
-            if entry[1] and entry[0] == query.get("continuation-token"):
+            if entry[1] and entry[0] == query.get("marker" if is_old else "continuation-token"):
                 continue
             if entry not in entries[-1:]:
                 entries.append(entry)
         page = entries[: min(self.page_size, int(query.get("max-keys", 1000)))]
         is_truncated = len(page) < len(entries)
         token = ""
-        if is_truncated and self.tokens and page:
+        if is_old:
+            token = f"<Marker>{escape(after)}</Marker>"
+        elif is_truncated and self.tokens and page:
             token = f"<NextContinuationToken>{escape(page[-1][0])}</NextContinuationToken>"
         is_encoded = query.get("encoding-type") == "url"
         items = "".join(self._entry(*entry, is_encoded=is_encoded) for entry in page)

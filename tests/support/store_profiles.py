@@ -21,8 +21,8 @@ _CHECKSUMS = ("x-amz-checksum-", "x-amz-sdk-checksum-")
 _PATH, _VIRTUAL = frozenset({"path"}), frozenset({"virtual"})
 
 NO_ACLS = {
-    "visibility": "The store cannot do this",
-    "set_visibility": "The store cannot do this",
+    "visibility": "disable = ['visibility']",
+    "set_visibility": "disable = ['visibility']",
 }
 
 
@@ -139,6 +139,15 @@ def _copy_destination(request: Request, store: ProfiledStore) -> Answer | None:
     return refusal(412, "PreconditionFailed") if is_refused else None
 
 
+def _compressed(request: Request, answer: Answer, rule: Rule) -> Answer:
+    if "gzip" in request.headers.get("accept-encoding", "") and answer.headers.get("etag"):
+        rule.chunked = True
+        return Answer(
+            answer.status, {**answer.headers, "etag": f"W/{answer.headers['etag']}"}, answer.body
+        )
+    return answer
+
+
 R2 = Profile(
     endpoint="account.r2.cloudflarestorage.com",
     regions=frozenset({"auto", "us-east-1"}),
@@ -179,6 +188,25 @@ R2 = Profile(
         ),
         _unlisted("DeleteObject", f"{CLOUDFLARE}/api/s3/conditional-operations/"),
         _without_acls(f"{CLOUDFLARE}/data-access/s3-api/api/"),
+        Deviation(
+            what="refuses the header of an ACL",
+            evidence=(f"{GITHUB}/thephpleague/flysystem/issues/1521",),
+            refuse=_refused(
+                "",
+                501,
+                "NotImplemented",
+                "Header '{}' with value 'public-read' not implemented",
+                "x-amz-acl",
+            ),
+        ),
+        Deviation(
+            what="compresses for a client that takes it, without a length and with a weak etag",
+            evidence=(
+                f"{GITHUB}/rclone/rclone/issues/8137",
+                f"{GITHUB}/async-aws/aws/issues/2077",
+            ),
+            edit=_compressed,
+        ),
         _checksum_of_unmodified(f"{GITHUB}/earth-mover/icechunk/pull/1991"),
     ),
 )
@@ -395,10 +423,21 @@ COS = Profile(
     ),
 )
 
+
+def _by_marker(request: Request, _: ProfiledStore) -> None:
+    for name in ("list-type", "start-after", "continuation-token"):
+        request.query.pop(name, None)
+
+
 OBS = Profile(
     endpoint="obs.eu-west-101.myhuaweicloud.eu",
     options={"region": "eu-west-101", "addressing_style": "virtual"},
     deviations=(
+        Deviation(
+            what="takes each listing for one of version 1",
+            evidence=(f"{GITHUB}/minio/minio-go/issues/1703",),
+            refuse=_by_marker,
+        ),
         _not_chunked(
             "XAmzContentSHA256Mismatch",
             "The provided content-sha256 does not match what was computed.",

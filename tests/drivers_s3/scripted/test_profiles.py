@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from disk_calls import CALLS, IN_PARTS, LARGE, fill
-from jtc.storage import FileExistsException, NotModifiedException, StorageException
+from jtc.storage import (
+    FileExistsException,
+    NotModifiedException,
+    StorageException,
+    UnsupportedOperationException,
+)
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._objects.conditions import is_kept
 from profiled_store import ProfiledStore
@@ -153,3 +158,30 @@ async def test_unmodified_file_with_checksum_is_unmodified(make_disk: MakeDisk, 
         store.objects["a"] = StoredObject(b"content")
         with pytest.raises(NotModifiedException):
             await disk.get("a", if_none_match=store.objects["a"].etag)
+
+
+@pytest.mark.parametrize("start_after", [None, "d/2", "d/3/x"])
+async def test_long_listing_of_store_that_knows_the_first_version_only(
+    make_disk: MakeDisk, start_after: str | None
+) -> None:
+    names = ["a", "d/1", "d/2", "d/3/x", "d/3/y", "d/4", "e"]
+    async with ProfiledStore(PROFILES["Huawei OBS"]) as store:
+        store.page_size = 2
+        disk = make_disk(store, **store.options(**PROFILES["Huawei OBS"].options))
+        for name in names:
+            store.store(name, b"")
+        listed = [
+            entry.path async for entry in disk.list("", recursive=True, start_after=start_after)
+        ]
+        assert listed == [name for name in names if name > (start_after or "")]
+        shallow = [entry.path async for entry in disk.list("d")]
+        assert shallow == ["d/1", "d/2", "d/3", "d/4"]
+        await disk.delete_directory("d")
+        assert sorted(store.objects) == ["a", "e"]
+
+
+async def test_put_public_on_store_without_acls_says_so(make_disk: MakeDisk) -> None:
+    async with ProfiledStore(PROFILES["Cloudflare R2"]) as store:
+        disk = make_disk(store, **store.options(region="auto"))
+        with pytest.raises(UnsupportedOperationException, match="visibility"):
+            await disk.put("a", b"content", visibility="public")

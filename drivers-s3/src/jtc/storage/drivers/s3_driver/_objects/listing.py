@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -113,21 +114,10 @@ async def list_pages(
     transport: Transport, prefix: str, *, delimiter: str = "", start_after: str = ""
 ) -> AsyncGenerator[Page, None]:
     """Yield the store's pages of the keys below a prefix, whatever they look like."""
-
-    def request(continuation: str = "", after: str = start_after) -> asyncio.Task[bytes]:
-        listed = list_objects(
-            prefix,
-            delimiter=delimiter,
-            start_after="" if continuation else after,
-            continuation=continuation,
-            max_keys=PAGE,
-        )
-        loop = asyncio.get_running_loop()
-        return loop.create_task(transport.send(listed))
-
+    request = functools.partial(_requested, transport, prefix, delimiter)
     # A reader of two pages mostly wants all: from the second on, each is requested as soon as the
     # one before it says where it begins, and arrives while that one is parsed and used.
-    coming = request()
+    coming = request(start_after)
     number, milestone = 0, ""
     try:
         while True:
@@ -136,10 +126,13 @@ async def list_pages(
             if known == milestone:
                 known = None
             if known is not None:
-                coming = request(known)
+                coming = request(continuation=known)
                 # It begins when this task waits, which a page's readers need not do.
                 await asyncio.sleep(0)
             page = await read_page(content)
+            if _is_found_by_marker(transport, page) and start_after:
+                coming = request(start_after)  # it was ignored
+                continue
             yield page
             if not page.is_truncated:
                 return
@@ -152,12 +145,38 @@ async def list_pages(
                 milestone = last  # A circle of any length comes by one of these again.
             if known is None or known != page.continuation:
                 coming.cancel()
-                coming = request(page.continuation or "", last)
+                coming = request(last, continuation=page.continuation or "")
     finally:
         # Not waited for: a loop that ends closes all generators at the same time, and one that
         # waits then cannot be closed by the one around it.
         coming.cancel()
         coming.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _requested(
+    transport: Transport, prefix: str, delimiter: str, after: str = "", *, continuation: str = ""
+) -> asyncio.Task[bytes]:
+    """Begin to request a page, where the one before it says, else after a key."""
+    listed = list_objects(
+        prefix,
+        delimiter=delimiter,
+        start_after="" if continuation else after,
+        continuation=continuation,
+        max_keys=PAGE,
+        by_marker=transport.learned.lists_by_marker,
+    )
+    return asyncio.get_running_loop().create_task(transport.send(listed))
+
+
+def _is_found_by_marker(transport: Transport, page: Page) -> bool:
+    """Learn of a store that it knows the first version of listings only; True the first time.
+
+    Huawei's OBS: https://github.com/minio/minio-go/issues/1703
+    """
+    if not page.is_by_marker or transport.learned.lists_by_marker:
+        return False
+    transport.learned.lists_by_marker = True
+    return True
 
 
 def _last_key(page: Page) -> str:
@@ -194,5 +213,11 @@ async def _is_before(transport: Transport, below: str, directory: str, key: str)
     An answer has two lists, of files and of directories, so that the order between them takes a
     request of its own, once and only where it matters: `start_after` goes by it.
     """
-    request = list_objects(below, delimiter="/", start_after=key, max_keys=10)
+    request = list_objects(
+        below,
+        delimiter="/",
+        start_after=key,
+        max_keys=10,
+        by_marker=transport.learned.lists_by_marker,
+    )
     return directory not in (await read_page(await transport.send(request))).directories

@@ -40,6 +40,7 @@ __all__ = [
     "exception_for",
     "is_for_checksums",
     "is_temporary",
+    "lack_of",
     "was_retried",
 ]
 
@@ -240,6 +241,7 @@ _TEMPORARY_CODES = frozenset(
     }
 )
 _REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_OF_ACLS = ("GetObjectAcl", "PutObjectAcl")
 _FORBIDDEN = 403
 _WRONG_CLOCK = 300.0
 """Seconds by which a clock may be wrong: S3 allows 900, others less."""
@@ -265,13 +267,20 @@ def is_for_checksums(error: StorageException) -> bool:
     return refusal.names_checksums or refusal.code == "InvalidPart"
 
 
-def exception_for(error: Exception, bucket: str, *, is_conditional: bool = False) -> Exception:
+def lack_of(operation: str, headers: Mapping[str, str]) -> str:
+    """Return what a store lacks, most likely, that cannot do a request; nothing if that is open."""
+    if operation in _OF_ACLS or "x-amz-acl" in headers:
+        return _NO_ACLS
+    return _NO_CONDITIONS if headers.keys() & {"if-match", "if-none-match"} else ""
+
+
+def exception_for(error: Exception, bucket: str, lack: str = "") -> Exception:
     """Translate an error of the store or the network.
 
     Args:
         error: What a request raised.
         bucket: The bucket's name, for messages.
-        is_conditional: Whether the request had a condition.
+        lack: What the store lacks if it cannot do the request: the result of `lack_of`.
 
     Returns:
         A new exception to be raised ``from error``; or the error itself, where it is ours, the
@@ -283,9 +292,7 @@ def exception_for(error: Exception, bucket: str, *, is_conditional: bool = False
         return error
     if isinstance(error, S3Refusal):
         ours = _refused(error, bucket)
-        if is_conditional and str(ours) == _UNSUPPORTED:
-            return UnsupportedOperationException(_NO_CONDITIONS)
-        return ours
+        return UnsupportedOperationException(lack) if lack and str(ours) == _UNSUPPORTED else ours
     if isinstance(error, TimeoutError):
         return StorageTimeoutException("The store did not answer in time")
     if isinstance(error, DisconnectedError):

@@ -111,6 +111,7 @@ class Learned:
         has_bucket: Whether the bucket was there once: a bare 404 is then a file's.
         acl_with_content: Whether an ACL that is sent with the content is kept.
         lists_by_directory: Whether ``a/`` is listed before ``a-b``.
+        lists_by_marker: Whether the store knows the first version of listings only.
         whole_checksums: Whether an upload in parts may have a CRC-32 of the whole.
         copy_checksums: Whether a copy in parts may have CRC-32s.
         continues: Whether the store answers ``Expect: 100-continue``.
@@ -122,6 +123,7 @@ class Learned:
     has_bucket: bool = False
     acl_with_content: bool | None = None
     lists_by_directory: bool | None = None
+    lists_by_marker: bool = False
     whole_checksums: bool = True
     copy_checksums: bool = True
     continues: bool | None = None
@@ -226,8 +228,8 @@ class Transport:
             if type(error) is TimeoutError:
                 ours = StorageTimeoutException(f"The store did not answer in {limit:g} s")
             elif isinstance(error, Exception):
-                is_conditional = bool(request.headers.keys() & {"if-match", "if-none-match"})
-                ours = errors.exception_for(error, settings.bucket, is_conditional=is_conditional)
+                lack = errors.lack_of(request.operation, request.headers)
+                ours = errors.exception_for(error, settings.bucket, lack)
             if ours is error:
                 raise
             raise ours from error

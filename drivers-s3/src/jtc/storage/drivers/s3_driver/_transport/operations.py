@@ -365,16 +365,27 @@ def list_objects(
     start_after: str = "",
     continuation: str = "",
     max_keys: int = 1000,
+    by_marker: bool = False,
 ) -> Request[bytes]:
-    """List keys; the result is the document, for `xml.read_page`, which pauses while it reads."""
+    """List keys; the result is the document, for `xml.read_page`, which pauses while it reads.
+
+    Args:
+        prefix: What the keys begin with.
+        delimiter: What ends a directory's name.
+        start_after: After which key to begin.
+        continuation: Where to begin, as the page before said.
+        max_keys: How many keys at most.
+        by_marker: Send the first version of the request, for a store that takes any for it.
+    """
     parameters = {
         "continuation-token": continuation,
         "delimiter": delimiter,
         "encoding-type": "url",
-        "list-type": "2",
+        "list-type": "" if by_marker else "2",
+        "marker": start_after if by_marker else "",
         "max-keys": str(max_keys),
         "prefix": prefix,
-        "start-after": start_after,
+        "start-after": "" if by_marker else start_after,
     }
     query = "&".join(f"{name}={_encoded(value)}" for name, value in parameters.items() if value)
     return Request("ListObjectsV2", "GET", "", _document, {}, query)

@@ -68,12 +68,14 @@ class Page(NamedTuple):
         directories: The common prefixes, each with its ``/``.
         continuation: Where the next page begins, if the store says it.
         is_truncated: Whether there is a next page.
+        is_by_marker: Whether it answers the first version of the request.
     """
 
     objects: list[ListedObject]
     directories: list[str]
     continuation: str | None
     is_truncated: bool
+    is_by_marker: bool
 
 
 class Document:
@@ -194,6 +196,7 @@ async def read_page(content: bytes) -> Page:
         directories,
         document.fields.get("NextContinuationToken"),
         document.fields.get("IsTruncated") == "true",
+        "Marker" in document.fields and "KeyCount" not in document.fields,
     )
 
 
