@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from jtc.storage import (
+    DeleteOptions,
     Disk,
     FileExistsException,
     FileNotFoundException,
     IntegrityException,
     InvalidPathException,
     PreconditionFailedException,
+    ReadOptions,
     StorageException,
     StorageFullException,
     StorageManager,
+    StoragePermissionException,
     StorageUnavailableException,
     UnsupportedOperationException,
     Visibility,
@@ -410,6 +413,155 @@ async def test_a_move_does_not_delete_what_replaced_its_source_meanwhile() -> No
         await source.move("report", "report", to="target")
     assert await source.get("report") == b"new and longer"
     assert await target.get("report") == b"old"
+
+
+class ReplacedBeforeDeletion(MemoryDriver):
+    """Another writer puts a file between the last look at the old one and its deletion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    async def stat(self, path: str, /) -> Any:
+        self.looks += 1
+        return await super().stat(path)
+
+    async def delete(self, path: str, /) -> bool:
+        await self.put(path, b"new and longer")
+        return await super().delete(path)
+
+    async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+        await self.put(path, b"new and longer")
+        return await super().delete_file(path, options)
+
+
+async def test_move_keeps_a_file_that_is_put_just_before_the_deletion() -> None:
+    driver = ReplacedBeforeDeletion()
+    source, target = disks(source=driver, target=MemoryDriver())
+    await source.put("report", b"old")
+    with pytest.raises(PreconditionFailedException, match="replaced while it was moved") as raised:
+        await source.move("report", "copy", to="target")
+    assert (raised.value.disk, raised.value.path) == ("source", "report")
+    assert await source.get("report") == b"new and longer"
+    assert await target.get("copy") == b"old"
+    assert driver.looks == 0  # the etag of what was read is enough
+
+
+async def test_move_within_a_disk_by_copy_and_deletion_keeps_a_replaced_file() -> None:
+    class Copies(ReplacedBeforeDeletion):
+        unsupported = MemoryDriver.unsupported | {"move"}
+
+    (disk,) = disks(disk=Copies())
+    await disk.put("report", b"old")
+    with pytest.raises(PreconditionFailedException, match="replaced while it was moved"):
+        await disk.move("report", "copy")
+    assert await disk.get("report") == b"new and longer"
+    assert await disk.get("copy") == b"old"
+
+
+@pytest.mark.parametrize("error", [UnsupportedOperationException("no"), OSError(95, "no")])
+async def test_move_from_a_backend_without_conditions_looks_then_deletes(error: Exception) -> None:
+    class Unable(MemoryDriver):
+        async def delete_file(self, _path: str, _options: DeleteOptions, /) -> bool:
+            raise error
+
+    source, target = disks(source=Unable(), target=MemoryDriver())
+    await source.put("report", b"old")
+    await source.move("report", "copy", to="target")
+    assert await source.missing("report")
+    assert await target.get("copy") == b"old"
+
+
+async def test_move_whose_deletion_fails_raises_its_error_and_keeps_both() -> None:
+    class Sticky(MemoryDriver):
+        async def delete_file(self, path: str, _options: DeleteOptions, /) -> bool:
+            raise PermissionError(path)
+
+    source, target = disks(source=Sticky(), target=MemoryDriver())
+    await source.put("report", b"old")
+    with pytest.raises(StoragePermissionException):
+        await source.move("report", "copy", to="target")
+    assert await source.get("report") == await target.get("copy") == b"old"
+
+
+async def test_move_between_local_disks_keeps_a_file_that_is_put_meanwhile(tmp_path: Path) -> None:
+    class Meanwhile(LocalDriver):
+        async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+            await self.put(path, b"new")
+            return await super().delete_file(path, options)
+
+    source, target = disks(source=Meanwhile(tmp_path / "a"), target=LocalDriver(tmp_path / "b"))
+    await source.put("d/report", b"old")
+    with pytest.raises(PreconditionFailedException, match="replaced while it was moved"):
+        await source.move("d/report", "copy", to="target")
+    assert (await source.get("d/report"), await target.get("copy")) == (b"new", b"old")
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+@pytest.mark.parametrize("kind", [EightMethods, MemoryDriver])
+async def test_copy_to_another_disk_reports_its_progress(operation: str, kind: Any) -> None:
+    source, _ = disks(source=kind(), target=MemoryDriver())
+    size = 2_500_000
+    await source.put("a", bytes(size))
+    seen: list[Any] = []
+    await getattr(source, operation)(
+        "a", "b", to="target", progress=lambda *numbers: seen.append(numbers)
+    )
+    assert seen == [(1_048_576, size), (2_097_152, size), (size, size)]
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+async def test_copy_by_the_backend_reports_its_progress_once_at_the_end(operation: str) -> None:
+    driver = Tracking()
+    (disk,) = disks(disk=driver)
+    await disk.put("a", b"content")
+    seen: list[Any] = []
+
+    def progress(done: int, total: int | None) -> None:
+        seen.append((done, total, list(driver.did)))
+
+    await getattr(disk, operation)("a", "b", progress=progress)
+    assert seen == [(7, 7, [operation])]
+    await getattr(disk, operation)("b", "b", progress=progress)
+    assert len(seen) == 1  # nothing was copied
+
+
+async def test_copy_progress_that_raises_stops_a_copy_to_another_disk() -> None:
+    source, target = disks(source=MemoryDriver(), target=MemoryDriver())
+    await source.put("a", bytes(2_000_000))
+
+    def progress(done: int, _total: int | None) -> None:
+        raise LookupError(done)
+
+    with pytest.raises(LookupError):
+        await source.move("a", "b", to="target", progress=progress)
+    assert await target.missing("b")
+    assert await source.exists("a")
+
+
+async def test_copy_progress_is_a_plain_function() -> None:
+    (disk,) = disks(disk=MemoryDriver())
+    await disk.put("a", b"1")
+    wrong: Any = 1
+    with pytest.raises(TypeError, match="progress is a plain function"):
+        await disk.copy("a", "b", progress=wrong)
+    assert await disk.missing("b")
+
+
+async def test_copy_to_another_disk_says_that_it_reads_all() -> None:
+    class Asked(MemoryDriver):
+        async def open_read(self, path: str, options: ReadOptions, /) -> Any:
+            asked.append(options.read_ahead)
+            return await super().open_read(path, options)
+
+    asked: list[bool] = []
+    source, _ = disks(source=Asked(), target=MemoryDriver())
+    await source.put("a", b"1")
+    await source.copy("a", "b", to="target")
+    await source.move("a", "b", to="target")
+    await source.put("a", b"1")
+    assert [chunk async for chunk in source.stream("a")] == [b"1"]
+    assert asked == [True, True, False]
 
 
 @pytest.mark.parametrize("operation", ["copy", "move"])

@@ -365,6 +365,19 @@ async def test_every_condition_of_a_read_is_kept(disk: Disk, method: str) -> Non
             await read(disk, if_match="another", if_none_match=etag)
 
 
+async def test_every_condition_of_a_deletion_is_kept_or_refused(disk: Disk) -> None:
+    await disk.put("new", CONTENT)
+    refused: Any = UnsupportedOperationException
+    if not isinstance(disk.driver, EightMethods):
+        refused = PreconditionFailedException
+    for other in ("another", ""):
+        with pytest.raises(refused):
+            await disk.delete("new", if_match=other)
+    with pytest.raises(TypeError, match="if_match must be a str"):
+        await disk.delete("new", if_match=False)  # type: ignore[arg-type]
+    assert await disk.get("new") == CONTENT
+
+
 async def test_every_option_of_a_stream_has_its_effect(disk: Disk) -> None:
     await disk.put("new", b"0123456789")
     assert await _streamed(disk, start=8) == [b"89"]
@@ -462,6 +475,7 @@ def test_every_method_with_options_is_tried() -> None:
         "copy": {"to", "options"},
         "move": {"to", "options"},
         "set_metadata": {"options"},
+        "delete": {"if_match"},
         "get": {"if_match", "if_none_match"},
         "stat": {"if_match", "if_none_match"},
         "get_range": {"end", "if_match", "if_none_match"},

@@ -269,6 +269,7 @@ async def copies(disk: Disk) -> None:
     assert_type(await disk.copy("a", "b"), str)
     assert_type(await disk.copy("a", "b", to="s3"), str)
     assert_type(await disk.move("a", "b", to=Storage.disk("s3"), visibility="private"), str)
+    await disk.move("a", "b", to="s3", progress=lambda done, total: done / (total or 1))
 
 
 async def urls(disk: Disk) -> None:
@@ -500,6 +501,7 @@ def sync_disks(disk: Disk) -> None:
     assert_type(sync_disk.copy("a", "b", to=sync_disk), str)
     sync_disk.move("a", "b", to=disk)
     sync_disk.copy("a", "b", to="s3", overwrite=False)
+    sync_disk.copy("a", "b", to="s3", progress=print)
     assert_type(sync_disk.scoped("a").read_only().with_layer("retry"), SyncDisk)
     assert_type(sync_disk.driver_as(MemoryDriver), MemoryDriver)
     assert_type(sync_disk.capabilities, Capabilities)

@@ -197,9 +197,13 @@ class CopyOptions(_NewFileOptions, total=False):
 
     Attributes:
         if_source_match: Copy only if the source has this `FileInfo.etag`.
+        progress: Called while a copy is read and written, as to another disk. A copy that the
+            backend makes by itself calls it once, at the end, with the file's size, which is
+            asked for first; a copy onto itself, which copies nothing, does not call it.
     """
 
     if_source_match: str | None
+    progress: Progress | None
 
 
 class MetadataOptions(TypedDict, total=False):
@@ -298,7 +302,7 @@ def copy_options(
         ValueError: A value is invalid.
         UnsupportedOperationException: The driver does not support an option.
     """
-    return _write_options(given, _COPY_OPTIONS, supported, driver, method)
+    return _write_options(given, _COPY_OPTIONS, supported | {"progress"}, driver, method)
 
 
 def metadata_options(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
 from jtc.storage.driver_support.content import driver_content, in_thread, raised_by_source
+from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import derived_stat, is_same_version, open_read
-from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.driver_support.error_translation import reraise, translated
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -17,17 +18,17 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.layer import unwrap_path
 from jtc.storage.models import Visibility
-from jtc.storage.options import ReadOptions, copy_options
+from jtc.storage.options import DeleteOptions, ReadOptions, copy_options
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._disk import Disk
     from jtc.storage.driver import StorageDriver
     from jtc.storage.models import FileInfo
-    from jtc.storage.options import CopyOptions, WriteOptions
+    from jtc.storage.options import CopyOptions, Progress, WriteOptions
 
 __all__ = ["Copying"]
 
@@ -76,7 +77,9 @@ class Copying(DiskBase):
         """Move a file. See `copy`, whose arguments, result and errors it has.
 
         Where the backend cannot move by itself, the file is copied, then deleted: when the
-        deletion fails, both exist.
+        deletion fails, both exist. A driver with the capability ``conditional_delete`` never
+        deletes a file that replaced it meanwhile; on others, one that is put between the last look
+        and the deletion is lost.
 
         Raises:
             FileNotFoundException: There is no file `src`.
@@ -109,6 +112,7 @@ class Copying(DiskBase):
                 given,
                 target_disk.name,
             )
+            check_progress(given.get("progress"))
             transfer.target.check_writable()
             if operation == "move":
                 transfer.source.check_writable()
@@ -128,7 +132,8 @@ class Copying(DiskBase):
                 },
                 options=dict(given),
             ) as hooked:
-                hooked.report(**(await _perform(transfer))._asdict())
+                copied = await _perform(transfer)
+                hooked.report(etag=copied.etag, size=copied.size)
         except Exception as error:
             self._fail(error, operation, src)
         return transfer.dst
@@ -164,12 +169,19 @@ class _Transfer(NamedTuple):
         return all(
             name in supported
             for name, value in self.given.items()
-            if value is not None and not (name == "overwrite" and value is True)
+            if value is not None
+            and name != "progress"
+            and not (name == "overwrite" and value is True)
         )
 
 
 class _Copied(NamedTuple):
-    """What is known of a copy, for events."""
+    """A copy that was made.
+
+    Attributes:
+        etag: Its etag, if it is known.
+        size: Its length in bytes, if it is known.
+    """
 
     etag: str | None = None
     size: int | None = None
@@ -177,23 +189,24 @@ class _Copied(NamedTuple):
 
 async def _perform(transfer: _Transfer) -> _Copied:
     source, src = transfer.source, transfer.src
-    moves = transfer.operation == "move"
     if await _is_same(transfer):
         await _check_in_place(transfer)
         return _Copied()
     is_inside = source.driver is transfer.target.driver
-    if not moves:
-        return await (_copy(transfer) if is_inside else _stream(transfer))
-    if (
-        is_inside
-        and "move" in source.capabilities
-        and transfer.needs_only(source.capabilities.move_options)
-    ):
-        options = transfer.options(source.capabilities.move_options)
-        return _Copied(await source.methods.move_file(src, transfer.dst, options))
-    before = await derived_stat(source, src)
-    copied = await (_copy(transfer) if is_inside else _stream(transfer))
-    await _delete_copied(source, src, before)
+    if transfer.operation == "copy":
+        return await _copy(transfer) if is_inside else (await _stream(transfer))[0]
+    if is_inside:
+        supported = source.capabilities.move_options
+        if "move" in source.capabilities and transfer.needs_only(supported):
+            return await _by_backend(transfer, source.methods.move_file, supported)
+        version = await derived_stat(source, src)
+        copied = await _copy(transfer)
+    elif "conditional_delete" in source.capabilities:
+        copied, version = await _stream(transfer)
+    else:
+        version = await derived_stat(source, src)
+        copied, _ = await _stream(transfer)
+    await _delete_copied(source, src, version)
     return copied
 
 
@@ -234,7 +247,7 @@ async def _check_in_place(transfer: _Transfer) -> None:
     changes = [
         name
         for name, value in transfer.given.items()
-        if value is not None and name not in {"overwrite", "if_source_match"}
+        if value is not None and name not in {"overwrite", "if_source_match", "progress"}
     ]
     if changes:
         raise UnsupportedOperationException(
@@ -244,41 +257,75 @@ async def _check_in_place(transfer: _Transfer) -> None:
         )
 
 
-async def _delete_copied(resolved: ResolvedDriver, path: str, before: FileInfo) -> None:
-    """Delete the source of a move, unless it changed since the copy was begun.
-
-    The contract has no conditional delete, so a moment between check and deletion remains.
-    """
+async def _delete_copied(resolved: ResolvedDriver, path: str, copied: FileInfo) -> None:
+    """Delete the source of a move, unless it is another version than the one that was copied."""
+    if "conditional_delete" in resolved.capabilities and copied.etag is not None:
+        try:
+            await resolved.methods.delete_file(path, DeleteOptions(if_match=copied.etag))
+        except PreconditionFailedException as error:
+            raise _replaced(path) from error
+        except (UnsupportedOperationException, OSError) as error:
+            # The backend lacks it: a file system without locks, a store without conditions.
+            if not isinstance(translated(error), UnsupportedOperationException):
+                raise
+        else:
+            return
+    # Between this look and the deletion a file may be put, which is lost.
     try:
         now = await derived_stat(resolved, path)
     except FileNotFoundError:
         return  # deleted by another program
-    if not is_same_version(now, before):
-        raise PreconditionFailedException(
-            "The file was replaced while it was moved: both it and the copy are kept", path=path
-        )
+    if not is_same_version(now, copied):
+        raise _replaced(path)
     await resolved.methods.delete(path)
+
+
+def _replaced(path: str) -> PreconditionFailedException:
+    return PreconditionFailedException(
+        "The file was replaced while it was moved: both it and the copy are kept", path=path
+    )
 
 
 async def _copy(transfer: _Transfer) -> _Copied:
     source, src = transfer.source, transfer.src
     capabilities = source.capabilities
     if "copy" in capabilities and transfer.needs_only(capabilities.copy_options):
-        options = transfer.options(capabilities.copy_options)
-        return _Copied(await source.methods.copy_file(src, transfer.dst, options))
+        return await _by_backend(transfer, source.methods.copy_file, capabilities.copy_options)
     visibility = None
     if transfer.given.get("visibility") is None:
         visibility = await kept_visibility(source, src)
     try:
-        return await _stream(transfer, visibility)
+        return (await _stream(transfer, visibility))[0]
     except UnsupportedOperationException:
         if visibility is None:
             raise
-        return await _stream(transfer)  # a bucket without ACLs: nothing to keep
+        return (await _stream(transfer))[0]  # a bucket without ACLs: nothing to keep
 
 
-async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> _Copied:
-    """Copy by reading and writing. Errors of the target have the target's path and disk."""
+async def _by_backend(
+    transfer: _Transfer,
+    method: Callable[[str, str, WriteOptions], Awaitable[str | None]],
+    supported: frozenset[str],
+) -> _Copied:
+    """Copy or move by a method of the driver, which tells nothing before its end."""
+    options = transfer.options(supported)
+    progress: Progress | None = transfer.given.get("progress")
+    if progress is None:
+        return _Copied(await method(transfer.src, transfer.dst, options))
+    size = (await derived_stat(transfer.source, transfer.src)).size
+    etag = await method(transfer.src, transfer.dst, options)
+    progress(size, size)
+    return _Copied(etag, size)
+
+
+async def _stream(
+    transfer: _Transfer, visibility: Visibility | None = None
+) -> tuple[_Copied, FileInfo]:
+    """Copy by reading and writing; return the copy, and the version of the source.
+
+    The source is read while the target writes, by drivers that take content as it comes. Errors of
+    the target have the target's path and disk.
+    """
     supported = transfer.target.capabilities.put_options
     # Only a source with streams can guarantee to read exactly the version that was asked for.
     reading = "reading" in transfer.source.capabilities
@@ -286,7 +333,7 @@ async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> 
     stream = await open_read(
         transfer.source,
         transfer.src,
-        ReadOptions(chunk_size=_CHUNK, if_match=checked.if_source_match),
+        ReadOptions(chunk_size=_CHUNK, if_match=checked.if_source_match, read_ahead=True),
     )
     try:
         options = carried_options(supported, stream.info, transfer.dst)
@@ -307,6 +354,6 @@ async def _stream(transfer: _Transfer, visibility: Visibility | None = None) -> 
                 path=transfer.dst,
                 disk=transfer.target_disk,
             )
-        return _Copied(etag, stream.info.size)
+        return _Copied(etag, stream.info.size), stream.info
     finally:
         await stream.aclose()

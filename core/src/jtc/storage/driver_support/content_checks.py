@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Watch
     from jtc.storage.options import Progress
 
-__all__ = ["check_type", "check_types", "limits", "watch_limits"]
+__all__ = ["check_progress", "check_type", "check_types", "limits", "watch_limits"]
 
 
 def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) -> None:
@@ -47,8 +47,7 @@ def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) 
     if types is not None:
         types = checked_types(types)
     progress = options.get("progress")
-    if progress is not None and (not callable(progress) or iscoroutinefunction(progress)):
-        raise TypeError(f"progress is a plain function, not async: not {progress!r}")
+    check_progress(progress)
     watch = limits(
         size=options.get("size"),
         min_size=options.get("min_size"),
@@ -59,6 +58,16 @@ def watch_limits(path: str, content: DriverContent, options: Mapping[str, Any]) 
     )
     if watch is not None:
         watch_content(content, watch)
+
+
+def check_progress(progress: object) -> None:
+    """Check the option `progress`, which may be None.
+
+    Raises:
+        TypeError: It cannot be called, or is an async function.
+    """
+    if progress is not None and (not callable(progress) or iscoroutinefunction(progress)):
+        raise TypeError(f"progress is a plain function, not async: not {progress!r}")
 
 
 def limits(
