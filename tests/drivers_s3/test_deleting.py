@@ -112,3 +112,16 @@ async def test_a_directory_that_may_not_be_deleted_is_refused(faulty, proxy, dri
     with pytest.raises(StoragePermissionException):
         await faulty.delete_directory(f"{folder}/d")
     assert await driver.exists(f"{folder}/d/a")
+
+
+async def test_delete_after_a_check_keeps_a_directory_of_that_name(driver, folder):
+    await driver.check(f"{folder}/check")
+    await driver.make_directory(f"{folder}/marked")
+    for path in ("emptied/a", "full/a"):
+        await driver.put(f"{folder}/{path}", b"1")
+    await driver.delete(f"{folder}/emptied/a")
+    paths = [f"{folder}/{name}" for name in ("marked", "emptied", "full", "missing")]
+    assert [await driver.delete(path) for path in paths] == [False] * 4
+    assert await driver.delete_many(paths) == dict.fromkeys(paths, False)
+    names = {entry.path async for entry in driver.list_entries(folder, ListOptions())}
+    assert {f"{folder}/marked", f"{folder}/full"} <= names

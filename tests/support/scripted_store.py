@@ -599,10 +599,13 @@ class ScriptedStore:
         for named in _elements(request.body, "Object"):
             key = named["Key"]
             there = self.objects.get(key)
-            if there is not None and named.get("ETag", there.etag) != there.etag:
-                results.append(
-                    f"<Error><Key>{escape(key)}</Key><Code>PreconditionFailed</Code></Error>"
-                )
+            code = ""
+            if there is None and "ETag" in named:
+                code = "NoSuchKey"
+            elif there is not None and named.get("ETag", "*") not in ("*", there.etag):
+                code = "PreconditionFailed"
+            if code:
+                results.append(f"<Error><Key>{escape(key)}</Key><Code>{code}</Code></Error>")
                 continue
             self.objects.pop(key, None)
             results.append(f"<Deleted><Key>{escape(key)}</Key></Deleted>")

@@ -214,6 +214,7 @@ def s3_has_its_capabilities(driver: S3Driver) -> None:
     _temporary_uploads: SupportsTemporaryUploads = driver
     _upload_forms: SupportsUploadForms = driver
     _bulk_delete: SupportsBulkDelete = driver
+    _conditional_delete: SupportsConditionalDelete = driver
     _metadata_update: SupportsMetadataUpdate = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _health_check: SupportsHealthCheck = driver

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._settings import AddressingStyle, CredentialsSource
     from jtc.storage.drivers.s3_driver._transport.sigv4 import Signing
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
-    from jtc.storage.options import ListOptions, ReadOptions, SignOptions
+    from jtc.storage.options import DeleteOptions, ListOptions, ReadOptions, SignOptions
 
 __all__ = ["S3Driver"]
 
@@ -117,8 +117,10 @@ class S3Driver:
         visibility: ``"public"`` or ``"private"``: the ACL that each put, copy and presigned upload
             without a visibility of its own sends. None sends none, and the bucket decides.
         conditions: Which conditional requests the store keeps: some of ``"put"``, ``"parts"``
-            (completions of uploads in parts), ``"copy"`` and ``"delete"``. What needs another one
-            is refused. None: all, less those that `check` finds to be ignored.
+            (completions of uploads in parts), ``"copy"`` and ``"delete"``, and what needs another
+            one is refused; ``"delete_any"`` and ``"delete_many"`` (``If-Match: *`` of one deletion,
+            and of each key in a bulk deletion) spare the look whether there is a file. None: what
+            `check` finds; before it has run, all of the first four.
         multipart_threshold: Content of more bytes is uploaded in parts.
         part_size: Bytes of a part, from 5 MiB; a file of more than 10,000 parts gets larger ones.
         copy_threshold: Files of more bytes are copied in parts; S3 itself refuses above 5 GiB.
@@ -571,18 +573,35 @@ class S3Driver:
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files, a thousand a request; return for each whether it was there, or its error.
 
+        Each is looked at first, unless `check` has shown that a bulk deletion says it truthfully.
+
         Raises:
             StorageException: The store failed for all of them.
         """
         return await deleting.delete_files(self._transport, paths)
+
+    async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
+        """Delete a file if it is the version that `if_match` names; False where there is none.
+
+        Until `check` or the option `conditions` has said that the store keeps the condition, the
+        file is looked at first.
+
+        Raises:
+            PreconditionFailedException: The file is another version, and stays.
+            UnsupportedOperationException: The store ignores conditions of deletions.
+        """
+        if options.if_match is None:
+            return await deleting.delete_file(self._transport, path)
+        return await deleting.delete_if_match(self._transport, path, options.if_match)
 
     async def check(self, path: str, /) -> None:
         """Find out which conditional requests the store keeps; others are refused from then on.
 
         A store may ignore the conditions of some requests, and then `overwrite=False`, `if_match`
         and `append` would lose files in silence. What it ignores is logged as a warning. With the
-        option `conditions`, nothing is tried. A store that breaks conditions only where requests
-        race is not found out.
+        option `conditions`, nothing is tried. Where the store says truthfully whether a deleted
+        file was there, `delete` is one request afterwards instead of two. A store that breaks
+        conditions only where requests race may not be found out.
 
         Args:
             path: A path that nothing uses, where files are written and deleted.

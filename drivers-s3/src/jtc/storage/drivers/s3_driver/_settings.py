@@ -44,7 +44,7 @@ GIB = 1024 * MIB
 LEAST_PART, _MOST_AT_ONCE = 5 * MIB, 5 * GIB
 
 _KEY_BYTES = 32  # of AES-256
-_CONDITIONS = ("put", "parts", "copy", "delete")
+_CONDITIONS = ("put", "parts", "copy", "delete", "delete_any", "delete_many")
 _OF_AWS_ALONE = ("use_dualstack", "use_fips", "use_accelerate")
 _URLS = ("endpoint_url", "signing_endpoint_url", "public_url", "proxy")
 _WITH_SPACES = ("profile", "ca_bundle")

@@ -11,6 +11,8 @@ from jtc.storage.drivers.s3_driver._objects import metadata
 from jtc.storage.drivers.s3_driver._transport import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from jtc.storage.drivers.s3_driver._transport.http import Transport
     from jtc.storage.drivers.s3_driver._transport.operations import Request
     from jtc.storage.models import FileInfo
@@ -20,12 +22,14 @@ __all__ = [
     "EXISTS",
     "NO_ETAG",
     "OTHER_VERSION",
+    "PRESUMED",
     "check_kept",
     "check_target",
     "condition_headers",
     "despite_conflicts",
     "etag_now",
     "is_kept",
+    "is_shown",
     "landed",
     "one_version",
     "refused",
@@ -33,6 +37,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+PRESUMED = frozenset({"put", "parts", "copy", "delete"})
+"""The kinds of conditions that a store keeps unless something else is known. Those that spare a
+request are used only where they were tried out, or are said to be kept."""
 
 _CONFLICT_DELAYS = (0.05, 0.2, 1.0)
 """Seconds before a conditional write that met another one is sent again."""
@@ -48,8 +56,19 @@ _LIST = re.compile(r'"\s*,')
 
 def is_kept(transport: Transport, kind: str) -> bool:
     """Return whether the store keeps conditions of a kind, as far as that is known."""
-    kept = transport.settings.conditions
-    return kind not in transport.learned.lost_conditions if kept is None else kind in kept
+    kept = _known(transport)
+    return kind in PRESUMED if kept is None else kind in kept
+
+
+def is_shown(transport: Transport, kind: str) -> bool:
+    """Return whether the store is known to keep conditions of a kind."""
+    return kind in (_known(transport) or ())
+
+
+def _known(transport: Transport) -> Collection[str] | None:
+    if (given := transport.settings.conditions) is not None:
+        return given
+    return transport.learned.kept_conditions
 
 
 def check_kept(transport: Transport, kind: str) -> None:

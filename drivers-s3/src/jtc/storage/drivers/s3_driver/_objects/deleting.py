@@ -15,28 +15,42 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.xml import Page
 
 __all__ = [
     "delete_directory",
+    "delete_existing",
+    "delete_existing_at_once",
     "delete_file",
     "delete_files",
+    "delete_if_match",
     "delete_version",
     "remove_empty_directory",
 ]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 _REPLACED_MEANWHILE = 10
 """How often a file may be replaced between the look at it and its deletion."""
 
+_PAGES_AT_ONCE = 4
+"""How many pages of a directory are deleted at once, while further ones are listed."""
+
+_ANY_VERSION = "*"
+_MISSING = (exceptions.FileNotFoundException, exceptions.PreconditionFailedException)
+"""What is raised where `_ANY_VERSION` finds none."""
+
 
 async def delete_file(transport: Transport, key: str) -> bool:
     """Delete a file; of several that delete it at once, one gets True.
 
-    By the etag of a HEAD. ``If-Match: *`` would be one request, but SeaweedFS then deletes an
-    empty directory of that name and says that it was a file. A store that ignores the header
-    deletes all the same, and only the race is not decided.
+    By the etag of a HEAD, unless the store is known to answer ``If-Match: *`` truthfully:
+    SeaweedFS then deletes an empty directory of that name and says that it was a file. A store that
+    ignores the header deletes all the same, and only the race is not decided.
     """
+    if conditions.is_shown(transport, "delete_any"):
+        return await delete_existing(transport, key)
     for _ in range(_REPLACED_MEANWHILE):
         etag = await conditions.etag_now(transport, key)
         if etag is None:
@@ -46,6 +60,51 @@ async def delete_file(transport: Transport, key: str) -> bool:
         except exceptions.PreconditionFailedException:
             continue
     raise errors.ConflictException("The file is being replaced all the time")
+
+
+async def delete_existing(transport: Transport, key: str) -> bool:
+    """Delete a file under the condition that there is one; return whether there was.
+
+    AWS answers 404 where there is none or a delete marker, other stores 412. What is missing after
+    an answer was lost was deleted by that request, as far as anyone can say.
+    """
+    request = operations.delete_object(key, {"if-match": _ANY_VERSION})
+    try:
+        await conditions.despite_conflicts(transport, request)
+    except _MISSING as error:
+        if not transport.learned.has_bucket:
+            await conditions.etag_now(transport, key)  # raises if it is the bucket that is missing
+        return errors.may_have_acted(error)
+    return True
+
+
+async def delete_if_match(transport: Transport, key: str, if_match: str) -> bool:
+    """Delete a file if it is a certain version; return False where there is no file.
+
+    Raises:
+        PreconditionFailedException: It is another version.
+        UnsupportedOperationException: The store does not keep conditions of deletions.
+    """
+    conditions.check_kept(transport, "delete")
+    etag = conditions.one_version(if_match)
+    if not conditions.is_shown(transport, "delete"):
+        # Some engines ignore the condition: a look leaves only a moment for the race.
+        now = await conditions.etag_now(transport, key)
+        if now is None:
+            return False
+        if now != etag:
+            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
+    request = operations.delete_object(key, {"if-match": etag})
+    try:
+        await conditions.despite_conflicts(transport, request)
+    except exceptions.FileNotFoundException as error:
+        return errors.may_have_acted(error)
+    except exceptions.PreconditionFailedException as error:
+        # Some say 412 to a missing file as well.
+        if await conditions.etag_now(transport, key) is not None:
+            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+        return errors.may_have_acted(error)
+    return True
 
 
 async def delete_version(transport: Transport, key: str, etag: str | None) -> bool:
@@ -84,9 +143,30 @@ async def _delete_any(transport: Transport, key: str) -> None:
 async def delete_files(transport: Transport, keys: Sequence[str]) -> dict[str, bool | Exception]:
     """Delete files; return for each key whether it was there, or its error."""
     results: dict[str, bool | Exception] = {}
-    for first in range(0, len(keys), listing.PAGE):
-        results |= await _delete_page(transport, keys[first : first + listing.PAGE])
+    pages = [tuple(keys[at : at + listing.PAGE]) for at in range(0, len(keys), listing.PAGE)]
+    if conditions.is_shown(transport, "delete_many"):
+        for found in (await _each(transport, pages, delete_existing_at_once)).values():
+            if isinstance(found, exceptions.StorageException):
+                raise found
+            results |= found
+    elif transport.learned.bulk_conditions is False or conditions.is_shown(transport, "delete_any"):
+        results |= await _each(transport, keys, delete_file)
+    else:
+        for page in pages:
+            results |= await _delete_page(transport, page)
     return results
+
+
+async def delete_existing_at_once(
+    transport: Transport, keys: Sequence[str]
+) -> dict[str, bool | Exception]:
+    """Delete files in one request, each under the condition that there is one."""
+    answer = await _delete_at_once(transport, dict.fromkeys(keys, _ANY_VERSION))
+    results: dict[str, bool | Exception] = dict.fromkeys(answer.keys & {*keys}, True)
+    for key, error in _errors(transport, answer).items():
+        results[key] = answer.is_repeated if isinstance(error, _MISSING) else error
+    rest = await _each(transport, [key for key in keys if key not in results], delete_file)
+    return results | {key: result or answer.is_repeated for key, result in rest.items()}
 
 
 async def _delete_page(transport: Transport, keys: Sequence[str]) -> dict[str, bool | Exception]:
@@ -102,27 +182,30 @@ async def _delete_page(transport: Transport, keys: Sequence[str]) -> dict[str, b
         # What was there at the HEAD, and is gone at a retry, the first request deleted.
         is_gone = isinstance(error, exceptions.FileNotFoundException)
         if not isinstance(error, exceptions.PreconditionFailedException):
-            results[key] = answer.retried if is_gone else error
+            results[key] = answer.is_repeated if is_gone else error
     # Refused as a whole, replaced or deleted since the HEAD, or not spoken of at all.
     rest = await _each(transport, [key for key in etags if key not in results], delete_file)
-    return results | {key: result or answer.retried for key, result in rest.items()}
+    return results | {key: result or answer.is_repeated for key, result in rest.items()}
 
 
 async def _each(
-    transport: Transport, keys: Sequence[str], call: Callable[[Transport, str], Awaitable[T]]
-) -> dict[str, T | exceptions.StorageException]:
+    transport: Transport, keys: Sequence[K], call: Callable[[Transport, K], Awaitable[T]]
+) -> dict[K, T | exceptions.StorageException]:
     """Return the results for some keys, of which half of the connections are in use at once."""
     asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
-    slots = asyncio.Semaphore(max(transport.settings.max_connections // 2, 1))
+    results: dict[K, T | exceptions.StorageException] = {}
+    remaining = iter(keys)
 
-    async def one(key: str) -> T | exceptions.StorageException:
-        async with slots:
+    async def work() -> None:
+        for key in remaining:
             try:
-                return await call(transport, key)
+                results[key] = await call(transport, key)
             except exceptions.StorageException as error:
-                return error
+                results[key] = error
 
-    return dict(zip(keys, await asyncio.gather(*map(one, keys)), strict=True))
+    at_once = min(max(transport.settings.max_connections // 2, 1), len(keys))
+    await asyncio.gather(*(work() for _ in range(at_once)))
+    return results
 
 
 async def _delete_at_once(
@@ -140,7 +223,7 @@ async def _delete_at_once(
         # A store without the request says so in words of its own.
         if error.retryable or not isinstance(error.__cause__, errors.S3Refusal):
             raise
-    return operations.DeletedObjects(frozenset(), {}, retried=False)
+    return operations.DeletedObjects(frozenset(), {}, is_repeated=False)
 
 
 def _errors(transport: Transport, answer: operations.DeletedObjects) -> dict[str, Exception]:
@@ -157,30 +240,58 @@ async def delete_directory(transport: Transport, directory: str) -> None:
         StorageException: Some keys could not be deleted; the others are.
     """
     below = f"{directory}/"
-    async with aclosing(listing.list_pages(transport, below)) as pages:
-        async for page in pages:
-            etags = dict.fromkeys(each.key for each in page.objects)
-            answer = await _delete_at_once(transport, etags)
-            failed = _errors(transport, answer)
-            rest = [key for key in etags if key not in answer.keys and key not in failed]
-            results = failed | await _each(transport, rest, _delete_any)
-            for key, error in results.items():
-                if isinstance(error, exceptions.StorageException) and not isinstance(
-                    error, exceptions.FileNotFoundException
-                ):
-                    error.path = key
-                    raise error
-    await _delete_emptied(transport, below)
+    deletions: list[asyncio.Task[None]] = []
+    try:
+        async with aclosing(listing.list_pages(transport, below)) as pages:
+            async for page in pages:
+                if len(deletions) == _PAGES_AT_ONCE:
+                    await deletions.pop(0)
+                deletions.append(asyncio.create_task(_delete_listed(transport, page)))
+        while deletions:
+            await deletions.pop(0)
+    finally:
+        for deletion in deletions:
+            deletion.cancel()
+        await asyncio.gather(*deletions, return_exceptions=True)
+    if transport.learned.keeps_directories is not False:
+        await _delete_emptied(transport, below)
+
+
+async def _delete_listed(transport: Transport, page: Page) -> None:
+    keys = dict.fromkeys(each.key for each in page.objects)
+    answer = await _delete_at_once(transport, keys)
+    failed = _errors(transport, answer)
+    rest = [key for key in keys if key not in answer.keys and key not in failed]
+    _raise_first(failed | await _each(transport, rest, _delete_any))
+
+
+def _raise_first(results: Mapping[str, object]) -> None:
+    for key, error in results.items():
+        if isinstance(error, exceptions.StorageException) and not isinstance(
+            error, exceptions.FileNotFoundException
+        ):
+            error.path = key
+            raise error
 
 
 async def _delete_emptied(transport: Transport, below: str) -> None:
     """Delete directories that a store keeps although nothing is in them; AWS keeps none."""
     if await conditions.etag_now(transport, below) is None:
         return
+    levels = [[below]]
+    while levels[-1]:
+        found = await _each(transport, levels[-1], _directories_in)
+        _raise_first(found)
+        levels.append(
+            [inner for each in found.values() if isinstance(each, list) for inner in each]
+        )
+    for level in reversed(levels):
+        _raise_first(await _each(transport, level, _delete_any))
+
+
+async def _directories_in(transport: Transport, below: str) -> list[str]:
     listed = await transport.send(operations.list_objects(below, delimiter="/"))
-    for inner in (await read_page(listed)).directories:
-        await _delete_emptied(transport, inner)
-    await _delete_any(transport, below)
+    return list((await read_page(listed)).directories)
 
 
 async def remove_empty_directory(transport: Transport, directory: str) -> bool:

@@ -7,9 +7,13 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jtc.storage.drivers.s3_driver._objects.conditions import NO_ETAG
+from jtc.storage.drivers.s3_driver._objects.conditions import NO_ETAG, PRESUMED, etag_now
 from jtc.storage.drivers.s3_driver._objects.copying import source_of
-from jtc.storage.drivers.s3_driver._objects.deleting import delete_directory
+from jtc.storage.drivers.s3_driver._objects.deleting import (
+    delete_directory,
+    delete_existing,
+    delete_existing_at_once,
+)
 from jtc.storage.drivers.s3_driver._objects.metadata import head
 from jtc.storage.drivers.s3_driver._transport import operations
 from jtc.storage.drivers.s3_driver._transport.errors import (
@@ -20,15 +24,20 @@ from jtc.storage.drivers.s3_driver._transport.errors import (
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
+    StorageException,
     UnsupportedOperationException,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from jtc.storage.drivers.s3_driver._transport.http import Transport
 
-__all__ = ["check", "probe_conditions"]
+    _DeleteMany = Callable[
+        [Transport, Sequence[str]], Coroutine[object, object, dict[str, bool | Exception]]
+    ]
+
+__all__ = ["check"]
 
 logger = logging.getLogger("jtc.storage")
 
@@ -37,6 +46,7 @@ _REFUSALS = (
     PreconditionFailedException,
     ConflictException,
     NoUploadException,
+    FileNotFoundException,
     UnsupportedOperationException,
 )
 
@@ -50,21 +60,26 @@ async def check(transport: Transport, path: str) -> None:
         StorageException: The store failed.
     """
     learned = transport.learned
-    if learned.is_probed or transport.settings.conditions is not None:
+    if learned.kept_conditions is not None or transport.settings.conditions is not None:
         return
-    learned.lost_conditions = await probe_conditions(transport, path)
-    learned.is_probed = True
-    if learned.lost_conditions:
+    try:
+        writes = await _kept_writes(transport, path)
+        deletions = await _kept_deletions(transport, path)
+    finally:
+        await delete_directory(transport, path)
+    learned.kept_conditions = writes | deletions
+    lost = PRESUMED - learned.kept_conditions
+    if lost:
         logger.warning(
             "The store of the bucket %r ignores conditional requests of the kinds %s: what needs "
             "them is refused; see the option conditions",
             transport.settings.bucket,
-            ", ".join(sorted(learned.lost_conditions)),
+            ", ".join(sorted(lost)),
         )
 
 
-async def probe_conditions(transport: Transport, path: str) -> frozenset[str]:
-    """Return the kinds of conditional requests that the store does not keep.
+async def _kept_writes(transport: Transport, path: str) -> frozenset[str]:
+    """Return the kinds of conditional writes that the store keeps.
 
     Of several writers at once under one condition, it must let one write: SeaweedFS keeps
     conditions of completions only where they do not meet.
@@ -77,26 +92,106 @@ async def probe_conditions(transport: Transport, path: str) -> frozenset[str]:
         StorageException: The store failed, so that the question is open.
     """
     target, other = f"{path}/target", f"{path}/other"
-    lost: set[str] = set()
+    await _put(transport, other, b"", {})
+    kept = {"put", "parts", "copy"}
+    for kind, write in {"put": _put, "parts": _put_in_parts, "copy": _copy}.items():
+        await transport.send(operations.delete_object(target, {}))
+        headers = {"if-none-match": "*"}
+        # Of a copy's target, only whether there is one is ever asked.
+        for turn in range(1 if kind == "copy" else 3):
+            contents = [f"{turn}{number}".encode() for number in range(_AT_ONCE)]
+            writes = [write(transport, target, each, {**headers}) for each in contents]
+            if await _made(writes) != 1:
+                kept.remove(kind)
+                break
+            headers = {"if-match": (await head(transport, target)).etag or NO_ETAG}
+    return frozenset(kept)
+
+
+async def _kept_deletions(transport: Transport, path: str) -> frozenset[str]:
+    """Return the kinds of conditional deletions that the store keeps.
+
+    Of several at once, one must be made. A condition that any version meets must not be met by a
+    directory, with or without a marker or files, and none of them may be deleted.
+
+    Args:
+        transport: Where.
+        path: A directory that nothing else uses.
+
+    Raises:
+        StorageException: The store failed, so that the question is open.
+    """
+    learned, target = transport.learned, f"{path}/target"
+    marked, emptied, full = (f"{path}/{name}" for name in ("marked", "emptied", "full"))
+    await _put(transport, f"{marked}/", b"", {})
+    await _put(transport, f"{emptied}/file", b"", {})
+    await _put(transport, f"{full}/file", b"", {})
+    await transport.send(operations.delete_object(f"{emptied}/file", {}))
+    learned.keeps_directories = await etag_now(transport, f"{emptied}/") is not None
+    kept = {"delete"} if await _keeps_etag(transport, target) else set[str]()
+    learned.bulk_conditions = await _keeps_etag_in_bulk(transport, target)
+    missing = [f"{path}/missing", marked, emptied, full]
+    for kind, delete in {
+        "delete_any": _delete_each,
+        "delete_many": delete_existing_at_once,
+    }.items():
+        # Before any race, for which SeaweedFS takes seconds.
+        if set((await delete(transport, missing)).values()) != {False}:
+            break
+        if None in [await etag_now(transport, key) for key in (f"{marked}/", f"{full}/file")]:
+            break
+        if await _is_truthful(transport, delete, target, missing):
+            kept.add(kind)
+    return frozenset(kept)
+
+
+async def _keeps_etag(transport: Transport, target: str) -> bool:
+    await _put(transport, target, b"1", {})
+    etag = (await head(transport, target)).etag
+    if etag is None:
+        return False
+    deletions = [operations.delete_object(target, {"if-match": each}) for each in (NO_ETAG, etag)]
+    if await _made([transport.send(deletions[0])]):
+        return False
+    return await _made([transport.send(deletions[1]) for _ in range(2)]) == 1
+
+
+async def _keeps_etag_in_bulk(transport: Transport, target: str) -> bool:
+    await _put(transport, target, b"1", {})
     try:
-        await transport.send(operations.put_object(other, b"", {}, None))
-        for kind, write in {"put": _put, "parts": _put_in_parts, "copy": _copy}.items():
-            await transport.send(operations.delete_object(target, {}))
-            headers = {"if-none-match": "*"}
-            # Of a copy's target, only whether there is one is ever asked.
-            for turn in range(1 if kind == "copy" else 3):
-                contents = [f"{turn}{number}".encode() for number in range(_AT_ONCE)]
-                writes = [write(transport, target, each, {**headers}) for each in contents]
-                if await _made(writes) != 1:
-                    lost.add(kind)
-                    break
-                headers = {"if-match": (await head(transport, target)).etag or NO_ETAG}
-        deletion = operations.delete_object(other, {"if-match": NO_ETAG})
-        if await _made([transport.send(deletion)]):
-            lost.add("delete")
-        return frozenset(lost)
-    finally:
-        await delete_directory(transport, path)
+        answer = await transport.send(operations.delete_objects({target: NO_ETAG}))
+    except StorageException as error:
+        if error.retryable:
+            raise
+        return False
+    return target not in answer.keys
+
+
+async def _is_truthful(
+    transport: Transport, delete: _DeleteMany, target: str, missing: Sequence[str]
+) -> bool:
+    """Return whether deletions say of each key whether it was a file, also in a race."""
+    for content in (b"1", b""):
+        await _put(transport, target, content, {})
+        calls = [delete(transport, [target, *missing]) for _ in range(_AT_ONCE)]
+        found = await asyncio.gather(*calls)
+        if [answers[target] for answers in found].count(True) != 1:
+            return False
+        if any(answers[key] is not False for answers in found for key in missing):
+            return False
+    return await delete(transport, [target]) == {target: False}
+
+
+async def _delete_each(transport: Transport, keys: Sequence[str]) -> dict[str, bool | Exception]:
+    async def one(key: str) -> bool | Exception:
+        try:
+            return await delete_existing(transport, key)
+        except StorageException as error:
+            if error.retryable and not isinstance(error, ConflictException):
+                raise
+            return error
+
+    return dict(zip(keys, await asyncio.gather(*map(one, keys)), strict=True))
 
 
 async def _put(transport: Transport, key: str, content: bytes, headers: dict[str, str]) -> None:

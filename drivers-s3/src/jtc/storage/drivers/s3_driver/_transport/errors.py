@@ -40,7 +40,9 @@ __all__ = [
     "exception_for",
     "is_for_checksums",
     "is_temporary",
+    "is_unheeded",
     "lack_of",
+    "may_have_acted",
     "was_retried",
 ]
 
@@ -70,6 +72,7 @@ class S3Refusal(Exception):
         request_id: What the store's operators find the request by; empty where it has none.
         region: The region that the store says the bucket is in; empty where it says nothing.
         retries: How often the request had been sent before.
+        is_repeated: Whether one of those times may have had an effect: its answer was lost.
         clock: Seconds by which the store's clock is ahead of this machine's.
         retry_after: Seconds after which the store wants the request again; 0 where it says none.
         names_checksums: Whether its document speaks of checksums.
@@ -89,7 +92,7 @@ class S3Refusal(Exception):
         request_id = fields.get("RequestId") or headers.get("x-amz-request-id", "")
         self.request_id = _printable(request_id)
         self.region = fields.get("Region") or headers.get("x-amz-bucket-region", "")
-        self.retries = retries
+        self.retries, self.is_repeated = retries, False
         self.clock = _seconds_until(headers.get("date", ""))
         # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
         self.retry_after = max(_seconds_until(headers.get("retry-after", "")), 0.0)
@@ -185,7 +188,7 @@ _METADATA = "The metadata is larger than the store takes (2 KB on AWS)"
 # The exception, its message, and S3's codes; a HEAD's answer has its status alone.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
-    (FileNotFoundException, "File not found", "NoSuchKey 404"),
+    (FileNotFoundException, "File not found", "NoSuchKey NotFound 404"),
     (NoUploadException, "The upload was aborted by another process", "NoSuchUpload"),
     (NoBucketException, _NO_BUCKET, "NoSuchBucket"),
     (StoragePermissionException, _DENIED, "AccessDenied AllAccessDisabled 401 403"),
@@ -240,6 +243,7 @@ _TEMPORARY_CODES = frozenset(
         "ServiceUnavailable",
     }
 )
+_UNHEEDED = frozenset({425, 429, 503})
 _REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _OF_ACLS = ("GetObjectAcl", "PutObjectAcl")
 _FORBIDDEN = 403
@@ -252,6 +256,16 @@ def is_temporary(refusal: S3Refusal) -> bool:
     if refusal.status in REDIRECTIONS:
         return False
     return refusal.status in _TEMPORARY_STATUS or refusal.code in _TEMPORARY_CODES
+
+
+def is_unheeded(failure: Exception) -> bool:
+    """Return whether an attempt that failed had no effect: the store refused to look at it."""
+    return isinstance(failure, S3Refusal) and failure.status in _UNHEEDED
+
+
+def may_have_acted(error: StorageException) -> bool:
+    """Return whether a request was refused after an attempt whose answer was lost."""
+    return isinstance(error.__cause__, S3Refusal) and error.__cause__.is_repeated
 
 
 def was_retried(error: StorageException) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -116,8 +116,9 @@ class Learned:
         copy_checksums: Whether a copy in parts may have CRC-32s.
         continues: Whether the store answers ``Expect: 100-continue``.
         bare_etags: Whether a condition's etag must be sent without its quotes.
-        is_probed: Whether conditional requests were probed.
-        lost_conditions: The kinds of them that the store does not keep.
+        kept_conditions: The kinds of conditional requests that the store was seen to keep.
+        bulk_conditions: Whether requests that delete many keep the etags of their entries.
+        keeps_directories: Whether a directory stays when its last file is deleted.
     """
 
     has_bucket: bool = False
@@ -128,8 +129,9 @@ class Learned:
     copy_checksums: bool = True
     continues: bool | None = None
     bare_etags: bool | None = None
-    is_probed: bool = False
-    lost_conditions: frozenset[str] = field(default_factory=frozenset)
+    kept_conditions: frozenset[str] | None = None
+    bulk_conditions: bool | None = None
+    keeps_directories: bool | None = None
 
 
 class _Target(NamedTuple):
@@ -255,18 +257,18 @@ class Transport:
         """Send a request until it succeeds or that cannot be hoped for."""
         target = self._target or await self._locate()
         payload = await self._payload(request, target) if request.body else EMPTY_SHA256
-        retries, remedies = 0, set[str]()
+        retries, is_lost, remedies = 0, False, set[str]()
         failure: Exception | None = None
         while True:
             target, keys = self._target or target, self.keys.current
             try:
                 session = connections.session_for(request.body, failure)
                 answer = await self._attempt(
-                    connections, session, request, target, payload, retries
+                    connections, session, request, target, payload, is_repeated=is_lost
                 )
                 result = request.result(answer)
             except errors.S3Refusal as refusal:
-                refusal.retries = retries
+                refusal.retries, refusal.is_repeated = retries, is_lost
                 # Those that signed: others may have renewed them since.
                 keys = keys or self.keys.current
                 if await self._is_remedied(connections, request, refusal, target, keys, remedies):
@@ -287,6 +289,7 @@ class Transport:
                 return result, body
             await self._pause(connections, failure, retries, timer)
             retries += 1
+            is_lost = is_lost or not errors.is_unheeded(failure)
 
     async def _payload(self, request: Request[T], target: _Target) -> str:
         """Return what the signature says of the body."""
@@ -322,7 +325,8 @@ class Transport:
         request: Request[T],
         target: _Target,
         payload: str,
-        retries: int,
+        *,
+        is_repeated: bool = False,
     ) -> Answer:
         """Send a request once."""
         endpoint, body = target.endpoint, request.body
@@ -347,7 +351,7 @@ class Transport:
             response, learned.continues = await connections.send_large(body, send, expect=expect)
         else:
             response = await send(data=body or None)
-        return await self._answer(connections, request, response, retries)
+        return await self._answer(connections, request, response, is_repeated=is_repeated)
 
     async def _signed(
         self, request: Request[T], target: _Target, path: str, payload: str
@@ -386,7 +390,8 @@ class Transport:
         connections: Connections,
         request: Request[T],
         response: aiohttp.ClientResponse,
-        retries: int,
+        *,
+        is_repeated: bool,
     ) -> Answer:
         """Read an answer, or leave its body open."""
         status, headers = response.status, response.headers
@@ -394,12 +399,13 @@ class Transport:
         try:
             if status >= _REFUSED:
                 document = await _content(response, _LONGEST_ERROR, is_cut=True)
-                raise errors.S3Refusal(status, read_error(document), headers, retries)
+                raise errors.S3Refusal(status, read_error(document), headers)
             length, limit = response.content_length, request.leave_open_from
             if limit is not None and (length is None or length > limit):
                 body = OpenBody(response, connections)
-                return Answer(status, headers, body, retries)
-            return Answer(status, headers, await _content(response, _LONGEST_ANSWER), retries)
+                return Answer(status, headers, body, is_repeated)
+            content = await _content(response, _LONGEST_ANSWER)
+            return Answer(status, headers, content, is_repeated)
         finally:
             if body is None:
                 # Read to its end, the connection went back to the pool; else this closes it.
@@ -447,7 +453,7 @@ class Transport:
             return "continue"
         if _CHECKSUM_MODE in request.headers and (is_silent or refusal.names_checksums):
             return "checksum mode"
-        is_condition = refusal.status == _CONDITION_FAILED and "if-match" in request.headers
+        is_condition = refusal.status == _CONDITION_FAILED and _names_etag(request)
         return "etag" if is_condition and self.learned.bare_etags is None else ""
 
     async def _has_bare_etags(
@@ -457,7 +463,7 @@ class Transport:
         look = head_object(request.key, {})
         try:
             answer = await self._attempt(
-                connections, connections.session, look, target, EMPTY_SHA256, 0
+                connections, connections.session, look, target, EMPTY_SHA256
             )
         except errors.S3Refusal:
             return False
@@ -500,6 +506,10 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections of all event loops; requests under way have some seconds to end."""
         await self._clients.aclose()
+
+
+def _names_etag(request: Request[T]) -> bool:
+    return request.headers.get("if-match", "*") != "*"
 
 
 async def _content(response: aiohttp.ClientResponse, limit: int, *, is_cut: bool = False) -> bytes:

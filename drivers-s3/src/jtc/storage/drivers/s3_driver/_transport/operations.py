@@ -86,13 +86,13 @@ class Answer:
         status: The HTTP status.
         headers: By names in any case.
         content: The whole body; or what it is read from, where the request left it open.
-        retries: How often the request had been sent before.
+        is_repeated: Whether the request was sent before, and may have had an effect then.
     """
 
     status: int
     headers: Mapping[str, str]
     content: bytes | Body
-    retries: int
+    is_repeated: bool
 
     @property
     def document(self) -> bytes:
@@ -231,12 +231,12 @@ class DeletedObjects(NamedTuple):
     Attributes:
         keys: Those that are gone.
         errors: The store's codes by the keys that it refused to delete.
-        retried: Whether the request was sent more than once.
+        is_repeated: Whether the request was sent before, and may have had an effect then.
     """
 
     keys: frozenset[str]
     errors: Mapping[str, str]
-    retried: bool
+    is_repeated: bool
 
 
 def delete_objects(etags: Mapping[str, str | None]) -> Request[DeletedObjects]:
@@ -446,7 +446,7 @@ def _deleted(answer: Answer) -> DeletedObjects:
     return DeletedObjects(
         frozenset(item.get("Key", "") for item in document.groups["Deleted"]),
         {item.get("Key", ""): item.get("Code", "") for item in document.groups["Error"]},
-        answer.retries > 0,
+        answer.is_repeated,
     )
 
 
