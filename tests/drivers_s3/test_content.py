@@ -18,7 +18,7 @@ from jtc.storage.exceptions import UnsupportedOperationException
 
 CONTENT = bytes(range(256)) * 8192
 
-PLACES = Places("max_upload_memory", 1, 60.0)
+PLACES = Places("max_transfer_memory", 1, 60.0)
 
 
 async def chunks(*lengths: int):

@@ -376,7 +376,7 @@ async def s3_disks(vault: Vault) -> None:
     S3Driver("media", anonymous=True, requester_pays=True, use_fips=None)
     S3Driver("media", sse_customer_key=bytes(32))
     S3Driver("media", sse_customer_key="A" * 43 + "=", ca_bundle="ca.pem", verify=True)
-    S3Driver("media", conditions={"put", "delete"}, max_upload_memory=2**26, pool_timeout=1)
+    S3Driver("media", conditions={"put", "delete"}, max_transfer_memory=2**26, pool_timeout=1)
     S3Driver("media", addressing_style="virtual", proxy="http://proxy:3128", copy_timeout=60)
     assert_type(DRIVER_OPTIONS, frozenset[str])
     driver = S3Driver(

@@ -252,13 +252,13 @@ async def test_aclose_leaves_an_open_stream_whole_or_ends_it_with_a_typed_error(
 # Memory
 
 
-async def test_uploads_at_once_hold_no_more_than_max_upload_memory(
+async def test_uploads_at_once_hold_no_more_than_max_transfer_memory(
     store: ScriptedStore, make_disk: MakeDisk
 ) -> None:
     # 32 MiB is more than two parts of any upload need; eight would take 80.
     disk = make_disk(
         store,
-        max_upload_memory=32 * MIB,
+        max_transfer_memory=32 * MIB,
         multipart_threshold=5 * MIB,
         part_size=5 * MIB,
         max_concurrency=4,
@@ -344,7 +344,11 @@ async def test_put_of_a_small_file_needs_no_place_in_memory(
     store: ScriptedStore, make_disk: MakeDisk
 ) -> None:
     disk = make_disk(
-        store, max_upload_memory=5 * MIB, part_size=5 * MIB, pool_timeout=0.2, multipart_threshold=1
+        store,
+        max_transfer_memory=5 * MIB,
+        part_size=5 * MIB,
+        pool_timeout=0.2,
+        multipart_threshold=1,
     )
     is_reading, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -360,7 +364,7 @@ async def test_put_of_a_small_file_needs_no_place_in_memory(
     upload = asyncio.ensure_future(disk.put("slow", slow()))
     await is_reading.wait()
     await disk.put("small", small())
-    with pytest.raises(StorageTimeoutException, match="max_upload_memory"):
+    with pytest.raises(StorageTimeoutException, match="max_transfer_memory"):
         await disk.put("large", (bytes(MIB) for _ in range(2)))
     goes_on.set()
     await upload

@@ -50,9 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Driver"]
 
-_PART_SIZE = 6 * MIB
-"""Not 8: asyncio copies what the socket does not take at once, so that memory holds each part
-twice, and a put of any length has to fit into 150 MiB."""
+_PART_SIZE = 5 * MIB
+"""The least that S3 allows: the same memory holds more parts, and more connections carry more."""
 
 _METADATA = frozenset(
     {"content_type", "cache_control", "content_disposition", "content_encoding", "metadata"}
@@ -124,10 +123,12 @@ class S3Driver:
         multipart_threshold: Content of more bytes is uploaded in parts.
         part_size: Bytes of a part, from 5 MiB; a file of more than 10,000 parts gets larger ones.
         copy_threshold: Files of more bytes are copied in parts; S3 itself refuses above 5 GiB.
-        max_concurrency: How many parts of one file are sent at once.
+        max_concurrency: The most parts or ranges of one file at once. Each transfer finds out how
+            many the path carries, and uses no more.
         max_connections: Connections of one event loop.
-        max_upload_memory: Bytes that the parts of all uploads of one event loop may take in
-            memory; a further part waits. `part_size` at least.
+        max_transfer_memory: Bytes that the parts of all uploads and downloads of one event loop may
+            take in memory. A further part of an upload waits; a download takes what is free of the
+            half, and else reads over one connection. `part_size` at least.
         max_attempts: How often a request is sent at most, and a broken read continued.
         connect_timeout: Seconds until a connection must be open.
         read_timeout: Seconds that may pass without a byte from the store.
@@ -136,8 +137,8 @@ class S3Driver:
             caller's content or for one of `max_connections` does not count.
         copy_timeout: Seconds for a request by which the store copies content or completes an
             upload; it may be silent meanwhile. One more for each 8 MiB that it copies.
-        pool_timeout: Seconds that a call waits for one of `max_connections`, or for a place of
-            `max_upload_memory`.
+        pool_timeout: Seconds that a call waits for one of `max_connections`, or a part of an upload
+            for its `max_transfer_memory`.
         checksums: Send a CRC-32 with all content and check it when reading. False for stores that
             refuse the headers.
         driver_options: Parameters of S3's PutObject for each file written, such as
@@ -189,9 +190,9 @@ class S3Driver:
         multipart_threshold: int = 16 * MIB,
         part_size: int = _PART_SIZE,
         copy_threshold: int = 5 * GIB,
-        max_concurrency: int = 4,
+        max_concurrency: int = 32,
         max_connections: int = 64,
-        max_upload_memory: int = 256 * MIB,
+        max_transfer_memory: int = 256 * MIB,
         max_attempts: int = 3,
         connect_timeout: float = 3.0,
         read_timeout: float = 20.0,
@@ -296,8 +297,8 @@ class S3Driver:
 
         Args:
             path: Where to.
-            content: Any `Content`; what does not fit in one request is uploaded in parts, with
-                `max_concurrency` parts in memory, and `max_upload_memory` for all uploads.
+            content: Any `Content`; what does not fit in one request is uploaded in parts, several
+                at once: see `max_concurrency` and `max_transfer_memory`.
 
         Raises:
             StorageException: It failed; the old file stays, unless a request that was under way

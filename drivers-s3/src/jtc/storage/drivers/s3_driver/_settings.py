@@ -119,11 +119,11 @@ class Settings:
     visibility: Visibility | None = None
     conditions: Collection[str] | None = None
     multipart_threshold: int = _from(1, _MOST_AT_ONCE, 16 * MIB)
-    part_size: int = _from(LEAST_PART, _MOST_AT_ONCE, 6 * MIB)
+    part_size: int = _from(LEAST_PART, _MOST_AT_ONCE, 5 * MIB)
     copy_threshold: int = _from(1, _MOST_AT_ONCE, 5 * GIB)
-    max_concurrency: int = _from(1, 1000, 4)
+    max_concurrency: int = _from(1, 1000, 32)
     max_connections: int = _from(1, 10_000, 64)
-    max_upload_memory: int = _from(LEAST_PART, 1024 * GIB, 256 * MIB)
+    max_transfer_memory: int = _from(LEAST_PART, 1024 * GIB, 256 * MIB)
     max_attempts: int = _from(1, 100, 3)
     connect_timeout: float = _from(0.001, 3600.0, 3.0)
     read_timeout: float = _from(0.001, 3600.0, 20.0)
@@ -280,8 +280,8 @@ class Settings:
             if self.endpoint_url is not None and getattr(self, name):
                 self.refuse(name, "is for AWS's own hosts: leave it out, or endpoint_url")
         self._set("visibility", checked_visibility(self.visibility))
-        if self.max_upload_memory < self.part_size:
-            self.refuse("max_upload_memory", "must be part_size at least")
+        if self.max_transfer_memory < self.part_size:
+            self.refuse("max_transfer_memory", "must be part_size at least")
         if (given := self.conditions) is not None:
             if not isinstance(given, Collection) or any(each not in _CONDITIONS for each in given):
                 self.refuse("conditions", f"must be some of {', '.join(_CONDITIONS)}")

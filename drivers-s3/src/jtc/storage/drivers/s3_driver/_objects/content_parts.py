@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 import zlib
@@ -32,20 +33,20 @@ THREAD_FROM = MIB
 class ContentParts:
     """Content that is read part by part, always in the task that asks.
 
-    Each part takes a place in memory while it is read, unless it is so small that it needs none:
-    those who upload slowly must not keep such files out.
+    Each part takes memory before it is read, unless it is so small that it needs none: those who
+    upload slowly must not keep such files out.
 
     Args:
         content: What a driver is given.
-        places: Those in memory.
+        memory: Bytes that transfers may take.
 
     Attributes:
         size: The length in bytes of all parts so far.
         crc32: Their CRC-32.
     """
 
-    def __init__(self, content: DriverContent, places: Places) -> None:
-        self._places, self._has_place = places, False
+    def __init__(self, content: DriverContent, memory: Places) -> None:
+        self._memory, self._taken = memory, 0
         # It shares the bytes.
         self._content = io.BytesIO(content) if isinstance(content, bytes) else content
         self._held = b""
@@ -57,9 +58,10 @@ class ContentParts:
         content, held = self._content, [self._held]
         length = len(self._held)
         while length < size:
-            if length > _SMALL and not self._has_place:
-                await self._places.take()
-                self._has_place = True
+            if length > _SMALL and not self._taken:
+                taken = min(size, self._memory.number)
+                await self._memory.take(taken)
+                self._taken = taken
             missing = size - length if length else min(size, _SMALL)
             if isinstance(content, AsyncIterator):
                 chunk = await anext(content, None)
@@ -76,7 +78,7 @@ class ContentParts:
         """Return the next `size` bytes; fewer at the end, and none after it.
 
         Returns:
-            The bytes, their CRC-32, and what releases their place, to be called once.
+            The bytes, their CRC-32, and what releases their memory, to be called once.
         """
         part = (await self.head(size))[:size]
         self._held = self._held[size:]
@@ -85,19 +87,13 @@ class ContentParts:
         else:
             crc32, self.crc32 = await in_thread(_checksums, part, self.crc32)
         self.size += len(part)
-        release = self._places.release if self._has_place else _nothing
-        self._has_place = False
-        return part, crc32, release
+        taken, self._taken = self._taken, 0
+        return part, crc32, functools.partial(self._memory.release, taken)
 
     def close(self) -> None:
-        """Release the place of a part that was not returned."""
-        if self._has_place:
-            self._has_place = False
-            self._places.release()
-
-
-def _nothing() -> None:
-    pass
+        """Release the memory of a part that was not returned."""
+        taken, self._taken = self._taken, 0
+        self._memory.release(taken)
 
 
 def _checksums(part: bytes, before: int) -> tuple[int, int]:

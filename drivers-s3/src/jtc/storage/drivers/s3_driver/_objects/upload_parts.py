@@ -15,13 +15,20 @@ from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions
 from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.drivers.s3_driver._transport.concurrency import Climb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
+    from jtc.storage.drivers.s3_driver._transport.concurrency import Concurrency
     from jtc.storage.drivers.s3_driver._transport.http import Transport
     from jtc.storage.options import WriteOptions
+
+    _Make = Callable[[str, int], operations.Request[operations.Stored]]
+    """Makes a part's request, given the upload's id and the part's number."""
+
+    _Send = Callable[..., Awaitable[None]]
 
 __all__ = ["Upload", "part_size", "upload_in_parts"]
 
@@ -29,6 +36,10 @@ logger = logging.getLogger("jtc.storage")
 
 _MAX_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+
+_MOST_MEMORY = 80 * MIB
+"""Bytes of one upload's parts at once, the one that is read included: a put of any length has to
+fit into 150 MiB of a process."""
 
 
 def part_size(wanted: int, size: int | None) -> int:
@@ -41,6 +52,10 @@ def part_size(wanted: int, size: int | None) -> int:
     if size is None or size <= wanted * _MAX_PARTS:
         return wanted
     return math.ceil(size / _MAX_PARTS / MIB) * MIB
+
+
+def _nothing() -> None:
+    pass
 
 
 @asynccontextmanager
@@ -63,12 +78,12 @@ async def upload_in_parts(
     """
     upload = Upload(transport, key, options, checksums and transport.settings.checksums)
     await upload.check()
+    # The first parts are read meanwhile.
+    upload.beginning = asyncio.ensure_future(upload.begin(headers))
     try:
-        await _settled(upload.create(headers))
         yield upload
     except BaseException:
-        if upload.upload_id:
-            await _settled(upload.abort())
+        await _settled(upload.abort())
         raise
 
 
@@ -81,40 +96,52 @@ class Upload:
         key: What it becomes.
         options: The conditions under which it appears.
         checksums: Whether it has CRC-32s.
-        upload_id: The store's name of it, once it has begun.
+        beginning: The request that begins it.
     """
 
     transport: Transport
     key: str
     options: WriteOptions
     checksums: bool
-    upload_id: str = ""
-    _has_full_checksum: bool = False
+    beginning: asyncio.Future[operations.CreatedUpload] = field(init=False)
     _parts: list[operations.Part] = field(default_factory=list)
 
     async def check(self) -> None:
         """Look whether its conditions hold."""
         await conditions.check_target(self.transport, "parts", self.key, self.options)
 
-    async def create(self, headers: dict[str, str]) -> None:
-        """Begin it."""
+    async def begin(self, headers: dict[str, str]) -> operations.CreatedUpload:
+        """Have the store begin it."""
         send, learned = self.transport.send, self.transport.learned
         create = functools.partial(operations.create_upload, self.key, headers)
         whole = self.checksums and learned.whole_checksums
         try:
-            created = await send(create(checksums=self.checksums, whole=whole))
+            return await send(create(checksums=self.checksums, whole=whole))
         except exceptions.UnsupportedOperationException as error:
             if not whole or not errors.is_for_checksums(error):
                 raise
             # Cloudflare's R2 has CRC-32s of parts only.
             created = await send(create(checksums=True, whole=False))
             learned.whole_checksums = False
-        self.upload_id, self._has_full_checksum = created
+            return created
+
+    async def _begun(self) -> operations.CreatedUpload:
+        # A task that waits so does not cancel what it waits for.
+        await asyncio.wait([self.beginning])
+        return self.beginning.result()
 
     async def abort(self) -> None:
-        """Give it up; that this fails is not raised."""
+        """Give it up, once it has begun; that this fails is not raised.
+
+        A request that was sent and not waited for may have taken effect: an upload that began so
+        would stay forever.
+        """
+        await asyncio.wait([self.beginning])
+        if self.beginning.cancelled() or self.beginning.exception() is not None:
+            return
+        upload_id = self.beginning.result().upload_id
         try:
-            await self.transport.send(operations.abort_upload(self.key, self.upload_id))
+            await self.transport.send(operations.abort_upload(self.key, upload_id))
         except (errors.NoUploadException, exceptions.FileNotFoundException):
             return
         except exceptions.StorageException as error:
@@ -127,17 +154,16 @@ class Upload:
             )
 
     async def send_all(self, parts: ContentParts, size: int) -> None:
-        """Send parts of `size` bytes, `max_concurrency` at once; the source is read in this task.
+        """Send parts of `size` bytes, several at once; the source is read in this task.
 
-        Async sources may hold cancel scopes that belong to a task. Memory holds `max_concurrency`
-        parts, one of which is being read; each takes a place of the disk's.
+        Async sources may hold cancel scopes that belong to a task. A part takes memory before it
+        is read, and the next one is read while others are sent.
         """
         checksums = self.transport.settings.checksums
-        places = asyncio.Semaphore(self.transport.settings.max_concurrency)
         number = 0
-        async with _group() as group:
+        most = max(_MOST_MEMORY // size - 1, 1)
+        async with self._sending(self.transport.uploads, most) as send:
             while True:
-                await places.acquire()
                 body, crc32, release = await parts.next(size)
                 if number == _MAX_PARTS or (number and not body):
                     release()
@@ -149,13 +175,13 @@ class Upload:
                         reason="size",
                     )
                 number += 1
-                request = operations.upload_part(
-                    self.key, self.upload_id, number, body, crc32 if checksums else None
+                make = functools.partial(
+                    operations.upload_part, self.key, body=body, crc32=crc32 if checksums else None
                 )
-                task = group.create_task(self._send(number, request))
-                del body, request  # it holds them as long as they are sent
-                task.add_done_callback(functools.partial(_call, release))
-                task.add_done_callback(lambda _: places.release())
+                length = len(body)
+                del body  # `make` holds it as long as it is sent
+                await send(number, length, make, release)
+                del make
 
     async def copy_all(self, source: str, size: int, step: int, headers: dict[str, str]) -> None:
         """Have the store copy an object's bytes, `step` a part.
@@ -166,20 +192,58 @@ class Upload:
             step: The length of a part.
             headers: The source's condition.
         """
-        places = asyncio.Semaphore(self.transport.settings.max_concurrency)
-        async with _group() as group:
+        most = self.transport.settings.max_concurrency
+        async with self._sending(self.transport.copies, most) as send:
             for number, first in enumerate(range(0, size, step), start=1):
-                await places.acquire()
                 last = min(first + step, size) - 1
                 sent = headers | {"x-amz-copy-source-range": f"bytes={first}-{last}"}
-                request = operations.copy_part(
-                    self.key, self.upload_id, number, source, sent, last + 1 - first
+                length = last + 1 - first
+                make = functools.partial(
+                    operations.copy_part, self.key, source=source, headers=sent, size=length
                 )
-                task = group.create_task(self._send(number, request))
-                task.add_done_callback(lambda _: places.release())
+                await send(number, length, make)
 
-    async def _send(self, number: int, request: operations.Request[operations.Stored]) -> None:
-        self._parts.append(operations.Part(number, *await self.transport.send(request)))
+    @asynccontextmanager
+    async def _sending(self, known: Concurrency, most: int) -> AsyncIterator[_Send]:
+        """Enter a group of tasks that send parts, as many at once as the path carries.
+
+        More than one is sent only while connections are free: other requests wait for them too.
+        """
+        climb, may_send, busy = Climb(known, most), asyncio.Event(), 0
+
+        async def send(
+            number: int, length: int, make: _Make, release: Callable[[], None] = _nothing
+        ) -> None:
+            nonlocal busy
+            try:
+                while busy and (busy >= climb.level or not self.transport.has_free_place()):
+                    may_send.clear()
+                    await may_send.wait()
+            except BaseException:
+                release()
+                raise
+            busy += 1
+            task = group.create_task(self._send(number, make))
+            task.add_done_callback(functools.partial(ended, length, release))
+
+        def ended(length: int, release: Callable[[], None], task: asyncio.Task[None]) -> None:
+            nonlocal busy
+            release()
+            if not task.cancelled() and task.exception() is None:
+                climb.moved(length)
+                climb.ended(busy)
+            busy -= 1
+            may_send.set()
+
+        async with _group() as group:
+            # Where it is refused, the source is not read on.
+            group.create_task(self._begun())
+            yield send
+
+    async def _send(self, number: int, make: _Make) -> None:
+        begun = await self._begun()
+        stored = await self.transport.send(make(begun.upload_id, number))
+        self._parts.append(operations.Part(number, *stored))
 
     async def complete(self, size: int, crc32: int | None = None) -> str:
         """Make the file appear; return its etag.
@@ -189,13 +253,14 @@ class Upload:
             crc32: Their CRC-32, if it is known.
         """
         await self.check()
+        begun = await self._begun()
         self._parts.sort()
         request = operations.complete_upload(
             self.key,
-            self.upload_id,
+            begun.upload_id,
             self._parts,
             conditions.condition_headers(self.options),
-            crc32 if self._has_full_checksum else None,
+            crc32 if begun.has_full_checksum else None,
         )
         try:
             # A conflict is not sent again: AWS wants the whole upload anew.
@@ -218,10 +283,6 @@ class Upload:
                 is_same = crc32 is not None and "crc32" in there.checksums
                 return there.etag if is_same or there.etag == _etag_of(self._parts) else None
         return None
-
-
-def _call(release: Callable[[], None], _task: object) -> None:
-    release()
 
 
 def _is_lost(error: exceptions.StorageUnavailableException) -> bool:
@@ -255,11 +316,7 @@ async def _group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def _settled(action: Coroutine[object, object, None]) -> None:
-    """Do something to its end, also if this task is cancelled meanwhile.
-
-    A request that was sent and not waited for may have taken effect: an upload that began so
-    would stay forever.
-    """
+    """Do something to its end, also if this task is cancelled meanwhile."""
     task = asyncio.ensure_future(action)
     cancellation: asyncio.CancelledError | None = None
     while not task.done():

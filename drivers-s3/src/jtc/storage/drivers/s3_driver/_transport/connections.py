@@ -6,6 +6,7 @@ import asyncio
 import functools
 import socket
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Self
 
@@ -46,33 +47,74 @@ _CLOSE_SECONDS = 5.0
 """How long closing waits for requests that are under way."""
 
 
-class Places(asyncio.Semaphore):
-    """A limit to what one event loop uses at once.
+class Places:
+    """A limit to what one event loop uses at once, given out in the order of the calls.
 
     Args:
         option: The option that sets it.
         number: How many places there are.
-        seconds: How long a task may wait for one.
+        seconds: How long a task may wait for some.
     """
 
     def __init__(self, option: str, number: int, seconds: float) -> None:
-        super().__init__(number)
+        self.number, self._free = number, number
         self._option, self._seconds = option, seconds
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def take(self) -> None:
-        """Take a place, and wait for it if none is free.
+    def take_free(self, number: int = 1, *, leaving: int = 0) -> bool:
+        """Take places without waiting; False where too few are free, or others wait.
+
+        Args:
+            number: How many.
+            leaving: How many must be free afterwards.
+        """
+        if not self.are_free(number + leaving):
+            return False
+        self._free -= number
+        return True
+
+    def are_free(self, number: int = 1) -> bool:
+        """Return whether places can be taken without waiting."""
+        return not self._waiting and number <= self._free
+
+    async def take(self, number: int = 1) -> None:
+        """Take places, and wait for them if they are not free.
 
         Raises:
-            StorageTimeoutException: None was free in time.
+            StorageTimeoutException: They were not free in time.
         """
+        if self.take_free(number):
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((number, granted))
         try:
             async with asyncio.timeout(self._seconds):
-                await self.acquire()
-        except TimeoutError as error:
-            raise StorageTimeoutException(
-                f"All that the option {self._option} allows was in use for {self._seconds:g} s "
-                "(pool_timeout): streams may be left open, or uploads come slowly; else raise it"
-            ) from error
+                await granted
+        except BaseException as error:
+            if granted.done() and not granted.cancelled():
+                self.release(number)
+            else:
+                self._grant()  # those behind it may fit
+            if isinstance(error, TimeoutError):
+                raise StorageTimeoutException(
+                    f"All that the option {self._option} allows was in use for {self._seconds:g} s "
+                    "(pool_timeout): streams may be left open, or uploads come slowly; else raise "
+                    "it"
+                ) from error
+            raise
+
+    def release(self, number: int = 1) -> None:
+        """Give places back."""
+        self._free += number
+        self._grant()
+
+    def _grant(self) -> None:
+        waiting = self._waiting
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= self._free):
+            number, granted = waiting.popleft()
+            if not granted.done():
+                self._free -= number
+                granted.set_result(None)
 
 
 class Connections:
@@ -84,7 +126,8 @@ class Connections:
 
     Attributes:
         places: One for each connection, held until the answer's body is closed.
-        part_places: One for each part of an upload that memory may hold.
+        memory: Bytes that the parts of transfers may take: an upload waits for them, a download
+            takes what is free.
         under_way: The number of requests whose answers are waited for.
         is_closing: Whether new requests must go elsewhere.
         bodies: The answers' bodies that are open.
@@ -110,8 +153,7 @@ class Connections:
         self._settings, self._middleware = settings, middleware
         limit = settings.pool_timeout
         self.places = Places("max_connections", settings.max_connections, limit)
-        parts = max(settings.max_upload_memory // settings.part_size, 1)
-        self.part_places = Places("max_upload_memory", parts, limit)
+        self.memory = Places("max_transfer_memory", settings.max_transfer_memory, limit)
         self.under_way = 0
         self.is_closing = False
         self.bodies: set[OpenBody] = set()

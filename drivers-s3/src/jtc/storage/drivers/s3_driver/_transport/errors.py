@@ -39,6 +39,7 @@ __all__ = [
     "S3Refusal",
     "exception_for",
     "is_for_checksums",
+    "is_for_load",
     "is_temporary",
     "is_unheeded",
     "lack_of",
@@ -247,6 +248,7 @@ _UNHEEDED = frozenset({425, 429, 503})
 _REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _OF_ACLS = ("GetObjectAcl", "PutObjectAcl")
 _FORBIDDEN = 403
+_TOO_MANY = (429, 503)
 _WRONG_CLOCK = 300.0
 """Seconds by which a clock may be wrong: S3 allows 900, others less."""
 
@@ -266,6 +268,11 @@ def is_unheeded(failure: Exception) -> bool:
 def may_have_acted(error: StorageException) -> bool:
     """Return whether a request was refused after an attempt whose answer was lost."""
     return isinstance(error.__cause__, S3Refusal) and error.__cause__.is_repeated
+
+
+def is_for_load(refusal: S3Refusal) -> bool:
+    """Return whether the store refused since it has more requests than it wants."""
+    return refusal.status in _TOO_MANY or refusal.code == "SlowDown"
 
 
 def was_retried(error: StorageException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.loop_clients import LoopClients
 from jtc.storage.drivers.s3_driver._settings import MIB, REGION
 from jtc.storage.drivers.s3_driver._transport import errors
+from jtc.storage.drivers.s3_driver._transport.concurrency import Concurrency
 from jtc.storage.drivers.s3_driver._transport.connections import LARGE, Connections, OpenBody
 from jtc.storage.drivers.s3_driver._transport.credentials import KeySource
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_by_sdk, endpoint_of
@@ -47,6 +49,11 @@ SLOWEST_BYTES_PER_SECOND = 65_536
 
 _COPIED_BYTES_PER_SECOND = 8 * MIB
 """A copy has this much more time: a store copies within itself."""
+
+_ACCEPTS_SECONDS = 60.0
+"""How long a store that accepted content is taken to accept more."""
+
+_CONDITIONS = frozenset({"if-match", "if-none-match"})
 
 _LONGEST_PAUSE = 20.0
 _LONGEST_ANSWER = 8 * MIB
@@ -115,10 +122,12 @@ class Learned:
         whole_checksums: Whether an upload in parts may have a CRC-32 of the whole.
         copy_checksums: Whether a copy in parts may have CRC-32s.
         continues: Whether the store answers ``Expect: 100-continue``.
+        accepted: When the store last accepted a large body, by the monotonic clock.
         bare_etags: Whether a condition's etag must be sent without its quotes.
         kept_conditions: The kinds of conditional requests that the store was seen to keep.
         bulk_conditions: Whether requests that delete many keep the etags of their entries.
         keeps_directories: Whether a directory stays when its last file is deleted.
+        ranges: False once the store has answered a range with the whole file.
     """
 
     has_bucket: bool = False
@@ -128,10 +137,12 @@ class Learned:
     whole_checksums: bool = True
     copy_checksums: bool = True
     continues: bool | None = None
+    accepted: float = -math.inf
     bare_etags: bool | None = None
     kept_conditions: frozenset[str] | None = None
     bulk_conditions: bool | None = None
     keeps_directories: bool | None = None
+    ranges: bool | None = None
 
 
 class _Target(NamedTuple):
@@ -190,6 +201,9 @@ class Transport:
         keys: Who signs.
         learned: What the disk learned of its store.
         budget: The retries that are left.
+        downloads: How many ranges at once are best.
+        uploads: How many parts.
+        copies: How many parts that the store copies.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -197,18 +211,25 @@ class Transport:
         self.keys = KeySource(settings)
         self.learned = Learned()
         self.budget = TokenBucket()
+        self.downloads, self.uploads, self.copies = (
+            Concurrency(settings.max_concurrency) for _ in range(3)
+        )
         self._target: _Target | None = None
         # What makes connections must not know the transport: a dropped driver would stay.
         make = functools.partial(Connections, settings, _send_once)
         self._clients = LoopClients(make, Connections.discard)
 
-    async def send(self, request: Request[T]) -> T:
+    async def send(self, request: Request[T], taken: Connections | None = None) -> T:
         """Send a request, and again where that helps, and return its result.
+
+        Args:
+            request: The request.
+            taken: Connections of which the caller took a place for it, by `free_place`.
 
         Raises:
             StorageException: The store refused, or was not reached in `request_timeout`.
         """
-        if over_budget():
+        if taken is None and over_budget():
             await next_iteration()
         settings = self.settings
         limit = settings.request_timeout + len(request.body) / SLOWEST_BYTES_PER_SECOND
@@ -216,7 +237,8 @@ class Transport:
             limit = settings.copy_timeout + request.copies / _COPIED_BYTES_PER_SECOND
         body: OpenBody | None = None
         try:
-            connections = await self._place()
+            connections = taken if taken is not None else await self._place()
+            connections.under_way += 1
             try:
                 async with asyncio.timeout(limit) as timer:
                     result, body = await self._exchange(connections, request, timer)
@@ -242,14 +264,18 @@ class Transport:
         while True:
             loop = asyncio.get_running_loop()
             connections = self._clients.opened.get(loop) or await self._clients.get()
-            if connections.places.locked():
+            if not connections.places.take_free():
                 await connections.places.take()
-            else:
-                await connections.places.acquire()  # at once
             if not connections.is_closing:
-                connections.under_way += 1
                 return connections
             connections.places.release()
+
+    def free_place(self) -> Connections | None:
+        """Take a place of the loop's connections if one is free at once; `send` releases it."""
+        connections = self._clients.opened.get(asyncio.get_running_loop())
+        if connections is None or connections.is_closing or not connections.places.take_free():
+            return None
+        return connections
 
     async def _exchange(
         self, connections: Connections, request: Request[T], timer: asyncio.Timeout
@@ -304,6 +330,9 @@ class Transport:
         self, connections: Connections, failure: Exception, retries: int, timer: asyncio.Timeout
     ) -> None:
         """Wait before a retry; raise the failure where there is none."""
+        if isinstance(failure, errors.S3Refusal) and errors.is_for_load(failure):
+            for each in (self.downloads, self.uploads, self.copies):
+                each.refusals += 1
         pause = getattr(failure, "retry_after", 0.0)
         # A store may close an idle connection at any time: that is no trouble.
         if retries or not isinstance(failure, errors.DisconnectedError):
@@ -347,11 +376,28 @@ class Transport:
         )
         if len(body) > LARGE:
             learned = self.learned
-            expect = learned.continues is not False
-            response, learned.continues = await connections.send_large(body, send, expect=expect)
+            expect = learned.continues is not False and (is_repeated or self._may_refuse(request))
+            response, continues = await connections.send_large(body, send, expect=expect)
+            if expect:
+                learned.continues = continues
+            if response.status < _REFUSED:
+                learned.accepted = time.monotonic()
         else:
             response = await send(data=body or None)
         return await self._answer(connections, request, response, is_repeated=is_repeated)
+
+    def _may_refuse(self, request: Request[T]) -> bool:
+        """Return whether it is worth a round trip to ask the store before a body is sent.
+
+        A store may close the connection while it is sent a body that it refuses, and its reason is
+        lost. That is not to be expected of a part, whose upload it has just begun, nor, without a
+        condition, after a body that it accepted; where it happens, the retry asks.
+        """
+        if request.operation == "UploadPart":
+            return False
+        if not _CONDITIONS.isdisjoint(request.headers):
+            return True
+        return time.monotonic() - self.learned.accepted > _ACCEPTS_SECONDS
 
     async def _signed(
         self, request: Request[T], target: _Target, path: str, payload: str
@@ -498,10 +544,15 @@ class Transport:
             scrub(error)
             raise
 
-    async def part_places(self) -> Places:
-        """Return the loop's places for parts in memory, one to be held by each part."""
+    def has_free_place(self) -> bool:
+        """Return whether one of the loop's connections is free at once, if they are open."""
+        connections = self._clients.opened.get(asyncio.get_running_loop())
+        return connections is None or connections.places.are_free()
+
+    async def memory(self) -> Places:
+        """Return the bytes that the parts of the loop's transfers may take in memory."""
         loop = asyncio.get_running_loop()
-        return (self._clients.opened.get(loop) or await self._clients.get()).part_places
+        return (self._clients.opened.get(loop) or await self._clients.get()).memory
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; requests under way have some seconds to end."""

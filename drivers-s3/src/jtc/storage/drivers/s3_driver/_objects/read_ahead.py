@@ -1,0 +1,214 @@
+"""Reading ahead: ranges of one version that come over several connections, delivered in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.s3_driver._objects.ranges import NoRangesError, Range, other_range
+from jtc.storage.drivers.s3_driver._settings import MIB
+from jtc.storage.drivers.s3_driver._transport.concurrency import Climb
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.s3_driver._transport.connections import Places
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
+
+__all__ = ["READ_AHEAD_FROM", "ReadAhead"]
+
+RANGE = 2 * MIB
+"""Bytes of a range. What is under way at once is bounded by memory, and each range costs a round
+trip: of the same memory, smaller ranges over more connections carry more from afar."""
+
+WINDOW = 64 * MIB
+"""Bytes of one file that may be held or requested ahead of its reader."""
+
+READ_AHEAD_FROM = 4 * RANGE
+"""Bytes that must be missing: a smaller file has come over the first connection before others, each
+with round trips of its own, would carry much of it."""
+
+
+class _Ahead:
+    """A range that a task of its own reads, into memory that was taken for it."""
+
+    def __init__(self, source: Range, owner: ReadAhead) -> None:
+        self.source = source
+        self._pieces: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self.task = asyncio.create_task(self._fetch(owner.climb))
+        self.task.add_done_callback(self._ended)
+        self.task.add_done_callback(owner.ended)
+
+    async def _fetch(self, climb: Climb) -> None:
+        source = self.source
+        while source.position < source.last:
+            piece = await source.read(RANGE)
+            climb.moved(len(piece))
+            self._pieces.append(piece)
+            self._arrived.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.source.close()
+        self._arrived.set()
+        if not task.cancelled():
+            task.exception()  # else asyncio reports it where the reader stops before it
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether there is nothing more to read."""
+        return not self._pieces and self.source.position >= self.source.last
+
+    async def read(self, size: int) -> bytes:
+        """Return the next bytes, `size` at most."""
+        while not self._pieces:
+            if self.task.done():
+                self.task.result()
+            self._arrived.clear()
+            await self._arrived.wait()
+        piece = self._pieces.popleft()
+        if len(piece) > size:
+            self._pieces.appendleft(piece[size:])
+            piece = piece[:size]
+        return piece
+
+
+class ReadAhead:
+    """The bytes of one version in order, of which ranges are read ahead over other connections.
+
+    The first connection is read in the reader's own task up to the first range ahead; while there
+    is none it goes on to the end. A range ahead takes a connection and memory only where both are
+    free at once, and ends by itself whatever its reader does, so readers never wait for each other.
+
+    Args:
+        transport: Where.
+        first: What is open, up to the last byte that is wanted.
+        memory: The loop's.
+        is_eager: Whether to read ahead at all.
+    """
+
+    def __init__(
+        self, transport: Transport, first: Range, memory: Places, *, is_eager: bool
+    ) -> None:
+        self.climb = Climb(transport.downloads, WINDOW // RANGE)
+        self._transport, self._memory = transport, memory
+        self._first, self._end = first, first.last
+        self._ahead: deque[_Ahead] = deque()
+        self._busy = 0
+        missing = first.last - first.position
+        self._is_eager = is_eager and first.info.etag is not None and missing >= READ_AHEAD_FROM
+
+    async def read(self, size: int) -> bytes:
+        """Return the next bytes, `size` at most; none at the end.
+
+        Raises:
+            IntegrityException: The file was replaced, or the store sent another range.
+            StorageUnavailableException: A connection broke more often than `max_attempts`.
+        """
+        while True:
+            self._extend()
+            first = self._first
+            if first.position < first.last:
+                return await self._read_first(first, size)
+            if self._ahead:
+                if piece := await self._read_ahead(self._ahead[0], size):
+                    return piece
+            elif first.last < self._end:
+                first.close()
+                self._first = Range(first.transport, first.info, first.last, self._end)
+            else:
+                first.close()
+                return b""
+
+    async def _read_first(self, first: Range, size: int) -> bytes:
+        try:
+            piece = await first.read(size)
+        except NoRangesError as error:
+            raise other_range() from error
+        self.climb.moved(len(piece))
+        if first.position >= first.last == self._end:
+            first.close()
+        return piece
+
+    async def _read_ahead(self, ahead: _Ahead, size: int) -> bytes:
+        """Return the next bytes of the first range ahead; none where it is read otherwise now."""
+        first = self._first
+        try:
+            piece = await ahead.read(size)
+        except NoRangesError as error:
+            if first.body is None:
+                raise other_range() from error
+            # The first connection has the rest as well.
+            self._transport.learned.ranges = self._is_eager = False
+            self._drop()
+            first.last = self._end
+            return b""
+        except exceptions.StorageUnavailableException:
+            # One connection may be all that the path or the store gives: its rest is read so.
+            first.close()
+            self._first = ahead.source
+            self._transport.downloads.refusals += 1
+            self._ahead.popleft()
+            self._memory.release(RANGE)
+            return b""
+        # Not before: it is what remains where the store has no ranges.
+        first.close()
+        if ahead.is_used_up:
+            self._first = ahead.source
+            self._ahead.popleft()
+            self._memory.release(RANGE)
+        return piece
+
+    def _extend(self) -> None:
+        """Request as many ranges as may be under way at once."""
+        while (start := self._next_start()) is not None:
+            if not self._memory.take_free(RANGE, leaving=self._memory.number // 2):
+                return
+            connections = self._transport.free_place()
+            if connections is None:
+                self._memory.release(RANGE)
+                return
+            first = self._first
+            if not self._ahead:
+                first.last = start
+            last = min(start + RANGE, self._end)
+            source = Range(first.transport, first.info, start, last, taken=connections)
+            self._busy += 1
+            self._ahead.append(_Ahead(source, self))
+
+    def _next_start(self) -> int | None:
+        """Return where the next range ahead begins; None where none may be requested."""
+        first, ahead = self._first, self._ahead
+        is_first_busy = first.position < first.last
+        if (
+            not self._is_eager
+            or self._busy + is_first_busy >= self.climb.level
+            or len(ahead) * RANGE >= WINDOW
+            or not (ahead or is_first_busy)
+        ):
+            return None
+        # The open connection carries two meanwhile: the others have round trips to go.
+        start = ahead[-1].source.last if ahead else min(first.position + 2 * RANGE, first.last)
+        return start if start < self._end else None
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Go on after the end of a range's task."""
+        busy, self._busy = self._busy, self._busy - 1
+        if self._is_eager and not task.cancelled() and task.exception() is None:
+            if self._ahead and self._ahead[-1].source.last < self._end:
+                self.climb.ended(busy + 1)
+            self._extend()
+
+    def close(self) -> list[asyncio.Task[None]]:
+        """Release connections and memory; return tasks that are about to end."""
+        self._is_eager = False
+        self._first.close()
+        return self._drop()
+
+    def _drop(self) -> list[asyncio.Task[None]]:
+        tasks = [each.task for each in self._ahead]
+        for task in tasks:
+            task.cancel()
+            self._memory.release(RANGE)
+        self._ahead.clear()
+        return tasks

@@ -1,0 +1,109 @@
+"""Concurrency of transfers on paths that are simulated by a clock."""
+
+from __future__ import annotations
+
+import heapq
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jtc.storage.drivers.s3_driver._transport.concurrency import Climb, Concurrency
+
+PART = 2 * 2**20
+
+
+class Path:
+    """A path with a round trip, a throughput of each connection, and one of all together."""
+
+    def __init__(self, *, round_trip: float, each: float, together: float) -> None:
+        self.round_trip, self.each, self.together = round_trip, each, together
+        self.now = 0.0
+
+    def transfer(self, known: Concurrency, most: int, parts: int) -> list[int]:
+        """Send parts; return the number that were under way at each end of one."""
+        climb = Climb(known, most, lambda: self.now)
+        ends: list[float] = []
+        busy = []
+        while parts or ends:
+            while parts and len(ends) < climb.level:
+                parts -= 1
+                share = min(self.each, self.together / (len(ends) + 1))
+                heapq.heappush(ends, self.now + self.round_trip + PART / share)
+            self.now = max(self.now, heapq.heappop(ends))
+            climb.moved(PART)
+            busy.append(len(ends) + 1)
+            if parts:
+                climb.ended(len(ends) + 1)
+        return busy
+
+
+def test_climb_far_away_goes_up_to_the_most_in_a_few_rounds() -> None:
+    known = Concurrency(32)
+    busy = Path(round_trip=0.04, each=20e6, together=1e12).transfer(known, 32, 128)
+    assert busy[0] == 4
+    assert max(busy[:60]) == 32
+    # The next transfer begins there.
+    assert known.level == 32
+
+
+def test_climb_where_one_connection_carries_all_stays_where_it_began() -> None:
+    known = Concurrency(32)
+    busy = Path(round_trip=0.0, each=1e9, together=1e9).transfer(known, 32, 500)
+    assert known.level <= 5
+    assert max(busy) <= 8
+
+
+def test_climb_stops_near_what_the_path_carries() -> None:
+    known = Concurrency(64)
+    Path(round_trip=0.04, each=20e6, together=200e6).transfer(known, 64, 2000)
+    assert 8 <= known.level <= 24
+
+
+def test_climb_halves_once_a_round_however_often_it_is_refused() -> None:
+    known = Concurrency(64)
+    known.level = 32
+    climb = Climb(known, 64)
+    for _ in range(10):
+        known.refusals += 1
+        climb.ended(32)
+    assert climb.level == known.level == 16
+    for _ in range(16):
+        climb.ended(16)
+    known.refusals += 1
+    climb.ended(16)
+    assert climb.level == known.level == 8
+
+
+def test_climb_is_not_raised_while_fewer_are_under_way_than_allowed() -> None:
+    known = Concurrency(64)
+    climb = Climb(known, 64)
+    for _ in range(100):
+        climb.moved(PART)
+        climb.ended(2)
+    assert climb.level == known.level == 4
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_climb_begins_within_the_most(most: int) -> None:
+    assert Climb(Concurrency(most), 32).level == most
+    assert Climb(Concurrency(32), most).level == most
+
+
+@given(
+    disk=st.integers(1, 100),
+    most=st.integers(1, 100),
+    events=st.lists(st.tuples(st.integers(0, 10**7), st.floats(0, 10), st.booleans())),
+)
+def test_climb_is_within_its_limits_whatever_happens(
+    disk: int, most: int, events: list[tuple[int, float, bool]]
+) -> None:
+    known, now = Concurrency(disk), 0.0
+    climb = Climb(known, most, lambda: now)
+    for size, seconds, is_refused in events:
+        now += seconds
+        known.refusals += is_refused
+        climb.moved(size)
+        climb.ended(climb.level)
+        assert 1 <= climb.level <= min(disk, most)
+        assert 1 <= known.level <= disk
