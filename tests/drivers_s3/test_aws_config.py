@@ -191,7 +191,7 @@ def test_completed_settings_go_where_the_sdk_goes(
     settings = Settings(**completed({"bucket": "name"}, environ | files))
     for name, value in (environ | files).items():
         monkeypatch.setenv(name, value)
-    expected = sent_by_sdk("name", config={}, new_session=True)
+    (expected,) = sent_by_sdk("name", config={}, new_session=True)
     endpoint = endpoint_of(settings) or endpoint_by_sdk(settings)
     assert (f"{endpoint.url}a%20b/~c", endpoint.region) == expected
 

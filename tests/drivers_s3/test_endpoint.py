@@ -34,27 +34,32 @@ URLS = [
 ]
 
 
+BUCKETS = ["name", "with.dots", "a-b-c", "Upper_case", "1.2.3.4", "n-", "x-s3alias"]
+
+
 @pytest.mark.parametrize("style", ["auto", "path", "virtual"])
-@pytest.mark.parametrize(
-    "bucket", ["name", "with.dots", "a-b-c", "Upper_case", "1.2.3.4", "n-", "x-s3alias"]
-)
-def test_endpoint_of_is_where_the_sdk_sends_to(style: Any, bucket: str) -> None:
+def test_endpoint_of_is_where_the_sdk_sends_to(style: Any) -> None:
     for region, url in [
         *((region, None) for region in AWS_REGIONS),
         *((region, url) for url in URLS for region in ("us-east-1", "garage")),
     ]:
-        if (bucket, style) == ("with.dots", "virtual") and url in IP_URLS:
-            continue  # the SDK puts the bucket before an address, and there is no such host
-        settings = Settings(bucket=bucket, region=region, endpoint_url=url, addressing_style=style)
-        endpoint = endpoint_of(settings)
-        assert endpoint is not None
+        buckets = BUCKETS
+        if style == "virtual" and url in IP_URLS:
+            # The SDK puts this one before an address, and there is no such host.
+            buckets = [bucket for bucket in BUCKETS if bucket != "with.dots"]
         expected = sent_by_sdk(
-            bucket,
+            *buckets,
             region_name=region,
             endpoint_url=url,
             config={"s3": {"addressing_style": style}},
         )
-        assert (f"{endpoint.url}a%20b/~c", endpoint.region) == expected, (region, url)
+        for bucket, there in zip(buckets, expected, strict=True):
+            settings = Settings(
+                bucket=bucket, region=region, endpoint_url=url, addressing_style=style
+            )
+            endpoint = endpoint_of(settings)
+            assert endpoint is not None
+            assert (f"{endpoint.url}a%20b/~c", endpoint.region) == there, (bucket, region, url)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +157,7 @@ def test_endpoint_by_sdk_is_where_the_sdk_sends_to(
 ) -> None:
     settings = Settings(**{"bucket": "name", "region": "eu-west-1", **options})
     assert endpoint_of(settings) is None
-    expected = sent_by_sdk(
+    (expected,) = sent_by_sdk(
         settings.bucket,
         region_name=settings.region,
         endpoint_url=settings.endpoint_url,

@@ -16,15 +16,18 @@ _sessions: dict[tuple[str, ...], Session] = {}
 
 
 def sent_by_sdk(
-    bucket: str, *, config: dict[str, Any], new_session: bool = False, **options: Any
-) -> tuple[str, str]:
+    *buckets: str, config: dict[str, Any], new_session: bool = False, **options: Any
+) -> list[tuple[str, str]]:
     """Return the URL of a request for the key "a b/~c" and the region that its signature names.
 
     Args:
-        bucket: The bucket.
+        *buckets: The buckets, each of which gets a request by one client: a client takes longest.
         config: The SDK's options of a client, such as ``s3`` with the addressing style.
         new_session: Whether the environment and ``~/.aws`` are read anew.
         options: Of the client.
+
+    Returns:
+        Both for each bucket.
     """
     # One session for many calls remembers S3's model, which takes long to read.
     session = Session() if new_session else _sessions.setdefault((), Session())
@@ -43,9 +46,13 @@ def sent_by_sdk(
         return AWSResponse(request.url, 200, {}, None)
 
     client.meta.events.register("before-send.s3.GetObject", answer)
-    client.get_object(Bucket=bucket, Key="a b/~c")
+    for bucket in buckets:
+        client.get_object(Bucket=bucket, Key="a b/~c")
     client.close()
-    (request,) = sent
+    return [_url_and_region(request) for request in sent]
+
+
+def _url_and_region(request: Any) -> tuple[str, str]:
     authorization = request.headers["Authorization"]
     if isinstance(authorization, bytes):
         authorization = authorization.decode()
