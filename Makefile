@@ -231,6 +231,10 @@ endef
 
 others: $(OTHERS:%=others-%)
 
+# What does not differ between Pythons: each option of each method, each kind of content, modes of files, pages.
+ALIKE := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_content core/test_reserved_directory \
+	drivers_local/test_modes drivers_local/test_listing_pages sync_api/test_other_libraries)
+
 # What differs between Pythons: loops, threads, files, imports and types. Not documents, wheels and web
 # frameworks, nor S3 but for its connections. SeaweedFS is that of $(VENV).
 others-%: environment-%
@@ -238,7 +242,7 @@ others-%: environment-%
 	echo "==> Running the tests on Python $*"; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
 		tests/core tests/layers tests/drivers_memory tests/drivers_local tests/layers_otel tests/sync_api \
-		--ignore=tests/sync_api/test_other_libraries.py \
+		$(ALIKE:%=--ignore=%) \
 		tests/integrations_django tests/drivers_s3/test_loops.py tests/drivers_s3/test_streams.py \
 		tests/conformance/test_memory.py tests/faults/test_cancelled_puts.py; fi
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+# Coverage doubles the time, and would measure no line that other tests do not measure.
+pytestmark = pytest.mark.no_cover
+
 SECRET = "0123456789abcdef0123456789abcdef"
 CONTENT = b'"content"'  # of put_json too
 

@@ -40,6 +40,9 @@ from small_drivers import EightMethods, Writing
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+# Coverage doubles the time, and would measure no line that other tests do not measure.
+pytestmark = pytest.mark.no_cover
+
 BODY = b"0123456789" * 1000
 ROLLED = 4000
 """Bytes from which the spooled files of these tests go to the disk."""

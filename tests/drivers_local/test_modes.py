@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from jtc.storage import Disk
 
+# Coverage doubles the time, and would measure no line that other tests do not measure.
+pytestmark = pytest.mark.no_cover
+
 SIGNING: dict[str, Any] = {"base_url": "/files", "secret": "s" * 32}
 
 

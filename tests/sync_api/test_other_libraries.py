@@ -21,6 +21,9 @@ from PIL import Image
 if TYPE_CHECKING:
     from jtc.storage.sync import SyncDisk, SyncStorage
 
+# Coverage doubles the time, and would measure no line that other tests do not measure.
+pytestmark = pytest.mark.no_cover
+
 Image.init()
 
 UNIMPLEMENTED = {"BUFR", "GRIB", "HDF5", "WMF"}
