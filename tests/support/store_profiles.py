@@ -107,6 +107,23 @@ def _checksum_of_unmodified(*evidence: str) -> Deviation:
     return Deviation(what="sends a checksum with a 304", evidence=evidence, edit=edit)
 
 
+def _unchecked(*evidence: str) -> Deviation:
+    def edit(_request: Request, answer: Answer, _rule: Rule) -> Answer:
+        kept = {
+            name: value
+            for name, value in answer.headers.items()
+            if not name.startswith("x-amz-checksum-")
+        }
+        return Answer(answer.status, kept, answer.body)
+
+    return Deviation(what="ignores checksums", evidence=evidence, edit=edit)
+
+
+_UNCHECKED = _unchecked(
+    f"{GITHUB}/milvus-io/milvus-storage/pull/454", f"{GITHUB}/milvus-io/milvus-storage/pull/500"
+)
+
+
 # Cloudflare R2
 
 
@@ -298,6 +315,7 @@ GCS = Profile(
     conditions=frozenset(),
     refused={"put if new": "conditions", "append": "conditions"},
     deviations=(
+        _UNCHECKED,
         Deviation(
             what="has no bulk deletes",
             evidence=(
@@ -364,6 +382,7 @@ OSS = Profile(
     refused={"put if new": "conditions", "append": "conditions"},
     by_default={"": 'addressing_style = "virtual"'},
     deviations=(
+        _UNCHECKED,
         Deviation(
             what="finds the bucket's name before the host only",
             evidence=(
@@ -403,6 +422,7 @@ COS = Profile(
     refused={"put if new": "conditions", "append": "conditions"},
     by_default={"": 'addressing_style = "virtual"'},
     deviations=(
+        _UNCHECKED,
         Deviation(
             what="finds the bucket's name before the host only",
             evidence=(
@@ -433,6 +453,7 @@ OBS = Profile(
     endpoint="obs.eu-west-101.myhuaweicloud.eu",
     options={"region": "eu-west-101", "addressing_style": "virtual"},
     deviations=(
+        _UNCHECKED,
         Deviation(
             what="takes each listing for one of version 1",
             evidence=(f"{GITHUB}/minio/minio-go/issues/1703",),

@@ -185,3 +185,14 @@ async def test_put_public_on_store_without_acls_says_so(make_disk: MakeDisk) -> 
         disk = make_disk(store, **store.options(region="auto"))
         with pytest.raises(UnsupportedOperationException, match="visibility"):
             await disk.put("a", b"content", visibility="public")
+
+
+@pytest.mark.parametrize("name", ["Cloudflare R2", "Backblaze B2"])
+async def test_presigned_form_of_store_without_forms_names_urls(
+    make_disk: MakeDisk, name: str
+) -> None:
+    async with ProfiledStore(PROFILES[name]) as store:
+        disk = make_disk(store, **store.options(**PROFILES[name].options))
+        with pytest.raises(UnsupportedOperationException, match="temporary_upload_url"):
+            await disk.temporary_upload_form("a", 60, max_size=1000)
+        assert (await disk.temporary_upload_url("a", 60)).method == "PUT"

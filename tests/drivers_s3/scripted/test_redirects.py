@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from certificates import loopback_certificate
 from disk_calls import CALLS, IN_PARTS, fill
 from jtc.storage import StorageConfigException
 from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, refusal
@@ -83,7 +82,7 @@ async def test_redirect_is_refused_as_one_whatever_its_document_says(
 async def test_redirect_from_https_to_http_sends_nothing(
     make_disk: MakeDisk, tmp_path: Path, name: str
 ) -> None:
-    certificate, context = _certificate(tmp_path)
+    certificate, context = loopback_certificate(tmp_path)
     async with ScriptedStore(tls=context) as secure, ScriptedStore() as plain:
         fill(secure)
         answer = redirect(307, f"{plain.endpoint_url}/bucket/a")
@@ -95,24 +94,6 @@ async def test_redirect_from_https_to_http_sends_nothing(
             await CALLS[name](disk)
         assert rule.taken > 0
         assert plain.connections == 0
-
-
-def _certificate(directory: Path) -> tuple[str, ssl.SSLContext]:
-    """Make a certificate for loopback, and return its file and a server's context."""
-    certificate, key = directory / "certificate.pem", directory / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-nodes", "-newkey", "ec"),
-            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=loopback"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
-            *("-out", str(certificate), "-keyout", str(key)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return str(certificate), context
 
 
 def _headers_only(status: int) -> Answer:

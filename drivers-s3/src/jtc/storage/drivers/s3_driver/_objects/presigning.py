@@ -31,6 +31,10 @@ _LONGEST = 7 * 24 * 3600
 _SHORTEST_PERIOD = 0.001
 
 
+_WITHOUT_FORMS = (".r2.cloudflarestorage.com", ".backblazeb2.com")
+"""https://github.com/transloadit/uppy/issues/5052"""
+
+
 def check_presignable(settings: Settings) -> None:
     """Check that a disk can presign at all.
 
@@ -125,9 +129,13 @@ def upload_form(
 
     Raises:
         InvalidPathException: S3 would replace a part of the key.
+        UnsupportedOperationException: The store is known to take no forms.
         ValueError: The time or a size is invalid; or there is no `max_size`, which S3 needs.
     """
     signer, endpoint, keys = signing
+    if endpoint.host.endswith(_WITHOUT_FORMS):
+        message = "The store takes no presigned forms: use temporary_upload_url"
+        raise UnsupportedOperationException(message)
     life = _life(options.expires_in)
     if options.max_size is None:
         raise ValueError("A form needs max_size")

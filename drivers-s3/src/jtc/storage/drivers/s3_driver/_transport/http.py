@@ -77,7 +77,8 @@ _CONDITIONAL_WRITES = frozenset({"PutObject", "CompleteMultipartUpload"})
 """Those that show how a store compares etags: Ceph takes them in quotes when reading, and does not
 look at them when deleting."""
 
-_CHECKSUM_MODE = "x-amz-checksum-mode"
+_CONTENT = frozenset({"PutObject", "UploadPart"})
+_CHECKSUM, _CHECKSUM_MODE = "x-amz-checksum-crc32", "x-amz-checksum-mode"
 
 _WITH_CUSTOMER_KEY = frozenset(
     {
@@ -119,6 +120,8 @@ class Learned:
         acl_with_content: Whether an ACL that is sent with the content is kept.
         lists_by_directory: Whether ``a/`` is listed before ``a-b``.
         lists_by_marker: Whether the store knows the first version of listings only.
+        checks_content: Whether the store answers with the checksum that it checked; several ignore
+            it: https://github.com/milvus-io/milvus-storage/pull/454
         whole_checksums: Whether an upload in parts may have a CRC-32 of the whole.
         copy_checksums: Whether a copy in parts may have CRC-32s.
         continues: Whether the store answers ``Expect: 100-continue``.
@@ -134,6 +137,7 @@ class Learned:
     acl_with_content: bool | None = None
     lists_by_directory: bool | None = None
     lists_by_marker: bool = False
+    checks_content: bool | None = None
     whole_checksums: bool = True
     copy_checksums: bool = True
     continues: bool | None = None
@@ -310,6 +314,8 @@ class Transport:
                 self.learned.has_bucket = True
                 if request.operation in _CONDITIONAL_WRITES and "if-match" in request.headers:
                     self.learned.bare_etags = self.learned.bare_etags or False
+                if request.operation in _CONTENT and _CHECKSUM in request.headers:
+                    self.learned.checks_content = _CHECKSUM in answer.headers
                 body = answer.content if isinstance(answer.content, OpenBody) else None
                 self.budget.put_back(RETRY_PRICE * retries or body is None)  # else its reader does
                 return result, body
@@ -319,7 +325,8 @@ class Transport:
 
     async def _payload(self, request: Request[T], target: _Target) -> str:
         """Return what the signature says of the body."""
-        if "x-amz-checksum-crc32" in request.headers and target.endpoint.scheme == "https":
+        is_checked = _CHECKSUM in request.headers and self.learned.checks_content is not False
+        if is_checked and target.endpoint.scheme == "https":
             # As the SDKs do: TLS and a checksum are enough, and SHA-256 is what takes longest.
             return UNSIGNED
         if len(request.body) < LARGE:
