@@ -21,7 +21,7 @@ from jtc.storage.drivers.s3_driver._transport.errors import (
     RangeException,
     exception_for,
     is_temporary,
-    was_retried,
+    may_have_acted,
 )
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -241,16 +241,16 @@ def test_is_temporary_is_of_what_may_succeed_a_moment_later(
     assert is_temporary(refusal(code, status)) is expected
 
 
-def test_was_retried_is_of_refusals_alone() -> None:
+def test_may_have_acted_is_of_refusals_alone() -> None:
     def raised_from(cause: Exception | None) -> StorageException:
         error = StorageException("x")
         error.__cause__ = cause
         return error
 
-    assert was_retried(raised_from(refusal("", 412, retries=1)))
-    assert not was_retried(raised_from(refusal("", 412)))
-    assert not was_retried(raised_from(ValueError("x")))
-    assert not was_retried(raised_from(None))
+    assert may_have_acted(raised_from(refusal("", 412, is_repeated=True)))
+    assert not may_have_acted(raised_from(refusal("", 412)))
+    assert not may_have_acted(raised_from(ValueError("x")))
+    assert not may_have_acted(raised_from(None))
 
 
 def test_refusal_has_the_store_s_words_and_its_request_on_one_line() -> None:
@@ -270,7 +270,7 @@ def test_refusal_is_pickled_with_all_it_has() -> None:
     error = refusal(
         "SlowDown",
         503,
-        retries=2,
+        is_repeated=True,
         headers={**dated(90.0), "retry-after": "3", "x-amz-bucket-region": "eu-west-1"},
     )
     assert (error.retry_after, error.region) == (3.0, "eu-west-1")

@@ -143,6 +143,17 @@ def _bare_etag(request: Request, _: ProfiledStore) -> Answer | None:
     return refusal(400, "InvalidArgument", "If-Match each ETag must be surrounded by double quotes")
 
 
+def _second_write(request: Request, store: ProfiledStore) -> Answer | None:
+    """Throttle each second write of a key, as if it came within the same second."""
+    if request.operation not in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
+        return None
+    store.writes[request.key] += 1
+    if store.writes[request.key] < 2:
+        return None
+    del store.writes[request.key]
+    return refusal(429, "TooManyRequests", "Reduce your concurrent request rate")
+
+
 def _copy_destination(request: Request, store: ProfiledStore) -> Answer | None:
     if request.operation != "CopyObject":
         return None
@@ -173,6 +184,14 @@ R2 = Profile(
     refused=NO_ACLS,
     by_default=NO_ACLS,
     deviations=(
+        Deviation(
+            what="takes a write of the same key once a second",
+            evidence=(
+                f"{GITHUB}/cloudflare/cloudflare-docs/pull/33295",
+                f"{GITHUB}/pgbackrest/pgbackrest/issues/2655",
+            ),
+            refuse=_second_write,
+        ),
         Deviation(
             what="has CRC-32 of parts, not of the whole object",
             evidence=(
@@ -277,14 +296,13 @@ B2 = Profile(
                 f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/pull/84",
             ),
             refuse=_refused(
-                "PutObject CopyObject CompleteMultipartUpload",
+                "PutObject CopyObject CompleteMultipartUpload DeleteObject",
                 501,
                 "NotImplemented",
                 _NOT_CONDITIONAL,
                 *_CONDITIONS,
             ),
         ),
-        _unlisted("DeleteObject", f"{GITHUB}/sathinduga/obsidian-s3-sync-and-backup/issues/78"),
         Deviation(
             what="has no ACLs of objects, but those of their bucket",
             evidence=(_B2_DOCS,),
@@ -488,14 +506,13 @@ STORAGEGRID = Profile(
             what="refuses conditional writes, where it is set so",
             evidence=(_STORAGEGRID_DOCS,),
             refuse=_refused(
-                _WRITES.removesuffix(" DeleteObject"),
+                _WRITES,
                 501,
                 "NotImplemented",
                 _NOT_CONDITIONAL,
                 *_CONDITIONS,
             ),
         ),
-        _unlisted("DeleteObject", _STORAGEGRID_DOCS),
     ),
 )
 

@@ -214,6 +214,14 @@ async def test_delete_of_missing_file_returns_false_though_the_store_first_was_t
     assert await trusting.delete_many(["missing"]) == {"missing": False}
 
 
+async def test_delete_of_file_that_is_gone_returns_true_though_a_proxy_lost_the_answer(
+    store: ScriptedStore, trusting: Disk
+) -> None:
+    # As Envoy answers when the connection to the store breaks.
+    store.rule(Rule(operations="DeleteObject", answer=Answer(503, body=b"upstream reset")))
+    assert await trusting.delete("missing") is True
+
+
 async def test_delete_in_one_request_tells_a_missing_bucket_from_a_missing_file(
     store: ScriptedStore, make_disk: MakeDisk
 ) -> None:

@@ -160,6 +160,18 @@ async def test_unmodified_file_with_checksum_is_unmodified(make_disk: MakeDisk, 
             await disk.get("a", if_none_match=store.objects["a"].etag)
 
 
+async def test_second_put_of_throttled_key_that_exists_is_refused_as_existing(
+    make_disk: MakeDisk,
+) -> None:
+    async with ProfiledStore(PROFILES["Cloudflare R2"]) as store:
+        disk = make_disk(store, **store.options(region="auto"))
+        await disk.put("a", b"first")
+        # Throttled, and sent again: what is refused then was not made before.
+        with pytest.raises(FileExistsException):
+            await disk.put("a", b"first", overwrite=False)
+        assert len(store.of("PutObject")) == 3
+
+
 @pytest.mark.parametrize("start_after", [None, "d/2", "d/3/x"])
 async def test_long_listing_of_store_that_knows_the_first_version_only(
     make_disk: MakeDisk, start_after: str | None

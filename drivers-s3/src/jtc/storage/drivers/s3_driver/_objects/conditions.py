@@ -191,7 +191,7 @@ async def unless_landed(
         size: The length in bytes of what was sent.
         crc32: Its CRC-32, if that is known.
     """
-    if not errors.was_retried(error) or await landed(transport, key, size, crc32) is None:
+    if not errors.may_have_acted(error) or await landed(transport, key, size, crc32) is None:
         return meant
     return exceptions.StorageUnavailableException(
         "An answer of the store was lost: the file that is there may be the one that was sent",

@@ -125,9 +125,12 @@ async def delete_version(transport: Transport, key: str, etag: str | None) -> bo
     try:
         await conditions.despite_conflicts(transport, operations.delete_object(key, condition))
     except exceptions.FileNotFoundException as error:
-        return errors.was_retried(error)
+        return errors.may_have_acted(error)
     except exceptions.PreconditionFailedException as error:
-        if not errors.was_retried(error) or await conditions.etag_now(transport, key) is not None:
+        if (
+            not errors.may_have_acted(error)
+            or await conditions.etag_now(transport, key) is not None
+        ):
             raise
     except exceptions.UnsupportedOperationException:
         if etag is None:

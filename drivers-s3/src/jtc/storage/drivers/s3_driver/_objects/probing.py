@@ -19,7 +19,7 @@ from jtc.storage.drivers.s3_driver._transport import operations
 from jtc.storage.drivers.s3_driver._transport.errors import (
     ConflictException,
     NoUploadException,
-    was_retried,
+    may_have_acted,
 )
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -224,6 +224,6 @@ async def _made(writes: list[Coroutine[object, object, None]]) -> int:
         if result is None:
             continue
         # A refused retry says nothing: the first request may have been the one that was made.
-        if not isinstance(result, _REFUSALS) or was_retried(result):
+        if not isinstance(result, _REFUSALS) or may_have_acted(result):
             raise result
     return results.count(None)

@@ -288,7 +288,7 @@ class Upload:
 def _is_lost(error: exceptions.StorageUnavailableException) -> bool:
     """Return whether a completion that failed may have been made all the same."""
     if isinstance(error, errors.NoUploadException):
-        return errors.was_retried(error)
+        return errors.may_have_acted(error)
     return error.retryable and not isinstance(error, errors.ConflictException)
 
 

@@ -44,7 +44,6 @@ __all__ = [
     "is_unheeded",
     "lack_of",
     "may_have_acted",
-    "was_retried",
 ]
 
 
@@ -64,7 +63,7 @@ class S3Refusal(Exception):
         status: The HTTP status.
         fields: The texts in the error's document, by S3's names; none where it has no body.
         headers: Those of the answer.
-        retries: How often the request had been sent before.
+        is_repeated: Whether the request may have had an effect before.
 
     Attributes:
         status: The HTTP status.
@@ -72,8 +71,8 @@ class S3Refusal(Exception):
         message: The store's own words, which may name keys and hosts: for a log, not for users.
         request_id: What the store's operators find the request by; empty where it has none.
         region: The region that the store says the bucket is in; empty where it says nothing.
-        retries: How often the request had been sent before.
-        is_repeated: Whether one of those times may have had an effect: its answer was lost.
+        is_repeated: Whether the request had been sent before, and may have had an effect then: its
+            answer was lost.
         clock: Seconds by which the store's clock is ahead of this machine's.
         retry_after: Seconds after which the store wants the request again; 0 where it says none.
         names_checksums: Whether its document speaks of checksums.
@@ -84,7 +83,8 @@ class S3Refusal(Exception):
         status: int,
         fields: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
-        retries: int = 0,
+        *,
+        is_repeated: bool = False,
     ) -> None:
         headers = headers or {}
         self.status = status
@@ -93,7 +93,7 @@ class S3Refusal(Exception):
         request_id = fields.get("RequestId") or headers.get("x-amz-request-id", "")
         self.request_id = _printable(request_id)
         self.region = fields.get("Region") or headers.get("x-amz-bucket-region", "")
-        self.retries, self.is_repeated = retries, False
+        self.is_repeated = is_repeated
         self.clock = _seconds_until(headers.get("date", ""))
         # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
         self.retry_after = max(_seconds_until(headers.get("retry-after", "")), 0.0)
@@ -244,10 +244,10 @@ _TEMPORARY_CODES = frozenset(
         "ServiceUnavailable",
     }
 )
-_UNHEEDED = frozenset({425, 429, 503})
+_UNHEEDED = (425, 429)
 _REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _OF_ACLS = ("GetObjectAcl", "PutObjectAcl")
-_FORBIDDEN = 403
+_FORBIDDEN, _UNAVAILABLE = 403, 503
 _TOO_MANY = (429, 503)
 _WRONG_CLOCK = 300.0
 """Seconds by which a clock may be wrong: S3 allows 900, others less."""
@@ -261,8 +261,14 @@ def is_temporary(refusal: S3Refusal) -> bool:
 
 
 def is_unheeded(failure: Exception) -> bool:
-    """Return whether an attempt that failed had no effect: the store refused to look at it."""
-    return isinstance(failure, S3Refusal) and failure.status in _UNHEEDED
+    """Return whether an attempt that failed had no effect: the store refused to look at it.
+
+    A 503 without S3's document is a proxy's, which Envoy also says after it has lost the answer.
+    """
+    if not isinstance(failure, S3Refusal):
+        return False
+    is_busy = failure.status == _UNAVAILABLE and bool(failure.code)
+    return is_busy or failure.status in _UNHEEDED
 
 
 def may_have_acted(error: StorageException) -> bool:
@@ -273,11 +279,6 @@ def may_have_acted(error: StorageException) -> bool:
 def is_for_load(refusal: S3Refusal) -> bool:
     """Return whether the store refused since it has more requests than it wants."""
     return refusal.status in _TOO_MANY or refusal.code == "SlowDown"
-
-
-def was_retried(error: StorageException) -> bool:
-    """Return whether the refused request had been sent before, so that this answers a retry."""
-    return isinstance(error.__cause__, S3Refusal) and error.__cause__.retries > 0
 
 
 def is_for_checksums(error: StorageException) -> bool:

@@ -298,7 +298,7 @@ class Transport:
                 )
                 result = request.result(answer)
             except errors.S3Refusal as refusal:
-                refusal.retries, refusal.is_repeated = retries, is_lost
+                refusal.is_repeated = is_lost
                 # Those that signed: others may have renewed them since.
                 keys = keys or self.keys.current
                 if await self._is_remedied(connections, request, refusal, target, keys, remedies):
