@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver import _listing as listing
+from jtc.storage.drivers.local_driver import _sorted_keys as sorted_keys
 from jtc.storage.exceptions import (
     InvalidPathException,
     StoragePermissionException,
@@ -58,8 +59,10 @@ def in_bytes(paths: set[str]) -> list[str]:
 async def filled(
     request: pytest.FixtureRequest, driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> LocalDriver:
-    monkeypatch.setattr(listing, "_PAGE", request.param)
+    monkeypatch.setattr(listing, "_PAGES", (request.param,))
     monkeypatch.setattr(listing, "_RUN", 3)
+    monkeypatch.setattr(listing, "_STEP", 2)
+    monkeypatch.setattr(sorted_keys, "_BLOCK", 2)
     for path in FILES:
         await driver.put(path, path.encode())
     return driver
@@ -138,7 +141,7 @@ async def test_empty_directories_hold_nothing(driver: LocalDriver) -> None:
 async def test_what_goes_meanwhile_is_left_out(
     driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "_PAGE", 1)
+    monkeypatch.setattr(listing, "_PAGES", (1,))
     for path in ("a/1", "b/1", "c", "d/1", "e"):
         await driver.put(path, b"")
     listed = driver.list_entries("", ListOptions(recursive=True))
@@ -153,7 +156,7 @@ async def test_what_goes_meanwhile_is_left_out(
 async def test_a_listing_left_early_holds_no_descriptor(
     driver: LocalDriver, descriptors: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "_PAGE", 1)
+    monkeypatch.setattr(listing, "_PAGES", (1,))
     for path in ("a/b/1", "a/b/2"):
         await driver.put(path, b"")
     listed = driver.list_entries("", ListOptions(recursive=True))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import Disk, StorageManager
-from jtc.storage.drivers.local_driver import _left_listings as left_listings
 from jtc.storage.drivers.local_driver import _safe_open as safe_open
+from jtc.storage.drivers.local_driver import _sorted_keys as sorted_keys
 from jtc.storage.options import ListOptions
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ FILES = [f"d/{number:03}" for number in range(30)] + [f"d/e{n}/{m}" for n in "12
 @pytest.fixture
 async def disk(driver: LocalDriver, root: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     monkeypatch.setattr(safe_open, "_SETTLED", 0.1)  # on the portable way as well
+    monkeypatch.setattr(sorted_keys, "_LEAST_KEYS", 1)
+    monkeypatch.setattr(sorted_keys, "_BLOCK", 8)
     for path in FILES:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(b"")
@@ -83,11 +85,10 @@ async def pages(disk: Disk, size: int, **options: Any) -> list[str]:
 async def test_listing_in_pages_reads_the_names_of_each_directory_once(
     disk: Disk, scanned: Scanned, size: int, options: dict[str, Any], directories: int
 ) -> None:
-    whole = [entry.path async for entry in disk.list("d", **options)]
-    scanned.clear()
-    assert await pages(disk, size, **options) == whole
-    # And once more for the page that has no end to go on from.
-    assert len(scanned) <= 2 * directories
+    found = await pages(disk, size, **options)
+    assert len(scanned) == directories
+    assert found == [entry.path async for entry in disk.list("d", **options)]
+    assert len(scanned) == directories
 
 
 async def test_page_shows_what_changed_since_the_one_before(disk: Disk, root: Path) -> None:
@@ -102,43 +103,63 @@ async def test_page_shows_what_changed_since_the_one_before(disk: Disk, root: Pa
     assert entries[0].size == 6  # type: ignore[union-attr]
 
 
-async def test_page_left_in_the_middle_looks_at_the_rest_again(disk: Disk, root: Path) -> None:
-    await asyncio.sleep(0.2)
-    assert await page(disk, 2) == FILES[:2]
-    (root / "d/002").write_bytes(b"longer")
-    entries = [entry async for entry in disk.list("d", start_after="d/001")]
-    assert [entry.path for entry in entries] == [*FILES[2:30], "d/e1", "d/e2"]
-    assert entries[0].size == 6  # type: ignore[union-attr]
-
-
-async def test_listing_that_was_left_goes_on_once(disk: Disk, scanned: Scanned) -> None:
+async def test_page_from_any_place_reads_no_names_again(disk: Disk, scanned: Scanned) -> None:
     await page(disk, 10)
-    for _ in range(2):
-        assert await page(disk, 10, start_after="d/009") == FILES[10:20]
+    for start in (20, 3, 12, 3):
+        assert await page(disk, 5, start_after=f"d/{start:03}") == FILES[start + 1 : start + 6]
+    assert await page(disk, 1, start_after="d/0125") == ["d/013"]
+    assert await page(disk, 1, start_after="d/e2/") == []
+    assert await page(disk, 2, start_after="c") == FILES[:2]
+    assert await page(disk, 2, start_after="e") == []
+    assert len(scanned) == 1
+
+
+async def test_directory_that_another_replaced_is_read_again(
+    disk: Disk, root: Path, scanned: Scanned
+) -> None:
+    assert await page(disk, 1) == FILES[:1]
+    (root / "d").rename(root / "old")
+    (root / "d").mkdir()
+    (root / "d/new").write_bytes(b"")
+    await asyncio.sleep(0.2)
+    assert await page(disk, 1) == ["d/new"]
     assert len(scanned) == 2
 
 
-async def test_listings_that_were_left_are_few_and_dropped_after_a_while(
+async def test_keys_of_few_directories_are_kept_and_dropped_after_a_while(
     disk: Disk, driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = driver._root.left_listings._kept
-    for size in range(1, 20):
-        await page(disk, size)
-    assert len(kept) == left_listings._MOST
-    monkeypatch.setattr(left_listings, "_SECONDS", 0.05)
-    kept.clear()
-    await page(disk, 5)
-    assert len(kept) == 1
+    monkeypatch.setattr(sorted_keys, "_SECONDS", 0.05)
+    kept = driver._root.known_keys._known
+    monkeypatch.setattr(sorted_keys, "_MOST_DIRECTORIES", 2)
+    await page(disk, 100, recursive=True)
+    assert [*kept] == ["d/e1", "d/e2"]
     await asyncio.sleep(0.2)
     assert not kept
-    monkeypatch.setattr(left_listings, "_MOST_NAMES", 10)
+    for limit, value in (("_MOST_BYTES", 100), ("_LEAST_KEYS", 33)):
+        with monkeypatch.context() as patched:
+            patched.setattr(sorted_keys, limit, value)
+            await page(disk, 5)
+            assert not kept
     await page(disk, 5)
-    assert not kept
+    assert [*kept] == ["d"]
 
 
-async def test_listing_to_its_end_leaves_nothing(disk: Disk, driver: LocalDriver) -> None:
-    assert len([entry async for entry in disk.list("d")]) == 32
-    assert not driver._root.left_listings._kept
+async def test_keys_are_dropped_where_the_loop_of_their_timer_has_ended(
+    disk: Disk, driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sorted_keys, "_SECONDS", 0.05)
+
+    async def list_some() -> None:
+        await page(disk, 5)
+
+    await asyncio.to_thread(asyncio.run, list_some())
+    known = driver._root.known_keys
+    assert [*known._known] == ["d"]
+    await asyncio.sleep(0.1)
+    known.drop_later()
+    await asyncio.sleep(0.2)
+    assert not known._known
 
 
 async def test_directory_exists_reads_no_names(disk: Disk, root: Path, scanned: Scanned) -> None:

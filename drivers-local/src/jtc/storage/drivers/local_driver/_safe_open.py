@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.driver_support.error_translation import translate
-from jtc.storage.drivers.local_driver._left_listings import LeftListings
 from jtc.storage.drivers.local_driver._modes import Modes
 from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
+from jtc.storage.drivers.local_driver._sorted_keys import KnownKeys
 from jtc.storage.drivers.local_driver._system_calls import (
     PASSING,
     READING,
@@ -50,7 +50,7 @@ from jtc.storage.paths import RESERVED_DIRECTORY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jtc.storage.drivers.local_driver._left_listings import Stamp
+    from jtc.storage.drivers.local_driver._sorted_keys import Stamp
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
 
 __all__ = [
@@ -107,7 +107,7 @@ class Root:
         modes: The permission bits of files and directories.
 
     Attributes:
-        left_listings: Listings that were left early.
+        known_keys: The keys of large directories.
         workers: The threads that call the root's device.
         lock_name: The file whose ranges are the locks of paths.
         page_cache: Where `find_page_cache` found it: reads without a worker.
@@ -128,7 +128,7 @@ class Root:
         self.modes = modes or Modes()
         self.workers = workers_of(path)
         self._knows_device = False
-        self.left_listings = LeftListings()
+        self.known_keys = KnownKeys()
         self.portable = portable or sys.platform != "linux"
         # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
         # NTFS by FUSE, renames from another directory made one in a hundred later puts fail.
