@@ -274,6 +274,28 @@ class ADirectoryExistsByTheBeginningOfItsName(MemoryDriver):
             yield await self.stat(alike[0])
 
 
+# Reads
+
+
+@caught_by("test_a_reader_that_takes_all_gets_the_same_bytes")
+class ReadsAheadFromTheBeginning(MemoryDriver):
+    async def open_read(self, path, options, /):
+        if options.read_ahead:
+            options = replace(options, start=0)
+        return await super().open_read(path, options)
+
+
+@caught_by("test_a_reader_that_takes_all_never_gets_two_versions")
+class ReadsAheadOfWhatIsThere(MemoryDriver):
+    async def open_read(self, path, options, /):
+        stream = await super().open_read(path, options)
+        return ReadStream(stream.info, self._ranges(path)) if options.read_ahead else stream
+
+    async def _ranges(self, path):
+        for at in range(0, 3_000_000, 1_000_000):
+            yield self._file(path).content[at : at + 1_000_000]
+
+
 # Tasks, threads and event loops
 
 

@@ -479,6 +479,7 @@ def test_every_method_with_options_is_tried() -> None:
         "move": {"to", "options"},
         "set_metadata": {"options"},
         "delete": {"if_match"},
+        "download": {"if_match", "if_none_match", "progress"},
         "get": {"if_match", "if_none_match"},
         "stat": {"if_match", "if_none_match"},
         "get_range": {"end", "if_match", "if_none_match"},

@@ -7,6 +7,7 @@ import io
 import logging
 import subprocess
 import sys
+import tempfile
 import threading
 import types
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,11 @@ async def read_back_and_forth(disk: Disk) -> None:
         assert await file.read(3) == b"123"
 
 
+async def downloaded(disk: Disk, **conditions: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        await disk.download("a", f"{directory}/a", **conditions)
+
+
 GETS: dict[str, Callable[[Disk], Any]] = {
     "get": lambda d: d.get("a"),
     "get_text": lambda d: d.get_text("a"),
@@ -167,6 +173,7 @@ GETS: dict[str, Callable[[Disk], Any]] = {
     "get_range under a condition": lambda d: d.get_range("a", 0, if_none_match="another"),
     "stream": lambda d: whole(d.stream("a", chunk_size=2)),
     "open": read_back_and_forth,
+    "download": downloaded,
 }
 
 
@@ -186,7 +193,7 @@ async def test_whatever_gives_content_is_a_get(
     assert after.duration > 0
 
 
-@pytest.mark.parametrize("name", ["get", "get_range", "get_ranges", "stream"])
+@pytest.mark.parametrize("name", ["get", "get_range", "get_ranges", "stream", "download"])
 async def test_read_that_is_not_modified_is_no_failure(
     disk: Disk, listener: Listener, name: str
 ) -> None:
@@ -198,6 +205,7 @@ async def test_read_that_is_not_modified_is_no_failure(
         "get_range": lambda: disk.get_range("a", 0, if_none_match=etag),
         "get_ranges": lambda: disk.get_ranges("a", [(0, 1)], if_none_match=etag),
         "stream": lambda: whole(disk.stream("a", if_none_match=etag)),
+        "download": lambda: downloaded(disk, if_none_match=str(etag)),
     }
     with pytest.raises(NotModifiedException):
         await reads[name]()

@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[Any, str], Any]] = {
     "delete": lambda d, p: d.delete(p),
     "delete_directory": lambda d, p: d.delete_directory(p),
     "directory_exists": lambda d, p: d.directory_exists(p),
+    "download": lambda d, p: d.download(p, "/nowhere/file"),
     "entry": lambda d, p: d.entry(p),
     "exists": lambda d, p: d.exists(p),
     "get": lambda d, p: d.get(p),

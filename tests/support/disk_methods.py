@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import Disk
@@ -16,6 +17,11 @@ __all__ = ["CALLS", "operations"]
 async def _written(disk: Disk) -> None:
     async with disk.open("new", "wb") as file:
         await file.write(b"1")
+
+
+async def _downloaded(disk: Disk) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        await disk.download("a", f"{directory}/a")
 
 
 async def _all(items: Any) -> None:
@@ -39,6 +45,7 @@ CALLS: dict[str, Callable[[Disk], Awaitable[Any]]] = {
     "delete_many": lambda disk: disk.delete_many(["a"]),
     "directories": lambda disk: disk.directories(),
     "directory_exists": lambda disk: disk.directory_exists("a"),
+    "download": _downloaded,
     "entry": lambda disk: disk.entry("a"),
     "exists": lambda disk: disk.exists("a"),
     "files": lambda disk: disk.files(),

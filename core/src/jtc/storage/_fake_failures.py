@@ -29,7 +29,7 @@ _MESSAGE = "The fake was asked to fail"
 _NO_OPERATIONS = {"driver_as", "read_only", "scoped", "with_layer"}
 
 # Parts of a disk's methods that run apart from them, and those that have the name in a variable.
-_PARTS = {"Streaming._open_to_read": "open", "_delete.<locals>.delete": "delete_many"}
+_PARTS = {"Streaming._open_to_read": "open", "_delete_all.<locals>.delete": "delete_many"}
 _NAMED = {"ReadWrite._put", "ReadWrite._extend"}
 _WITHOUT_WAITING = {name for name, each in METHODS.items() if each.kind == "value"}
 

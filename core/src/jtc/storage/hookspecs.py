@@ -10,10 +10,10 @@ An after-hook cannot change the result: its errors are logged and passed to `sto
 Each before-hook is followed by an after-hook, or by `storage_failed`. A read of a file that is not
 modified (`if_none_match`) is no failure.
 
-`stream`, `get_range` and `open` count as get, every method that stores content as put. A copy is a
-copy only, even where it is made by reading and writing; a move is a move only: a plugin that is
-about each new file has hooks for all three. An operation that fails before it begins (an invalid
-path, an unknown disk) has no events.
+`download`, `stream`, `get_range` and `open` count as get, every method that stores content as put.
+A copy is a copy only, even where it is made by reading and writing; a move is a move only: a plugin
+that is about each new file has hooks for all three. An operation that fails before it begins (an
+invalid path, an unknown disk) has no events.
 """
 
 from __future__ import annotations

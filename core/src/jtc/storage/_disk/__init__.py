@@ -9,6 +9,7 @@ from jtc.storage._config import LayerConfig
 from jtc.storage._discovery import load_layer
 from jtc.storage._disk.copying import Copying
 from jtc.storage._disk.directories import Directories
+from jtc.storage._disk.downloads import Downloads
 from jtc.storage._disk.file_metadata import FileMetadata
 from jtc.storage._disk.generated_names import GeneratedNames
 from jtc.storage._disk.streaming import Streaming
@@ -35,7 +36,9 @@ _READ_ONLY = "/read only"
 """The step of a read-only view; no directory of a scoped view begins with ``/``."""
 
 
-class DiskOperations(Streaming, GeneratedNames, FileMetadata, Copying, Urls, Directories):
+class DiskOperations(
+    Streaming, Downloads, GeneratedNames, FileMetadata, Copying, Urls, Directories
+):
     """The methods of `Disk`, which `Storage` has too for the default disk."""
 
     __slots__ = ()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._hooks import HookedOperation, Hooks
-    from jtc.storage.driver import DriverContent
 
 __all__ = ["DiskBase", "Manager"]
 
@@ -74,7 +73,7 @@ class DiskBase(ABC):
         operation: str,
         path: str,
         resolved: ResolvedDriver,
-        source: DriverContent | None = None,
+        source: object = None,
         **before: Any,
     ) -> HookedOperation:
         """Return an operation that calls the hooks of the plugins; see `Hooks.operation`."""

@@ -147,8 +147,8 @@ def driver_content(content: Content) -> DriverContent:
 
 
 def raised_by_source(content: object, error: BaseException) -> bool:
-    """Return whether an error came out of the caller's content, and not out of the storage."""
-    if not isinstance(content, _Source) or content.failure is None:
+    """Return whether an error came out of the caller's content or file, not out of the storage."""
+    if not isinstance(content, Fallible) or content.failure is None:
         return False
     failure = content.failure
     # asyncio passes on a thread's TimeoutError as a copy, every other error as it is.
@@ -227,7 +227,19 @@ async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
     return cast("R", await future)
 
 
-class _Source:
+class Fallible:
+    """What is not the storage, and may fail by itself: content, or a file of this machine.
+
+    Attributes:
+        failure: Its error, if any.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: BaseException | None = None
+
+
+class _Source(Fallible):
     """State of content while it is read.
 
     Args:
@@ -235,7 +247,6 @@ class _Source:
         chunks: The caller's iterator.
 
     Attributes:
-        failure: The error that reading raised, if any.
         length_read: The number of bytes that were read.
         watches: Functions to call with each chunk.
 
@@ -245,7 +256,6 @@ class _Source:
 
     def __init__(self, file: object = None, chunks: object = None) -> None:
         super().__init__()
-        self.failure: BaseException | None = None
         self.length_read = 0
         self.watches: list[Watch] = []
         self._head = b""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Usage,
         Visibility,
     )
-    from jtc.storage.options import CopyOptions, MetadataOptions, PutOptions
+    from jtc.storage.options import CopyOptions, MetadataOptions, Progress, PutOptions
 
 __all__ = ["Assertions", "Management", "Operations"]
 
@@ -417,6 +417,25 @@ class Operations(SyncApi[D_co]):
         """
         upload = content_behind(upload)
         return portal.run(self._behind.put_file_as(directory, upload, name, **options), upload)
+
+    def download(
+        self,
+        path: str,
+        local_path: str | os.PathLike[str],
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        progress: Progress | None = None,
+    ) -> FileInfo:
+        """Copy a file to a path of this machine, whole or not at all.
+
+        It takes, returns and raises what `Disk.download` does.
+        """
+        return portal.run(
+            self._behind.download(
+                path, local_path, if_match=if_match, if_none_match=if_none_match, progress=progress
+            )
+        )
 
     def stream(
         self,

@@ -195,6 +195,7 @@ FURTHER_METHODS: dict[str, tuple[str, Callable[[Disk, str], Any]]] = {
     "get_range": ("reading", lambda disk, path: disk.get_range(path, 0, 1)),
     "get_ranges": ("ranges", lambda disk, path: disk.get_ranges(path, [(0, 1)])),
     "stream": ("reading", lambda disk, path: disk.stream(path)),
+    "download": ("", lambda disk, path: disk.download(path, "/nowhere/file")),
     "open": ("", lambda disk, path: disk.open(path)),
     "open to write": ("", lambda disk, path: disk.open(path, "wb")),
     "missing": ("", lambda disk, path: disk.missing(path)),

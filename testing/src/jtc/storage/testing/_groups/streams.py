@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.exceptions import PreconditionFailedException, StorageException
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    PreconditionFailedException,
+    StorageException,
+)
 from jtc.storage.options import ReadOptions
-from jtc.storage.testing._suite import Suite, also_alone, assert_same, needs
+from jtc.storage.testing._suite import Suite, also_alone, assert_same, must_raise, needs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jtc.storage import Disk
     from jtc.storage.driver import SupportsReading
 
@@ -257,6 +263,75 @@ class StreamTests(Suite):
         with pytest.raises(PreconditionFailedException):
             await driver.open_read("a.txt", ReadOptions(if_match=etag))
 
+    @needs("reading")
+    async def test_a_reader_that_takes_all_gets_the_same_bytes(
+        self, disk: Disk, driver: SupportsReading
+    ) -> None:
+        content = bytes(range(251)) * 12_000
+        await disk.put("a.txt", content)
+        for start, end in ((0, None), (1, 2_999_999), (-2_000_000, None), (5, 5), (2**40, None)):
+            options = ReadOptions(start=start, end=end, chunk_size=2**20, read_ahead=True)
+            stream = await driver.open_read("a.txt", options)
+            chunks = [chunk async for chunk in stream]
+            await stream.aclose()
+            assert_same(b"".join(chunks), content[start:end])
+            assert max(map(len, chunks), default=0) <= options.chunk_size
+            assert stream.info.size == len(content)
+
+    @needs("reading")
+    async def test_a_reader_that_takes_all_may_stop_early(
+        self, disk: Disk, driver: SupportsReading
+    ) -> None:
+        content = bytes(range(251)) * 12_000
+        await disk.put("a.txt", content)
+        for _ in range(2):
+            stream = await driver.open_read("a.txt", ReadOptions(read_ahead=True))
+            first = await anext(aiter(stream))
+            await stream.aclose()
+            assert_same(first, content[: len(first)])
+        assert_same(await disk.get("a.txt"), content)
+
+    @needs("reading")
+    async def test_a_reader_that_takes_all_never_gets_two_versions(
+        self, disk: Disk, driver: SupportsReading
+    ) -> None:
+        size = 3_000_000
+        await disk.put("a.txt", b"o" * size)
+        stream = await driver.open_read("a.txt", ReadOptions(read_ahead=True))
+        try:
+            chunks = aiter(stream)
+            read = await anext(chunks)
+            await disk.put("a.txt", b"n" * size)
+            async for chunk in chunks:
+                read += chunk
+        except (StorageException, OSError):
+            return  # Not to deliver is fine; to deliver a mixture is not.
+        finally:
+            await stream.aclose()
+        assert_same(read, b"o" * size)
+
+    @pytest.fixture
+    def directory(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Give an empty directory that no driver has files in."""
+        return tmp_path_factory.mktemp("downloads")
+
+    async def test_a_download_is_the_file_and_nothing_else(
+        self, disk: Disk, directory: Path
+    ) -> None:
+        for content in (_CONTENT, b"", bytes(range(251)) * 12_000):
+            await disk.put("a.txt", content)
+            info = await disk.download("a.txt", directory / "copy")
+            assert_same((directory / "copy").read_bytes(), content)
+            assert info.size == len(content)
+        assert _names(directory) == ["copy"]
+
+    async def test_a_download_of_a_missing_file_leaves_nothing(
+        self, disk: Disk, directory: Path
+    ) -> None:
+        with must_raise(FileNotFoundException, "download('missing.txt')"):
+            await disk.download("missing.txt", directory / "copy")
+        assert _names(directory) == []
+
     async def test_an_open_file_is_read_in_pieces(self, disk: Disk) -> None:
         await disk.put("a.txt", _CONTENT)
         async with disk.open("a.txt", "rb") as file:
@@ -289,3 +364,7 @@ def _open_files() -> int:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number counts
     except OSError:
         pytest.skip("the system does not say which files a process has open")
+
+
+def _names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]

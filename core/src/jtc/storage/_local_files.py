@@ -1,0 +1,221 @@
+"""Files of this machine that a download replaces whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jtc.storage.driver_support.content import Fallible, in_thread
+from jtc.storage.exceptions import StorageUnavailableException
+from jtc.storage.paths import TEMPORARY_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import FileIO
+
+__all__ = ["LocalFile"]
+
+_BATCH_BYTES = 1024 * 1024
+"""Chunks are kept up to this length: writing them then takes a thread longer than calling it."""
+
+_SEPARATORS = (os.sep, os.altsep or os.sep)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class LocalFile(Fallible):
+    """A new file, written beside the path where it is going to be.
+
+    A worker thread writes while the next chunks are awaited, one batch at a time. Nothing is opened
+    before there is something to write. The file belongs to its owner only until it is complete;
+    then it has the permission bits of the file that it replaces, else those that the umask leaves.
+
+    Args:
+        path: Where to; a symbolic link there is replaced itself.
+
+    Raises:
+        TypeError: `path` is no path, or one of bytes.
+        ValueError: `path` is empty.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        name = os.fspath(path)
+        if not isinstance(name, str):
+            raise TypeError(f"local_path is a str or os.PathLike[str], not {type(path).__name__}")
+        if not name:
+            raise ValueError("local_path is empty: name the file to write")
+        self._name = name
+        self._path = Path(name)
+        self._temporary = self._path  # once there is one
+        self._batch: list[bytes] = []
+        self._length = 0
+        self._task: asyncio.Task[None] | None = None
+        # What follows is shared with the worker threads.
+        self._lock = threading.Lock()
+        self._file: FileIO | None = None
+        self._given_up = False
+        self._ended = False
+
+    async def write(self, chunk: bytes) -> None:
+        """Have a chunk written; return when the next one may follow.
+
+        Raises:
+            OSError: The file cannot be written. The error names it, and what to do.
+        """
+        self._batch.append(chunk)
+        self._length += len(chunk)
+        if self._length >= _BATCH_BYTES:
+            await self._call(self._write)
+
+    async def place(self) -> None:
+        """Write the rest, and put the file in the place of the one before.
+
+        Raises:
+            OSError: The file cannot be written. The error names it, and what to do.
+        """
+        await self._call(self._write_last)
+        await self._settled()
+
+    async def discard(self) -> None:
+        """Remove what was written, unless it was placed; return when nothing changes any more."""
+        if self._ended or self._task is None:
+            return
+        self._given_up = True
+        self._task.cancel()
+        if self._lock.acquire(blocking=False):  # no thread is at work, and none will begin
+            nothing = self._file is None
+            self._lock.release()
+            if nothing:
+                return
+        try:
+            removal = asyncio.ensure_future(in_thread(self._remove))
+            removal.add_done_callback(_ignored)
+            await asyncio.shield(removal)
+        except StorageUnavailableException:  # no thread can be started
+            self._remove()
+
+    async def _call(self, function: Callable[[list[bytes]], None]) -> None:
+        """Wait for the batch before this one, and call a thread with this one."""
+        await self._settled()
+        batch, self._batch, self._length = self._batch, [], 0
+        self._task = asyncio.get_running_loop().create_task(in_thread(function, batch))
+        self._task.add_done_callback(_ignored)
+
+    async def _settled(self) -> None:
+        if self._task is not None:
+            await self._task
+
+    def _write(self, batch: list[bytes]) -> None:
+        """Write a batch, in a worker thread."""
+        with self._lock, self._failing():
+            if not self._given_up:
+                self._append(batch)
+
+    def _write_last(self, batch: list[bytes]) -> None:
+        """Write the last batch, and replace the file, in a worker thread."""
+        with self._lock, self._failing():
+            if self._given_up:
+                return
+            file = self._append(batch)
+            os.fchmod(file.fileno(), self._mode())
+            file.close()  # some file systems say only now that there is no room
+            if not self._given_up:
+                self._temporary.replace(self._path)
+                self._ended = True
+
+    def _remove(self) -> None:
+        """Remove the temporary file once no thread writes it, in a worker thread."""
+        with self._lock:
+            if self._file is None or self._ended:
+                return
+            self._ended = True
+            with contextlib.suppress(OSError):
+                self._file.close()
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+
+    def _append(self, batch: list[bytes]) -> FileIO:
+        if self._file is None:
+            self._file = self._open()
+        for chunk in batch:
+            rest = memoryview(chunk)
+            while rest and not self._given_up:
+                rest = rest[self._file.write(rest) :]
+        return self._file
+
+    def _open(self) -> FileIO:
+        """Create the temporary file, where no directory or device is in its way."""
+        self._path = self._path.absolute()  # the working directory may change
+        with contextlib.suppress(FileNotFoundError):
+            mode = self._path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, "")
+            if not stat.S_ISREG(mode):
+                raise OSError(errno.EINVAL, "A device or a pipe is there")
+        if self._name.endswith(_SEPARATORS):
+            raise FileNotFoundError(errno.ENOENT, "")
+        self._temporary = self._beside()
+        return open(self._temporary, "xb", buffering=0, opener=_private)
+
+    def _mode(self) -> int:
+        """Return the permission bits of the file that is replaced, else those of a new file."""
+        with contextlib.suppress(FileNotFoundError):
+            return stat.S_IMODE(self._path.stat().st_mode) & 0o777
+        # The umask cannot be read without a change that other threads would see.
+        probe = self._beside()
+        descriptor = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        try:
+            probe.unlink()
+            return stat.S_IMODE(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+
+    def _beside(self) -> Path:
+        return self._path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Name the path, and what to do, in a system error of the block."""
+        try:
+            yield
+        except OSError as error:
+            self.failure = OSError(error.errno, _advice(error), self._name)
+            raise self.failure from error
+        except ValueError as error:  # a null character
+            self.failure = error
+            raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _ignored(task: asyncio.Task[None]) -> None:
+    """Read a task's error, so that it is not reported if no one waits for it any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _advice(error: OSError) -> str:
+    """Return what is wrong with a local path, and what to do."""
+    number = error.errno
+    if number == errno.ENOENT:
+        return "There is no such directory to write the file to: make it first"
+    if number == errno.ENOTDIR:
+        return "A file is in the way where a directory is needed: name another path"
+    if number == errno.EISDIR:
+        return "A directory is there: name the file in it"
+    if number in _FULL:
+        return "There is no room for the file: free some, or name a path on another file system"
+    if number in _REFUSED:
+        return "This process may not write the file: name a directory that it may write to"
+    words = error.strerror or (os.strerror(number) if number else str(error))
+    return f"The file cannot be written: {words}"
