@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -144,6 +145,11 @@ async def fail_in_parts(disk: Disk) -> None:
         await disk.put("new", broken())
 
 
+async def download(disk: Disk) -> None:
+    with TemporaryDirectory() as directory:
+        await disk.download("a", f"{directory}/a")
+
+
 async def read_by_handle(disk: Disk) -> None:
     async with disk.open("a") as file:
         await file.read()
@@ -161,8 +167,9 @@ async def replace(disk: Disk, name: str, content: bytes) -> None:
 LARGE = bytes(6 * 1024**2)
 
 METHODS: dict[str, list[Call]] = {
-    "`get`, `get_range`, `stream`, `open` to read, `checksum`": [
+    "`get`, `get_range`, `stream`, `download`, `open` to read, `checksum`": [
         *(CALLS[name] for name in ("get", "get_range", "stream", "checksum")),
+        download,
         read_by_handle,
     ],
     "`exists`, `stat`, `size`, `last_modified`, `mime_type`": [
