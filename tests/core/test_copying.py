@@ -14,7 +14,6 @@ from jtc.storage import (
     IntegrityException,
     InvalidPathException,
     PreconditionFailedException,
-    ReadOptions,
     StorageException,
     StorageFullException,
     StorageManager,
@@ -546,22 +545,6 @@ async def test_copy_progress_is_a_plain_function() -> None:
     with pytest.raises(TypeError, match="progress is a plain function"):
         await disk.copy("a", "b", progress=wrong)
     assert await disk.missing("b")
-
-
-async def test_copy_to_another_disk_says_that_it_reads_all() -> None:
-    class Asked(MemoryDriver):
-        async def open_read(self, path: str, options: ReadOptions, /) -> Any:
-            asked.append(options.read_ahead)
-            return await super().open_read(path, options)
-
-    asked: list[bool] = []
-    source, _ = disks(source=Asked(), target=MemoryDriver())
-    await source.put("a", b"1")
-    await source.copy("a", "b", to="target")
-    await source.move("a", "b", to="target")
-    await source.put("a", b"1")
-    assert [chunk async for chunk in source.stream("a")] == [b"1"]
-    assert asked == [True, True, False]
 
 
 @pytest.mark.parametrize("operation", ["copy", "move"])

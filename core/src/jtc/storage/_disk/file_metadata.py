@@ -158,7 +158,8 @@ class FileMetadata(DiskBase):
             checked = check_path(path)
             digest = new_digest(algorithm)
             resolved = self._ready() or await self._load()
-            stream = await open_read(resolved, checked, ReadOptions(chunk_size=_HASH_CHUNK))
+            options = ReadOptions(chunk_size=_HASH_CHUNK, read_ahead=True)
+            stream = await open_read(resolved, checked, options)
             try:
                 if known := stream.info.checksums.get(algorithm):
                     return known

@@ -114,7 +114,9 @@ class ReadWrite(DiskBase):
                 return await resolved.methods.get(checked)
             options = None
             if if_match is not None or if_none_match is not None:
-                options = ReadOptions(if_match=if_match, if_none_match=if_none_match)
+                options = ReadOptions(
+                    if_match=if_match, if_none_match=if_none_match, read_ahead=True
+                )
             if hooks is None:
                 return await read_content(resolved, checked, options)
             async with self._operation(
@@ -418,7 +420,7 @@ def given_to_read(options: ReadOptions | None) -> dict[str, Any]:
     names = (
         each.name
         for each in dataclasses.fields(options)
-        if each.default != getattr(options, each.name)
+        if each.default != getattr(options, each.name) and each.name != "read_ahead"
     )
     return {name: getattr(options, name) for name in names}
 

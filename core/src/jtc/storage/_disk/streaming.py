@@ -101,7 +101,11 @@ class Streaming(ReadWrite):
         try:
             checked = check_path(path)
             options = ReadOptions(
-                start=start, end=end, if_match=if_match, if_none_match=if_none_match
+                start=start,
+                end=end,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                read_ahead=True,
             )
             resolved = self._ready() or await self._load()
             if (hooks := self._manager.hooks.active) is None:

@@ -98,9 +98,8 @@ async def update_metadata(
 async def _rewrite(
     resolved: ResolvedDriver, path: str, given: Mapping[str, Any], visibility: Visibility | None
 ) -> str | None:
-    stream = await open_read(
-        resolved, path, ReadOptions(if_match=given.get("if_match"), chunk_size=_CHUNK)
-    )
+    options = ReadOptions(if_match=given.get("if_match"), chunk_size=_CHUNK, read_ahead=True)
+    stream = await open_read(resolved, path, options)
     try:
         if stream.info.etag is None:
             resolved.require("metadata_update")
