@@ -12,6 +12,7 @@ from disk_calls import CALLS, IN_PARTS, LARGE, fill
 from jtc.storage import (
     FileExistsException,
     NotModifiedException,
+    PreconditionFailedException,
     StorageException,
     UnsupportedOperationException,
 )
@@ -96,6 +97,25 @@ async def test_check_finds_conditions_that_store_keeps(make_disk: MakeDisk, name
                 await CONDITIONAL[call](disk)
             assert isinstance(caught.value, FileExistsException) is (kind in profile.conditions)
             assert store.content("new") == b"of another"
+
+
+@pytest.mark.parametrize("name", PROFILES)
+async def test_deletions_after_a_check_say_what_was_there(make_disk: MakeDisk, name: str) -> None:
+    profile = PROFILES[name]
+    async with ProfiledStore(profile) as store:
+        disk = make_disk(store, **store.options(**{**profile.options, "conditions": None}))
+        await disk.check()
+        fill(store)
+        assert [await disk.delete(path) for path in ("a", "a", "d")] == [True, False, False]
+        assert await disk.delete_many(["d/1", "missing", "d"]) == {
+            "d/1": True,
+            "missing": False,
+            "d": False,
+        }
+        with pytest.raises((PreconditionFailedException, UnsupportedOperationException)):
+            await disk.delete("large", if_match='"of-another-version"')
+        assert "large" in store.objects
+        assert not store.objects.keys() & {"a", "d/1"}
 
 
 CONDITIONAL: dict[str, Callable[[Disk], Awaitable[Any]]] = {
