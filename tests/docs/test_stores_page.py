@@ -46,6 +46,7 @@ DISKS = {
     "scaleway": "Scaleway",
     "minio": "MinIO",
     "garage": "Garage",
+    "supabase": "Supabase",
 }
 
 
@@ -63,7 +64,7 @@ def rows(heading: str) -> list[str]:
 
 def test_every_disk_of_page_is_built_and_has_options_of_its_profile() -> None:
     disks = toml_disks()
-    assert disks.keys() == DISKS.keys() | {"aws", "wasabi"}
+    assert disks.keys() == DISKS.keys() | {"aws", "wasabi", "tigris"}
     manager = StorageManager.isolated({"disks": disks})
     for name, given in disks.items():
         assert manager.disk(name).driver_as(S3Driver)
@@ -72,7 +73,7 @@ def test_every_disk_of_page_is_built_and_has_options_of_its_profile() -> None:
             set_here = dict(given)
             assert set_here.pop("driver") == "s3"
             assert set_here.pop("bucket")
-            assert set_here.pop("endpoint_url") == f"https://{profile.endpoint}"
+            assert set_here.pop("endpoint_url") == f"https://{profile.endpoint}{profile.base}"
             has_acls = "visibility" not in profile.refused
             assert set_here.pop("disable", []) == ([] if has_acls else ["visibility"])
             assert set_here == {**profile.options}, name

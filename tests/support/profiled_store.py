@@ -47,6 +47,7 @@ class Profile:
 
     Attributes:
         endpoint: The host of its endpoint.
+        base: The path of its endpoint.
         addressing: Where it finds the bucket's name: in the path, before the host, or both.
         regions: Those that a signature may name; any where it is empty.
         options: What a disk must set, beside bucket, keys and endpoint.
@@ -59,6 +60,7 @@ class Profile:
 
     endpoint: str
     deviations: tuple[Deviation, ...]
+    base: str = ""
     addressing: frozenset[str] = frozenset({_PATH, _VIRTUAL})
     regions: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class ProfiledStore(ScriptedStore):
         """Return the options of a disk on this store."""
         return {
             "bucket": self.bucket,
-            "endpoint_url": f"http://{self.profile.endpoint}",
+            "endpoint_url": f"http://{self.profile.endpoint}{self.profile.base}",
             "proxy": self.endpoint_url,
             "access_key": ACCESS_KEY,
             "secret_key": SECRET_KEY,
@@ -101,6 +103,7 @@ class ProfiledStore(ScriptedStore):
         if self.style(host) == _VIRTUAL:
             # The base class expects the bucket in the path.
             head = head.replace(host, f"{host}/{self.bucket}", 1)
+        head = head.replace(f"{host}{self.profile.base}/", f"{host}/", 1)
         return super()._parsed(head, connection, turn)
 
     def style(self, host: str) -> str:
@@ -142,7 +145,7 @@ class ProfiledStore(ScriptedStore):
             path = path.removeprefix(f"/{self.bucket}") or "/"
         signed = AWSRequest(
             method=request.method,
-            url=f"http://{request.headers['host']}{path}?{parts.query}",
+            url=f"http://{request.headers['host']}{self.profile.base}{path}?{parts.query}",
             headers={name: request.headers.get(name, "") for name in names},
         )
         signed.context["timestamp"] = request.headers.get("x-amz-date", "")

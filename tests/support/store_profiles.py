@@ -6,10 +6,11 @@ What is not documented is taken for the worse case: a condition that no list nam
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 
 from profiled_store import Deviation, Profile, ProfiledStore
-from scripted_store import Answer, Request, Rule, refusal
+from scripted_store import Answer, Request, Rule, StoredObject, refusal
 
 __all__ = ["PROFILES"]
 
@@ -632,6 +633,81 @@ GARAGE = Profile(
 )
 
 
+# Supabase
+
+
+_SUPABASE_DOCS = "https://supabase.com/docs/guides/storage/s3/compatibility.md"
+_SUPABASE_ROUTER = (
+    f"{GITHUB}/supabase/storage/blob/08a9d280c9476b65697a36133374703d9159a765"
+    "/src/http/routes/s3/router.ts"
+)
+_SUPABASE_PUT = (
+    f"{GITHUB}/supabase/storage/blob/03c59eb8e668d361312b2015052144080f8746d7"
+    "/src/http/routes/s3/commands/put-object.ts"
+)
+_SUPABASE_NAMES = re.compile(r"[\w/!\-.*'() &$@=;:+,?]*", re.ASCII)
+
+
+def _named_oddly(request: Request, _: ProfiledStore) -> Answer | None:
+    if request.operation not in _WRITES.split() or _SUPABASE_NAMES.fullmatch(request.key):
+        return None
+    return refusal(400, "InvalidKey", f"Invalid key: {request.key}")
+
+
+def _acl_of_file(request: Request, store: ProfiledStore) -> Answer | None:
+    if request.operation == "PutObjectAcl":
+        store.objects[request.key] = StoredObject(request.body)
+    if request.operation in ("GetObjectAcl", "PutObjectAcl"):
+        there = store.objects[request.key]
+        content = there.content if request.method == "GET" else b""
+        return Answer(200, {"etag": there.etag}, content)
+    return None
+
+
+def _placeholder(request: Request, _: ProfiledStore) -> Answer | None:
+    if request.operation == "PutObject" and request.key.endswith("/") and not request.body:
+        request.key += ".emptyFolderPlaceholder"
+    return None
+
+
+SUPABASE = Profile(
+    endpoint="ref.supabase.co",
+    base="/storage/v1/s3",
+    addressing=_PATH,
+    regions=frozenset({"eu-central-1"}),
+    options={"region": "eu-central-1", "conditions": []},
+    conditions=frozenset(),
+    refused={**NO_ACLS, "put if new": "conditions", "append": "conditions"},
+    by_default=NO_ACLS,
+    deviations=(
+        Deviation(
+            what="takes ASCII letters and a few other characters in names",
+            evidence=(
+                f"{GITHUB}/supabase/storage/issues/133",
+                f"{GITHUB}/supabase/supabase/issues/34595",
+            ),
+            refuse=_named_oddly,
+        ),
+        Deviation(
+            what="takes a request for the ACL of a file for one for the file",
+            evidence=(
+                _SUPABASE_ROUTER,
+                f"{GITHUB}/jamhall/s3rver/issues/34",
+                f"{GITHUB}/leo-project/leofs/issues/1021",
+            ),
+            refuse=_acl_of_file,
+        ),
+        Deviation(
+            what="makes a file .emptyFolderPlaceholder in each directory that is made",
+            evidence=(_SUPABASE_PUT,),
+            refuse=_placeholder,
+        ),
+        _unlisted(_WRITES, _SUPABASE_DOCS),
+        _unchecked(_SUPABASE_DOCS),
+    ),
+)
+
+
 PROFILES: dict[str, Profile] = {
     "Cloudflare R2": R2,
     "Backblaze B2": B2,
@@ -649,4 +725,5 @@ PROFILES: dict[str, Profile] = {
     "Scaleway": SCALEWAY,
     "MinIO": MINIO,
     "Garage": GARAGE,
+    "Supabase": SUPABASE,
 }

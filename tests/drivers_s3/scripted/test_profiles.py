@@ -11,6 +11,7 @@ import pytest
 from disk_calls import CALLS, IN_PARTS, LARGE, fill
 from jtc.storage import (
     FileExistsException,
+    InvalidPathException,
     NotModifiedException,
     PreconditionFailedException,
     StorageException,
@@ -19,7 +20,7 @@ from jtc.storage import (
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._objects.conditions import is_kept
 from profiled_store import ProfiledStore
-from scripted_store import StoredObject
+from scripted_store import ALWAYS, Rule, ScriptedStore, StoredObject, refusal
 from store_profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ EFFECTS: dict[str, Callable[[ProfiledStore], bool]] = {
     "put in parts": lambda store: store.content("new") == LARGE,
     "put if new": lambda store: store.content("new") == b"content",
     "append": lambda store: store.content("a") == b"contentmore",
-    "make_directory": lambda store: store.content("new/") == b"",
+    "make_directory": lambda store: any(key.startswith("new/") for key in store.objects),
     "delete": lambda store: "a" not in store.objects,
     "delete_many": lambda store: not store.objects.keys() & {"a", "large"},
     "delete_directory": lambda store: sorted(store.objects) == ["a", "large"],
@@ -190,6 +191,39 @@ async def test_second_put_of_throttled_key_that_exists_is_refused_as_existing(
         with pytest.raises(FileExistsException):
             await disk.put("a", b"first", overwrite=False)
         assert len(store.of("PutObject")) == 3
+
+
+async def test_file_stays_where_store_takes_its_acl_for_the_file(make_disk: MakeDisk) -> None:
+    async with ProfiledStore(PROFILES["Supabase"]) as store:
+        disk = make_disk(store, **store.options(**PROFILES["Supabase"].options))
+        fill(store)
+        with pytest.raises(UnsupportedOperationException, match="visibility"):
+            await disk.set_visibility("a", "public")
+        assert store.content("a") == b"content"
+        await disk.put("b", b"of b", visibility="public")
+        assert store.content("b") == b"of b"
+        assert not store.of("PutObjectAcl")
+
+
+async def test_set_visibility_without_permission_to_read_acls(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    fill(store)
+    denied = refusal(403, "AccessDenied")
+    store.rule(Rule(operations="GetObjectAcl", times=ALWAYS, answer=denied))
+    await disk.set_visibility("a", "public")
+    await disk.set_visibility("a", "private")
+    assert len(store.of("GetObjectAcl")) == 1
+    assert len(store.of("PutObjectAcl")) == 2
+
+
+async def test_name_that_store_refuses_is_an_invalid_path(make_disk: MakeDisk) -> None:
+    async with ProfiledStore(PROFILES["Supabase"]) as store:
+        disk = make_disk(store, **store.options(**PROFILES["Supabase"].options))
+        with pytest.raises(InvalidPathException, match="refuses such a name") as caught:
+            await disk.put("münchen.txt", b"content")
+        assert caught.value.path == "münchen.txt"
+        await disk.put("muenchen (1).txt", b"content")
 
 
 @pytest.mark.parametrize("start_after", [None, "d/2", "d/3/x"])

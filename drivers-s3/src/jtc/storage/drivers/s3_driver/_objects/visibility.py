@@ -25,8 +25,18 @@ async def visibility_of(transport: Transport, key: str) -> Visibility:
 
 
 async def set_visibility(transport: Transport, key: str, visibility: Visibility) -> None:
-    """Set who may read a file."""
+    """Set who may read a file.
+
+    A store that does not know ACLs may take that for a put of no content, and has lost the file.
+    So one that has never answered with an ACL is asked for the file's.
+    https://github.com/jamhall/s3rver/issues/34, https://github.com/leo-project/leofs/issues/1021
+    """
     await head(transport, key)
+    if not transport.learned.has_acls:
+        # Not to be permitted to read it is an answer as well.
+        with suppress(exceptions.StoragePermissionException):
+            await transport.send(is_public(key))
+        transport.learned.has_acls = True
     await transport.send(set_acl(key, ACLS[visibility]))
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
+    "NO_ACLS",
     "REDIRECTIONS",
     "ConflictException",
     "DisconnectedError",
@@ -178,7 +179,8 @@ _DENIED = "Access denied: check the keys, and what they may do with the bucket"
 _NO_BUCKET = "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket"
 _UNSUPPORTED = "The store cannot do this"
 _NO_CONDITIONS = "The store lacks this conditional request (see the option conditions)"
-_NO_ACLS = "The bucket has no ACLs: use its policy, and disable = ['visibility'] for the disk"
+NO_ACLS = "The bucket has no ACLs: use its policy, and disable = ['visibility'] for the disk"
+_NAME = "The store refuses such a name: it may take certain characters only"
 _ARCHIVED = "The file is archived: restore it before it can be read"
 _REGION = "The store refuses the signature's form: check the option region"
 _STYLE = (
@@ -202,7 +204,7 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (StorageConfigException, _STYLE, "SecondLevelDomainForbidden PathStyleDomainForbidden"),
     (StorageConfigException, _OTHER_PLACE, "PermanentRedirect TemporaryRedirect"),
     (StorageConfigException, _OTHER_PLACE, "IllegalLocationConstraintException"),
-    (UnsupportedOperationException, _NO_ACLS, "AccessControlListNotSupported"),
+    (UnsupportedOperationException, NO_ACLS, "AccessControlListNotSupported"),
     (UnsupportedOperationException, _UNSUPPORTED, "NotImplemented 501"),
     (UnsupportedOperationException, _UNSUPPORTED, "MethodNotAllowed 405"),
     (UnsupportedOperationException, _UNSUPPORTED, "MissingContentMD5"),
@@ -219,6 +221,8 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (PathConflictException, "A file is where a directory is needed", "ExistingObjectIsFile"),
     (PathConflictException, "A directory is where a file is needed", "ExistingObjectIsDirectory"),
     (InvalidPathException, "The path is too long for this store", "KeyTooLongError"),
+    # Supabase and OSS; MinIO.
+    (InvalidPathException, _NAME, "InvalidKey InvalidObjectName XMinioInvalidObjectName"),
     (StorageFullException, "The store has no room left", "QuotaExceeded XMinioStorageFull"),
     (StorageFullException, "The store has no room left", "InsufficientStorage 507"),
     (
@@ -292,7 +296,7 @@ def is_for_checksums(error: StorageException) -> bool:
 def lack_of(operation: str, headers: Mapping[str, str]) -> str:
     """Return what a store lacks, most likely, that cannot do a request; nothing if that is open."""
     if operation in _OF_ACLS or "x-amz-acl" in headers:
-        return _NO_ACLS
+        return NO_ACLS
     return _NO_CONDITIONS if headers.keys() & {"if-match", "if-none-match"} else ""
 
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import quote, unquote_plus
 
 from jtc.storage.drivers.s3_driver._settings import LEAST_PART
+from jtc.storage.drivers.s3_driver._transport.errors import NO_ACLS
 from jtc.storage.drivers.s3_driver._transport.xml import (
     delete_document,
     parts_document,
     read_document,
     timestamp,
 )
-from jtc.storage.exceptions import StorageUnavailableException
+from jtc.storage.exceptions import StorageUnavailableException, UnsupportedOperationException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -466,7 +467,11 @@ def _uploads(answer: Answer) -> Uploads:
 
 
 def _is_public(answer: Answer) -> bool:
-    grants = read_document(answer.document, "AccessControlPolicy").groups["Grant"]
+    try:
+        grants = read_document(answer.document, "AccessControlPolicy").groups["Grant"]
+    except StorageUnavailableException as error:
+        # A store that does not know ACLs may answer with the file.
+        raise UnsupportedOperationException(NO_ACLS) from error
     return any(
         grant.get("URI") == _ALL_USERS and grant.get("Permission") in {"READ", "FULL_CONTROL"}
         for grant in grants
