@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bare import BARE, HOP
+from directories import WHOLE
 from measuring import OURS, Row
 from wrk import KINDS, STATIC
 
@@ -67,6 +68,12 @@ def memory(row: str, at_most: float, what: str) -> Goal:
     return Goal(f"{suite}: {name}", what, at_most, "MiB", lambda rows: rows[row].memory[OURS])
 
 
+def note(row: str, name: str, at_most: float, unit: str) -> Goal:
+    """Return a goal for another figure of ours."""
+    suite, _, work = row.partition("/")
+    return Goal(f"{suite}: {work}", name, at_most, unit, lambda rows: rows[row].notes[name])
+
+
 GROWN = {"local": "growth", "memory": "growth", "s3": "s3"}
 """The suites that have the rows of growth."""
 
@@ -94,7 +101,7 @@ def found(start: str, goal: Callable[[str], Goal]) -> Goal:
     def figure(rows: Rows) -> float:
         return goal(_large(rows, start)).figure(rows)
 
-    return Goal(shown.work, shown.against, shown.at_most, shown.unit, figure)
+    return Goal(shown.work.rstrip(","), shown.against, shown.at_most, shown.unit, figure)
 
 
 def stall(rows: Rows, where: str, of: str = "") -> float:
@@ -121,9 +128,14 @@ GOALS = (
     found("local/stream out", lambda row: ratio(row, BARE, 1.15)),
     found("local/stream in", lambda row: memory(row, 64, "grown by at most")),
     found("local/stream out", lambda row: memory(row, 64, "grown by at most")),
-    found("local/copy", lambda row: ratio(row, BARE, 1.1)),
-    found("local/list", lambda row: ratio(row, BARE, 1.5)),
-    found("local/list", lambda row: ratio(row, "obstore", 0.35)),
+    found("local/copy,", lambda row: ratio(row, BARE, 1.1)),
+    found("local/copy of", lambda row: ratio(row, BARE, 1.1)),
+    found("local/copy of", lambda row: note(row, "MiB allocated", 5, "MiB")),
+    found("local/list,", lambda row: ratio(row, BARE, 1.5)),
+    found("local/list,", lambda row: ratio(row, "obstore", 0.35)),
+    found("local/list in pages", lambda row: ratio(row, WHOLE, 1.5)),
+    found("local/the first page", lambda row: ratio(row, BARE, 1.5)),
+    found("local/directory_exists", lambda row: ratio(row, BARE, 5.0)),
     above("memory/get 4 KiB", "a dict", 3.0),
     above("memory/put 4 KiB", "a dict", 3.0),
     ratio("memory/get 4 KiB", "obstore", 0.02),

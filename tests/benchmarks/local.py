@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bare import BARE, HOP, BareLocal, BareLocalHop
+from directories import directories
 from measuring import MIB, OURS, Row, in_turns, peak_of, print_rows, repeat
 from peers import local_peers
 from sizes import Sizes
@@ -183,27 +184,29 @@ def removing(disks: list[Any], root: Path, name: str) -> Any:
     return remove
 
 
-async def large(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
-    """A file too large for memory."""
-    size = sizes.large
-    text = f"{size // MIB} MiB"
+async def streams(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
+    """Streams of a file, in and out."""
+    size = sizes.streamed
     streaming = [disk for disk in disks if disk.name not in (HOP, "fsspec")]
+    remove = removing(disks, root, "large")
+
+    async def settle(who: str) -> None:
+        """Leave nothing for the kernel to write during the next round."""
+        await remove(who)
+        os.sync()
+
+    os.sync()
     ways: dict[str, Any] = {
         who: (lambda upload=upload: upload("large", size))
         for who, upload in able(streaming, "upload").items()
     }
-
     up = await in_turns(
-        f"stream in, {text}",
-        ways,
-        rounds=sizes.few,
-        unit="ms",
-        warm=False,
-        patience=4,
-        between=removing(disks, root, "large"),
-    )
-    one = root / "one"
-    BareLocal(root).upload_here("one", size)
+        f"stream in, {size // MIB} MiB", ways,
+        rounds=sizes.rounds, unit="ms", patience=4, between=settle,
+    )  # fmt: skip
+    one = root / "streamed"
+    BareLocal(root).upload_here("streamed", size)
+    os.sync()
     # One file, in the kernel's cache, for all libraries.
     for disk in streaming:
         os.link(one, directory_of(root, disk) / "large")
@@ -212,32 +215,55 @@ async def large(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
         for who, download in able(streaming, "download").items()
     }
     down = await in_turns(
-        f"stream out, {text}", ways, rounds=sizes.few, unit="ms", warm=False, patience=4
-    )
-    ways = {
-        who: (lambda copy=copy: copy("large", "copy"))
-        for who, copy in able([*streaming, *_fsspec(disks)], "copy").items()
-    }
-    os.link(one, root / "fsspec" / "large")
-
-    copy = await in_turns(
-        f"copy, {text}",
-        ways,
-        rounds=sizes.few,
-        unit="ms",
-        warm=False,
-        patience=4,
-        between=removing(disks, root, "copy"),
+        f"stream out, {size // MIB} MiB", ways, rounds=sizes.rounds, unit="ms", patience=4
     )
     for row, method in ((up, "upload"), (down, "download")):
         for who in row.wall:
             if who != BARE:
                 row.memory[who] = _peak(who, method, root, size)
-    return [up, down, copy]
+    for disk in streaming:
+        await remove(disk.name)
+    return [up, down]
 
 
-def _fsspec(disks: list[Any]) -> list[Any]:
-    return [disk for disk in disks if disk.name == "fsspec"]
+async def copies(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
+    """Copies of a large file, and of one that is mostly holes."""
+    size = sizes.large
+    one = root / "one"
+    BareLocal(root).upload_here("one", size)
+    sparse = root / "sparse"
+    with sparse.open("wb") as file:
+        file.truncate(size)
+        for quarter in range(4):
+            file.seek(quarter * size // 4)
+            file.write(os.urandom(MIB))
+    copying = [disk for disk in disks if disk.name != HOP]
+    for disk in copying:
+        os.link(one, directory_of(root, disk) / "large")
+        os.link(sparse, directory_of(root, disk) / "sparse")
+    rows = []
+    for name, text in (("large", "copy"), ("sparse", "copy of a sparse file")):
+        ways = {
+            who: (lambda copy=copy, name=name: copy(name, "copy"))
+            for who, copy in able(copying, "copy").items()
+        }
+        allocated: dict[str, int] = {}
+
+        async def clear(who: str, allocated: dict[str, int] = allocated) -> None:
+            for disk in copying:
+                if disk.name == who:
+                    copied = directory_of(root, disk) / "copy"
+                    allocated[who] = copied.stat().st_blocks * 512
+                    copied.unlink()
+
+        row = await in_turns(
+            f"{text}, {size // MIB} MiB", ways,
+            rounds=sizes.few, unit="ms", warm=False, patience=4, between=clear,
+        )  # fmt: skip
+        if name == "sparse":
+            row.notes["MiB allocated"] = allocated[OURS] / MIB
+        rows.append(row)
+    return rows
 
 
 def _peak(who: str, method: str, root: Path, size: int) -> float:
@@ -252,7 +278,9 @@ async def main(sizes: Sizes) -> None:
         rows = await small(disks, root, sizes)
         rows += await first_reads(disks, root, sizes)
         rows.append(await listing(disks, root, sizes))
-        rows += await large(disks, root, sizes)
+        rows += await streams(disks, root, sizes)
+        rows += await copies(disks, root, sizes)
+        rows += await directories(disks[0], root / OURS, sizes)
         print_rows(rows)
         for disk in disks:
             if hasattr(disk, "aclose"):

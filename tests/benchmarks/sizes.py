@@ -21,7 +21,9 @@ class Sizes:
         requests: Requests a round.
         files: Of a long listing.
         keys: The same on S3.
+        paged: Files of a directory that is listed in pages.
         large: Bytes of a large file.
+        streamed: Bytes of a stream: few enough that the kernel writes none of them meanwhile.
         waiting: Operations that wait at once.
         readers: Clients that read slowly.
         loads: Kinds of requests that wrk sends.
@@ -36,7 +38,9 @@ class Sizes:
     requests: int = 128
     files: int = 50_000
     keys: int = 50_000
+    paged: int = 1_000_000
     large: int = 1024 * 1024 * 1024
+    streamed: int = 256 * 1024 * 1024
     waiting: int = 10_000
     readers: int = 500
     loads: int = 5
@@ -56,7 +60,9 @@ class Sizes:
             requests=8,
             files=100,
             keys=100,
+            paged=2_000,
             large=16 * 1024 * 1024,
+            streamed=16 * 1024 * 1024,
             waiting=50,
             readers=20,
             loads=1,

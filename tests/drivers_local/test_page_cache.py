@@ -13,7 +13,7 @@ import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.exceptions import IntegrityException
-from jtc.storage.options import ReadOptions, WriteOptions
+from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 from local_ways import local_driver, make_readable_from_cache, workers_idle
 
 LARGEST = 64 * 1024
@@ -119,6 +119,19 @@ async def test_get_of_file_of_another_user_asks_worker_for_that_file_only(
     make_readable_from_cache(unprivileged / "other")
     os.seteuid(user)
     assert cached(driver, "other") == b"of another user"
+
+
+async def test_list_entries_itself_looks_at_directory_without_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = await caching(LocalDriver(tmp_path))
+    (tmp_path / "link").symlink_to("dir")
+    itself = ListOptions(itself=True)
+    with pytest.raises(OSError, match="symbolic link"):
+        [entry async for entry in driver.list_entries("link", itself)]
+    await refuse_workers(monkeypatch)
+    for path, expected in (("dir", ["dir"]), ("dir/file", []), ("absent", [])):
+        assert [entry.path async for entry in driver.list_entries(path, itself)] == expected
 
 
 async def test_get_leaves_longer_file_to_worker(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from bisect import bisect_right
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.local_driver._metadata import etag_of
 from jtc.storage.drivers.local_driver._safe_open import reraise_at
 from jtc.storage.drivers.local_driver._sorted_keys import SortedKeys
@@ -52,7 +53,7 @@ _PLAIN = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_. -]*").fullmatch
 async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIterator[Entry]:
     """Yield what is below a directory, but the reserved directory."""
     if options.itself:
-        if await run(_is_directory, root, prefix):
+        if await _has_directory(root, prefix):
             yield DirectoryInfo(path=prefix)
         return
     listing = _Listing(root, prefix, options)
@@ -65,7 +66,17 @@ async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIt
         listing.warn()
 
 
+async def _has_directory(root: Root, path: str) -> bool:
+    there = None
+    if path and root.page_cache is not None:
+        if over_budget():
+            await next_iteration()
+        there = root.page_cache.is_directory(path)
+    return await run(_is_directory, root, path) if there is None else there
+
+
 def _is_directory(_token: CancelToken, root: Root, path: str) -> bool:
+    root.find_page_cache()
     return root.is_directory(path)
 
 

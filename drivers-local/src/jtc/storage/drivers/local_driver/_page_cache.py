@@ -153,12 +153,24 @@ class PageCache:
         Raises:
             FileNotFoundError: There is no file.
         """
+        status = self._status(path)
+        return None if status is None else check_regular(status)
+
+    def is_directory(self, path: str) -> bool | None:
+        """Return whether there is a directory below the root, or None if that takes a worker."""
+        try:
+            status = self._status(path)
+        except FileNotFoundError:
+            return False
+        return None if status is None else stat.S_ISDIR(status.st_mode)
+
+    def _status(self, path: str) -> os.stat_result | None:
         descriptor = self._open(self._prefix + path.encode(), self._how_status, HOW_BYTES)
         if descriptor < 0:
             self._raise_if_missing()
             return None
         try:
-            return check_regular(os.fstat(descriptor))
+            return os.fstat(descriptor)
         finally:
             os.close(descriptor)
 
