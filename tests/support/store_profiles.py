@@ -633,6 +633,35 @@ GARAGE = Profile(
 )
 
 
+# Wasabi
+
+
+def _undeclared_checksum(request: Request, store: ProfiledStore) -> Answer | None:
+    if request.operation != "UploadPart" or "x-amz-checksum-crc32" not in request.headers:
+        return None
+    begun = [each for each in store.of("CreateMultipartUpload") if each.key == request.key][-1]
+    if "x-amz-checksum-algorithm" in begun.headers:
+        return None
+    message = "Checksum Type mismatch occurred, expected checksum Type: null, actual: crc32"
+    return refusal(400, "InvalidRequest", message)
+
+
+WASABI = Profile(
+    endpoint="s3.eu-central-1.wasabisys.com",
+    regions=frozenset({"eu-central-1"}),
+    options={"region": "eu-central-1"},
+    conditions=frozenset(),
+    deviations=(
+        Deviation(
+            what="refuses the checksum of a part where the upload was begun without one",
+            evidence=(f"{GITHUB}/EnterpriseDB/barman/issues/1064",),
+            refuse=_undeclared_checksum,
+        ),
+        _unlisted(_WRITES, "https://docs.wasabi.com/apidocs/wasabi-api.md"),
+    ),
+)
+
+
 # Supabase
 
 
@@ -726,4 +755,5 @@ PROFILES: dict[str, Profile] = {
     "MinIO": MINIO,
     "Garage": GARAGE,
     "Supabase": SUPABASE,
+    "Wasabi": WASABI,
 }
