@@ -372,8 +372,7 @@ class Transport:
         if not request.key:
             path = endpoint.base.rstrip("/") or "/"
         headers = await self._signed(request, target, path, payload)
-        query = f"?{request.query}" if request.query else ""
-        url = connections.url(f"{endpoint.scheme}://{endpoint.host}{path}{query}")
+        url = connections.url(f"{endpoint.scheme}://{endpoint.host}", path, request.query)
         send = functools.partial(
             session.request,
             request.method,

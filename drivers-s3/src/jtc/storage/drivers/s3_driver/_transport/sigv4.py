@@ -60,6 +60,7 @@ class Signer:
     def __init__(self, region: str) -> None:
         self._region = region
         self._day: _Day | None = None
+        self._second = -1, ""
 
     def sign(
         self, keys: Keys, method: str, path: str, query: str, headers: _Headers, payload: str
@@ -140,7 +141,10 @@ class Signer:
         return signed
 
     def _derived(self, keys: Keys, now: float) -> tuple[str, _Day]:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        second, stamp = self._second
+        if second != (second := int(now)):
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+            self._second = second, stamp
         date, day = stamp[:8], self._day
         if day is None or day.keys is not keys or day.date != date:
             scope = f"{date}/{self._region}/s3/aws4_request"
@@ -185,10 +189,14 @@ def _signature(
     """Return the names of the signed headers, and the signature."""
     names = sorted(headers)
     listed = ";".join(names)
-    lines = "\n".join([f"{name}:{' '.join(headers[name].split())}" for name in names])
+    lines = "\n".join([f"{name}:{_trimmed(headers[name])}" for name in names])
     canonical = f"{request}\n{lines}\n\n{listed}\n{payload}"
     digest = sha256(canonical.encode()).hexdigest()
     return listed, _hmac(day.key, f"{_ALGORITHM}\n{stamp}\n{day.scope}\n{digest}").hex()
+
+
+def _trimmed(value: str) -> str:
+    return " ".join(value.split()) if " " in value or "\t" in value else value
 
 
 def _hmac(key: bytes, message: str) -> bytes:
