@@ -41,6 +41,21 @@ NO_SUCCESS = {
 }
 
 
+async def test_put_in_parts_takes_upload_id_from_a_document_of_the_operations_name(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    def named_otherwise(_: Request) -> Answer:
+        (upload_id,) = store.uploads
+        body = (
+            f"<InitiateMultipartUpload><UploadId>{upload_id}</UploadId></InitiateMultipartUpload>"
+        )
+        return Answer(200, {}, body.encode())
+
+    store.rule(Rule(operations="CreateMultipartUpload", apply=True, answer=named_otherwise))
+    await make_disk(store, **IN_PARTS).put("large", LARGE)
+    assert store.content("large") == LARGE
+
+
 # No success without its etag
 
 

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from disk_calls import IN_PARTS, LARGE
-from jtc.storage import FileExistsException, PreconditionFailedException, StorageException
+from jtc.storage import (
+    FileExistsException,
+    PreconditionFailedException,
+    StorageException,
+    UnsupportedOperationException,
+)
 from jtc.storage.options import WriteOptions
-from scripted_store import ALWAYS, Request, Rule, ScriptedStore, StoredObject, refusal
+from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, StoredObject, refusal
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -52,6 +57,17 @@ async def test_set_metadata_sends_all_that_it_does_not_change(
     assert "x-amz-acl" not in sent.headers
     assert store.content(path) == content
     assert store.uploads == {}
+
+
+async def test_set_metadata_on_store_that_answers_with_content_in_place_of_an_acl(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    content = Answer(200, {}, store.content("a"))
+    store.rule(Rule(operations="GetObjectAcl", times=ALWAYS, answer=content))
+    await disk.set_metadata("a", cache_control="no-store")
+    assert (await disk.stat("a")).cache_control == "no-store"
+    with pytest.raises(UnsupportedOperationException, match="ACL"):
+        await disk.visibility("a")
 
 
 @pytest.mark.parametrize("path", SENT_BY)

@@ -434,7 +434,9 @@ def _stored_document(answer: Answer, root: str) -> Stored:
 
 
 def _created(answer: Answer) -> CreatedUpload:
-    fields = read_document(answer.document, "InitiateMultipartUploadResult").fields
+    # The second name is that of `rclone serve s3`.
+    roots = "InitiateMultipartUploadResult", "InitiateMultipartUpload"
+    fields = read_document(answer.document, *roots).fields
     upload_id = fields.get("UploadId")
     if not upload_id:
         raise _lacks("UploadId")

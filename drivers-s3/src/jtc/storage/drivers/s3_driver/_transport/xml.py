@@ -112,7 +112,7 @@ class Document:
         except (expat.ExpatError, LookupError, ValueError) as error:
             raise _odd("it is no XML") from error
 
-    def check_root(self, root: str) -> None:
+    def check_root(self, *roots: str) -> None:
         """Refuse a document with another root; an ``Error`` after all is raised as a refusal.
 
         A copy, and the completion of an upload, may fail after the store has answered 200:
@@ -120,7 +120,7 @@ class Document:
         """
         if self.root == "Error":
             raise S3Refusal(_SERVER_ERROR, self.fields)
-        if self.root != root:
+        if self.root not in roots:
             raise _odd(f"it is a {self.root[:40]!r}")
 
     def _refuse(self, *_: object) -> None:
@@ -143,8 +143,8 @@ class Document:
             self._item[name] = "".join(self._texts)
 
 
-def read_document(content: bytes, root: str) -> Document:
-    """Return a document, or an empty one's refusal.
+def read_document(content: bytes, *roots: str) -> Document:
+    """Return a document that has one of these roots.
 
     Raises:
         S3Refusal: It is an error.
@@ -152,7 +152,7 @@ def read_document(content: bytes, root: str) -> Document:
     """
     document = Document()
     document.feed(content, last=True)
-    document.check_root(root)
+    document.check_root(*roots)
     return document
 
 
