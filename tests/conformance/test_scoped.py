@@ -15,14 +15,14 @@ from jtc.storage.testing import DriverConformance
 from jtc.storage.testing._groups.capabilities import CapabilityTests
 from jtc.storage.testing._groups.listing import ListingTests
 from jtc.storage.testing._groups.urls import UrlTests
-from s3_conformance import OnS3, opened
+from s3_conformance import OnS3, engine, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jtc.storage.drivers.s3_driver import S3Driver
 
-__all__ = ["opened"]
+__all__ = ["engine", "opened"]
 
 
 # The engine keeps emptied directories listed, so that each test has a prefix of its own.

@@ -1,0 +1,38 @@
+"""The conformance tests of what engines differ in, on other S3 engines than SeaweedFS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engines.moto import Moto
+from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
+from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
+from jtc.storage.testing._groups.copies import CopyTests
+from jtc.storage.testing._groups.errors import ErrorTests
+from jtc.storage.testing._groups.listing import ListingTests
+from s3_conformance import OnAnEmptyBucket, engine, opened
+
+if TYPE_CHECKING:
+    from engines.engine import Engine
+
+__all__ = ["engine", "opened"]
+
+
+class WhatDiffers(
+    OnAnEmptyBucket,
+    ConditionalReadTests,
+    ConditionalWriteTests,
+    CopyTests,
+    ErrorTests,
+    ListingTests,
+):
+    async def test_check_finds_the_conditions_that_the_engine_keeps(self, engine: Engine) -> None:
+        driver = S3Driver(engine.bucket, **{**engine.options, "conditions": None})
+        await driver.check("probes")
+        assert driver._transport.learned.kept_conditions == engine.conditions
+        await driver.aclose()
+
+
+class TestMoto(WhatDiffers):
+    engine_class = Moto
