@@ -336,10 +336,11 @@ GCS = Profile(
     deviations=(
         _UNCHECKED,
         Deviation(
-            what="has no bulk deletes",
+            what="has no bulk deletes, or had none until lately",
             evidence=(
                 f"{GITHUB}/supabase/storage/issues/898",
                 f"{GITHUB}/s3tools/s3cmd/issues/1222",
+                f"{GITHUB}/ClickHouse/clickhouse-docs/pull/6048",
             ),
             refuse=_refused(
                 "DeleteObjects",
@@ -560,11 +561,14 @@ ORACLE = Profile(
 
 OVH = Profile(
     endpoint="s3.gra.io.cloud.ovh.net",
-    options={"region": "gra", "conditions": []},
-    conditions=frozenset(),
-    refused={"put if new": "conditions", "append": "conditions"},
+    options={"region": "gra", "conditions": ["put", "parts", "delete"]},
+    conditions=frozenset({"put", "parts", "delete"}),
     deviations=(
-        _unlisted(_WRITES, f"{GITHUB}/ovh/public-cloud-roadmap/issues/671"),
+        _unlisted(
+            "CopyObject",
+            f"{GITHUB}/ovh/ovhcloud-docs/pull/28",
+            f"{GITHUB}/ovh/public-cloud-roadmap/issues/671",
+        ),
         _not_chunked(
             "NotImplemented",
             "Transfering payloads in multiple chunks using aws-chunked is not supported.",
