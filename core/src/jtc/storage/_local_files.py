@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import threading
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["LocalFile"]
 
 _BATCH_BYTES = 1024 * 1024
-"""Chunks are kept up to this length: writing them then takes a thread longer than calling it."""
+"""Bytes for which a thread is called: writing them takes longer than the call."""
+
+_AHEAD_BYTES = 4 * 1024 * 1024
+"""With this many bytes that are not written yet, no more are taken until the thread has ended."""
+
+_MOST_CHUNKS = 1024
+"""IOV_MAX of Linux and macOS."""
 
 _SEPARATORS = (os.sep, os.altsep or os.sep)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -33,7 +40,7 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 class LocalFile(Fallible):
     """A new file, written beside the path where it is going to be.
 
-    A worker thread writes while the next chunks are awaited, one batch at a time. Nothing is opened
+    A worker thread writes what there is, goes on while it finds more, and ends. Nothing is opened
     before there is something to write. The file belongs to its owner only until it is complete;
     then it has the permission bits of the file that it replaces, else those that the umask leaves.
 
@@ -55,10 +62,11 @@ class LocalFile(Fallible):
         self._name = name
         self._path = Path(name)
         self._temporary = self._path  # once there is one
-        self._batch: list[bytes] = []
-        self._length = 0
+        self._taken = 0
         self._task: asyncio.Task[None] | None = None
-        # What follows is shared with the worker threads.
+        # What follows is shared with the worker thread.
+        self._chunks: deque[bytes] = deque()
+        self._written = 0
         self._lock = threading.Lock()
         self._file: FileIO | None = None
         self._given_up = False
@@ -70,10 +78,13 @@ class LocalFile(Fallible):
         Raises:
             OSError: The file cannot be written. The error names it, and what to do.
         """
-        self._batch.append(chunk)
-        self._length += len(chunk)
-        if self._length >= _BATCH_BYTES:
+        self._chunks.append(chunk)
+        self._taken += len(chunk)
+        ahead = self._taken - self._written
+        if ahead >= _BATCH_BYTES and (self._task is None or self._task.done()):
             await self._call(self._write)
+        if ahead >= _AHEAD_BYTES:
+            await self._settled()
 
     async def place(self) -> None:
         """Write the rest, and put the file in the place of the one before.
@@ -102,29 +113,28 @@ class LocalFile(Fallible):
         except StorageUnavailableException:  # no thread can be started
             self._remove()
 
-    async def _call(self, function: Callable[[list[bytes]], None]) -> None:
-        """Wait for the batch before this one, and call a thread with this one."""
+    async def _call(self, function: Callable[[], None]) -> None:
+        """Call a thread once the one before has ended."""
         await self._settled()
-        batch, self._batch, self._length = self._batch, [], 0
-        self._task = asyncio.get_running_loop().create_task(in_thread(function, batch))
+        self._task = asyncio.get_running_loop().create_task(in_thread(function))
         self._task.add_done_callback(_ignored)
 
     async def _settled(self) -> None:
         if self._task is not None:
             await self._task
 
-    def _write(self, batch: list[bytes]) -> None:
-        """Write a batch, in a worker thread."""
+    def _write(self) -> None:
+        """Write what there is, in a worker thread."""
         with self._lock, self._failing():
             if not self._given_up:
-                self._append(batch)
+                self._append(_BATCH_BYTES)
 
-    def _write_last(self, batch: list[bytes]) -> None:
-        """Write the last batch, and replace the file, in a worker thread."""
+    def _write_last(self) -> None:
+        """Write the rest, and replace the file, in a worker thread."""
         with self._lock, self._failing():
             if self._given_up:
                 return
-            file = self._append(batch)
+            file = self._append(1)
             os.fchmod(file.fileno(), self._mode())
             file.close()  # some file systems say only now that there is no room
             if not self._given_up:
@@ -142,13 +152,14 @@ class LocalFile(Fallible):
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
 
-    def _append(self, batch: list[bytes]) -> FileIO:
+    def _append(self, least: int) -> FileIO:
+        """Write what there is, as long as it is at least so many bytes; return the open file."""
         if self._file is None:
             self._file = self._open()
-        for chunk in batch:
-            rest = memoryview(chunk)
-            while rest and not self._given_up:
-                rest = rest[self._file.write(rest) :]
+        while self._taken - self._written >= least and not self._given_up:
+            batch = [self._chunks.popleft() for _ in range(len(self._chunks))]
+            _write_all(self._file, batch)
+            self._written += sum(map(len, batch))
         return self._file
 
     def _open(self) -> FileIO:
@@ -192,6 +203,17 @@ class LocalFile(Fallible):
         except ValueError as error:  # a null character
             self.failure = error
             raise
+
+
+def _write_all(file: FileIO, batch: list[bytes]) -> None:
+    """Write chunks by one system call, for each may have to wait for the interpreter's lock."""
+    for at in range(0, len(batch), _MOST_CHUNKS):
+        chunks = batch[at : at + _MOST_CHUNKS]
+        written = os.writev(file.fileno(), chunks)
+        if written < sum(map(len, chunks)):
+            rest = memoryview(b"".join(chunks))[written:]
+            while rest:
+                rest = rest[file.write(rest) :]
 
 
 def _private(path: str, flags: int) -> int:
