@@ -14,7 +14,7 @@ from jtc.storage import (
     StorageException,
     UnsupportedOperationException,
 )
-from scripted_store import ALWAYS, Request, Rule, ScriptedStore, StoredObject
+from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, StoredObject, refusal
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -250,18 +250,18 @@ async def test_if_match_names_one_version_and_never_any(disk: Disk, several: str
     assert await disk.get("a", if_none_match=etag) == b"1"
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("put in parts", LARGE), ("copy in parts", LARGE), ("move in parts", LARGE)],
-)
+@pytest.mark.parametrize("answer", [None, refusal(503, "SlowDown")], ids=["lost", "too busy"])
+@pytest.mark.parametrize("name", ["put in parts", "copy in parts", "move in parts"])
 async def test_upload_whose_completion_is_lost_is_stored(
-    store: ScriptedStore, make_disk: MakeDisk, name: str, content: bytes
+    store: ScriptedStore, make_disk: MakeDisk, name: str, answer: Answer | None
 ) -> None:
     fill(store)
-    lost = store.rule(Rule(operations="CompleteMultipartUpload", close=True))
+    lost = Rule(operations="CompleteMultipartUpload", apply=True, answer=answer)
+    lost.close = answer is None
+    store.rule(lost)
     await CALLS[name](make_disk(store, **IN_PARTS))
     assert lost.taken == 1
-    assert store.content("new") == content
+    assert store.content("new") == LARGE
     assert store.uploads == {}
     assert ("large" in store.objects) == (not name.startswith("move"))
 

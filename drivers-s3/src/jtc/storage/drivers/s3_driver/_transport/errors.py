@@ -264,15 +264,17 @@ def is_temporary(refusal: S3Refusal) -> bool:
     return refusal.status in _TEMPORARY_STATUS or refusal.code in _TEMPORARY_CODES
 
 
-def is_unheeded(failure: Exception) -> bool:
+def is_unheeded(failure: Exception, operation: str) -> bool:
     """Return whether an attempt that failed had no effect: the store refused to look at it.
 
-    A 503 without S3's document is a proxy's, which Envoy also says after it has lost the answer.
+    A 503 without S3's document is a proxy's, which Envoy also says after it has lost the answer;
+    and a completion of an upload may go on in the store after one.
     """
     if not isinstance(failure, S3Refusal):
         return False
-    is_busy = failure.status == _UNAVAILABLE and bool(failure.code)
-    return is_busy or failure.status in _UNHEEDED
+    if failure.status == _UNAVAILABLE:
+        return bool(failure.code) and operation != "CompleteMultipartUpload"
+    return failure.status in _UNHEEDED
 
 
 def may_have_acted(error: StorageException) -> bool:

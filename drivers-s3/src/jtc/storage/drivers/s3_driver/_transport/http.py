@@ -323,7 +323,7 @@ class Transport:
                 return result, body
             await self._pause(connections, failure, retries, timer)
             retries += 1
-            is_lost = is_lost or not errors.is_unheeded(failure)
+            is_lost = is_lost or not errors.is_unheeded(failure, request.operation)
 
     async def _payload(self, request: Request[T], target: _Target) -> str:
         """Return what the signature says of the body."""
