@@ -20,9 +20,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-__all__ = ["OURS", "Row", "Way", "at_once", "in_turns", "inside", "peak_of", "repeat"]
+__all__ = [
+    "OURS",
+    "PLAIN",
+    "SHARE",
+    "Row",
+    "Way",
+    "at_once",
+    "in_turns",
+    "inside",
+    "peak_of",
+    "print_rows",
+    "repeat",
+]
 
 OURS = "jtc-storage"
+PLAIN = "plain sockets"
+"""The limit at a distance: the same bytes through the same proxy."""
+SHARE = "of it the fastest takes, %"
+"""A note: above 70, the row says as much of the proxy as of the libraries."""
+LONGEST = 300
+"""Seconds after which a round has failed."""
 MIB = 1024 * 1024
 
 Way: TypeAlias = Callable[[], Awaitable[object]]
@@ -39,7 +57,10 @@ class Row:
         wall: Each way's rounds, in that unit, an operation.
         cpu: The same in this process's processor time, all threads.
         memory: Each way's peak above the process before it, in MiB, where it was measured.
+        connections: The most that each way used at once, where they were counted.
         notes: Other figures of ours, such as the longest stall of the loop.
+        failed: What was raised by ways that failed, which have no other figures.
+        table: The heading of the table that the row is in, where a suite has several.
     """
 
     name: str
@@ -47,7 +68,10 @@ class Row:
     wall: dict[str, list[float]] = field(default_factory=dict)
     cpu: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
+    connections: dict[str, int] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    table: str = ""
 
     def median(self, way: str, *, cpu: bool = False) -> float:
         """Return a way's median."""
@@ -91,28 +115,50 @@ async def in_turns(
         patience: A way that takes more than this multiple of the first way's time has one round.
         between: Called after each round of a way, outside the measured time.
     """
+    print(f"    {name}", file=sys.stderr, flush=True)
     row = Row(name, unit, {way: [] for way in ways}, {way: [] for way in ways})
-    order = list(ways)
+    ours, *_ = order = list(ways)
     for number in range(-1 if warm else 0, rounds):
-        for way in order:
+        for way in list(order):
             scale = _SCALE[unit] / (per if isinstance(per, int) else per[way])
-            gc.collect()
-            gc.disable()
-            cpu, wall = time.process_time(), time.perf_counter()
-            await ways[way]()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            gc.enable()
+            try:
+                wall, cpu = await _timed(ways[way])
+                if between is not None:
+                    await between(way)
+            except Exception as error:
+                if way == ours or way.startswith(OURS):
+                    raise
+                # What another library cannot do costs its figures, and no others.
+                _leave_out(row, way, error)
+                order.remove(way)
+                continue
             if number >= 0:
                 row.wall[way].append(wall * scale)
                 row.cpu[way].append(cpu * scale)
-            if between is not None:
-                await between(way)
         # No way always comes after the same other.
         order.append(order.pop(0))
         if number >= 0:
             longest = patience * next(iter(row.wall.values()))[0]
             order = [way for way in order if row.wall[way][0] <= longest]
     return row
+
+
+async def _timed(way: Way) -> tuple[float, float]:
+    gc.collect()
+    gc.disable()
+    try:
+        async with asyncio.timeout(LONGEST):
+            cpu, wall = time.process_time(), time.perf_counter()
+            await way()
+            return time.perf_counter() - wall, time.process_time() - cpu
+    finally:
+        gc.enable()
+
+
+def _leave_out(row: Row, way: str, error: Exception) -> None:
+    row.failed[way] = f"{type(error).__name__}: {error}"
+    print(f"    {way} failed: {row.failed[way]}", file=sys.stderr, flush=True)
+    del row.wall[way], row.cpu[way]
 
 
 def repeat(times: int, work: Callable[[int], Awaitable[object]]) -> Way:

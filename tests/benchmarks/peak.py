@@ -12,7 +12,25 @@ from measuring import inside
 from peers import PEERS, LitestarLocal
 
 
+async def far(who: str, method: str, place: str) -> None:
+    """Move one file to or from a store far away: nothing else is done before."""
+    from distance_peers import PEERS
+
+    given = json.loads(place)
+    disk, root = PEERS[who](given["store"], Path(given["root"])), Path(given["root"])
+    if method == "upload":
+        await disk.upload(root / "source", "peak")
+    else:
+        await disk.download("large", root / "peak")
+    print(json.dumps({"whole": inside("VmHWM")}))
+    (root / "peak").unlink(missing_ok=True)
+    await disk.aclose()
+
+
 async def main(where: str, who: str, method: str, place: str, size: int) -> None:
+    if where == "distance":
+        await far(who, method, place)
+        return
     peer: Any = LitestarLocal if (where, who) == ("local", "litestar-storages") else PEERS[who]
     disk = peer.local(Path(place)) if where == "local" else peer.s3(json.loads(place))
     # Warm: what an import or a first connection takes is not the transfer's.

@@ -28,6 +28,13 @@ class Sizes:
         readers: Clients that read slowly.
         loads: Kinds of requests that wrk sends.
         growth: Files of a small and of a large directory.
+        moved: Bytes of a large file, to a store far away.
+        moved_elsewhere: The same, at other distances.
+        exchanged: Requests a round, to a store far away.
+        tree: Files of a tree.
+        weighed: Libraries whose memory is measured, to a store far away.
+        equal: Whether all have equal concurrency too, to a store far away.
+        distances: Other distances: milliseconds of a round trip, and megabytes per second.
     """
 
     rounds: int = 11
@@ -45,6 +52,13 @@ class Sizes:
     readers: int = 500
     loads: int = 5
     growth: tuple[int, int] = (1_000, 100_000)
+    moved: int = 256 * 1024 * 1024
+    moved_elsewhere: int = 64 * 1024 * 1024
+    exchanged: int = 1_000
+    tree: int = 500
+    weighed: int = 4
+    equal: bool = True
+    distances: tuple[tuple[float, float], ...] = ((0, 0), (10, 20), (100, 20), (40, 0))
 
     @classmethod
     def named(cls, name: str) -> Self:
@@ -67,4 +81,10 @@ class Sizes:
             readers=20,
             loads=1,
             growth=(50, 100),
+            moved=8 * 1024 * 1024,
+            exchanged=64,
+            tree=20,
+            weighed=1,
+            equal=False,
+            distances=(),
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from distance_proxy import HOST, DistanceProxy, ceiling, compiler
+from distance_proxy import HOST, DistanceProxy, ceiling, compiler, exchanges
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or compiler() is None,
@@ -206,3 +206,8 @@ def test_distance_proxy_ends_with_its_parent():
 def test_ceiling_is_below_what_the_path_can_carry(upload):
     found = ceiling(4, 2_000_000, round_trip=10, throughput=20, upload=upload)
     assert 0 < found <= 4 * 20e6
+
+
+def test_exchanges_take_a_round_trip_each():
+    found = exchanges(4, 12, 4096, round_trip=10)
+    assert 0 < found <= 4 / 0.010

@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["DistanceProxy", "ceiling", "compiler"]
+__all__ = ["DistanceProxy", "ceiling", "compiler", "exchanges"]
 
 HOST = "127.0.0.1"
 SOURCE = Path(__file__).with_suffix(".c")
@@ -184,14 +184,67 @@ def _carry(sockets: list[socket.socket], share: int, *, sending: bool) -> None:
             )
         while selector.get_map():
             for key, _ in selector.select():
-                each: Any = key.fileobj
+                ready: Any = key.fileobj
                 part = room[: key.data[0]]
-                done = each.send(part) if sending else each.recv_into(part)
+                done = ready.send(part) if sending else ready.recv_into(part)
                 if not done:
                     raise ConnectionError(f"A connection ended {key.data[0]:,} bytes early")
                 key.data[0] -= done
                 if not key.data[0]:
-                    selector.unregister(each)
+                    selector.unregister(ready)
+
+
+def exchanges(
+    connections: int, count: int, size: int, *, round_trip: float = 0, throughput: float = 0
+) -> float:
+    """Return the exchanges per second that plain sockets get through a proxy, once connected.
+
+    Args:
+        connections: How many take turns, each with one exchange at a time.
+        count: All exchanges, at least one for each connection.
+        size: Bytes there and bytes back.
+        round_trip: As of `DistanceProxy`.
+        throughput: As of `DistanceProxy`.
+    """
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((HOST, 0), backlog=connections))
+        proxy = stack.enter_context(
+            DistanceProxy(server.getsockname()[1], round_trip=round_trip, throughput=throughput)
+        )
+        near = [
+            stack.enter_context(socket.create_connection((HOST, proxy.port)))
+            for _ in range(connections)
+        ]
+        far = [stack.enter_context(server.accept()[0]) for _ in range(connections)]
+        rounds = max(count // connections, 1)
+        answering = threading.Thread(target=_exchange, args=(far, rounds, size))
+        answering.start()
+        begun = time.perf_counter()
+        _exchange(near, rounds, size, first=True)
+        taken = time.perf_counter() - begun
+        answering.join()
+    return rounds * connections / taken
+
+
+def _exchange(sockets: list[socket.socket], rounds: int, size: int, *, first: bool = False) -> None:
+    """Receive and send in turns through each, or send and receive."""
+    content = bytes(size)
+    with selectors.DefaultSelector() as selector:
+        for each in sockets:
+            selector.register(each, selectors.EVENT_READ, [rounds, size])
+            if first:
+                each.sendall(content)
+        while selector.get_map():
+            for key, _ in selector.select():
+                ready: Any = key.fileobj
+                key.data[1] -= len(ready.recv(key.data[1]))
+                if key.data[1]:
+                    continue
+                key.data[:] = key.data[0] - 1, size
+                if key.data[0] or not first:
+                    ready.sendall(content)
+                if not key.data[0]:
+                    selector.unregister(ready)
 
 
 def _main() -> None:

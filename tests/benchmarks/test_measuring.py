@@ -1,0 +1,74 @@
+"""What a benchmark says where a library fails, and where the instrument is the limit."""
+
+import pytest
+from goals import GOALS, far, ratio
+from measuring import OURS, SHARE, Row, in_turns
+from page import goal_lines, tables_of
+
+DOWNLOAD = "40 ms, 20 MB/s: download 256 MiB to a local file"
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def fails() -> None:
+    raise OSError("no such store")
+
+
+async def test_in_turns_leaves_out_another_library_that_fails():
+    row = await in_turns("row", {OURS: nothing, "other": fails, "third": nothing}, rounds=2)
+    assert list(row.wall) == [OURS, "third"]
+    assert [len(times) for times in row.wall.values()] == [2, 2]
+    assert row.failed == {"other": "OSError: no such store"}
+    assert "Without other in *row*: OSError: no such store" in tables_of({"suite/row": row})
+
+
+async def test_in_turns_leaves_out_another_library_with_wrong_content():
+    async def check(who: str) -> None:
+        assert who == OURS, "other bytes"
+
+    row = await in_turns("row", {OURS: nothing, "other": nothing}, rounds=1, between=check)
+    assert list(row.wall) == [OURS]
+    assert "other bytes" in row.failed["other"]
+
+
+@pytest.mark.parametrize("who", ["first", f"{OURS}, by another way"])
+async def test_in_turns_raises_where_ours_fails(who):
+    with pytest.raises(OSError, match="no such store"):
+        await in_turns("row", {"first": nothing} | {who: fails}, rounds=1)
+
+
+def test_goal_lines_say_what_is_missing_of_a_suite():
+    goals = [ratio("suite/row", "other", 1.0), ratio("elsewhere/row", "other", 1.0)]
+    row = Row("row", wall={OURS: [1.0]})
+    assert goal_lines(goals, {"suite/row": row})[2:] == [
+        "| suite: row | other | 1.00 x |  | **not measured** |"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "judged"),
+    [(70.0, "met"), (71.0, "**certifies nothing**: 71 % of the proxy's ceiling")],
+)
+def test_goal_lines_certify_nothing_near_the_ceiling(share, judged):
+    row = Row(DOWNLOAD, "ms", wall={OURS: [1.0], "other": [2.0]}, notes={SHARE: share})
+    rows = {f"distance/{DOWNLOAD}": row}
+    line = goal_lines([far("download 256 MiB", lambda name: ratio(name, "other", 0.6))], rows)[2]
+    assert line.endswith(f"| 0.50 x | {judged} |")
+    assert ("certifies nothing" in "\n".join(tables_of(rows))) == (share > 70)
+
+
+def test_tables_of_begins_a_table_for_each_heading():
+    rows = {
+        name: Row(name, wall={OURS: [1.0]}, table=table)
+        for name, table in (("one", "First"), ("two", "Second"), ("three", "First"))
+    }
+    text = "\n".join(tables_of(rows))
+    assert text.count("### ") == 2
+    assert text.index("three") < text.index("### Second")
+
+
+def test_goals_have_names_of_their_own():
+    names = [(goal.work, goal.against) for goal in GOALS]
+    assert len(set(names)) == len(names)
