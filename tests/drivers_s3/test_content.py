@@ -10,9 +10,12 @@ import zlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jtc.storage.drivers.s3_driver._driver_options import DRIVER_OPTIONS, driver_headers
 from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
+from jtc.storage.drivers.s3_driver._objects.crc32 import combined
 from jtc.storage.drivers.s3_driver._transport.connections import Places
 from jtc.storage.exceptions import UnsupportedOperationException
 
@@ -106,3 +109,10 @@ def test_driver_headers_of_a_wrong_value_names_the_option(name: str, value: obje
 def test_driver_headers_of_an_unknown_name_lists_the_others():
     with pytest.raises(UnsupportedOperationException, match=r"'StorageClas'.*StorageClass"):
         driver_headers({"StorageClas": "GLACIER"})
+
+
+@given(st.binary(), st.binary(), st.integers(0, 300_000))
+def test_combined_crc32_is_that_of_both_contents(one: bytes, other: bytes, zeros: int) -> None:
+    other += bytes(zeros)
+    found = combined(zlib.crc32(one), zlib.crc32(other), len(other))
+    assert found == zlib.crc32(one + other)

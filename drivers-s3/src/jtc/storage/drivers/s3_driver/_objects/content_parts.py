@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from jtc.storage.driver_support.content import in_thread
+from jtc.storage.drivers.s3_driver._objects.crc32 import combined
 from jtc.storage.drivers.s3_driver._settings import MIB
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["THREAD_FROM", "ContentParts"]
 
-_PIECE = MIB
-"""Bytes of one read from a blocking file, after each of which a cancellation is looked for."""
+_PIECE = 8 * MIB
+"""Bytes of one read from a blocking file, after each of which a cancellation is looked for. More
+than a part has: what is read at once is not copied."""
 
 _SMALL = 64 * 1024
 """Bytes that a part may have without a place in memory."""
@@ -55,7 +57,7 @@ class ContentParts:
 
     async def head(self, size: int) -> bytes:
         """Return the next bytes, `size` or more of them if there are, and keep them."""
-        content, held = self._content, [self._held]
+        content, held = self._content, [self._held] if self._held else []
         length = len(self._held)
         while length < size:
             if length > _SMALL and not self._taken:
@@ -83,9 +85,10 @@ class ContentParts:
         part = (await self.head(size))[:size]
         self._held = self._held[size:]
         if len(part) < THREAD_FROM:
-            crc32, self.crc32 = _checksums(part, self.crc32)
+            crc32 = zlib.crc32(part)
         else:
-            crc32, self.crc32 = await in_thread(_checksums, part, self.crc32)
+            crc32 = await in_thread(zlib.crc32, part)
+        self.crc32 = combined(self.crc32, crc32, len(part)) if self.size else crc32
         self.size += len(part)
         taken, self._taken = self._taken, 0
         return part, crc32, functools.partial(self._memory.release, taken)
@@ -94,10 +97,6 @@ class ContentParts:
         """Release the memory of a part that was not returned."""
         taken, self._taken = self._taken, 0
         self._memory.release(taken)
-
-
-def _checksums(part: bytes, before: int) -> tuple[int, int]:
-    return zlib.crc32(part), zlib.crc32(part, before)
 
 
 async def _read(file: BinaryIO, size: int) -> bytes:

@@ -94,7 +94,7 @@ class ReadAhead:
         self._transport, self._memory = transport, memory
         self._first, self._end = first, first.last
         self._ahead: deque[_Ahead] = deque()
-        self._busy = 0
+        self._busy = self._direct = 0
         missing = first.last - first.position
         self._is_eager = is_eager and first.info.etag is not None and missing >= READ_AHEAD_FROM
 
@@ -126,6 +126,10 @@ class ReadAhead:
         except NoRangesError as error:
             raise other_range() from error
         self.climb.moved(len(piece))
+        self._direct += len(piece)
+        if self._direct >= RANGE:
+            self._direct -= RANGE
+            self.climb.ended(self._busy + 1)
         if first.position >= first.last == self._end:
             first.close()
         return piece
@@ -193,10 +197,11 @@ class ReadAhead:
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """Go on after the end of a range's task."""
-        busy, self._busy = self._busy, self._busy - 1
+        busy = self._busy + (self._first.position < self._first.last)
+        self._busy -= 1
         if self._is_eager and not task.cancelled() and task.exception() is None:
             if self._ahead and self._ahead[-1].source.last < self._end:
-                self.climb.ended(busy + 1)
+                self.climb.ended(busy)
             self._extend()
 
     def close(self) -> list[asyncio.Task[None]]:

@@ -37,9 +37,9 @@ logger = logging.getLogger("jtc.storage")
 _MAX_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 
-_MOST_MEMORY = 80 * MIB
+_MOST_MEMORY = 75 * MIB
 """Bytes of one upload's parts at once, the one that is read included: a put of any length has to
-fit into 150 MiB of a process."""
+fit into 150 MiB of a process, which takes 45 without it, and some for buffers."""
 
 
 def part_size(wanted: int, size: int | None) -> int:

@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 __all__ = ["Climb", "Concurrency"]
 
 _FIRST = 4
-"""Where the first transfer of a disk begins: enough to see whether more at once carry more, and no
-more than a store on the same machine takes in its stride."""
+"""Where the first transfer of a disk begins: enough to see whether more at once carry more."""
 
 _PAYS = 0.25
 """The share of a raise by which the throughput must grow for the raise to stay: with twice as many
 at once, by a quarter. Less is noise, or takes connections from others for little."""
 
-_STEADY_ROUNDS = 8
-"""Rounds without a raise after one that did not pay, or after a refusal."""
+_SAME = 0.9
+"""The share of the throughput that half as many must carry to be enough. A store on the same
+machine, or a slow reader, gets no more over several connections, which only cost."""
+
+_STEADY_ENDS = 128
+"""Parts that end before another number is tried: with 32 at once, four rounds."""
 
 
 class Concurrency:
@@ -35,20 +38,32 @@ class Concurrency:
         most: That.
         level: How many the next transfer begins with.
         refusals: How often the store refused a request since it had too many.
+        is_settled: Whether that level is the end of a search.
+        ends_to_wait: How many parts end before the next search.
+        is_search_down: Whether that begins with fewer.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.level = min(_FIRST, most)
         self.refusals = 0
+        self.is_settled = False
+        self.ends_to_wait = 0
+        self.is_search_down = False
+
+    def settle(self, *, is_search_down: bool) -> None:
+        """End a search."""
+        self.is_settled, self.ends_to_wait = True, _STEADY_ENDS
+        self.is_search_down = is_search_down
 
 
 class Climb:
-    """The concurrency of one transfer: doubled, then raised in steps, while the throughput grows.
+    """The concurrency of one transfer: it is raised while that carries more, by rounds.
 
     A round is as many ends of parts as there are parts at once, so that each round has the whole
-    life of a part in it, its round trip included. A raise whose round carried no more is taken
-    back. Refusals for too many requests halve it, once a round.
+    life of a part in it, its round trip included. The number is doubled until that does not pay,
+    later raised by quarters; then halved while that carries the same. Refusals for too many
+    requests halve it too, once a round.
 
     Args:
         known: Of the disk.
@@ -62,14 +77,13 @@ class Climb:
     def __init__(
         self, known: Concurrency, most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._most = min(known.most, most)
-        # With one at once nothing would be learned.
-        self.level = min(max(known.level, 2), self._most)
         self._known, self._clock = known, clock
+        self._most = min(known.most, most)
+        self.level = min(known.level, self._most)
         self._refusals = known.refusals
-        self._doubles = True
         self._before, self._rate = 0, 0.0
-        self._rounds_to_wait = 0
+        # Whether the parts of this round began when more were under way.
+        self._is_mixed = False
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -91,32 +105,54 @@ class Climb:
         if self._known.refusals != self._refusals:
             self._refusals = self._known.refusals
             if not self._is_halved:
-                self._settle(max(self.level // 2, 1))
+                self._settle(max(self.level // 2, 1), is_search_down=False)
+                self._begin_round()
                 self._is_halved = True
+        elif busy > self.level and not self._is_halved:
+            self._begin_round()  # those beyond a level that was lowered
         elif self._ended >= self.level:
             seconds = max(self._clock() - self._began, 1e-6)
             # Fewer at once than allowed (no connection or memory was free, or the other side is
             # slow) say nothing about more.
-            if self._busiest >= self.level:
+            if self._is_mixed:
+                self._is_mixed = False
+            elif self._busiest >= self.level:
                 self._judge(self._bytes / seconds)
             self._begin_round()
 
     def _judge(self, rate: float) -> None:
-        before, self._before = self._before, 0
-        if before and rate < self._rate * (1 + _PAYS * (self.level / before - 1)):
-            self._settle(before)
+        before, level, known = self._before, self.level, self._known
+        self._before = 0
+        share = 1 + _PAYS * (level / before - 1) if level > before > 0 else _SAME
+        if before and rate < self._rate * share:
+            self.level = before
+            if level > before and self._is_lower_open(before):
+                self._try(before // 2)
+            else:
+                self._settle(before, is_search_down=False)
             return
-        self._rate = rate
-        self._known.level = self.level
-        if self._rounds_to_wait:
-            self._rounds_to_wait -= 1
-        elif self.level < self._most:
-            self._before = self.level
-            raised = self.level * 2 if self._doubles else self.level + max(self.level // 4, 1)
-            self.level = min(raised, self._most)
+        self._rate, known.level = rate, level
+        if not before and known.is_settled and known.ends_to_wait > 0:
+            known.ends_to_wait -= self._ended
+        elif level < before or (not before and known.is_settled and known.is_search_down):
+            if level > 1:
+                self._try(level // 2)
+            else:
+                self._settle(level, is_search_down=False)
+        elif level < self._most:
+            self._try(level + max(level // 4, 1) if known.is_settled else level * 2)
+        else:
+            self._settle(level, is_search_down=True)
 
-    def _settle(self, level: int) -> None:
+    def _is_lower_open(self, level: int) -> bool:
+        """Return whether fewer may be enough: not where they were just found not to be."""
+        return level > 1 and (self._known.is_settled or level <= _FIRST)
+
+    def _try(self, level: int) -> None:
+        self._before, self.level = self.level, min(level, self._most)
+        self._is_mixed = level < self._before
+
+    def _settle(self, level: int, *, is_search_down: bool) -> None:
+        self._before = 0
         self.level = self._known.level = level
-        self._before, self._doubles = 0, False
-        self._rounds_to_wait = _STEADY_ROUNDS
-        self._begin_round()
+        self._known.settle(is_search_down=is_search_down)
