@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver import _deleting as deleting
 from jtc.storage.drivers.local_driver import _staged_file as staged_file
 from jtc.storage.exceptions import (
     FileExistsException,
@@ -17,7 +18,7 @@ from jtc.storage.exceptions import (
     PreconditionFailedException,
     UnsupportedOperationException,
 )
-from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
+from jtc.storage.options import DeleteOptions, ListOptions, ReadOptions, WriteOptions
 from local_ways import names_in
 
 if TYPE_CHECKING:
@@ -135,6 +136,54 @@ async def test_a_plain_put_waits_while_a_conditional_one_compares_and_replaces(
     assert await driver.get("a") == b"plain"
 
 
+async def test_delete_if_match_deletes_no_file_that_replaced_it_while_it_waited(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await driver.write_file("a", b"old", WriteOptions())
+    looked, replaced = threading.Event(), threading.Event()
+    look = deleting.look
+
+    def slow(directory: int, name: str) -> Any:
+        found = look(directory, name)
+        if not looked.is_set():  # before the lock
+            looked.set()
+            assert replaced.wait(10)
+        return found
+
+    monkeypatch.setattr(deleting, "look", slow)
+    deletion = asyncio.create_task(driver.delete_file("a", DeleteOptions(if_match=old)))
+    await asyncio.to_thread(looked.wait)
+    await driver.put("a", b"new")
+    replaced.set()
+    with pytest.raises(PreconditionFailedException):
+        await deletion
+    assert await driver.get("a") == b"new"
+
+
+async def test_put_waits_while_a_conditional_deletion_compares_and_deletes(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etag = await driver.write_file("a", b"old", WriteOptions())
+    compared, overtaken = threading.Event(), threading.Event()
+    check_etag = deleting._check_etag
+
+    def slow(directory: int, name: str, if_match: str) -> None:
+        check_etag(directory, name, if_match)
+        compared.set()
+        assert not overtaken.wait(0.1)
+
+    async def plain() -> None:
+        await driver.put("a", b"new")
+        overtaken.set()
+
+    monkeypatch.setattr(deleting, "_check_etag", slow)
+    deletion = asyncio.create_task(driver.delete_file("a", DeleteOptions(if_match=etag)))
+    await asyncio.to_thread(compared.wait)
+    _, deleted = await asyncio.gather(plain(), deletion)
+    assert deleted is True
+    assert await driver.get("a") == b"new"
+
+
 async def test_every_version_has_an_etag_of_its_own(driver: LocalDriver) -> None:
     etags = [await driver.write_file("a", b"1234", WriteOptions()) for _ in range(300)]
     assert len(set(etags)) == 300
@@ -191,5 +240,8 @@ async def test_without_locks_only_conditions_are_refused(
     monkeypatch.setattr(fcntl, "fcntl", none)
     with pytest.raises(UnsupportedOperationException):
         await driver.write_file("a", b"new", WriteOptions(if_match=etag))
+    with pytest.raises(UnsupportedOperationException):
+        await driver.delete_file("a", DeleteOptions(if_match=etag))
     await driver.put("a", b"new")
     assert await driver.get("a") == b"new"
+    assert await driver.delete("a") is True

@@ -24,7 +24,7 @@ from jtc.storage.exceptions import (
     StorageTimeoutException,
     UnsupportedOperationException,
 )
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import DeleteOptions, WriteOptions
 from local_ways import WAYS, local_driver, names_in, python
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ async def test_lock_that_stays_taken_is_a_typed_error_and_changes_nothing(
             assert raised.value.path == "a"
         with pytest.raises(StorageTimeoutException):
             await driver.delete("a")
+        with pytest.raises(StorageTimeoutException):
+            await driver.delete_file("a", DeleteOptions(if_match=etag))
         with pytest.raises(StorageTimeoutException):
             await driver.update_metadata("a", WriteOptions(content_type="a/b"))
         await driver.put("new", b"a free name needs no lock")

@@ -402,7 +402,7 @@ async def refusals(disk: Disk) -> None:
             assert_type(refusal.code, str)
             assert_type(refusal.message, str)
             assert_type(refusal.request_id, str)
-            assert_type(refusal.retries, int)
+            assert_type(refusal.is_repeated, bool)
             assert_type(refusal.retry_after, float)
 
 

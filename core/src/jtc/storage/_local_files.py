@@ -153,7 +153,7 @@ class LocalFile(Fallible):
                 self._temporary.unlink()
 
     def _append(self, least: int) -> FileIO:
-        """Write what there is, as long as it is at least so many bytes; return the open file."""
+        """Write what there is, while it is at least `least` bytes; return the open file."""
         if self._file is None:
             self._file = self._open()
         while self._taken - self._written >= least and not self._given_up:
