@@ -184,3 +184,17 @@ async def test_a_page_that_says_it_is_the_last_is_believed_whatever_token_it_has
         await driver.aclose()
     # A third page may have been asked for early, and was called off.
     assert asked in (["0", "1"], ["0", "1", "2"])
+
+
+async def test_directory_exists_is_what_the_listing_of_its_parent_says(driver, folder):
+    await driver.make_directory(f"{folder}/marked")
+    for path in ("full/a", "emptied/a", "deep/b/c", "file"):
+        await driver.put(f"{folder}/{path}", b"1")
+    await driver.delete(f"{folder}/emptied/a")
+    above = [entry async for entry in driver.list_entries(folder, ListOptions())]
+    listed = {entry.path for entry in above if isinstance(entry, DirectoryInfo)}
+    for name in ("marked", "full", "emptied", "deep", "deep/b", "file", "missing"):
+        path = f"{folder}/{name}"
+        itself = [each async for each in driver.list_entries(path, ListOptions(itself=True))]
+        expected = [DirectoryInfo(path=path)] if path in listed or name == "deep/b" else []
+        assert itself == expected, name

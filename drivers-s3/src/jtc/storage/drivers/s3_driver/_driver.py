@@ -154,7 +154,7 @@ class S3Driver:
         "write_file": _NEW_FILE | {"if_match"},
         "update_metadata": _METADATA | {"if_match"},
         "open_read": frozenset({"if_none_match"}),
-        "list_entries": frozenset({"directories"}),
+        "list_entries": frozenset({"directories", "itself"}),
         "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
@@ -427,6 +427,8 @@ class S3Driver:
             InvalidPathException: The prefix breaks the path policy.
             StorageException: The store failed.
         """
+        if options.itself:
+            return listing.list_itself(self._transport, prefix)
         return listing.list_entries(self._transport, prefix, options)
 
     async def make_directory(self, path: str, /) -> None:

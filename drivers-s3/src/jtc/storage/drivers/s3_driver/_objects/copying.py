@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions, metadata
+from jtc.storage.drivers.s3_driver._objects.at_once import both
 from jtc.storage.drivers.s3_driver._objects.deleting import delete_version
 from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
 from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
@@ -59,7 +60,8 @@ async def copy_file(transport: Transport, src: str, dst: str, options: WriteOpti
     if not options.overwrite:
         raise exceptions.FileExistsException(conditions.EXISTS, path=dst)
     if _replaces_metadata(options) or options.visibility or options.driver_options:
-        return await _updated(original, options)
+        was_public = options.visibility is None and await _is_public(transport, src)
+        return await _updated(original, options, was_public=was_public)
     return original.etag
 
 
@@ -98,8 +100,11 @@ async def update_metadata(transport: Transport, path: str, options: WriteOptions
         PreconditionFailedException: `if_match` names another version, or the file was replaced
             meanwhile.
     """
-    original = await _original(transport, path, "if_match", options.if_match)
-    return await _updated(original, options)
+    looking = _original(transport, path, "if_match", options.if_match)
+    if options.visibility is not None:
+        return await _updated(await looking, options, was_public=False)
+    original, was_public = await both(looking, _is_public(transport, path))
+    return await _updated(original, options, was_public=was_public)
 
 
 async def _original(transport: Transport, key: str, option: str, expected: str | None) -> _Original:
@@ -154,12 +159,18 @@ async def _copied(original: _Original, dst: str, options: WriteOptions) -> str:
     return etag
 
 
-async def _updated(original: _Original, options: WriteOptions) -> str:
-    """Copy a file onto itself, with other headers, under the condition that it is this version."""
+async def _updated(original: _Original, options: WriteOptions, *, was_public: bool) -> str:
+    """Copy a file onto itself, with other headers, under the condition that it is this version.
+
+    Args:
+        original: The file as it is.
+        options: What is to be different.
+        was_public: Whether it stays public, where the options leave that open.
+    """
     transport, path, visibility = original.transport, original.key, options.visibility
     headers = metadata.kept_headers(original.headers, options, is_same_file=True)
     headers |= {**metadata.declared_headers(options), _DIRECTIVE: "REPLACE"}
-    if visibility is None and await _is_public(transport, path):
+    if was_public and visibility is None:
         # S3 copies all but the ACL.
         visibility, headers["x-amz-acl"] = Visibility.PUBLIC, "public-read"
     # The source's condition holds when the copy begins, the target's, where it is kept, at its end.

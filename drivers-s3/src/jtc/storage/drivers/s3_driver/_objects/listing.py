@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from jtc.storage.models import Entry
     from jtc.storage.options import ListOptions
 
-__all__ = ["PAGE", "list_entries", "list_pages"]
+__all__ = ["PAGE", "list_entries", "list_itself", "list_pages"]
 
 logger = logging.getLogger("jtc.storage")
 
 PAGE = 1000
 """Keys in an answer, and in a DeleteObjects request: S3's limit for both."""
+
+
+async def list_itself(transport: Transport, directory: str) -> AsyncGenerator[Entry, None]:
+    """Yield a directory if there is one: a key below it, such as that of its marker."""
+    first = list_objects(f"{directory}/", delimiter="/", max_keys=1)
+    page = await read_page(await transport.send(first))
+    if page.objects or page.directories:
+        yield DirectoryInfo(path=directory)
 
 
 async def list_entries(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._driver_options import ACLS
+from jtc.storage.drivers.s3_driver._objects.at_once import both
 from jtc.storage.drivers.s3_driver._objects.metadata import head
 from jtc.storage.drivers.s3_driver._transport.operations import is_public, set_acl
 from jtc.storage.models import Visibility
@@ -20,8 +21,9 @@ __all__ = ["ensure_visibility", "set_visibility", "visibility_of"]
 async def visibility_of(transport: Transport, key: str) -> Visibility:
     """Return who may read a file; a directory is not a file."""
     # A store with real directories has ACLs of them as well.
-    await head(transport, key)
-    return Visibility.PUBLIC if await transport.send(is_public(key)) else Visibility.PRIVATE
+    _, public = await both(head(transport, key), transport.send(is_public(key)))
+    transport.learned.has_acls = True
+    return Visibility.PUBLIC if public else Visibility.PRIVATE
 
 
 async def set_visibility(transport: Transport, key: str, visibility: Visibility) -> None:
@@ -31,13 +33,18 @@ async def set_visibility(transport: Transport, key: str, visibility: Visibility)
     So one that has never answered with an ACL is asked for the file's.
     https://github.com/jamhall/s3rver/issues/34, https://github.com/leo-project/leofs/issues/1021
     """
-    await head(transport, key)
-    if not transport.learned.has_acls:
-        # Not to be permitted to read it is an answer as well.
-        with suppress(exceptions.StoragePermissionException):
-            await transport.send(is_public(key))
+    if transport.learned.has_acls:
+        await head(transport, key)
+    else:
+        await both(head(transport, key), _look_at_acl(transport, key))
         transport.learned.has_acls = True
     await transport.send(set_acl(key, ACLS[visibility]))
+
+
+async def _look_at_acl(transport: Transport, key: str) -> None:
+    # Not to be permitted to read it is an answer as well.
+    with suppress(exceptions.StoragePermissionException):
+        await transport.send(is_public(key))
 
 
 async def ensure_visibility(transport: Transport, key: str, visibility: Visibility | None) -> None:
