@@ -86,6 +86,18 @@ def refused(code: str, status: int, **more: Any) -> Exception:
         ("", 522, StorageUnavailableException),
         ("SomethingNew", 500, StorageUnavailableException),
         ("RequestTimeout", 400, StorageTimeoutException),
+        # Supabase's own code for whatever the store behind it says.
+        *[
+            ("S3Error", status, kind)
+            for status, kind in (
+                (403, StoragePermissionException),
+                (404, StorageException),
+                (409, StorageException),
+                (412, PreconditionFailedException),
+                (416, RangeException),
+                (501, UnsupportedOperationException),
+            )
+        ],
     ],
 )
 def test_exception_for_refusal_is_by_code_else_by_status(

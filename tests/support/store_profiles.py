@@ -678,6 +678,10 @@ _SUPABASE_PUT = (
     f"{GITHUB}/supabase/storage/blob/03c59eb8e668d361312b2015052144080f8746d7"
     "/src/http/routes/s3/commands/put-object.ts"
 )
+_SUPABASE_ERRORS = (
+    f"{GITHUB}/supabase/storage/blob/0e1637f6284e0ce8b2ce7a05a48a6cfc3920a19d"
+    "/src/http/routes/s3/error-handler.ts"
+)
 _SUPABASE_NAMES = re.compile(r"[\w/!\-.*'() &$@=;:+,?]*", re.ASCII)
 
 
@@ -701,6 +705,13 @@ def _placeholder(request: Request, _: ProfiledStore) -> Answer | None:
     if request.operation == "PutObject" and request.key.endswith("/") and not request.body:
         request.key += ".emptyFolderPlaceholder"
     return None
+
+
+def _own_code(_request: Request, answer: Answer, _rule: Rule) -> Answer:
+    if answer.status < 400:
+        return answer
+    body = re.sub(rb"<Code>(?!NoSuch)\w*</Code>", b"<Code>S3Error</Code>", answer.body)
+    return Answer(answer.status, answer.headers, body)
 
 
 SUPABASE = Profile(
@@ -734,6 +745,11 @@ SUPABASE = Profile(
             what="makes a file .emptyFolderPlaceholder in each directory that is made",
             evidence=(_SUPABASE_PUT,),
             refuse=_placeholder,
+        ),
+        Deviation(
+            what="has a code of its own for what the store behind it refuses",
+            evidence=(_SUPABASE_ERRORS,),
+            edit=_own_code,
         ),
         _unlisted(_WRITES, _SUPABASE_DOCS),
         _unchecked(_SUPABASE_DOCS),

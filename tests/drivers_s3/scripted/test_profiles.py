@@ -217,6 +217,18 @@ async def test_set_visibility_without_permission_to_read_acls(
     assert len(store.of("PutObjectAcl")) == 2
 
 
+async def test_reads_of_store_with_codes_of_its_own(make_disk: MakeDisk) -> None:
+    async with ProfiledStore(PROFILES["Supabase"]) as store:
+        disk = make_disk(store, **store.options(**PROFILES["Supabase"].options))
+        store.store("a", b"content")
+        store.store("empty", b"")
+        with pytest.raises(PreconditionFailedException):
+            await disk.get("a", if_match='"of-another-version"')
+        assert await disk.get_range("a", 100, 110) == b""
+        assert await disk.get_range("empty", 0, 10) == b""
+        assert await disk.exists("b") is False
+
+
 async def test_name_that_store_refuses_is_an_invalid_path(make_disk: MakeDisk) -> None:
     async with ProfiledStore(PROFILES["Supabase"]) as store:
         disk = make_disk(store, **store.options(**PROFILES["Supabase"].options))

@@ -249,6 +249,9 @@ _TEMPORARY_CODES = frozenset(
     }
 )
 _UNHEEDED = (425, 429)
+_CLEAR_STATUS = frozenset({304, 401, 403, 405, 412, 416, 501, 507})
+"""Those that mean one thing, whatever a store's own code is. A 404 may be of a bucket, and a 409 of
+anything."""
 _REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _OF_ACLS = ("GetObjectAcl", "PutObjectAcl")
 _FORBIDDEN, _UNAVAILABLE = 403, 503
@@ -358,7 +361,7 @@ def _refused(refusal: S3Refusal, bucket: str) -> StorageException:
             f"The store refuses the request for its checksums ({shown}): set the option "
             "checksums = false"
         )
-    if known is None and (not code or code.isdigit()):
+    if known is None and (not code or code.isdigit() or status in _CLEAR_STATUS):
         known = _BY_CODE.get(str(status))
     if known is None:
         return StorageException(f"The store refused the request ({shown})")
