@@ -1,8 +1,9 @@
-"""Conditional writes on stores that ignore conditions, or compare etags in a way of their own."""
+"""Conditional requests to stores that ignore conditions, or compare etags in a way of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from disk_calls import CALLS, IN_PARTS, LARGE, fill
 from jtc.storage import (
     FileExistsException,
+    NotModifiedException,
     PreconditionFailedException,
     StorageException,
     UnsupportedOperationException,
@@ -17,6 +19,8 @@ from jtc.storage import (
 from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, StoredObject, refusal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jtc.storage import Disk
 
 MakeDisk = Callable[..., "Disk"]
@@ -29,6 +33,47 @@ def ignore_conditions(store: ScriptedStore, operations: str) -> Rule:
 
 
 # Conditions that are ignored
+
+
+@pytest.mark.parametrize("method", ["get", "get_range", "get_ranges", "download"])
+async def test_read_holds_to_its_conditions_though_the_store_ignores_them(
+    store: ScriptedStore, make_disk: MakeDisk, tmp_path: Path, method: str
+) -> None:
+    store.store("a", b"content")
+    ignore_conditions(store, "GetObject HeadObject")
+    disk = make_disk(store)
+    arguments = {"get_range": (1, 3), "get_ranges": ([(1, 3)],), "download": (tmp_path / "a",)}
+    read = partial(getattr(disk, method), "a", *arguments.get(method, ()))
+    with pytest.raises(PreconditionFailedException):
+        await read(if_match='"other"')
+    await read(if_match=store.objects["a"].etag)
+    if method in {"get", "download"}:
+        with pytest.raises(NotModifiedException):
+            await read(if_none_match=store.objects["a"].etag)
+        await read(if_none_match='"other"')
+
+
+async def test_check_of_a_store_that_fails_at_conditional_deletions_of_directories(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    def is_of_directory(request: Request) -> bool:
+        below = f"{request.key}/"
+        return "if-match" in request.headers and any(key.startswith(below) for key in store.objects)
+
+    store.rule(
+        Rule(
+            operations="DeleteObject",
+            where=is_of_directory,
+            times=ALWAYS,
+            answer=refusal(500, "InternalError"),
+        )
+    )
+    ignore_conditions(store, "DeleteObject DeleteObjects")
+    disk = make_disk(store)
+    await disk.check()
+    await disk.put("a", b"content")
+    assert await disk.delete("a")
+    assert store.objects == {}
 
 
 @pytest.mark.parametrize("source", ["a", "large"], ids=["whole", "in parts"])

@@ -130,6 +130,9 @@ async def _kept_deletions(transport: Transport, path: str) -> frozenset[str]:
     learned.keeps_directories = await etag_now(transport, f"{emptied}/") is not None
     kept = {"delete"} if await _keeps_etag(transport, target) else set[str]()
     learned.bulk_conditions = await _keeps_etag_in_bulk(transport, target)
+    if not kept:
+        # It would ignore the others too, or fail at a directory as `rclone serve s3` does.
+        return frozenset()
     missing = [f"{path}/missing", marked, emptied, full]
     for kind, delete in {
         "delete_any": _delete_each,

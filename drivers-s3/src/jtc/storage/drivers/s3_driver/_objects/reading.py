@@ -14,7 +14,7 @@ from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.checksums import new_digest
 from jtc.storage.driver_support.ranges import resolve_range
 from jtc.storage.drivers.s3_driver._objects import metadata
-from jtc.storage.drivers.s3_driver._objects.conditions import one_version
+from jtc.storage.drivers.s3_driver._objects.conditions import OTHER_VERSION, one_version
 from jtc.storage.drivers.s3_driver._objects.ranges import WHOLE, Range, get, other_range
 from jtc.storage.drivers.s3_driver._objects.read_ahead import ReadAhead
 from jtc.storage.drivers.s3_driver._settings import MIB
@@ -85,8 +85,21 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
         metadata.close(answer)
         raise other_range()
     answer = await metadata.measured(transport, key, answer)
+    try:
+        _check_conditions(answer.etag, options)
+    except exceptions.StorageException:
+        metadata.close(answer)
+        raise
     reader = await _reader(transport, key, answer, options)
     return ReadStream(reader.info, reader, reader.aclose)
+
+
+def _check_conditions(etag: str | None, options: ReadOptions) -> None:
+    """Hold an answer to the conditions of its request: some engines ignore them."""
+    if options.if_match is not None and etag not in {None, options.if_match}:
+        raise exceptions.PreconditionFailedException(OTHER_VERSION)
+    if etag is not None and etag == options.if_none_match:
+        raise exceptions.NotModifiedException("The file still is the version of if_none_match")
 
 
 async def _reader(
