@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engines.moto import Moto
+from engines.rclone import Rclone
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.testing._groups.conditional_reads import ConditionalReadTests
 from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
@@ -36,3 +37,7 @@ class WhatDiffers(
 
 class TestMoto(WhatDiffers):
     engine_class = Moto
+
+
+class TestRclone(WhatDiffers):
+    engine_class = Rclone
