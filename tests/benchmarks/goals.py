@@ -174,6 +174,12 @@ GOALS = (
     found("s3/list", lambda row: ratio(row, "obstore", 1.0)),
     found("s3/upload", lambda row: ratio(row, "obstore", 1.0)),
     found("s3/download", lambda row: ratio(row, "obstore", 1.0)),
+    above(
+        "s3/memory for each web client that reads slowly",
+        "Starlette's FileResponse",
+        64.0,
+        unit="kB",
+    ),
     found("s3/upload", lambda row: memory(row, 150, "the whole process at most")),
     found("s3/download", lambda row: memory(row, 150, "the whole process at most")),
     far("download 256 MiB", lambda row: ratio(row, "aioboto3", 0.6)),

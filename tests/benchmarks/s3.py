@@ -131,6 +131,17 @@ async def transfers(disks: list[Any], store: dict[str, str], sizes: Sizes) -> li
     return [up, down]
 
 
+def slow_clients(store: dict[str, str], sizes: Sizes) -> Row:
+    """Compare what a web server holds for each client that reads slowly."""
+    row = Row("memory for each web client that reads slowly", "kB")
+    for _ in range(sizes.fewest):
+        for way, figure in peak_of(
+            "slow_clients.py", json.dumps(store), str(sizes.readers)
+        ).items():
+            row.wall.setdefault(way, []).append(figure)
+    return row
+
+
 async def main(sizes: Sizes) -> None:
     # Some peers leave sessions open, and asyncio complains of it at length.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -141,6 +152,7 @@ async def main(sizes: Sizes) -> None:
         rows.append(await listing(disks, sizes))
         rows += await grown("s3", disks[0], disks[-1], sizes, there=sizes.keys)
         rows += await transfers(disks, store, sizes)
+        rows.append(slow_clients(store, sizes))
         for disk in disks:
             await disk.aclose()
     print_rows(rows)

@@ -30,6 +30,7 @@ from wrk import STATIC, loaded
 from jtc.storage import StorageManager
 from jtc.storage.asgi import DiskResponse, XAccel, serve
 from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +44,15 @@ WAYS = {OURS: "/ours", STARLETTE: "/theirs"}
 DIRECTORIES = {OURS: "/served", STATIC: "/static"}
 
 
-def application(root: Path) -> Starlette:
+def application(root: Path, store: dict[str, str] | None) -> Starlette:
+    """Return an application with files of a directory, and with those of a bucket of S3."""
     manager = StorageManager.isolated({})
     manager.set_driver(LocalDriver(root), "disk")
     disk = manager.disk("disk")
+    routes = []
+    if store is not None:
+        manager.set_driver(S3Driver(**store, max_connections=1000), "s3")
+        routes.append(Mount("/s3", serve(manager.disk("s3"), public=True)))
 
     async def ours(request: Request) -> DiskResponse:
         return DiskResponse(disk, request.path_params["name"])
@@ -67,12 +73,13 @@ def application(root: Path) -> Starlette:
             Mount("/served", serve(disk, public=True)),
             Mount("/static", StaticFiles(directory=root)),
             Mount("/storage", storage),
+            *routes,
         ]
     )
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[tuple[int, int]]:
+def serving(root: Path, store: dict[str, str] | None = None) -> Iterator[tuple[int, int]]:
     """Serve the application in a process of its own, and give its port and its number."""
     # Of this protocol by name: else asyncio leaves Nagle's algorithm on.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
@@ -81,7 +88,7 @@ def serving(root: Path) -> Iterator[tuple[int, int]]:
         server = os.fork()
         if not server:
             config = uvicorn.Config(
-                application(root), log_level="warning", lifespan="off", access_log=False
+                application(root, store), log_level="warning", lifespan="off", access_log=False
             )
             uvicorn.Server(config).run(sockets=[listener])
             os._exit(0)
@@ -142,11 +149,11 @@ async def longest(port: int, sizes: Sizes) -> Row:
     return row
 
 
-async def held(root: Path, path: str, readers: int) -> float:
+async def held(root: Path, path: str, readers: int, store: dict[str, str] | None = None) -> float:
     """Return the kB of memory that a server holds for each client that reads nothing."""
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []
-    with serving(root) as (port, server):
+    with serving(root, store) as (port, server):
         # What the server needs once is not a reader's.
         await (await asking(port, path, "", MIB, 20))()
         before = resident(server)
@@ -160,7 +167,7 @@ async def held(root: Path, path: str, readers: int) -> float:
                 reader, f"GET {path}/{LARGE} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
             )
             await loop.sock_recv(reader, 1024)
-        await asyncio.sleep(1)
+        await asyncio.sleep(readers / 500)
         grown = resident(server) - before
         for reader in sockets:
             reader.close()

@@ -35,6 +35,7 @@ async def get(
     end: int | None,
     conditions: Mapping[str, str],
     taken: Connections | None = None,
+    most: int | None = None,
 ) -> operations.Object:
     """Request a file or a range of it: ``Range`` of RFC 9110, 14.1.2."""
     headers = dict(conditions)
@@ -44,7 +45,7 @@ async def get(
         headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"  # the last is included
     elif transport.settings.checksums:
         headers["x-amz-checksum-mode"] = "ENABLED"
-    return await transport.send(operations.get_object(key, headers), taken)
+    return await transport.send(operations.get_object(key, headers, most=most), taken)
 
 
 def other_range() -> exceptions.IntegrityException:
@@ -72,6 +73,7 @@ class Range:
         last: The byte after the last.
         body: What they come from, which may have more of them; None where it must be requested.
         taken: Connections of which a place was taken for the first request.
+        most: As that of a request.
     """
 
     transport: Transport
@@ -80,6 +82,7 @@ class Range:
     last: int
     body: operations.Body | None = None
     taken: Connections | None = None
+    most: int | None = None
 
     async def read(self, size: int) -> bytes:
         """Return the next bytes, `size` at most; a broken connection is replaced."""
@@ -111,7 +114,13 @@ class Range:
         taken, self.taken = self.taken, None
         try:
             answer = await get(
-                self.transport, self.info.path, self.position, self.last, conditions, taken
+                self.transport,
+                self.info.path,
+                self.position,
+                self.last,
+                conditions,
+                taken,
+                self.most,
             )
         except (
             exceptions.PreconditionFailedException,

@@ -20,7 +20,7 @@ from jtc.storage.drivers.s3_driver._objects.read_ahead import ReadAhead
 from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, http, operations
 from jtc.storage.drivers.s3_driver._transport.redaction import scrub
-from jtc.storage.options import ReadOptions
+from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,9 @@ that breaks off: a stream would cost a third of the time."""
 
 _NO_LIMIT = 2**63
 """No file is as long, and a store that reads 64 bits takes a larger number for no range at all."""
+
+_SMALLEST_TAKEN = 16 * 1024
+"""Bytes that are taken at once from a connection, also for a reader of smaller chunks."""
 
 _CHECKED = ("crc32", "sha256", "sha1")
 """The checksums that a whole read is held to: the first of them that the store keeps."""
@@ -77,7 +80,7 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
     if start != end and (start >= 0 or end is None):
         # An empty file has no range at all, and a start may lie past the end.
         with suppress(errors.RangeException):
-            answer = await get(transport, key, start, end, conditions)
+            answer = await get(transport, key, start, end, conditions, most=_most(options))
     if answer is None:
         # The reader requests what there is to read.
         answer = await metadata.head(transport, key, conditions)
@@ -115,7 +118,7 @@ async def _reader(
         is_eager = options.read_ahead and transport.learned.ranges is not False
         source = ReadAhead(
             transport,
-            Range(transport, info, first, last, body),
+            Range(transport, info, first, last, body, most=_most(options)),
             await transport.memory(),
             is_eager=is_eager,
         )
@@ -123,6 +126,13 @@ async def _reader(
     except BaseException:
         metadata.close(answer)  # no reader closes it
         raise
+
+
+def _most(options: ReadOptions) -> int | None:
+    """Return how many bytes are taken at once for a reader of small chunks: it may be slow."""
+    if options.read_ahead or options.chunk_size >= DEFAULT_CHUNK_SIZE:
+        return None
+    return max(options.chunk_size, _SMALLEST_TAKEN)
 
 
 async def _read_to_end(body: operations.Body, limit: float) -> bytes:

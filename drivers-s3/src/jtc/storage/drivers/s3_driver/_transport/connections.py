@@ -8,7 +8,8 @@ import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakValueDictionary
 
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.s3_driver._transport.closed_loop import discard_session
@@ -39,6 +40,9 @@ though nothing said so: TCP_USER_TIMEOUT, https://man7.org/linux/man-pages/man7/
 LARGE = 256 * 1024
 """Bytes from which on a body is sent in pieces of this length, as what the socket does not take at
 once is copied, and only after the store has agreed to take it."""
+
+_FIRST = 64 * 1024
+"""Bytes that are taken at once of an answer until its reader is known: it may be a slow one."""
 
 _CONTINUE_SECONDS = 1.0
 """How long to wait for that agreement: RFC 9110, 10.1.1, says not to wait without end."""
@@ -156,6 +160,7 @@ class Connections:
         self.under_way = 0
         self.is_closing = False
         self.bodies: set[OpenBody] = set()
+        self._sockets = WeakValueDictionary[int, _Socket]()
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -172,7 +177,7 @@ class Connections:
         )
         # The limit is that of `places`.
         connect = functools.partial(
-            aiohttp.TCPConnector, limit=0, ssl=context, socket_factory=_socket
+            aiohttp.TCPConnector, limit=0, ssl=context, socket_factory=self._socket
         )
         connector, closing = (
             connect(keepalive_timeout=_KEEP_ALIVE_SECONDS),
@@ -217,6 +222,23 @@ class Connections:
         if query:
             return type(at)(f"{origin}{path}?{query}", encoded=True)
         return at.with_path(path, encoded=True)  # a third of the time of reading all of it
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = _Socket(*address[:3])
+        self._sockets[made.fileno()] = made
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_SECONDS * 1000)
+        return made
+
+    def take_at_once(self, transport: asyncio.BaseTransport, most: int) -> None:
+        """Limit the bytes that are taken from a connection whenever there are some."""
+        opened = transport.get_extra_info("socket")
+        if opened is None:
+            return  # it is closed
+        if (found := self._sockets.get(opened.fileno())) is not None:
+            found.most = most
+        if (limit := getattr(transport, "set_read_buffer_limits", None)) is not None:
+            limit(most)  # for what TLS has not decrypted yet
 
     def session_for(self, body: bytes, failure: Exception | None) -> aiohttp.ClientSession:
         """Return the session for a request, given how the attempt before ended."""
@@ -269,11 +291,22 @@ def _prepared(settings: Settings) -> ssl.SSLContext | bool:
     return tls_context(settings)
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    made = socket.socket(*address[:3])
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_SECONDS * 1000)
-    return made
+class _Socket(socket.socket):
+    """A socket from which a loop reads no more at once than it may.
+
+    asyncio reads as much as there is, up to 256 KiB, and aiohttp can only pause afterwards.
+
+    Attributes:
+        most: How many bytes.
+    """
+
+    most = _FIRST
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        return super().recv(min(bufsize, self.most), flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0, /) -> int:
+        return super().recv_into(buffer, min(nbytes or len(buffer), self.most), flags)
 
 
 def _close_answer(sending: asyncio.Future[aiohttp.ClientResponse]) -> None:
@@ -311,26 +344,48 @@ class OpenBody:
     Args:
         response: The answer.
         connections: Those whose place it holds.
+        most: As that of the request.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, connections: Connections) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, connections: Connections, most: int | None
+    ) -> None:
         self.response, self._connections = response, connections
+        self._most, self._rest = most, b""
+        connection = response.connection  # None where all has arrived
+        self._transport = None if connection is None else connection.transport
+        if self._transport is not None:
+            connections.take_at_once(self._transport, LARGE if most is None else most)
         connections.bodies.add(self)
 
     async def read(self, size: int) -> bytes:
         """Return the next bytes, `size` at most; none at the end."""
         try:
-            return await self.response.content.read(size)
+            if self._most is None:
+                return await self.response.content.read(size)
+            if not self._rest:
+                self._rest = await self._taken()
         except Exception as error:
             scrub(error)
             # aiohttp raises a RuntimeError where the connections were closed meanwhile.
             if isinstance(error, RuntimeError):
                 error = DisconnectedError(str(error))
             raise exception_for(error, "") from error
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+    async def _taken(self) -> bytes:
+        """Take from the connection, which aiohttp pauses as soon as it has something."""
+        connection = self.response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.resume_reading()
+        return await self.response.content.readany()
 
     def close(self) -> None:
         """Release the connection: to the pool if all was read, else by closing it."""
         if self in self._connections.bodies:
             self._connections.bodies.discard(self)
+            if self._transport is not None:
+                self._connections.take_at_once(self._transport, _FIRST)
             self.response.close()
             self._connections.places.release()

@@ -381,6 +381,7 @@ class Transport:
             allow_redirects=False,
             proxy=target.proxy,
             timeout=connections.usual if request.copies is None else connections.copying,
+            read_bufsize=None if request.most is None else 0,
         )
         if len(body) > LARGE:
             learned = self.learned
@@ -456,7 +457,7 @@ class Transport:
                 raise errors.S3Refusal(status, read_error(document), headers)
             length, limit = response.content_length, request.leave_open_from
             if limit is not None and (length is None or length > limit):
-                body = OpenBody(response, connections)
+                body = OpenBody(response, connections, request.most)
                 return Answer(status, headers, body, is_repeated)
             content = await _content(response, _LONGEST_ANSWER)
             return Answer(status, headers, content, is_repeated)

@@ -114,6 +114,8 @@ class Request(Generic[T]):
         query: Percent-encoded and sorted by name.
         body: What is sent.
         leave_open_from: An answer's body of more bytes is left open; None: none is.
+        most: How many bytes of an open body are taken at once, and only when the reader of those
+            before wants more; None: as many as make it fast.
         copies: How many bytes the store copies by itself meanwhile, silently; None: no copy.
     """
 
@@ -125,6 +127,7 @@ class Request(Generic[T]):
     query: str = ""
     body: bytes = b""
     leave_open_from: int | None = None
+    most: int | None = None
     copies: int | None = None
 
 
@@ -195,9 +198,13 @@ class Stored(NamedTuple):
     crc32: str | None = None
 
 
-def get_object(key: str, headers: dict[str, str], *, leave_open_from: int = -1) -> Request[Object]:
+def get_object(
+    key: str, headers: dict[str, str], *, leave_open_from: int = -1, most: int | None = None
+) -> Request[Object]:
     """Read an object, or the range that ``range`` in the headers names."""
-    return Request("GetObject", "GET", key, _object, headers, leave_open_from=leave_open_from)
+    return Request(
+        "GetObject", "GET", key, _object, headers, leave_open_from=leave_open_from, most=most
+    )
 
 
 def head_object(key: str, headers: dict[str, str]) -> Request[Object]:
