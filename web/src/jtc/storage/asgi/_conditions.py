@@ -15,11 +15,15 @@ __all__ = [
     "CONDITIONS",
     "UnsatisfiableRangeError",
     "failed_condition",
+    "range_bounds",
     "requested_range",
     "seconds_of",
 ]
 
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+
+_NO_LENGTH = 2**62
+"""No file is as long."""
 
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 # One range. Players and downloads ask for one; many ranges make a server send a file many times
@@ -93,6 +97,22 @@ def requested_range(
     if first >= size:
         raise UnsatisfiableRangeError
     return first, size if last is None else min(last + 1, size)
+
+
+def range_bounds(headers: Headers) -> tuple[int, int | None] | None:
+    """Return `start` and `end` of a stream of the range that a GET requests, whatever the length.
+
+    None is for no range, and for one that no file has.
+    """
+    match = _RANGE.fullmatch(_field(headers, "range") or "")
+    if match is None:
+        return None
+    first, last, suffix = (None if text is None else int(text) for text in match.groups())
+    if suffix is not None:
+        return (-suffix, None) if 0 < suffix < _NO_LENGTH else None
+    if first is None or first >= _NO_LENGTH or (last is not None and last < first):
+        return None
+    return first, None if last is None or last >= _NO_LENGTH else last + 1
 
 
 def _is_version(version: str | None, etag: str | None, last_modified: float) -> bool:

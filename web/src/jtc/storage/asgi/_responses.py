@@ -17,6 +17,7 @@ from jtc.storage.asgi._conditions import (
     CONDITIONS,
     UnsatisfiableRangeError,
     failed_condition,
+    range_bounds,
     requested_range,
     seconds_of,
 )
@@ -243,6 +244,10 @@ class DiskResponse(Response):
         if method != "HEAD" and not (conditional or self.public_only or instead):
             stream = await self.disk.stream(self.path, chunk_size=_CHUNK_SIZE)
             return _Opened(stream.info, self.status_code, (0, stream.info.size), stream)
+        if not (self.public_only or instead) and (
+            opened := await self._open_range(method, request_headers)
+        ):
+            return opened
         for _ in range(_ATTEMPTS):
             info = await self.look_up()
             if info.content_encoding is not None:
@@ -268,6 +273,27 @@ class DiskResponse(Response):
         raise StorageUnavailableException(
             f"The file was replaced during each of {_ATTEMPTS} attempts to open it", path=self.path
         )
+
+    async def _open_range(self, method: str, request_headers: Headers) -> _Opened | None:
+        """Open a range before the length of the file is known: on S3 in one request.
+
+        None is for requests whose response may need no content, or the whole.
+        """
+        bounds = range_bounds(request_headers)
+        if (
+            bounds is None
+            or method != "GET"
+            or self.status_code != HTTPStatus.OK
+            or any(name in request_headers for name in CONDITIONS)
+        ):
+            return None
+        start, end = bounds
+        stream = await self.disk.stream(self.path, start=start, end=end, chunk_size=_CHUNK_SIZE)
+        status, part = self._status_and_range("GET", request_headers, stream.info)
+        if status == HTTPStatus.PARTIAL_CONTENT:
+            return _Opened(stream.info, status, part, stream)
+        await stream.aclose()
+        return None
 
     def _acceleration(self, method: str, request_headers: Headers) -> dict[str, str]:
         """Return the headers of a response that the server in front sends; none where we do."""
