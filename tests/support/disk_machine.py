@@ -7,8 +7,10 @@ import contextlib
 import io
 import itertools
 import resource
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from faulty_proxy import Fault
 from jtc.storage import Disk, StorageException, StorageFullException, Visibility
 from jtc.storage.driver_support.mime_types import guess_type
+from local_ways import names_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -332,6 +335,17 @@ class DiskMachine(RuleBasedStateMachine):
         self.same(read, f"stream {path} from {start}")
 
     @rule(path=files)
+    def download(self, path: str) -> None:
+        async def download(disk: Disk) -> tuple[int, bytes]:
+            with tempfile.TemporaryDirectory() as directory:
+                target = Path(directory, "copy")
+                info = await disk.download(path, target)
+                assert names_in(Path(directory)) == ["copy"]
+                return info.size, target.read_bytes()
+
+        self.same(download, f"download {path}")
+
+    @rule(path=files)
     def read_file(self, path: str) -> None:
         async def read(disk: Disk) -> list[bytes]:
             async with disk.open(path) as file:
@@ -385,6 +399,17 @@ class DiskMachine(RuleBasedStateMachine):
     @rule(path=files)
     def delete(self, path: str) -> None:
         self.same(lambda disk: disk.delete(path), f"delete {path}")
+
+    @precondition(lambda self: self.versions)
+    @rule(data=st.data())
+    def delete_if(self, data: st.DataObject) -> None:
+        seen = data.draw(st.sampled_from(self.versions))
+        if self.is_ambiguous(seen):
+            return
+        self.same(
+            lambda disk: disk.delete(seen.path, if_match=self.etag_on(disk, seen)),
+            f"delete {seen.path} if it is a version seen before",
+        )
 
     @rule(paths=st.lists(st.sampled_from((*FILES, *ODD)), max_size=6))
     def delete_many(self, paths: list[str]) -> None:
