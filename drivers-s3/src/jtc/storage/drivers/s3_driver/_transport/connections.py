@@ -305,7 +305,7 @@ class _Socket(socket.socket):
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         return super().recv(min(bufsize, self.most), flags)
 
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0, /) -> int:
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         return super().recv_into(buffer, min(nbytes or len(buffer), self.most), flags)
 
 
