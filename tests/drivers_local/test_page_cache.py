@@ -64,6 +64,18 @@ async def outcome(driver: LocalDriver, method: str, path: str) -> object:
         return type(error)
 
 
+@pytest.mark.parametrize("size", [0, 1, LARGEST])
+async def test_stream_of_a_small_file_needs_no_worker_after_its_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    content = os.urandom(size)
+    driver = await caching(LocalDriver(tmp_path), content)
+    stream = await driver.open_read("dir/file", ReadOptions())
+    await refuse_workers(monkeypatch)
+    assert b"".join([chunk async for chunk in stream]) == content
+    await stream.aclose()
+
+
 @pytest.mark.parametrize("size", [0, 1, 4096, LARGEST])
 async def test_a_small_file_in_memory_is_read_without_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
