@@ -382,6 +382,26 @@ async def test_download_that_is_cancelled_waits_for_no_busy_thread(directory: Pa
     assert names(directory) == []
 
 
+async def test_download_without_threads_is_a_typed_error_and_leaves_nothing(
+    directory: Path,
+) -> None:
+    driver = Paused()
+    disk = disk_of(driver)
+    await disk.put("a", bytes(2 * MIB))
+    executor = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(executor)
+    task = asyncio.create_task(disk.download("a", directory / "copy"))
+    while not names(directory):
+        await asyncio.sleep(0.001)
+    await asyncio.to_thread(lambda: None)  # the first chunk is written
+    executor.shutdown()
+    driver.go_on.set()
+    with pytest.raises(StorageUnavailableException, match="thread") as raised:
+        await task
+    assert (raised.value.path, raised.value.operation) == ("a", "download")
+    assert names(directory) == []
+
+
 KILLED = """
 import asyncio, os, sys
 from jtc.storage import ReadStream, StorageManager
