@@ -62,8 +62,12 @@ def over_budget() -> bool:
     return bool(budget.waiting) or monotonic() >= budget.until
 
 
-async def next_iteration() -> None:
-    """Wait for an iteration of the loop with budget left; the first to wait begins first."""
+def next_iteration() -> asyncio.Future[None]:
+    """Return what to await for an iteration of the loop with budget left, in the order of calls.
+
+    No coroutine: of ten thousand that wait, each object counts, since garbage collection looks at
+    all of them.
+    """
     loop = asyncio.get_running_loop()
     budget = _budget
     if budget.loop is not loop:  # one that was closed during an iteration
@@ -71,4 +75,4 @@ async def next_iteration() -> None:
         budget.begin(loop)
     future = loop.create_future()
     budget.waiting.append(future)
-    await future
+    return future

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
 from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.drivers.s3_driver._aws_config import completed
@@ -318,6 +319,8 @@ class S3Driver:
             FileNotFoundException: There is no file.
             IntegrityException: The content is not what was stored.
         """
+        if over_budget():
+            await next_iteration()
         return await reading.read_all(self._transport, path)
 
     async def exists(self, path: str, /) -> bool:

@@ -45,10 +45,10 @@ _CHECKED = ("crc32", "sha256", "sha1")
 
 
 async def read_all(transport: Transport, key: str) -> bytes:
-    """Return a whole file's content."""
+    """Return a whole file's content. The caller has seen to the loop's budget."""
     headers = {"x-amz-checksum-mode": "ENABLED"} if transport.settings.checksums else {}
     request = operations.get_object(key, headers, leave_open_from=_READ_WITH_HEADERS)
-    answer = await transport.send(request)
+    answer = await transport.send(request, is_begun=True)
     if answer.status != WHOLE:
         metadata.close(answer)
         raise other_range()

@@ -225,17 +225,20 @@ class Transport:
         make = functools.partial(Connections, settings, _send_once)
         self._clients = LoopClients(make, Connections.discard)
 
-    async def send(self, request: Request[T], taken: Connections | None = None) -> T:
+    async def send(
+        self, request: Request[T], taken: Connections | None = None, *, is_begun: bool = False
+    ) -> T:
         """Send a request, and again where that helps, and return its result.
 
         Args:
             request: The request.
             taken: Connections of which the caller took a place for it, by `free_place`.
+            is_begun: Whether the caller has seen to the loop's budget.
 
         Raises:
             StorageException: The store refused, or was not reached in `request_timeout`.
         """
-        if taken is None and over_budget():
+        if taken is None and not is_begun and over_budget():
             await next_iteration()
         settings = self.settings
         limit = settings.request_timeout + len(request.body) / SLOWEST_BYTES_PER_SECOND
