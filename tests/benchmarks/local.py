@@ -205,8 +205,7 @@ async def streams(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
         rounds=sizes.rounds, unit="ms", patience=4, between=settle,
     )  # fmt: skip
     one = root / "streamed"
-    BareLocal(root).upload_here("streamed", size)
-    os.sync()
+    BareLocal(root).upload_here("streamed", sizes.large)
     # One file, in the kernel's cache, for all libraries.
     for disk in streaming:
         os.link(one, directory_of(root, disk) / "large")
@@ -215,12 +214,12 @@ async def streams(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
         for who, download in able(streaming, "download").items()
     }
     down = await in_turns(
-        f"stream out, {size // MIB} MiB", ways, rounds=sizes.rounds, unit="ms", patience=4
+        f"stream out, {sizes.large // MIB} MiB", ways, rounds=sizes.asked, unit="ms", patience=4
     )
     for row, method in ((up, "upload"), (down, "download")):
         for who in row.wall:
             if who != BARE:
-                row.memory[who] = _peak(who, method, root, size)
+                row.memory[who] = _peak(who, method, root, sizes.large)
     for disk in streaming:
         await remove(disk.name)
     return [up, down]
@@ -229,8 +228,7 @@ async def streams(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
 async def copies(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
     """Copies of a large file, and of one that is mostly holes."""
     size = sizes.large
-    one = root / "one"
-    BareLocal(root).upload_here("one", size)
+    one = root / "streamed"
     sparse = root / "sparse"
     with sparse.open("wb") as file:
         file.truncate(size)
@@ -280,7 +278,7 @@ async def main(sizes: Sizes) -> None:
         rows.append(await listing(disks, root, sizes))
         rows += await streams(disks, root, sizes)
         rows += await copies(disks, root, sizes)
-        rows += await directories(disks[0], root / OURS, sizes)
+        rows += await directories(sizes)
         print_rows(rows)
         for disk in disks:
             if hasattr(disk, "aclose"):
