@@ -18,7 +18,13 @@ async def both(
     first: Coroutine[object, object, A], second: Coroutine[object, object, B]
 ) -> tuple[A, B]:
     """Return what both return; where both fail, the error is the first one's."""
-    one, other = asyncio.create_task(first), asyncio.create_task(second)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # under trio, or no event loop: each would warn that it was never awaited
+        first.close()
+        second.close()
+        raise
+    one, other = loop.create_task(first), loop.create_task(second)
     try:
         return await one, await other
     finally:
