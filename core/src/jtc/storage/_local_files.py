@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import threading
 from collections import deque
@@ -190,7 +189,7 @@ class LocalFile(Fallible):
             os.close(descriptor)
 
     def _beside(self) -> Path:
-        return self._path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+        return self._path.with_name(TEMPORARY_PREFIX + os.urandom(8).hex())
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
