@@ -193,7 +193,8 @@ async def memory(far: Far, rows: list[Row], size: int, names: Iterable[str]) -> 
         for who in names:
             if who in row.wall:
                 found = peak_of("peak.py", "distance", who, method, place, str(size))
-                row.memory[who] = found["whole"]
+                if found:
+                    row.memory[who] = found["whole"]
     source.unlink()
 
 

@@ -218,8 +218,8 @@ async def streams(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
     )
     for row, method in ((up, "upload"), (down, "download")):
         for who in row.wall:
-            if who != BARE:
-                row.memory[who] = _peak(who, method, root, sizes.large)
+            if who != BARE and (found := _peak(who, method, root, sizes.large)):
+                row.memory[who] = found["grown"]
     for disk in streaming:
         await remove(disk.name)
     return [up, down]
@@ -264,9 +264,8 @@ async def copies(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
     return rows
 
 
-def _peak(who: str, method: str, root: Path, size: int) -> float:
-    found = peak_of("peak.py", "local", who, method, str(root / who), str(size))
-    return float(found["grown"])
+def _peak(who: str, method: str, root: Path, size: int) -> dict[str, Any]:
+    return peak_of("peak.py", "local", who, method, str(root / who), str(size))
 
 
 async def main(sizes: Sizes) -> None:

@@ -187,15 +187,24 @@ def at_once(width: int, times: int, work: Callable[[int], Awaitable[object]]) ->
 
 
 def peak_of(script: str, *arguments: str) -> dict[str, Any]:
-    """Run a script in a process of its own and return the JSON that it prints last."""
-    done = subprocess.run(
-        [sys.executable, script, *arguments],
-        check=False,  # obstore's runtime sometimes aborts at a process's end
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parent,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    """Run a script in a process of its own and return the JSON that it prints last.
+
+    Nothing is in it where the script failed, which costs no other figure.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, script, *arguments],
+            check=False,  # obstore's runtime sometimes aborts at a process's end
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parent,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+            timeout=LONGEST,
+        )
+    except subprocess.TimeoutExpired as error:
+        print(f"    {error}", file=sys.stderr, flush=True)
+        return {}
+    lines = done.stdout.splitlines()
+    found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return found
 
 

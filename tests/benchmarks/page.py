@@ -61,7 +61,7 @@ def table_of(rows: Mapping[str, Row]) -> list[str]:
     ways = list(dict.fromkeys(way for row in rows.values() for way in row.wall))
     lines = ["| | " + " | ".join(ways) + " |", "| --- |" + " --: |" * len(ways)]
     for row in rows.values():
-        ours = next(iter(row.wall))
+        ours = next(iter(row.wall), "")
         cells = [_cell(row, way, ours) for way in ways]
         lines.append(f"| {row.name}, {row.unit} | " + " | ".join(cells) + " |")
         for what, figures in (("peak MiB", row.memory), ("connections", row.connections)):

@@ -56,7 +56,7 @@ class Sizes:
     moved_elsewhere: int = 64 * 1024 * 1024
     exchanged: int = 1_000
     tree: int = 500
-    weighed: int = 4
+    weighed: int = 3
     equal: bool = True
     distances: tuple[tuple[float, float], ...] = ((0, 0), (10, 20), (100, 20), (40, 0))
 

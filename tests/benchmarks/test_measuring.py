@@ -2,7 +2,7 @@
 
 import pytest
 from goals import GOALS, far, ratio
-from measuring import OURS, SHARE, Row, in_turns
+from measuring import OURS, SHARE, Row, in_turns, peak_of
 from page import goal_lines, tables_of
 
 DOWNLOAD = "40 ms, 20 MB/s: download 256 MiB to a local file"
@@ -72,3 +72,10 @@ def test_tables_of_begins_a_table_for_each_heading():
 def test_goals_have_names_of_their_own():
     names = [(goal.work, goal.against) for goal in GOALS]
     assert len(set(names)) == len(names)
+
+
+def test_peak_of_is_empty_where_the_script_fails(tmp_path, capfd):
+    script = tmp_path / "script.py"
+    script.write_text("raise SystemExit('no such store')")
+    assert peak_of(str(script)) == {}
+    assert capfd.readouterr().err == "no such store\n"
