@@ -171,6 +171,13 @@ GOALS = (
             ),
         )
     ),
+    Goal(
+        "s3: presigned URL, a batch of 1,000",
+        "each",
+        25.0,
+        "µs",
+        lambda rows: rows["s3/presigned URL, a batch of 1,000"].median(OURS),
+    ),
     found("s3/list", lambda row: ratio(row, "obstore", 1.0)),
     found("s3/upload", lambda row: ratio(row, "obstore", 1.0)),
     found("s3/download", lambda row: ratio(row, "obstore", 1.0)),

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ class Ours:
 
     async def list(self, prefix: str) -> int:
         return sum([entry.size async for entry in self.disk.list(prefix)])
+
+    async def presign(self, paths: list[str]) -> None:
+        assert len(await self.disk.temporary_urls(paths, 600)) == len(paths)
 
     async def upload(self, path: str, size: int) -> None:
         await self.disk.put(path, chunks_of(size))
@@ -125,6 +129,10 @@ class Obstore:
 
     async def delete(self, path: str) -> None:
         await self.obstore.delete_async(self.store, path)
+
+    async def presign(self, paths: list[str]) -> None:
+        found = await self.obstore.sign_async(self.store, "GET", paths, timedelta(seconds=600))
+        assert len(found) == len(paths)
 
     async def list(self, prefix: str) -> int:
         total = 0
@@ -540,6 +548,12 @@ class Aioboto3:
 
     async def delete(self, path: str) -> None:
         await (await self._s3()).delete_object(Bucket=self.bucket, Key=path)
+
+    async def presign(self, paths: list[str]) -> None:
+        client = await self._s3()
+        for path in paths:
+            named = {"Bucket": self.bucket, "Key": path}
+            await client.generate_presigned_url("get_object", Params=named, ExpiresIn=600)
 
     async def list(self, prefix: str) -> int:
         pages = (await self._s3()).get_paginator("list_objects_v2")

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ async def _deletes(disks: list[Any], sizes: Sizes, width: int) -> Row:
     )
 
 
+async def presigned(disks: list[Any], sizes: Sizes) -> Row:
+    """Presigned URLs of a page of files: nothing is sent."""
+    paths = [f"photos/2026/{number}.jpg" for number in range(1000)]
+    ways = {disk.name: partial(disk.presign, paths) for disk in disks if hasattr(disk, "presign")}
+    return await in_turns(
+        "presigned URL, a batch of 1,000", ways, rounds=sizes.asked, per=len(paths), patience=20
+    )
+
+
 async def listing(disks: list[Any], sizes: Sizes) -> Row:
     """Very many keys in one directory."""
     directory = directory_of(sizes.growth[1])
@@ -153,6 +163,7 @@ async def main(sizes: Sizes) -> None:
         store = {"bucket": server.bucket, **server.options}
         disks = [*s3_peers(store), BareS3(store)]
         rows = await objects(disks, store, sizes)
+        rows.append(await presigned(disks, sizes))
         rows.append(await listing(disks, sizes))
         rows += await grown("s3", disks[0], disks[-1], sizes, there=sizes.keys)
         rows += await transfers(disks, store, sizes)
