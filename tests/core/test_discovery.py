@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 import threading
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +17,6 @@ from jtc.storage import StorageConfigException, StorageManager
 from jtc.storage import _discovery as discovery
 from jtc.storage._discovery import LAYERS, PLUGINS
 from jtc.storage.drivers.memory_driver import MemoryDriver
-
-if sys.version_info >= (3, 12):
-    from importlib import metadata
-else:
-    import importlib_metadata as metadata
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -163,11 +162,7 @@ def _entry_points(group: str) -> Mapping[str, list[_Provider]]:
 
 @cache
 def _scan() -> Mapping[str, Mapping[str, list[_Provider]]]:
-    if sys.version_info >= (3, 12):
-        from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
-    else:
-        # Not at import: it puts its own finder before the interpreter's.
-        import importlib_metadata as metadata  # noqa: PLC0415
+    from importlib import metadata  # noqa: PLC0415 - 20 ms, at first use
 
     found: dict[str, dict[str, dict[str, _Provider]]] = {group: {} for group in _KINDS}
     # Not metadata.entry_points(): one unreadable distribution would break every disk.
