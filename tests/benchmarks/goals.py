@@ -206,8 +206,12 @@ GOALS = (
     ),
     ratio("web/1 MiB for 16 at once, the 99th percentile", "Starlette's FileResponse", 1.0),
     *(
-        ratio(f"web/{kind.work}, the 99th percentile of 64 connections", STATIC, 1.0)
+        ratio(f"web/{kind.work}, {what}", STATIC, 1.0)
         for kind in KINDS
+        for what in (
+            "the 99th percentile of 64 connections",
+            "the application's processor time a request",
+        )
     ),
     above(
         "web/memory for each of the clients that read slowly",

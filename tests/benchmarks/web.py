@@ -186,14 +186,14 @@ async def main(sizes: Sizes) -> None:
         root.mkdir()
         (root / NAME).write_bytes(os.urandom(MIB))
         (root / LARGE).write_bytes(bytes(8 * MIB))
-        with serving(root) as (port, _):
+        with serving(root) as (port, server):
             ranged = f"Range: bytes={MIB // 2}-\r\n"
             rows = [
                 await compare(port, sizes, "1 MiB whole", "", MIB),
                 await compare(port, sizes, "its second half, by a range", ranged, MIB // 2),
                 await compare(port, sizes, "HEAD", "", 0, "HEAD"),
                 await longest(port, sizes),
-                *await loaded(root, port, DIRECTORIES, sizes.loads, sizes.few),
+                *await loaded(root, (port, server), DIRECTORIES, sizes.loads, sizes.few),
             ]
         slow = Row(
             "memory for each of the clients that read slowly", "kB", {who: [] for who in WAYS}

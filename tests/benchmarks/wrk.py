@@ -71,16 +71,16 @@ def missing_tools() -> list[str]:
 
 
 async def loaded(
-    root: Path, port: int, paths: dict[str, str], kinds: int, rounds: int
+    root: Path, server: tuple[int, int], paths: dict[str, str], kinds: int, rounds: int
 ) -> list[Row]:
     """Compare all ways under load; return three rows for each kind of request.
 
     Args:
         root: The directory that is served.
-        port: The application's.
+        server: The application's port, and its process.
         paths: The path of the directory by way, in the application. At ``/storage`` it must answer
             with ``X-Accel-Redirect``; where there is a query, with content that a cache may keep.
-        kinds: How many kinds of requests, for each of which there are three rows.
+        kinds: How many kinds of requests, for each of which there are four rows.
         rounds: The number of rounds.
     """
     if WRK is None:
@@ -88,6 +88,7 @@ async def loaded(
     for name, size in (("1k.bin", 1024), ("64k.bin", 65_536), ("1m.bin", 1024 * 1024)):
         (root / name).write_bytes(bytes(size))
         os.utime(root / name, (_WRITTEN, _WRITTEN))
+    port, process = server
     rows: list[Row] = []
     with ExitStack() as stack:
         bases = {way: f"http://127.0.0.1:{port}{path}/{{}}" for way, path in paths.items()}
@@ -97,31 +98,40 @@ async def loaded(
             for name in {kind.name for kind in KINDS}:
                 urllib.request.urlopen(url.format(name)).read()  # into caches
         for kind in KINDS[:kinds]:
-            rows += await _compare(kind, bases, rounds)
+            rows += await _compare(kind, bases, process, rounds)
     return rows
 
 
-async def _compare(kind: Kind, bases: dict[str, str], rounds: int) -> list[Row]:
-    rates, *percentiles = (
+async def _compare(kind: Kind, bases: dict[str, str], process: int, rounds: int) -> list[Row]:
+    rows = tuple(
         Row(f"{kind.work}, {what}", unit, {way: [] for way in bases})
         for what, unit in (
             ("64 connections", "requests/s"),
             ("the median of 64 connections", "ms"),
             ("the 99th percentile of 64 connections", "ms"),
+            ("the application's processor time a request", "µs"),
         )
     )
     order = list(bases)
     for _ in range(rounds):
         for way in order:
-            figures = await asyncio.to_thread(_load, kind, bases[way].format(kind.name))
-            for row, figure in zip((rates, *percentiles), figures, strict=True):
+            before = _processor_seconds(process)
+            requests, *figures = await asyncio.to_thread(_load, kind, bases[way].format(kind.name))
+            spent = _processor_seconds(process) - before
+            for row, figure in zip(rows, (*figures, spent / requests * 1e6), strict=True):
                 row.wall[way].append(figure)
         order.append(order.pop(0))
-    return [rates, *percentiles]
+    return list(rows)
 
 
-def _load(kind: Kind, url: str) -> tuple[float, float, float]:
-    """Return the requests per second, and the latency's median and 99th percentile in ms."""
+def _processor_seconds(process: int) -> float:
+    """Return the processor time of a process, all threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _load(kind: Kind, url: str) -> tuple[float, float, float, float]:
+    """Return the requests, those per second, and the median and 99th percentile of ms."""
     command = [str(WRK), "-t1", f"-c{_CONNECTIONS}", "-d1", "--latency", "--timeout", "10", "-H"]
     said = subprocess.run(
         [*command, kind.header, url], check=True, capture_output=True, text=True
@@ -133,7 +143,8 @@ def _load(kind: Kind, url: str) -> tuple[float, float, float]:
         float(figure) * _MILLISECONDS[unit]
         for figure, unit in re.findall(r"(?:50|99)% +([\d.]+)(\w+)", said)
     )
-    return rate, median, high
+    count = int(re.findall(r"(\d+) requests in", said)[0])
+    return count, rate, median, high
 
 
 @contextmanager
