@@ -90,6 +90,23 @@ def test_climb_begins_within_the_most(most: int) -> None:
     assert Climb(Concurrency(32), most).level == most
 
 
+def test_climb_pays_for_what_one_connection_takes_long_for() -> None:
+    known, now = Concurrency(32), 100.0
+    climb = Climb(known, 32, lambda: now)
+    assert not climb.pays(10**12)
+    for _ in range(20):
+        climb.moved_alone(100_000)
+        now += 0.005
+    # 20 MB/s, after the first bytes.
+    assert known.alone == pytest.approx(20e6)
+    assert climb.pays(4_100_000)
+    assert not climb.pays(3_900_000)
+    # The next transfer knows, for a while.
+    assert Climb(known, 32, lambda: now).pays(4_100_000)
+    now += 4
+    assert not climb.pays(10**12)
+
+
 @given(
     disk=st.integers(1, 100),
     most=st.integers(1, 100),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from jtc.storage import Disk, IntegrityException, StorageUnavailableException
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._objects import read_ahead
+from jtc.storage.drivers.s3_driver._transport import concurrency
 from jtc.storage.options import ReadOptions
 from s3_fixtures import open_connections
 from scripted_store import ALWAYS, Request, Rule, ScriptedStore, refusal, until
@@ -37,6 +39,13 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_ahead, "RANGE", RANGE)
     monkeypatch.setattr(read_ahead, "READ_AHEAD_FROM", 4 * RANGE)
     monkeypatch.setattr(read_ahead, "WINDOW", 32 * RANGE)
+
+
+@pytest.fixture(autouse=True)
+def far_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one connection be known as slow."""
+    monkeypatch.setattr(concurrency, "_PATIENCE", 0)
+    monkeypatch.setattr(concurrency, "_VALID_SECONDS", math.inf)
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +115,19 @@ async def test_get_of_a_small_file_is_one_request(store: ScriptedStore, disk: Di
     assert len(store.requests) == 1
 
 
+async def test_get_from_a_near_store_is_one_request(
+    store: ScriptedStore, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concurrency, "_VALID_SECONDS", 60)
+    for name in ("_MEASURED_BYTES", "_MEASURED_SECONDS"):
+        monkeypatch.setattr(concurrency, name, 0)
+    monkeypatch.setattr(concurrency, "_PATIENCE", 60)
+    assert await disk.get("big") == CONTENT
+    assert len(store.requests) == 1
+    # Measured meanwhile.
+    assert disk.driver_as(S3Driver)._transport.downloads.alone > 0
+
+
 async def test_open_read_without_read_ahead_is_one_request(
     store: ScriptedStore, disk: Disk
 ) -> None:
@@ -129,8 +151,7 @@ async def test_open_read_returns_ranges_in_order_that_come_the_other_way_round(
     first = [2 * RANGE, 3 * RANGE, 4 * RANGE]
     rules = [store.rule(Rule(where=from_byte(at), hold=asyncio.Event())) for at in first]
     reading = asyncio.ensure_future(read(disk))
-    for rule in rules:
-        await rule.arrived.wait()
+    await until(lambda: all(rule.taken for rule in rules))
     for rule in reversed(rules):
         assert rule.hold is not None
         rule.hold.set()

@@ -26,7 +26,7 @@ WINDOW = 64 * MIB
 
 READ_AHEAD_FROM = 4 * RANGE
 """Bytes that must be missing: a smaller file has come over the first connection before others, each
-with round trips of its own, would carry much of it."""
+with round trips of its own, would carry much of it from any store."""
 
 
 class _Ahead:
@@ -95,6 +95,7 @@ class ReadAhead:
         self._first, self._end = first, first.last
         self._ahead: deque[_Ahead] = deque()
         self._busy = self._direct = 0
+        self._has_others = False
         missing = first.last - first.position
         self._is_eager = is_eager and first.info.etag is not None and missing >= READ_AHEAD_FROM
 
@@ -125,7 +126,10 @@ class ReadAhead:
             piece = await first.read(size)
         except NoRangesError as error:
             raise other_range() from error
-        self.climb.moved(len(piece))
+        if self._ahead:
+            self.climb.moved(len(piece))
+        else:
+            self.climb.moved_alone(len(piece))
         self._direct += len(piece)
         if self._direct >= RANGE:
             self._direct -= RANGE
@@ -178,6 +182,7 @@ class ReadAhead:
             last = min(start + RANGE, self._end)
             source = Range(first.transport, first.info, start, last, taken=connections)
             self._busy += 1
+            self._has_others = True
             self._ahead.append(_Ahead(source, self))
 
     def _next_start(self) -> int | None:
@@ -189,6 +194,7 @@ class ReadAhead:
             or self._busy + is_first_busy >= self.climb.level
             or len(ahead) * RANGE >= WINDOW
             or not (ahead or is_first_busy)
+            or not (self._has_others or self.climb.pays(self._end - first.position))
         ):
             return None
         # The open connection carries two meanwhile: the others have round trips to go.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,18 @@ machine, or a slow reader, gets no more over several connections, which only cos
 _STEADY_ENDS = 128
 """Parts that end before another number is tried: with 32 at once, four rounds."""
 
+_PATIENCE = 0.2
+"""Seconds that a first connection may take for the rest: other ones take round trips to open, and
+the first one, given up in the middle, another to replace. A near store carries a file of some MiB
+in less."""
+
+_MEASURED_BYTES, _MEASURED_SECONDS, _LONGEST_MEASURE = 1024 * 1024, 0.02, 0.1
+"""How long that is measured: both, but no longer than the third."""
+
+_VALID_SECONDS = 3.0
+"""For how long the throughput of one connection is taken to be the same: while there are several,
+it is not measured, and a store that was slow once must not keep them."""
+
 
 class Concurrency:
     """What the transfers of a disk in one direction have found out, for the next one.
@@ -41,6 +54,8 @@ class Concurrency:
         is_settled: Whether that level is the end of a search.
         ends_to_wait: How many parts end before the next search.
         is_search_down: Whether that begins with fewer.
+        alone: The bytes per second of one connection while it was the only one.
+        measured: When that was measured.
     """
 
     def __init__(self, most: int) -> None:
@@ -50,6 +65,7 @@ class Concurrency:
         self.is_settled = False
         self.ends_to_wait = 0
         self.is_search_down = False
+        self.alone, self.measured = 0.0, -math.inf
 
     def settle(self, *, is_search_down: bool) -> None:
         """End a search."""
@@ -84,6 +100,7 @@ class Climb:
         self._before, self._rate = 0, 0.0
         # Whether the parts of this round began when more were under way.
         self._is_mixed = False
+        self._alone_since, self._alone_bytes = math.inf, 0
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -93,6 +110,24 @@ class Climb:
     def moved(self, size: int) -> None:
         """Count bytes."""
         self._bytes += size
+
+    def moved_alone(self, size: int) -> None:
+        """Count bytes of one connection while there is no other."""
+        self.moved(size)
+        now = self._clock()
+        if self._alone_since == math.inf:
+            self._alone_since = now  # before the first bytes, the store may take its time
+            return
+        self._alone_bytes += size
+        seconds = now - self._alone_since
+        is_long = seconds >= _MEASURED_SECONDS and self._alone_bytes >= _MEASURED_BYTES
+        if is_long or seconds >= _LONGEST_MEASURE:
+            self._known.alone, self._known.measured = self._alone_bytes / max(seconds, 1e-6), now
+
+    def pays(self, missing: int) -> bool:
+        """Return whether one connection is known to take long for the bytes that are missing."""
+        is_known = self._clock() - self._known.measured <= _VALID_SECONDS
+        return is_known and missing > _PATIENCE * self._known.alone
 
     def ended(self, busy: int) -> None:
         """Count the end of a part, and adapt the level at the end of a round.
