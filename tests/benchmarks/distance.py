@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import statistics
@@ -23,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from distance_peers import PEERS, OursDownload, OursTrusting, named
+from distance_peers import PEERS, FarObstore, OursDownload, OursTrusting, named
 from measuring import MIB, OURS, PLAIN, SHARE, Row, Way, at_once, in_turns, peak_of, print_rows
 from peers import Obstore, made
 from sizes import Sizes
@@ -52,7 +53,7 @@ class Far:
         limits: The proxy's, as it takes them.
     """
 
-    near: Obstore
+    near: FarObstore
     store: dict[str, str]
     proxy: DistanceProxy
     root: Path
@@ -77,7 +78,7 @@ async def far_away(server: SeaweedFS, round_trip: float, throughput: float) -> A
         tempfile.TemporaryDirectory(prefix="distance-") as root,
     ):
         far = store | {"endpoint_url": proxy.url}
-        yield Far(Obstore.s3(store), far, proxy, Path(root), limits)
+        yield Far(FarObstore(store, Path(root), WIDTH), far, proxy, Path(root), limits)
 
 
 def _peers(far: Far, names: list[tuple[str, int | None]]) -> dict[str, Any]:
@@ -118,6 +119,7 @@ async def _download(far: Far, peers: dict[str, Any], size: int, rounds: int, dig
         far,
         f"download {size // MIB} MiB to a local file",
         {who: partial(peer.download, "large", target) for who, peer in peers.items()},
+        partial(far.near.download, "large", target),
         size,
         rounds,
         check,
@@ -135,6 +137,7 @@ async def _upload(far: Far, peers: dict[str, Any], source: Path, rounds: int, di
         far,
         f"upload {source.stat().st_size // MIB} MiB from a file",
         {who: partial(peer.upload, source, "target") for who, peer in able.items()},
+        partial(far.near.upload, source, "target"),
         source.stat().st_size,
         rounds,
         check,
@@ -146,6 +149,7 @@ async def _transfers_of(
     far: Far,
     name: str,
     ways: dict[str, Way],
+    near_way: Way,
     size: int,
     rounds: int,
     check: Callable[[str], Awaitable[None]],
@@ -166,14 +170,24 @@ async def _transfers_of(
         if who == OURS:
             plain.append(1e3 * size / await sockets(**far.limits))
 
+    # Only goals need each round of what takes long.
+    patience = math.inf if (far.limits["round_trip"], far.limits["throughput"]) == AWAY else 2
     row = await in_turns(
-        f"{far.name}: {name}", ways, rounds=rounds, unit="ms", warm=False, between=between
+        f"{far.name}: {name}",
+        ways,
+        rounds=rounds,
+        unit="ms",
+        warm=False,
+        patience=patience,
+        between=between,
     )
     row.wall[PLAIN] = plain
     row.connections |= used
     unlimited = far.limits | {"throughput": 0}
     most = statistics.median([await sockets(**unlimited) for _ in range(3)])
     _judge(row, "MB/s", most / 1e6, size / 1e6)
+    near = await in_turns("the same, near", {"near": near_way}, rounds=rounds, unit="s", warm=False)
+    row.notes["the store's own, near, MB/s"] = size / 1e6 / near.median("near")
     return row
 
 
@@ -216,10 +230,10 @@ async def requests(far: Far, sizes: Sizes) -> list[Row]:
         row = await in_turns(
             f"{far.name}: {method} {count:,} of 4 KiB, {AT_ONCE} at once",
             {who: _small(peer, method, count) for who, peer in peers.items()},
-            rounds=sizes.few, unit="ms", between=fill if method == "delete" else None,
+            rounds=sizes.fewest, unit="ms", between=fill if method == "delete" else None,
         )  # fmt: skip
         asked = partial(asyncio.to_thread, exchanges, AT_ONCE, count, len(CONTENT))
-        row.wall[PLAIN] = [1e3 * count / await asked(**far.limits) for _ in range(sizes.few)]
+        row.wall[PLAIN] = [1e3 * count / await asked(**far.limits) for _ in range(sizes.fewest)]
         _judge(row, "requests per second", await asked(), count)
         rows.append(row)
     for peer in peers.values():
