@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from faulty_proxy import Fault
+from jtc.storage.drivers.s3_driver._objects import read_ahead
+from jtc.storage.drivers.s3_driver._transport import concurrency
 from jtc.storage.exceptions import IntegrityException, StorageUnavailableException
 from jtc.storage.options import ReadOptions
 
@@ -85,6 +89,57 @@ async def test_a_reset_or_a_truncation_anywhere_is_made_good_by_reading_on(
     assert proxy.faults == []
     report(f"{count} resets and {count} truncations at random offsets, {exact} exact")
     assert exact == count
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read files of this module in several ranges at once."""
+    monkeypatch.setattr(read_ahead, "RANGE", 20_000)
+    monkeypatch.setattr(read_ahead, "READ_AHEAD_FROM", 1)
+    monkeypatch.setattr(concurrency, "_PATIENCE", 0)
+    monkeypatch.setattr(concurrency, "_VALID_SECONDS", math.inf)
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_ranges_that_are_reset_or_truncated_are_made_good_by_reading_on(
+    driver: S3Driver, faulty: S3Driver, proxy: FaultyProxy, folder: str
+) -> None:
+    async def one(number: int) -> None:
+        path = await driver.put(f"{folder}/{number}.", CONTENT)
+        # Less than a range has, so that any of them may be the one.
+        at = random.Random(number).randrange(19_000)
+        key = f"/{number}."
+        proxy.faults += [Fault(cut=at, key=key), Fault(truncate=at // 2, key=key)]
+        if number % 2:
+            assert await faulty.get(path) == CONTENT
+        else:
+            found = await read(faulty, path, start=7, chunk_size=9999, read_ahead=True)
+            assert found == CONTENT[7:]
+
+    await in_turns(16, one)
+    assert proxy.faults == []
+
+
+@pytest.mark.usefixtures("small_ranges")
+async def test_ranges_of_a_file_that_is_replaced_meanwhile_are_never_mixed(
+    driver: S3Driver, faulty: S3Driver, folder: str
+) -> None:
+    async def one(number: int) -> None:
+        path = await driver.put(f"{folder}/{number}.", CONTENT)
+        stream = await faulty.open_read(path, ReadOptions(chunk_size=7000, read_ahead=True))
+        found = b""
+        with contextlib.suppress(IntegrityException):
+            async for chunk in stream:
+                found += chunk
+                if len(found) == 7000 * (number + 1):
+                    await driver.put(path, CONTENT[::-1])
+        await stream.aclose()
+        assert CONTENT.startswith(found)
+        lengths.append(len(found))
+
+    lengths: list[int] = []
+    await in_turns(12, one)
+    assert min(lengths) < len(CONTENT)
 
 
 @pytest.mark.row(13)
