@@ -374,8 +374,8 @@ async def test_open_read_for_a_slow_reader_holds_no_more_than_the_window(
 async def test_open_read_does_not_wait_for_memory_that_uploads_hold(
     store: ScriptedStore, make_disk: MakeDisk
 ) -> None:
-    five = 5 * 2**20
-    disk = make_disk(store, max_transfer_memory=five, part_size=five, pool_timeout=0.2)
+    parts = {"part_size": 5 * 2**20, "multipart_threshold": 5 * 2**20}
+    disk = make_disk(store, max_transfer_memory=6 * 2**20, pool_timeout=0.2, **parts)
     is_reading, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -389,10 +389,31 @@ async def test_open_read_does_not_wait_for_memory_that_uploads_hold(
     assert starts(store) == []
     goes_on.set()
     await upload
-    # Reading ahead leaves half of it to uploads.
+    # Reading ahead leaves enough for a part.
     disk.driver_as(S3Driver)._transport.downloads.level = 32
     assert await disk.get("big") == CONTENT
     assert len(starts(store)) > 0
+
+
+async def test_copy_of_two_disks_into_each_other_never_waits_for_the_other_one(
+    store: ScriptedStore, make_disk: MakeDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mib = 2**20
+    monkeypatch.setattr(read_ahead, "RANGE", mib)
+    content = CONTENT * 5
+    store.store("large", content)
+    options = {"max_transfer_memory": 8 * mib, "pool_timeout": 5, "multipart_threshold": 5 * mib}
+    one, other = (make_disk(store, **options) for _ in range(2))
+    for each in (one, other):
+        each.driver_as(S3Driver)._transport.downloads.level = 32
+    await asyncio.gather(
+        *(one.copy("large", f"one-{number}", to=other) for number in range(2)),
+        *(other.copy("large", f"other-{number}", to=one) for number in range(2)),
+    )
+    assert len(starts(store)) > 4
+    assert all(store.content(f"{name}-1") == content for name in ("one", "other"))
+    for each in (one, other):
+        await released(each)
 
 
 # Ends
@@ -406,6 +427,50 @@ async def test_open_read_that_is_closed_early_leaves_no_connection_and_no_task(
     await anext(aiter(stream))
     await until(lambda: len(starts(store)) >= 3)
     await stream.aclose()
+    await released(disk)
+
+
+@pytest.mark.parametrize("is_eager", [True, False])
+async def test_open_read_goes_on_after_a_cancelled_read_with_an_error_and_no_gap(
+    store: ScriptedStore, disk: Disk, is_eager: bool
+) -> None:
+    stalled = Rule(where=from_byte(2 * RANGE), stall=RANGE // 2)
+    store.rule(stalled if is_eager else Rule(stall=5 * RANGE // 2))
+    stream = await opened(disk, read_ahead=is_eager, chunk_size=RANGE)
+    chunks = aiter(stream)
+    found = await anext(chunks) + await anext(chunks)
+    reading = asyncio.ensure_future(anext(chunks))
+    source = chunks.source  # type: ignore[attr-defined]
+    # Half of the chunk has been taken when the task that waits for the rest is cancelled.
+    await until(lambda: chunks.missing < len(CONTENT) - 2 * RANGE)  # type: ignore[attr-defined]
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert reading.cancelled()
+    with pytest.raises(StorageUnavailableException, match="open the file again"):
+        await anext(chunks)
+    assert found == CONTENT[: 2 * RANGE]
+    assert len(source._ahead) == 0
+    await stream.aclose()
+    await released(disk)
+
+
+@pytest.mark.parametrize("is_eager", [True, False])
+async def test_open_read_that_another_task_closes_is_a_typed_error(
+    store: ScriptedStore, disk: Disk, is_eager: bool
+) -> None:
+    stalled = Rule(where=from_byte(2 * RANGE), stall=10)
+    store.rule(stalled if is_eager else Rule(stall=2 * RANGE))
+    stream = await opened(disk, read_ahead=is_eager, chunk_size=RANGE)
+    chunks = aiter(stream)
+    await anext(chunks)
+    await anext(chunks)
+    reading = asyncio.ensure_future(anext(chunks))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await stream.aclose()
+    async with asyncio.timeout(5):
+        with pytest.raises(StorageUnavailableException, match="was closed"):
+            await reading
     await released(disk)
 
 

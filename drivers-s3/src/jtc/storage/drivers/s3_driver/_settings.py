@@ -135,6 +135,15 @@ class Settings:
     driver_headers: Mapping[str, str] = field(init=False)
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def memory_for_uploads(self) -> int:
+        """Bytes that downloads leave free: a part that an upload waits for fits.
+
+        Else two copies, each from the disk that the other one goes to, could wait for each other.
+        """
+        most = self.max_transfer_memory
+        return max(most // 2, min(most, max(self.part_size, self.multipart_threshold + 1)))
+
     def __post_init__(self) -> None:
         if not self.bucket:
             raise StorageConfigException("The s3 driver needs AWS_BUCKET set, or the option bucket")

@@ -63,6 +63,8 @@ class _Ahead:
         """Return the next bytes, `size` at most."""
         while not self._pieces:
             if self.task.done():
+                if self.task.cancelled():
+                    raise _closed()
                 self.task.result()
             self._arrived.clear()
             await self._arrived.wait()
@@ -71,6 +73,12 @@ class _Ahead:
             self._pieces.appendleft(piece[size:])
             piece = piece[:size]
         return piece
+
+
+def _closed() -> exceptions.StorageUnavailableException:
+    # A reader that was cancelled has lost bytes: it must not go on behind them.
+    message = "The stream was closed, or its reading failed or was cancelled: open the file again"
+    return exceptions.StorageUnavailableException(message)
 
 
 class ReadAhead:
@@ -92,10 +100,11 @@ class ReadAhead:
     ) -> None:
         self.climb = Climb(transport.downloads, WINDOW // RANGE)
         self._transport, self._memory = transport, memory
+        self._leaving = transport.settings.memory_for_uploads
         self._first, self._end = first, first.last
         self._ahead: deque[_Ahead] = deque()
         self._busy = self._direct = 0
-        self._has_others = False
+        self._has_others = self._is_closed = False
         missing = first.last - first.position
         self._is_eager = is_eager and first.info.etag is not None and missing >= READ_AHEAD_FROM
 
@@ -104,9 +113,10 @@ class ReadAhead:
 
         Raises:
             IntegrityException: The file was replaced, or the store sent another range.
-            StorageUnavailableException: A connection broke more often than `max_attempts`.
+            StorageUnavailableException: A connection broke more often than `max_attempts`, or this
+                was closed.
         """
-        while True:
+        while not self._is_closed:
             self._extend()
             first = self._first
             if first.position < first.last:
@@ -120,12 +130,16 @@ class ReadAhead:
             else:
                 first.close()
                 return b""
+        raise _closed()
 
     async def _read_first(self, first: Range, size: int) -> bytes:
         try:
             piece = await first.read(size)
         except NoRangesError as error:
             raise other_range() from error
+        if self._is_closed:  # meanwhile, by another task
+            first.close()
+            raise _closed()
         if self._ahead:
             self.climb.moved(len(piece))
         else:
@@ -152,6 +166,8 @@ class ReadAhead:
             first.last = self._end
             return b""
         except exceptions.StorageUnavailableException:
+            if self._is_closed:
+                raise
             # One connection may be all that the path or the store gives: its rest is read so.
             first.close()
             self._first = ahead.source
@@ -170,7 +186,7 @@ class ReadAhead:
     def _extend(self) -> None:
         """Request as many ranges as may be under way at once."""
         while (start := self._next_start()) is not None:
-            if not self._memory.take_free(RANGE, leaving=self._memory.number // 2):
+            if not self._memory.take_free(RANGE, leaving=self._leaving):
                 return
             connections = self._transport.free_place()
             if connections is None:
@@ -212,7 +228,7 @@ class ReadAhead:
 
     def close(self) -> list[asyncio.Task[None]]:
         """Release connections and memory; return tasks that are about to end."""
-        self._is_eager = False
+        self._is_eager, self._is_closed = False, True
         self._first.close()
         return self._drop()
 
