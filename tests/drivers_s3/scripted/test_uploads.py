@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,5 +192,24 @@ async def test_put_of_more_parts_than_there_may_be_is_refused(
         await disk.put("a", chunks(12))
     transport = transport_of(disk)
     memory = await transport.memory()
+    assert memory.are_free(memory.number)
+    assert store.uploads == {}
+
+
+async def test_put_whose_source_ignores_its_cancellation_fails_and_releases_its_memory(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(store, **IN_PARTS)
+    store.rule(Rule(operations="UploadPart", answer=refusal(403, "AccessDenied")))
+
+    async def stubborn() -> AsyncIterator[bytes]:
+        yield bytes(6 * MIB)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        yield bytes(6 * MIB)
+
+    with pytest.raises(StoragePermissionException):
+        await disk.put("a", stubborn())
+    memory = await transport_of(disk).memory()
     assert memory.are_free(memory.number)
     assert store.uploads == {}

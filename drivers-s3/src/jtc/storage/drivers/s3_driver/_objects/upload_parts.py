@@ -215,15 +215,18 @@ class Upload:
             number: int, length: int, make: _Make, release: Callable[[], None] = _nothing
         ) -> None:
             nonlocal busy
+            sending = self._send(number, make)
             try:
                 while busy and (busy >= climb.level or not self.transport.has_free_place()):
                     may_send.clear()
                     await may_send.wait()
+                # It refuses where a part failed, and the source took no notice of its cancellation.
+                task = group.create_task(sending)
             except BaseException:
+                sending.close()
                 release()
                 raise
             busy += 1
-            task = group.create_task(self._send(number, make))
             task.add_done_callback(functools.partial(ended, length, release))
 
         def ended(length: int, release: Callable[[], None], task: asyncio.Task[None]) -> None:
