@@ -75,6 +75,16 @@ def test_climb_halves_once_a_round_however_often_it_is_refused() -> None:
     assert climb.level == known.level == 8
 
 
+def test_climb_of_a_transfer_of_few_large_parts_leaves_the_level_of_the_others() -> None:
+    known = Concurrency(32)
+    path = Path(round_trip=0.04, each=20e6, together=1e12)
+    path.transfer(known, 1, 300)
+    path.transfer(known, 32, 128)
+    assert known.level == 32
+    path.transfer(known, 1, 300)
+    assert known.level == 32
+
+
 def test_climb_is_not_raised_while_fewer_are_under_way_than_allowed() -> None:
     known = Concurrency(64)
     climb = Climb(known, 64)

@@ -96,6 +96,8 @@ class Climb:
         self._known, self._clock = known, clock
         self._most = min(known.most, most)
         self.level = min(known.level, self._most)
+        # A transfer that may not have as many, of larger parts, says nothing about the next one.
+        self._search = known if known.level <= self._most else Concurrency(self._most)
         self._refusals = known.refusals
         self._before, self._rate = 0, 0.0
         # Whether the parts of this round began when more were under way.
@@ -156,7 +158,7 @@ class Climb:
             self._begin_round()
 
     def _judge(self, rate: float) -> None:
-        before, level, known = self._before, self.level, self._known
+        before, level, known = self._before, self.level, self._search
         self._before = 0
         share = 1 + _PAYS * (level / before - 1) if level > before > 0 else _SAME
         if before and rate < self._rate * share:
@@ -181,7 +183,7 @@ class Climb:
 
     def _is_lower_open(self, level: int) -> bool:
         """Return whether fewer may be enough: not where they were just found not to be."""
-        return level > 1 and (self._known.is_settled or level <= _FIRST)
+        return level > 1 and (self._search.is_settled or level <= _FIRST)
 
     def _try(self, level: int) -> None:
         self._before, self.level = self.level, min(level, self._most)
@@ -189,5 +191,5 @@ class Climb:
 
     def _settle(self, level: int, *, is_search_down: bool) -> None:
         self._before = 0
-        self.level = self._known.level = level
-        self._known.settle(is_search_down=is_search_down)
+        self.level = self._search.level = level
+        self._search.settle(is_search_down=is_search_down)
