@@ -168,6 +168,18 @@ async def test_delete_many_keeps_directories_of_a_store_that_removes_them_in_bul
     assert list(store.objects) == ["marked/"]
 
 
+async def test_delete_directory_deletes_kept_directories_of_several_pages(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    store.page_size = 2
+    for name in ("", "a/", "b/", "b/c/", "d/", "e/", "f/"):
+        store.store(f"kept/{name}", b"")
+    # It says that it deleted them, and keeps them: directories are no keys to it.
+    store.rule(Rule(operations="DeleteObjects", times=ALWAYS, answer=_all_deleted))
+    await disk.delete_directory("kept")
+    assert store.objects == {}
+
+
 async def test_delete_many_of_concurrent_deleters_one_gets_true_though_etags_are_ignored_in_bulk(
     store: ScriptedStore, disk: Disk
 ) -> None:

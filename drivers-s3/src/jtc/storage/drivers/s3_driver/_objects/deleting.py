@@ -293,8 +293,8 @@ async def _delete_emptied(transport: Transport, below: str) -> None:
 
 
 async def _directories_in(transport: Transport, below: str) -> list[str]:
-    listed = await transport.send(operations.list_objects(below, delimiter="/"))
-    return list((await read_page(listed)).directories)
+    async with aclosing(listing.list_pages(transport, below, delimiter="/")) as pages:
+        return [each async for page in pages for each in page.directories]
 
 
 async def remove_empty_directory(transport: Transport, directory: str) -> bool:
