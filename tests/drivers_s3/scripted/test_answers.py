@@ -56,6 +56,19 @@ async def test_put_in_parts_takes_upload_id_from_a_document_of_the_operations_na
     assert store.content("large") == LARGE
 
 
+async def test_make_directory_needs_no_etag_of_a_store_and_no_other_answer_makes_one(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(store)
+    without_etag = Answer(200, {"x-amz-request-id": "1"})
+    store.rule(Rule(operations="PutObject", apply=True, answer=without_etag))
+    await disk.make_directory("d")
+    assert await disk.directory_exists("d")
+    store.rule(Rule(operations="PutObject", times=ALWAYS, answer=HTML))
+    with pytest.raises(StorageException):
+        await disk.make_directory("e")
+
+
 # No success without its etag
 
 

@@ -35,7 +35,7 @@ from jtc.storage.drivers.s3_driver._objects.visibility import (
 from jtc.storage.drivers.s3_driver._settings import GIB, MIB, Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_of
 from jtc.storage.drivers.s3_driver._transport.http import Transport
-from jtc.storage.drivers.s3_driver._transport.operations import put_object
+from jtc.storage.drivers.s3_driver._transport.operations import put_marker
 from jtc.storage.exceptions import StorageConfigException, StorageException
 from jtc.storage.options import WriteOptions
 
@@ -443,7 +443,7 @@ class S3Driver:
             StorageException: The store failed.
         """
         headers = {"content-type": "application/x-directory"}
-        await self._transport.send(put_object(f"{path}/", b"", headers, None))
+        await self._transport.send(put_marker(path, headers))
 
     async def delete_directory(self, path: str, /) -> None:
         """Delete all keys below a directory; a missing one is no error.

@@ -123,7 +123,7 @@ async def _kept_deletions(transport: Transport, path: str) -> frozenset[str]:
     """
     learned, target = transport.learned, f"{path}/target"
     marked, emptied, full = (f"{path}/{name}" for name in ("marked", "emptied", "full"))
-    await _put(transport, f"{marked}/", b"", {})
+    await transport.send(operations.put_marker(marked, {}))
     await _put(transport, f"{emptied}/file", b"", {})
     await _put(transport, f"{full}/file", b"", {})
     await transport.send(operations.delete_object(f"{emptied}/file", {}))

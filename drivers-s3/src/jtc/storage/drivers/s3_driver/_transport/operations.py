@@ -49,6 +49,7 @@ __all__ = [
     "is_public",
     "list_objects",
     "list_uploads",
+    "put_marker",
     "put_object",
     "quoted",
     "set_acl",
@@ -220,6 +221,11 @@ def put_object(
         # As `crc32_text`, without the call.
         headers["x-amz-checksum-crc32"] = b64encode(crc32.to_bytes(4, "big")).decode()
     return Request("PutObject", "PUT", key, _stored, headers, body=body)
+
+
+def put_marker(path: str, headers: dict[str, str]) -> Request[None]:
+    """Store the empty object that stands for a directory."""
+    return Request("PutObject", "PUT", f"{path}/", _marked, headers)
 
 
 def copy_object(key: str, source: str, headers: dict[str, str], size: int = 0) -> Request[Stored]:
@@ -421,6 +427,12 @@ def _stored(answer: Answer) -> Stored:
     # As most stores write it, without a call.
     confirmed = etag if etag[:1] == '"' else _confirmed(etag)
     return Stored(confirmed, answer.headers.get("x-amz-checksum-crc32"))
+
+
+def _marked(answer: Answer) -> None:
+    # A gateway of MinIO makes a directory, which has no etag. Other answers are no store's.
+    if "x-amz-request-id" not in answer.headers:
+        _stored(answer)
 
 
 def _copied(answer: Answer) -> Stored:
