@@ -39,7 +39,7 @@ WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
-.PHONY: help demo web test suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
+.PHONY: help demo web test engines suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
 
 help:
@@ -47,6 +47,7 @@ help:
 	@echo "make web     a gallery of pictures and videos: FILESYSTEM_DISK=s3 for SeaweedFS, PORT=8000"
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
 	@echo "make suites  the tests of Django's file storages and Starlette's files, over ours: ALL=1 runs all on S3, too"
+	@echo "make engines run the conformance tests of S3 on other engines, and write docs/engines.md"
 	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
 	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
@@ -148,6 +149,23 @@ $(STARLETTE_TESTS)/tests: | $(VENV)/installed
 	@echo "==> Downloading the tests of Starlette $(STARLETTE)"
 	@$(BIN)/python -m pip download --quiet --no-deps --no-binary starlette --dest build/suites starlette==$(STARLETTE)
 	@tar -xzf build/suites/starlette-$(STARLETTE).tar.gz -C build/suites
+
+# Their programs are in build/engines, or in $(VENV) where the tests need them too.
+engines: $(VENV)/installed build/engines/installed
+	@echo "==> Running the conformance tests of S3 on each engine, a few minutes"
+	@failed=0; \
+	PATH="$(CURDIR)/build/engines/bin:$$PATH" ENGINES=all \
+		$(BIN)/python -m pytest -q $(PARALLEL) --junitxml=build/engines/results.xml \
+		tests/conformance/test_s3.py tests/conformance/test_engines.py || failed=1; \
+	PATH="$(CURDIR)/build/engines/bin:$$PATH" \
+		$(BIN)/python docs/generate_engines.py build/engines/results.xml; \
+	exit $$failed
+
+build/engines/installed: pyproject.toml constraints.txt | $(VENV)/installed
+	@echo "==> Installing S3 engines into build/engines"
+	@$(VENV)/bin/python -m venv --without-pip build/engines
+	@$(INSTALL) build/engines install $(FLAGS) --group engines
+	@touch $@
 
 # Tests that watch the loop run by themselves, after the others.
 faults: $(VENV)/installed

@@ -11,7 +11,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.asyncio(loop_scope="class"), append=False)
     engine_class = getattr(getattr(item, "cls", None), "engine_class", None)
     if engine_class is not None and isinstance(item, pytest.Function):
-        expected = engine_class.expected_failures
-        reason = expected.get(item.name) or expected.get(item.originalname)
-        if reason is not None:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        for expected, strict in (
+            (engine_class.expected_failures, True),
+            (engine_class.expected_races, False),
+        ):
+            reason = expected.get(item.name) or expected.get(item.originalname)
+            if reason is not None:
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=strict))

@@ -66,7 +66,9 @@ def driver_of(engine: Engine, **options: Any) -> S3Driver:
             method: frozenset(name for name in names if (method, name) not in lost)
             for method, names in S3Driver.supported_options.items()
         }
-    driver.unsupported = engine.disable  # type: ignore[attr-defined]
+    driver.unsupported = set(engine.disable)  # type: ignore[attr-defined]
+    if engine.conditions is not None and "delete" not in engine.conditions:
+        driver.unsupported.add("conditional_delete")  # type: ignore[attr-defined]
     return driver
 
 

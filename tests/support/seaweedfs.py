@@ -47,6 +47,7 @@ class SeaweedFS(Engine):
     """A store that makes its bucket itself."""
 
     name = "SeaweedFS"
+    conditions_note = "`put`, `copy`, `delete`; `parts` not in a race"
 
     @classmethod
     def version(cls) -> str:

@@ -48,16 +48,22 @@ class Engine:
     Attributes:
         name: What documents call it.
         conditions: The kinds of conditional requests that it keeps; None: `check` finds them.
+        conditions_note: Which these are, where that needs words.
+        extra_options: Of the driver, beside where it is.
         disable: Capabilities that it lacks, as in the ``disable`` of a disk.
         expected_failures: What it answers wrongly, by the name of the test that fails for it.
+        expected_races: The same of tests that fail in some runs.
         endpoint_url: Where it answers S3, once started.
         log: What it printed.
     """
 
     name: ClassVar[str]
     conditions: ClassVar[frozenset[str] | None] = None
+    conditions_note: ClassVar[str] = ""
+    extra_options: ClassVar[Mapping[str, Any]] = {}
     disable: ClassVar[frozenset[str]] = frozenset()
     expected_failures: ClassVar[Mapping[str, str]] = {}
+    expected_races: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -86,6 +92,7 @@ class Engine:
             "access_key": self.access_key,
             "secret_key": self.secret_key,
             "endpoint_url": self.endpoint_url,
+            **self.extra_options,
         }
         return options if self.conditions is None else options | {"conditions": self.conditions}
 
@@ -133,9 +140,8 @@ class Engine:
     def empty(self) -> None:
         """Remove everything from the bucket."""
         for page in self.cleaner.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
-            keys = [{"Key": each["Key"]} for each in page.get("Contents", ())]
-            if keys:
-                self.cleaner.delete_objects(Bucket=self.bucket, Delete={"Objects": keys})
+            for each in page.get("Contents", ()):
+                self.cleaner.delete_object(Bucket=self.bucket, Key=each["Key"])
 
     def kill(self) -> None:
         """End the store without warning (SIGKILL), as a crash would."""
@@ -208,14 +214,15 @@ class Engine:
         for attempt in (1, 2, 3):
             self.log = data / f"{type(self).__name__.lower()}-{attempt}.log"
             self.run(data)
-            failure = self._wait_until_ready()
+            failure = self.wait_until_ready()
             if failure is None:
                 return
             self.kill()
         tail = self.log.read_text(errors="replace")[-4000:]
         raise RuntimeError(f"{self.name} did not start: {failure}. The end of its log:\n{tail}")
 
-    def _wait_until_ready(self) -> str | None:
+    def wait_until_ready(self) -> str | None:
+        """Wait until an object can be stored, and return what failed if none can."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         deadline = time.monotonic() + self._start_timeout

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
+import urllib.request
 from typing import TYPE_CHECKING, ClassVar
 
 from engines.engine import HOST, Engine, free_ports, program
@@ -43,6 +43,24 @@ class Rclone(Engine):
             ),
             "CopyObject of an object onto itself answers without an ETag",
         ),
+        **dict.fromkeys(
+            (
+                "test_a_file_below_a_file_is_kept_or_refused",
+                "test_a_file_in_place_of_a_directory_is_kept_or_refused",
+                "test_deleting_a_directory_leaves_a_file_of_its_name",
+            ),
+            "PutObject of `a/b` beside `a`, or of `a` beside `a/b`, answers 500 InternalError",
+        ),
+    }
+    expected_races: ClassVar[Mapping[str, str]] = {
+        "test_of_many_deleters_one_gets_true": "DeleteObject ignores If-Match",
+        **dict.fromkeys(
+            (
+                "test_a_reader_never_sees_half_a_file",
+                "test_event_loops_in_each_of_which_many_tasks_contend_can_use_it",
+            ),
+            "GetObject answers 404, or breaks off, while a file is replaced",
+        ),
     }
 
     @classmethod
@@ -51,37 +69,56 @@ class Rclone(Engine):
         return said.stdout.split()[1].removeprefix("v")
 
     def run(self, data: Path) -> None:
-        (port,) = free_ports(1)
-        self.endpoint_url = f"http://{HOST}:{port}"
-        self._files = files = data / "files"
-        files.mkdir(exist_ok=True)
-        self.spawn(
-            data,
-            _rclone(),
-            "serve",
-            "s3",
-            str(files),
-            f"--addr={HOST}:{port}",
-            f"--auth-key={self.access_key},{self.secret_key}",
-            "--config=/dev/null",
-            f"--cache-dir={data / 'cache'}",
-            "--dir-cache-time=24h",  # `empty` ends it
-        )
+        self._port, self._control_port = free_ports(2)
+        self.endpoint_url = f"http://{HOST}:{self._port}"
+        self._data = data
+        self._serve()
 
     def empty(self) -> None:
         """Remove everything from the bucket, emptied directories too, which S3 cannot remove.
 
-        Files by requests first, since it goes on listing what it stored itself; directories it
-        forgets by SIGHUP.
+        Files by requests first, since it goes on listing what it stored itself; it forgets
+        directories by ``vfs/forget``, and what it then still lists by starting anew.
         """
-        client = self.cleaner
-        while found := client.list_objects_v2(Bucket=self.bucket).get("Contents"):
+        client, bucket = self.cleaner, self._data / "files" / self.bucket
+        for _ in range(5):
+            found = client.list_objects_v2(Bucket=self.bucket).get("Contents")
+            if not found:
+                return
             keys = [{"Key": each["Key"]} for each in found]
             client.delete_objects(Bucket=self.bucket, Delete={"Objects": keys})
-            for each in (self._files / self.bucket).iterdir():
+            for each in bucket.iterdir():
                 if each.is_dir():
                     shutil.rmtree(each)
-            self._processes[0].send_signal(signal.SIGHUP)
+            self._forget()
+        self.kill()
+        shutil.rmtree(bucket)
+        self._serve()
+        self.wait_until_ready()
+
+    def _forget(self) -> None:
+        url = f"http://{HOST}:{self._control_port}/vfs/forget"
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30):
+            pass
+
+    def _serve(self) -> None:
+        files = self._data / "files"
+        files.mkdir(exist_ok=True)
+        self.spawn(
+            self._data,
+            _rclone(),
+            "serve",
+            "s3",
+            str(files),
+            f"--addr={HOST}:{self._port}",
+            f"--auth-key={self.access_key},{self.secret_key}",
+            "--config=/dev/null",
+            "--rc",
+            "--rc-no-auth",
+            f"--rc-addr={HOST}:{self._control_port}",
+            f"--cache-dir={self._data / 'cache'}",
+            "--dir-cache-time=24h",  # `empty` ends it
+        )
 
 
 def _rclone() -> str:
