@@ -25,7 +25,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from distance_peers import PEERS, FarObstore, OursDownload, OursTrusting, named
-from measuring import MIB, OURS, PLAIN, SHARE, Row, Way, at_once, in_turns, peak_of, print_rows
+from measuring import (
+    MIB,
+    NEAR,
+    OURS,
+    PLAIN,
+    SHARE,
+    Row,
+    Way,
+    at_once,
+    in_turns,
+    peak_of,
+    print_rows,
+)
 from peers import Obstore, made
 from sizes import Sizes
 from trees import commands, digest_of, files_of, make_tree, our_command, run
@@ -188,14 +200,18 @@ async def _transfers_of(
     _judge(row, "MB/s", most / 1e6, size / 1e6)
     near = await in_turns("the same, near", {"near": near_way}, rounds=rounds, unit="s", warm=False)
     row.notes["the store's own, near, MB/s"] = size / 1e6 / near.median("near")
+    row.notes[NEAR] = 100 * near.median("near") / _fastest(row)
     return row
+
+
+def _fastest(row: Row) -> float:
+    return min(row.median(way) for way in row.wall if way != PLAIN) / 1e3
 
 
 def _judge(row: Row, unit: str, most: float, work: float) -> None:
     """Note what the proxy carries at most, and how much of it the fastest way takes."""
-    fastest = min(row.median(way) for way in row.wall if way != PLAIN) / 1e3
     row.notes[f"the proxy's ceiling, {unit}"] = most
-    row.notes[SHARE] = 100 * work / fastest / most
+    row.notes[SHARE] = 100 * work / _fastest(row) / most
 
 
 async def memory(far: Far, rows: list[Row], size: int, names: Iterable[str]) -> None:

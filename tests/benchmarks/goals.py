@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from bare import BARE, HOP
 from directories import WHOLE
-from measuring import OURS, SHARE, Row
+from measuring import NEAR, OURS, SHARE, Row
 from wrk import KINDS, STATIC
 
 __all__ = ["GOALS", "Goal"]
@@ -29,6 +29,7 @@ class Goal:
         unit: ``"x"`` for a ratio, or what else the figure is in.
         figure: Takes it from the rows.
         doubt: Says of the rows why the figure certifies nothing, or nothing.
+        limit: Says of the rows what else kept the figure from the goal, or nothing.
     """
 
     work: str
@@ -37,6 +38,7 @@ class Goal:
     unit: str
     figure: Callable[[Rows], float]
     doubt: Callable[[Rows], str] = lambda _: ""
+    limit: Callable[[Rows], str] = lambda _: ""
 
 
 def ratio(row: str, to: str, at_most: float, *, cpu: bool = False, ours: str = OURS) -> Goal:
@@ -120,7 +122,13 @@ def far(work: str, goal: Callable[[str], Goal]) -> Goal:
         share = rows[_large(rows, row)].notes[SHARE]
         return f"**certifies nothing**: {share:.0f} % of the proxy's ceiling" if share > 70 else ""
 
-    return replace(made, doubt=doubt)
+    def limit(rows: Rows) -> str:
+        share = rows[_large(rows, row)].notes.get(NEAR, 0)
+        return (
+            f": the fastest takes {share:.0f} % of what the store does near" if share > 70 else ""
+        )
+
+    return replace(made, doubt=doubt, limit=limit)
 
 
 TRUSTING = f"{OURS}, one request"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 __all__ = [
+    "NEAR",
     "OURS",
     "PLAIN",
     "SHARE",
@@ -39,6 +40,8 @@ PLAIN = "plain sockets"
 """The limit at a distance: the same bytes through the same proxy."""
 SHARE = "of it the fastest takes, %"
 """A note: above 70, the row says as much of the proxy as of the libraries."""
+NEAR = "of the store's own, near, the fastest takes, %"
+"""A note: near 100, the store is the limit of all libraries."""
 LONGEST = 300
 """Seconds after which a round has failed."""
 MIB = 1024 * 1024

@@ -38,7 +38,8 @@ def goal_lines(goals: Iterable[Goal], rows: Mapping[str, Row]) -> list[str]:
         begin = f"| {goal.work} | {goal.against} | {_number(goal.at_most)} {goal.unit} | "
         try:
             figure = goal.figure(rows)
-            judged = goal.doubt(rows) or ("met" if figure <= goal.at_most else "**missed**")
+            is_met = figure <= goal.at_most
+            judged = goal.doubt(rows) or ("met" if is_met else f"**missed**{goal.limit(rows)}")
         except (KeyError, StopIteration):
             if goal.work.partition(":")[0] in suites:
                 lines.append(f"{begin} | **not measured** |")

@@ -2,7 +2,7 @@
 
 import pytest
 from goals import GOALS, far, ratio
-from measuring import OURS, SHARE, Row, in_turns, peak_of
+from measuring import NEAR, OURS, SHARE, Row, in_turns, peak_of
 from page import goal_lines, tables_of
 
 DOWNLOAD = "40 ms, 20 MB/s: download 256 MiB to a local file"
@@ -57,6 +57,13 @@ def test_goal_lines_certify_nothing_near_the_ceiling(share, judged):
     line = goal_lines([far("download 256 MiB", lambda name: ratio(name, "other", 0.6))], rows)[2]
     assert line.endswith(f"| 0.50 x | {judged} |")
     assert ("certifies nothing" in "\n".join(tables_of(rows))) == (share > 70)
+
+
+def test_goal_lines_name_a_store_that_is_the_limit():
+    row = Row(DOWNLOAD, "ms", wall={OURS: [1.0], "other": [1.0]}, notes={SHARE: 9.0, NEAR: 95.0})
+    rows = {f"distance/{DOWNLOAD}": row}
+    line = goal_lines([far("download 256 MiB", lambda name: ratio(name, "other", 0.6))], rows)[2]
+    assert line.endswith("**missed**: the fastest takes 95 % of what the store does near |")
 
 
 def test_tables_of_begins_a_table_for_each_heading():
