@@ -55,14 +55,13 @@ def _refused(
     return refuse
 
 
-def _address_refused(
-    code: str, message: str, style: str
-) -> Callable[[Request, ProfiledStore], Answer | None]:
+def _by_host_only(code: str, message: str, *evidence: str) -> Deviation:
     def refuse(request: Request, store: ProfiledStore) -> Answer | None:
-        is_refused = store.style(request.headers["host"]) == style
+        is_refused = store.style(request.headers["host"]) == "path"
         return refusal(403, code, message) if is_refused else None
 
-    return refuse
+    what = "finds the bucket's name before the host only"
+    return Deviation(what=what, evidence=evidence, refuse=refuse)
 
 
 def _not_chunked(code: str, message: str, status: int, *evidence: str) -> Deviation:
@@ -403,15 +402,11 @@ OSS = Profile(
     by_default={"": 'addressing_style = "virtual"'},
     deviations=(
         _UNCHECKED,
-        Deviation(
-            what="finds the bucket's name before the host only",
-            evidence=(
-                "https://www.alibabacloud.com/help/doc-detail/389025.html",
-                f"{GITHUB}/fluent/fluent-bit/issues/10390",
-            ),
-            refuse=_address_refused(
-                "SecondLevelDomainForbidden", "Please use virtual hosted style to access.", "path"
-            ),
+        _by_host_only(
+            "SecondLevelDomainForbidden",
+            "Please use virtual hosted style to access.",
+            "https://www.alibabacloud.com/help/doc-detail/389025.html",
+            f"{GITHUB}/fluent/fluent-bit/issues/10390",
         ),
         Deviation(
             what="refuses conditional writes",
@@ -443,18 +438,12 @@ COS = Profile(
     by_default={"": 'addressing_style = "virtual"'},
     deviations=(
         _UNCHECKED,
-        Deviation(
-            what="finds the bucket's name before the host only",
-            evidence=(
-                f"{GITHUB}/gobackup/gobackup/issues/233",
-                f"{GITHUB}/pingcap/tidb/pull/62227",
-            ),
-            refuse=_address_refused(
-                "PathStyleDomainForbidden",
-                "The bucket you are attempting to access must be addressed using COS "
-                "virtual-styled domain.",
-                "path",
-            ),
+        _by_host_only(
+            "PathStyleDomainForbidden",
+            "The bucket you are attempting to access must be addressed using COS "
+            "virtual-styled domain.",
+            f"{GITHUB}/gobackup/gobackup/issues/233",
+            f"{GITHUB}/pingcap/tidb/pull/62227",
         ),
         _unlisted(
             "PutObject CopyObject CompleteMultipartUpload DeleteObject",
