@@ -46,11 +46,10 @@ class TestMoto(OnAnotherEngine):
     engine_class = Moto
 
 
-class TestRclone(OnAnotherEngine):
-    engine_class = Rclone
-
-
 if ALL:
+
+    class TestRclone(OnAnotherEngine):
+        engine_class = Rclone
 
     class TestJuiceFS(OnAnotherEngine):
         engine_class = JuiceFS
