@@ -209,7 +209,7 @@ class ReadWrite(DiskBase):
         return not await self.exists(path)
 
     async def delete(self, path: str, *, if_match: str | None = None) -> bool:
-        """Delete a file; return False if there was none.
+        """Delete a file; return False if there was none, also with `if_match`.
 
         Args:
             path: The file.

@@ -380,7 +380,7 @@ class Operations(SyncApi[D_co]):
         return portal.run(self._behind.missing(path))
 
     def delete(self, path: str, *, if_match: str | None = None) -> bool:
-        """Delete a file; return False if there was none.
+        """Delete a file; return False if there was none, also with `if_match`.
 
         It takes, returns and raises what `Disk.delete` does.
         """
