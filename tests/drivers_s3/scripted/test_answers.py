@@ -69,6 +69,15 @@ async def test_make_directory_needs_no_etag_of_a_store_and_no_other_answer_makes
         await disk.make_directory("e")
 
 
+async def test_make_directory_makes_its_parents_which_stay_without_it(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(store)
+    await disk.make_directory("one/two")
+    await disk.delete_directory("one/two")
+    assert await disk.all_directories() == ["one"]
+
+
 # No success without its etag
 
 

@@ -22,10 +22,6 @@ class Moto(Engine):
     name = "moto"
     conditions = frozenset({"put", "delete"})
     conditions_note = "`put`, `delete`; not in a race"
-    expected_failures: ClassVar[Mapping[str, str]] = {
-        "test_an_empty_directory_can_be_deleted": "As on AWS, no object stands for `one/`, above "
-        "the directory `one/two/` that was made: it goes with that"
-    }
     expected_races: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
             "test_of_many_creators_one_wins",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
@@ -435,15 +436,16 @@ class S3Driver:
         return listing.list_entries(self._transport, prefix, options)
 
     async def make_directory(self, path: str, /) -> None:
-        """Make a directory visible, by an empty object whose key ends in ``/``.
+        """Make a directory and its parents, each an empty object whose key ends in ``/``.
 
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
             PathConflictException: A file is there.
             StorageException: The store failed.
         """
-        headers = {"content-type": "application/x-directory"}
-        await self._transport.send(put_marker(path, headers))
+        for made in accumulate(path.split("/"), "{}/{}".format):
+            headers = {"content-type": "application/x-directory"}
+            await self._transport.send(put_marker(made, headers))
 
     async def delete_directory(self, path: str, /) -> None:
         """Delete all keys below a directory; a missing one is no error.
