@@ -110,7 +110,8 @@ class Places:
     def release(self, number: int = 1) -> None:
         """Give places back."""
         self._free += number
-        self._grant()
+        if self._waiting:
+            self._grant()
 
     def _grant(self) -> None:
         waiting = self._waiting
