@@ -79,7 +79,8 @@ def check_kept(transport: Transport, kind: str) -> None:
     """
     if not is_kept(transport, kind):
         raise exceptions.UnsupportedOperationException(
-            f"The store ignores conditions of the kind {kind!r} (see the option conditions)"
+            f"The store does not keep conditions of the kind {kind!r}, as the option conditions "
+            "says or check() found"
         )
 
 
