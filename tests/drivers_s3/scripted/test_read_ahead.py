@@ -523,6 +523,23 @@ async def test_open_read_after_aclose_of_the_disk_is_whole_or_a_typed_error(disk
     await closing
 
 
+@pytest.mark.parametrize("is_eager", [True, False])
+async def test_open_read_that_waits_for_the_store_notices_aclose_of_the_disk(
+    store: ScriptedStore, disk: Disk, is_eager: bool
+) -> None:
+    store.rule(Rule(times=1, stall=3 * RANGE // 2))
+    stream = await opened(disk, read_ahead=is_eager, chunk_size=RANGE)
+    chunks = aiter(stream)
+    await anext(chunks)
+    reading = asyncio.ensure_future(anext(chunks))
+    await until(lambda: chunks.missing < len(CONTENT) - RANGE)  # type: ignore[attr-defined]
+    await disk.driver_as(S3Driver).aclose()
+    # The rest comes over another connection.
+    async with asyncio.timeout(5):
+        assert await reading == CONTENT[RANGE : 2 * RANGE]
+    await stream.aclose()
+
+
 async def test_get_in_several_threads_at_once_mixes_no_event_loops(disk: Disk) -> None:
     def in_its_own_loop() -> bytes:
         return asyncio.run(disk.get("big"))

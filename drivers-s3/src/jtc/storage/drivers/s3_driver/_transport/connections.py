@@ -204,6 +204,8 @@ class Connections:
         ends = time.monotonic() + _CLOSE_SECONDS
         while self.under_way and time.monotonic() < ends:  # noqa: ASYNC110 - they are in many tasks
             await asyncio.sleep(0.01)
+        for body in tuple(self.bodies):
+            body.response.close()  # closed with the session, it would leave its reader waiting
         self.sending.detach()
         await self.session.close()
         await self.fresh.close()
