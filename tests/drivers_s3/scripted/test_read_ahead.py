@@ -507,6 +507,28 @@ async def test_open_read_that_is_dropped_in_another_thread_releases_all(
     await released(disk)
 
 
+@pytest.mark.parametrize("has_ended", [True, False])
+async def test_open_read_that_another_loop_closes_releases_all(disk: Disk, has_ended: bool) -> None:
+    streams: list[ReadStream] = []
+    is_open, is_closed = threading.Event(), threading.Event()
+
+    async def reading() -> None:
+        streams.append(await opened(disk))
+        await anext(aiter(streams[0]))
+        is_open.set()
+        if not has_ended:
+            await asyncio.to_thread(is_closed.wait)
+            await released(disk)
+
+    calls = asyncio.ensure_future(asyncio.to_thread(asyncio.run, reading()))
+    await asyncio.to_thread(is_open.wait)
+    if has_ended:
+        await calls
+    await streams.pop().aclose()
+    is_closed.set()
+    await calls
+
+
 async def test_open_read_after_aclose_of_the_disk_is_whole_or_a_typed_error(disk: Disk) -> None:
     stream = await opened(disk)
     chunks = aiter(stream)

@@ -231,12 +231,17 @@ class _Reader(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         self.missing = 0
         self.checksum = _Checksum({})
-        tasks = self.source.close()
-        if tasks:
+        if asyncio.get_running_loop() is not self.loop:
+            self._close_in_loop()
+        elif tasks := self.source.close():
             await asyncio.wait(tasks)
 
     def __del__(self) -> None:
-        # In whatever thread drops it last; a body may be closed in its loop's thread only.
-        if self.missing and not self.loop.is_closed():
+        if self.missing:
+            self._close_in_loop()
+
+    def _close_in_loop(self) -> None:
+        # In whatever thread this is; a body may be closed in its loop's thread only.
+        if not self.loop.is_closed():
             with suppress(RuntimeError):
                 self.loop.call_soon_threadsafe(self.source.close)
