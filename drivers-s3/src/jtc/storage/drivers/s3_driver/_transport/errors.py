@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_ACLS",
-    "REDIRECTIONS",
     "ConflictException",
     "DisconnectedError",
     "NoBucketException",
@@ -48,7 +47,7 @@ __all__ = [
 ]
 
 
-REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 
 _CAUSES = ("Code", "Message", "ArgumentName", "ArgumentValue", "Header")
 """Fields of an error's document that say what was wrong with the request."""
@@ -110,7 +109,7 @@ class S3Refusal(Exception):
     @property
     def is_elsewhere(self) -> bool:
         """Whether it may be because the bucket is in another region. A HEAD's says 400 alone."""
-        return self.status in (*REDIRECTIONS, 400) or self.code in _REGION_CODES
+        return self.status in (*_REDIRECTIONS, 400) or self.code in _REGION_CODES
 
 
 def _seconds_until(text: str) -> float:
@@ -262,7 +261,7 @@ _WRONG_CLOCK = 300.0
 
 def is_temporary(refusal: S3Refusal) -> bool:
     """Return whether the same request may succeed a moment later."""
-    if refusal.status in REDIRECTIONS:
+    if refusal.status in _REDIRECTIONS:
         return False
     return refusal.status in _TEMPORARY_STATUS or refusal.code in _TEMPORARY_CODES
 
@@ -346,7 +345,7 @@ def _refused(refusal: S3Refusal, bucket: str) -> StorageException:
     code, status, clock = refusal.code, refusal.status, refusal.clock
     shown = f"HTTP {status} {code}".rstrip()
     known = _BY_CODE.get(code)
-    if status in REDIRECTIONS:
+    if status in _REDIRECTIONS:
         return StorageConfigException(_OTHER_PLACE)
     is_clock = status == _FORBIDDEN and abs(clock) > _WRONG_CLOCK
     if is_clock or code == "RequestTimeTooSkewed":
