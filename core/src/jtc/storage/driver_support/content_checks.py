@@ -67,7 +67,7 @@ def check_progress(progress: object) -> None:
         TypeError: It cannot be called, or is an async function.
     """
     if progress is not None and (not callable(progress) or iscoroutinefunction(progress)):
-        raise TypeError(f"progress is a plain function, not async: not {progress!r}")
+        raise TypeError(f"progress is a plain function that is not async, not {progress!r}")
 
 
 def limits(
