@@ -117,6 +117,16 @@ def test_climb_pays_for_what_one_connection_takes_long_for() -> None:
     assert not climb.pays(10**12)
 
 
+def test_climb_pays_not_where_one_connection_carries_as_much_as_a_loop_does() -> None:
+    known, now = Concurrency(32), 100.0
+    climb = Climb(known, 32, lambda: now)
+    for _ in range(20):
+        climb.moved_alone(4_000_000)
+        now += 0.005
+    assert known.alone == pytest.approx(800e6)
+    assert not climb.pays(10**12)
+
+
 @given(
     disk=st.integers(1, 100),
     most=st.integers(1, 100),

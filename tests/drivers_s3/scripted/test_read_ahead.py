@@ -45,6 +45,7 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 def far_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one connection be known as slow."""
     monkeypatch.setattr(concurrency, "_PATIENCE", 0)
+    monkeypatch.setattr(concurrency, "_ENOUGH", math.inf)
     monkeypatch.setattr(concurrency, "_VALID_SECONDS", math.inf)
 
 

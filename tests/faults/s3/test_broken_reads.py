@@ -97,6 +97,7 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_ahead, "RANGE", 20_000)
     monkeypatch.setattr(read_ahead, "READ_AHEAD_FROM", 1)
     monkeypatch.setattr(concurrency, "_PATIENCE", 0)
+    monkeypatch.setattr(concurrency, "_ENOUGH", math.inf)
     monkeypatch.setattr(concurrency, "_VALID_SECONDS", math.inf)
 
 

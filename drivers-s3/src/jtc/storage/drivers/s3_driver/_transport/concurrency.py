@@ -30,6 +30,10 @@ _PATIENCE = 0.2
 the first one, given up in the middle, another to replace. A near store carries a file of some MiB
 in less."""
 
+_ENOUGH = 400e6
+"""Bytes per second of a first connection that others are not added to: only a store on this machine
+or beside it carries as many, and an event loop hardly more over several."""
+
 _MEASURED_BYTES, _MEASURED_SECONDS, _LONGEST_MEASURE = 1024 * 1024, 0.02, 0.1
 """How long that is measured: both, but no longer than the third."""
 
@@ -128,8 +132,9 @@ class Climb:
 
     def pays(self, missing: int) -> bool:
         """Return whether one connection is known to take long for the bytes that are missing."""
+        alone = self._known.alone
         is_known = self._clock() - self._known.measured <= _VALID_SECONDS
-        return is_known and missing > _PATIENCE * self._known.alone
+        return is_known and alone < _ENOUGH and missing > _PATIENCE * alone
 
     def ended(self, busy: int) -> None:
         """Count the end of a part, and adapt the level at the end of a round.
