@@ -120,8 +120,7 @@ async def test_get_from_a_near_store_is_one_request(
     store: ScriptedStore, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(concurrency, "_VALID_SECONDS", 60)
-    for name in ("_MEASURED_BYTES", "_MEASURED_SECONDS"):
-        monkeypatch.setattr(concurrency, name, 0)
+    monkeypatch.setattr(concurrency, "_PERIOD_SECONDS", 0)
     monkeypatch.setattr(concurrency, "_PATIENCE", 60)
     assert await disk.get("big") == CONTENT
     assert len(store.requests) == 1

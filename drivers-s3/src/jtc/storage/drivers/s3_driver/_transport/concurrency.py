@@ -34,8 +34,9 @@ _ENOUGH = 400e6
 """Bytes per second of a first connection that others are not added to: only a store on this machine
 or beside it carries as many, and an event loop hardly more over several."""
 
-_MEASURED_BYTES, _MEASURED_SECONDS, _LONGEST_MEASURE = 1024 * 1024, 0.02, 0.1
-"""How long that is measured: both, but no longer than the third."""
+_PERIOD_SECONDS, _STRETCH_BYTES = 0.06, 1024 * 1024
+"""How long it is measured, and the bytes of a stretch, of which the fastest in a period counts: a
+near store is slow at first, when it looks for the content, and a busy machine at any time."""
 
 _VALID_SECONDS = 3.0
 """For how long the throughput of one connection is taken to be the same: while there are several,
@@ -106,7 +107,8 @@ class Climb:
         self._before, self._rate = 0, 0.0
         # Whether the parts of this round began when more were under way.
         self._is_mixed = False
-        self._alone_since, self._alone_bytes = math.inf, 0
+        self._period_began = self._stretch_began = math.inf
+        self._stretch_bytes, self._fastest = 0, 0.0
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -121,14 +123,19 @@ class Climb:
         """Count bytes of one connection while there is no other."""
         self.moved(size)
         now = self._clock()
-        if self._alone_since == math.inf:
-            self._alone_since = now  # before the first bytes, the store may take its time
+        if self._period_began == math.inf:
+            # Not before: until the first bytes, the store may take its time.
+            self._period_began = self._stretch_began = now
             return
-        self._alone_bytes += size
-        seconds = now - self._alone_since
-        is_long = seconds >= _MEASURED_SECONDS and self._alone_bytes >= _MEASURED_BYTES
-        if is_long or seconds >= _LONGEST_MEASURE:
-            self._known.alone, self._known.measured = self._alone_bytes / max(seconds, 1e-6), now
+        self._stretch_bytes += size
+        has_ended = now - self._period_began >= _PERIOD_SECONDS
+        if has_ended or self._stretch_bytes >= _STRETCH_BYTES:
+            rate = self._stretch_bytes / max(now - self._stretch_began, 1e-6)
+            self._fastest = max(self._fastest, rate)
+            self._stretch_began, self._stretch_bytes = now, 0
+        if has_ended or self._fastest >= _ENOUGH:
+            self._known.alone, self._known.measured = self._fastest, now
+            self._period_began, self._fastest = now, 0.0
 
     def pays(self, missing: int) -> bool:
         """Return whether one connection is known to take long for the bytes that are missing."""
