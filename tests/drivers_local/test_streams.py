@@ -230,6 +230,30 @@ async def test_a_close_that_is_cancelled_closes(
     assert descriptors() == []
 
 
+def test_close_that_waits_for_a_thread_closes_though_its_loop_ends(
+    driver: LocalDriver,
+    descriptors: Callable[[], list[str]],
+    workers_idle: Callable[[], Any],
+) -> None:
+    goes_on = threading.Event()
+
+    async def leave_open() -> None:
+        await driver.put("a", b"x" * 100_000)
+        stream = await driver.open_read("a", ReadOptions())
+        executor = driver._root.workers.executor
+        for _ in range(executor._max_workers):
+            executor.submit(goes_on.wait)
+        closing = asyncio.create_task(stream.aclose())
+        await asyncio.wait([closing], timeout=0.01)
+
+    asyncio.run(leave_open())
+    gc.collect()
+    assert len(descriptors()) == 1
+    goes_on.set()
+    asyncio.run(workers_idle())
+    assert descriptors() == []
+
+
 async def test_nothing_touches_the_file_system_in_the_loops_thread(
     driver: LocalDriver, root: Path
 ) -> None:

@@ -133,9 +133,11 @@ async def open_stream(root: Root, path: str, options: ReadOptions) -> ReadStream
         if content is not None and is_quickly_closed:
             file.close()
             return
-        # The file is closed even if the task that closes it is cancelled.
+        # The file is closed even if the task that closes it is cancelled, or the loop ends: that
+        # cancels all tasks, so this is none.
         try:
-            await asyncio.shield(asyncio.ensure_future(in_thread.close()))
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(root.workers.executor, file.close))
         except RuntimeError:  # no thread can be started, or the interpreter ends
             file.close()
 
