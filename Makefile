@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-otel web testing integrations-django
+DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-clamav layers-otel web testing integrations-django \
+	images attachments
 BENCHED := core drivers-local drivers-memory drivers-s3 web
 DEMONSTRATED := core drivers-local drivers-memory
 META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/pyproject.toml)
@@ -17,8 +18,8 @@ EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 
 # Coverage takes as long again as the tests. These measure what all of them would, within 1 %.
-MEASURED := $(patsubst %,tests/%,unit core layers drivers_local drivers_memory drivers_s3 layers_otel \
-	sync_api integrations_django web conformance/test_memory.py)
+MEASURED := $(patsubst %,tests/%,unit core layers drivers_local drivers_memory drivers_s3 layers_clamav layers_otel \
+	sync_api integrations_django web images attachments conformance/test_memory.py)
 
 # What the packages below the S3 driver can change: aioboto3, aiobotocore, botocore and aiohttp.
 WITH_AIOBOTO3 := tests/drivers_s3 tests/conformance/test_s3.py

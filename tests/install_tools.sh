@@ -1,16 +1,20 @@
 #!/bin/sh
 # Installs what some tests need, where it is missing. The fault tests break things with strace, and with
 # FUSE drivers of file systems that lack something; the gallery is driven in Chromium; nginx and Apache
-# send files in front of the web integration; wrk loads it in `make bench`. Needs root and apt; without
-# them those tests skip, with the reason.
+# send files in front of the web integration; wrk loads it in `make bench`. PostgreSQL and Redis are the
+# attachments' database and queue, and clamd scans. Needs root and apt; without them those tests skip,
+# with the reason.
 set -eu
 PATH="$PATH:/usr/sbin:/sbin"
 
 missing=
 for pair in strace:strace mkfs.vfat:dosfstools fusefat:fusefat lowntfs-3g:ntfs-3g \
-	chromium:chromium chromedriver:chromium-driver nginx:nginx-light wrk:wrk; do
+	chromium:chromium chromedriver:chromium-driver nginx:nginx-light wrk:wrk \
+	redis-server:redis-server clamd:clamav-daemon; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
+# Debian's wrapper is not the server, which is in no directory of PATH.
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing="$missing postgresql"
 test -e /usr/lib/apache2/modules/mod_xsendfile.so || missing="$missing libapache2-mod-xsendfile"
 test -n "$missing" || exit 0
 

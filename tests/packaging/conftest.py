@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "jtc-storage": ROOT / "core",
+    "jtc-storage-attachments": ROOT / "attachments",
+    "jtc-storage-clamav": ROOT / "layers-clamav",
     "jtc-storage-django": ROOT / "integrations-django",
+    "jtc-storage-images": ROOT / "images",
     "jtc-storage-layers": ROOT / "layers",
     "jtc-storage-local": ROOT / "drivers-local",
     "jtc-storage-memory": ROOT / "drivers-memory",

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 # The folders that a wheel installs; the first has the package's `py.typed`.
 PACKAGES = {
     "jtc-storage": ("jtc/storage",),
+    "jtc-storage-attachments": ("jtc/storage/attachments",),
+    "jtc-storage-clamav": ("jtc/storage/layers/clamav_layer",),
     "jtc-storage-django": ("jtc/storage/django",),
+    "jtc-storage-images": ("jtc/storage/images",),
     "jtc-storage-layers": ("jtc/storage/layers",),
     "jtc-storage-local": ("jtc/storage/drivers/local_driver",),
     "jtc-storage-memory": ("jtc/storage/drivers/memory_driver",),
@@ -31,6 +34,7 @@ PACKAGES = {
 # Modules in a package that others share, which the core marks as typed.
 MODULES_OF_A_NAMESPACE = "jtc-storage-layers"
 ENTRY_POINTS = {
+    "jtc-storage-clamav": {"layers": {"clamav": "jtc.storage.layers.clamav_layer:ClamAV"}},
     "jtc-storage-layers": {
         "layers": {
             name: f"jtc.storage.layers.{name}:{name.title()}"
@@ -50,7 +54,7 @@ BROUGHT = {"aiobotocore": {"botocore"}, "aiohttp": {"yarl"}}
 OPTIONAL = {"jtc-storage-s3": {"aioboto3": "aioboto3"}}
 EXTRAS = {name.removeprefix("jtc-storage-"): name for name in PACKAGES if name != "jtc-storage"}
 # Who wants all drivers and layers, and files over HTTP, tests nothing and may have no Django.
-NOT_IN_ALL = {"django", "testing"}
+NOT_IN_ALL = {"attachments", "django", "images", "testing"}
 
 each_distribution = pytest.mark.parametrize("name", PACKAGES)
 each_extension = pytest.mark.parametrize("name", ENTRY_POINTS)

@@ -1,0 +1,233 @@
+"""Records of attached files, as a database row holds them.
+
+An `Attachment` is immutable: a row changes by assigning another one. Its JSON names the disk and
+the directory that hold the files, so that a row stays valid when a field's settings change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jtc.storage.attachments.fields import Field
+
+__all__ = ["Attachment", "AttachmentList", "Variant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A file that was made from an attachment's original.
+
+    Attributes:
+        recipe: The fingerprint of the recipe that made it.
+        content_type: Its MIME type.
+        size: Its length in bytes.
+        width: Its width in pixels, of an image.
+        height: Its height in pixels, of an image.
+    """
+
+    recipe: str
+    content_type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that a row holds."""
+        values = {
+            "recipe": self.recipe,
+            "type": self.content_type,
+            "size": self.size,
+            "width": self.width,
+            "height": self.height,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Variant:
+        """Return the variant of a JSON object that `to_json` returned."""
+        return cls(
+            recipe=value["recipe"],
+            content_type=value["type"],
+            size=value["size"],
+            width=value.get("width"),
+            height=value.get("height"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A stored file that belongs to a record.
+
+    Attributes:
+        id: Identifies the file, and cannot be guessed.
+        disk: The name of the disk that holds it.
+        directory: The directory that holds its directory: ``<namespace>/<directory of the field>``.
+        file: The name of the original: ``original.jpg``.
+        name: The client's file name, for display and downloads; "" where there was none.
+        content_type: The MIME type, judged by the content.
+        size: The length of the original in bytes.
+        etag: The original's etag on its disk when it was stored.
+        width: The width in pixels, of an image, after its EXIF orientation was applied.
+        height: The height in pixels, of an image.
+        placeholder: The thumbhash of an image, in base64.
+        variants: The variants that were made before the commit, by name.
+        properties: Values of the application's own: what JSON can hold.
+        stored_at: When it was stored, in seconds since 1970 UTC.
+        field: The declared field, which gives the attachment its URLs; None where it was loaded
+            without one.
+    """
+
+    id: str
+    disk: str
+    directory: str
+    file: str
+    name: str = ""
+    content_type: str
+    size: int
+    etag: str | None = None
+    width: int | None = None
+    height: int | None = None
+    placeholder: str | None = None
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    stored_at: float = field(default_factory=time.time)
+    field: Field | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The path of the original on its disk."""
+        return f"{self.directory}/{self.id}/{self.file}"
+
+    @property
+    def own_directory(self) -> str:
+        """The directory on its disk that holds the original, its variants, and nothing else."""
+        return f"{self.directory}/{self.id}"
+
+    def with_properties(self, **properties: Any) -> Attachment:
+        """Return the same attachment with properties set; one that is None is removed."""
+        merged = {**self.properties, **properties}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        return replace(self, properties=kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that a row holds."""
+        values = {
+            "v": 1,
+            "id": self.id,
+            "disk": self.disk,
+            "directory": self.directory,
+            "file": self.file,
+            "name": self.name,
+            "type": self.content_type,
+            "size": self.size,
+            "etag": self.etag,
+            "width": self.width,
+            "height": self.height,
+            "placeholder": self.placeholder,
+            "variants": {name: variant.to_json() for name, variant in self.variants.items()},
+            "properties": dict(self.properties),
+            "stored_at": self.stored_at,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], field: Field | None = None) -> Attachment:
+        """Return the attachment of a JSON object that `to_json` returned.
+
+        Raises:
+            ValueError: A newer version of this library wrote it.
+        """
+        if value["v"] != 1:
+            raise ValueError(
+                f"The row of attachment {value['id']!r} has format {value['v']!r}, and this "
+                "version of jtc-storage-attachments reads format 1: install a newer one"
+            )
+        return cls(
+            id=value["id"],
+            disk=value["disk"],
+            directory=value["directory"],
+            file=value["file"],
+            name=value.get("name", ""),
+            content_type=value["type"],
+            size=value["size"],
+            etag=value.get("etag"),
+            width=value.get("width"),
+            height=value.get("height"),
+            placeholder=value.get("placeholder"),
+            variants={
+                name: Variant.from_json(variant)
+                for name, variant in value.get("variants", {}).items()
+            },
+            properties=value.get("properties", {}),
+            stored_at=value["stored_at"],
+            field=field,
+        )
+
+
+class AttachmentList(Sequence[Attachment]):
+    """Attachments of one field of one record, in their order. It is immutable.
+
+    A row changes by assigning another list: ``user.photos = user.photos.with_added(photo)``.
+    An object-relational mapper does not see changes within a JSON value.
+    """
+
+    __slots__ = ("_attachments",)
+
+    def __init__(self, attachments: Iterable[Attachment] = ()) -> None:
+        self._attachments = tuple(attachments)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Attachment: ...
+    @overload
+    def __getitem__(self, index: slice) -> AttachmentList: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Attachment | AttachmentList:
+        if isinstance(index, slice):
+            return AttachmentList(self._attachments[index])
+        return self._attachments[index]
+
+    def __len__(self) -> int:
+        return len(self._attachments)
+
+    def __iter__(self) -> Iterator[Attachment]:
+        return iter(self._attachments)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AttachmentList):
+            return self._attachments == tuple(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(attachment.id for attachment in self))
+
+    def __repr__(self) -> str:
+        return f"AttachmentList({list(self._attachments)!r})"
+
+    def find(self, id: str) -> Attachment | None:  # noqa: A002 - the attribute's name
+        """Return the attachment of this id, or None."""
+        return next((each for each in self if each.id == id), None)
+
+    def with_added(self, *attachments: Attachment, at: int | None = None) -> AttachmentList:
+        """Return a list with more attachments, at the end or before the position `at`."""
+        position = len(self) if at is None else at
+        return AttachmentList([*self[:position], *attachments, *self[position:]])
+
+    def without(self, *ids: str) -> AttachmentList:
+        """Return a list without the attachments of these ids."""
+        return AttachmentList(each for each in self if each.id not in ids)
+
+    def moved(self, id: str, *, to: int) -> AttachmentList:  # noqa: A002 - the attribute's name
+        """Return a list in which an attachment stands at the position `to`.
+
+        Raises:
+            KeyError: The list has no attachment of this id.
+        """
+        attachment = self.find(id)
+        if attachment is None:
+            raise KeyError(id)
+        return self.without(id).with_added(attachment, at=to)

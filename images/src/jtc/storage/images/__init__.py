@@ -1,0 +1,1 @@
+"""Images: resize, convert and check them, on any disk or none."""

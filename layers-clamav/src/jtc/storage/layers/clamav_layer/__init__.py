@@ -1,0 +1,1 @@
+"""The layer that stores only what a virus scanner accepts."""
