@@ -40,27 +40,41 @@ class OutboxEntry:
 class Records(Protocol):
     """The rows with attachments of one database, and its outbox.
 
-    Each method is a transaction of its own, and sees what is committed.
+    Each method is a transaction of its own, and sees what is committed. `registry.keep` seconds
+    after a file was dropped the worker takes its entry, looks for rows that name the file, deletes
+    it, and removes the entry. So a transaction that names a dropped file again must remove its
+    entry, and fail if there is none or it is taken; refusing such an assignment is simpler.
     """
 
     async def database_id(self) -> str:
         """Return the id of this database: generated once, and copied with a restored backup."""
         ...
 
-    async def advance(self) -> int:
-        """Add 1 to the database's counter of maintenance runs, and return the new value."""
-        ...
-
     async def counter(self) -> int:
         """Return the database's counter of maintenance runs."""
         ...
 
-    def attachments(self, field: Field) -> AsyncIterator[Attachment]:
-        """Return all attachments that rows name in a field, without holding them in memory."""
+    async def advance(self, beyond: int = 0) -> int:
+        """Raise the counter of maintenance runs by 1, and above `beyond`; return the new value."""
         ...
 
-    async def referenced(self, ids: Collection[str]) -> set[str]:
-        """Return those of the ids that any row names, in any registered field."""
+    def attachments(self, field: Field) -> AsyncIterator[Attachment]:
+        """Return all attachments that rows name in a field, without holding them in memory.
+
+        Rows are read in pages of a transaction each, so that the caller can write between two, and
+        a slow caller holds no transaction open. A row that is there all the time is not missed.
+        """
+        ...
+
+    async def referenced(self, ids: Collection[str]) -> Sequence[Attachment]:
+        """Return the attachments of these ids that rows name, in any registered field.
+
+        Each has its `field`. There are up to 1,000 ids in a call.
+        """
+        ...
+
+    async def waiting(self, ids: Collection[str]) -> set[str]:
+        """Return those of the ids that have an entry in the outbox."""
         ...
 
     async def replace(self, field: Field, old: Attachment, new: Attachment) -> bool:
@@ -78,8 +92,11 @@ class Records(Protocol):
         """Write entries for files that no transaction dropped."""
         ...
 
-    async def due(self, dropped_before: float, limit: int) -> Sequence[OutboxEntry]:
-        """Return the oldest entries that were written before a time, and are not taken."""
+    async def take(self, dropped_before: float, limit: int, lease: float) -> Sequence[OutboxEntry]:
+        """Take the oldest entries that were written before a time.
+
+        No other call returns them within `lease` seconds, in this process or another one.
+        """
         ...
 
     async def done(self, entries: Collection[OutboxEntry]) -> None:
