@@ -278,6 +278,7 @@ OPERATIONS: dict[str, Callable[[Disk], Any]] = {
     "last_modified": lambda d: d.last_modified("/a"),
     "stat": lambda d: d.stat("/a"),
     "mime_type": lambda d: d.mime_type("/a"),
+    "confirm_upload": lambda d: d.confirm_upload("/a"),
     "checksum": lambda d: d.checksum("/a"),
     "get_range": lambda d: d.get_range("/a", 0),
     "stream": lambda d: d.stream("/a"),

@@ -35,6 +35,7 @@ ALLOWED = [".jtc-x", ".jtcx", ".jt", "jtc/x", "a/.jtc", "a/.jtc/x", ".jtc.d/x", 
 CALLS: dict[str, Callable[[Any, str], Any]] = {
     "append": lambda d, p: d.append(p, b"x"),
     "checksum": lambda d, p: d.checksum(p),
+    "confirm_upload": lambda d, p: d.confirm_upload(p),
     "copy": lambda d, p: d.copy(p, "a"),
     "copy to": lambda d, p: d.copy("a", p),
     "delete": lambda d, p: d.delete(p),

@@ -455,8 +455,8 @@ async def test_everything_that_would_write_is_refused(
 
 def test_the_writes_named_here_are_all_that_a_disk_has() -> None:
     reads = {
-        "capabilities", "checksum", "directories", "directory_exists", "download", "driver",
-        "driver_as",
+        "capabilities", "checksum", "confirm_upload", "directories", "directory_exists", "download",
+        "driver", "driver_as",
         "all_directories", "all_files", "entry", "exists", "files", "get", "get_json", "get_range",
         "get_ranges", "get_text", "glob", "last_modified", "list", "mime_type", "missing", "name",
         "path", "read_only", "scoped", "size", "stat", "stream", "sync", "temporary_url",

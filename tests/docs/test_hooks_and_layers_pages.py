@@ -30,8 +30,8 @@ EVENTS = {
 
 
 def test_there_are_hooks_to_look_for() -> None:
-    assert len(SPECS) == 14
-    assert len(EVENTS) == 14
+    assert len(SPECS) == 15
+    assert len(EVENTS) == 15
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -174,11 +174,12 @@ METHODS: dict[str, list[Call]] = {
         download,
         read_by_handle,
     ],
-    "`exists`, `stat`, `size`, `last_modified`, `mime_type`": [
+    "`exists`, `stat`, `size`, `last_modified`, `mime_type`, `confirm_upload`": [
         *(CALLS[name] for name in ("exists", "stat")),
         lambda disk: disk.size("a"),
         lambda disk: disk.last_modified("a"),
         lambda disk: disk.mime_type("a"),
+        lambda disk: disk.confirm_upload("a"),
     ],
     "the same, of a missing file, until one was found": [lambda disk: disk.exists("missing")],
     "`list`, `files`, `glob`, `usage`, `directory_exists`": [

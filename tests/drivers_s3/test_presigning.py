@@ -16,6 +16,7 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jtc.storage import StorageManager
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._objects.presigning import (
     check_presignable,
@@ -32,6 +33,7 @@ from jtc.storage.exceptions import (
     StorageConfigException,
     UnsupportedOperationException,
 )
+from jtc.storage.hookspecs import Uploaded, hookimpl
 from jtc.storage.options import SignOptions
 from jtc.storage.testing import ACCEPTED_PATHS
 
@@ -324,6 +326,33 @@ async def test_temporary_upload_url_binds_type_and_length(driver, folder):
         assert await driver.get(path) == b"12345"
         assert await put(anything.url, b"more", "a/b") == 200
     assert (await driver.stat(path)).content_type == "a/b"
+
+
+async def test_confirm_upload_of_presigned_upload_has_the_key_of_its_version(driver, folder):
+    class Uploads:
+        events: list[Uploaded] = []  # noqa: RUF012 - of one test
+
+        @hookimpl
+        def storage_uploaded(self, event):
+            self.events.append(event)
+
+    manager = StorageManager.isolated({})
+    manager.set_driver(driver, "s3")
+    manager.hooks.register(Uploads)
+    disk = manager.disk("s3")
+    path = f"{folder}/confirmed.txt"
+    request = await disk.temporary_upload_url(path, 60, content_type="text/plain")
+    async with httpx.AsyncClient() as client:
+        await client.put(request.url, content=b"12345", headers=dict(request.headers))
+    assert Uploads.events == []
+    info = await disk.confirm_upload(path)
+    await disk.confirm_upload(path, if_match=info.etag)
+    await disk.put(path, b"12345")
+    await disk.put(path, b"another")
+    first, again, put, other = Uploads.events
+    assert (first.size, first.content_type, first.etag) == (5, "text/plain", info.etag)
+    assert first.idempotency_key == again.idempotency_key == put.idempotency_key
+    assert first.idempotency_key != other.idempotency_key
 
 
 async def test_temporary_upload_form_binds_size_key_and_type(driver, folder):

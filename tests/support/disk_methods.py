@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Disk], Awaitable[Any]]] = {
     "append": lambda disk: disk.append("a", "x"),
     "check": lambda disk: disk.check(),
     "checksum": lambda disk: disk.checksum("a"),
+    "confirm_upload": lambda disk: disk.confirm_upload("a"),
     "copy": lambda disk: disk.copy("a", "b"),
     "delete": lambda disk: disk.delete("a"),
     "delete_directory": lambda disk: disk.delete_directory("a"),

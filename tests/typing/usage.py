@@ -152,6 +152,7 @@ async def metadata(disk: Disk) -> None:
     assert_type(await disk.last_modified("a.txt"), float)
     assert_type(await disk.mime_type("a.txt"), str)
     assert_type(await disk.checksum("a.txt"), str)
+    assert_type(await disk.confirm_upload("a.txt", options={"filename": "a"}), FileInfo)
     await disk.checksum("a.txt", algorithm="md5")
     info = await disk.stat("a.txt")
     assert_type(info, FileInfo)

@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from jtc.storage.asgi import serve
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.hookspecs import hookimpl
 from web_disks import BASE, SECRET, disk_of
 
 if TYPE_CHECKING:
@@ -301,6 +302,28 @@ async def test_a_form_uploads_a_private_file(signing: Disk, client: Client) -> N
     assert await signing.get("d/ü.png") == content
     assert (await signing.stat("d/ü.png")).content_type in (None, "image/png")
     assert await signing.visibility("d/ü.png") == "private"
+
+
+async def test_form_and_presigned_upload_run_the_hook_of_uploads(
+    signing: Disk, client: Client
+) -> None:
+    class Uploads:
+        events: list[Any] = []  # noqa: RUF012 - of one test
+
+        @hookimpl
+        def storage_uploaded(self, event: Any) -> None:
+            self.events.append(event)
+
+    signing._manager.hooks.register(Uploads)
+    http = client(mounted(signing))
+    form = await signing.temporary_upload_form("a.txt", 60, max_size=9)
+    await http.post(form.url, data=dict(form.fields), files={"file": b"12345"})
+    put = await signing.temporary_upload_url("b.txt", 60)
+    await http.put(put.url, content=b"1234", headers=put.headers)
+    assert [(e.path, e.size, e.content_type) for e in Uploads.events] == [
+        ("a.txt", 5, "text/plain"),
+        ("b.txt", 4, "text/plain"),
+    ]
 
 
 async def test_a_form_has_the_type_that_was_signed(signing: Disk, client: Client) -> None:

@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from jtc.storage._discovery import load_plugins
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.fork_safety import reset_after_fork
-from jtc.storage.exceptions import NotModifiedException, StorageConfigException
+from jtc.storage.exceptions import (
+    NotModifiedException,
+    StorageConfigException,
+    StorageException,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -171,15 +175,19 @@ class Hooks:
             for implementation in implementations:
                 await _call(implementation, event)
 
-    async def call_after(self, hook: str, make: Callable[[], Event]) -> None:
+    async def call_after(self, hook: str, make: Callable[[], Event]) -> dict[str, Exception]:
         """Call an after-hook's implementations one after the other, whatever they raise.
+
+        Returns:
+            The errors of those that failed, by the plugin's name. They are reported already.
 
         Raises:
             asyncio.CancelledError: The caller was cancelled meanwhile; all were called.
         """
+        failed: dict[str, Exception] = {}
         implementations = self._implementations.get(hook)
         if not implementations:
-            return
+            return failed
         event = make()
         cancelled: asyncio.CancelledError | None = None
         for implementation in implementations:
@@ -187,10 +195,12 @@ class Hooks:
             if isinstance(error, asyncio.CancelledError):
                 cancelled = error
             elif error is not None:
+                failed[implementation.plugin] = error
                 reported = await self._report(implementation.plugin, hook, event, error)
                 cancelled = reported or cancelled
         if cancelled is not None:
             raise cancelled
+        return failed
 
     async def _report(
         self, plugin: str, hook: str, event: Event, error: Exception
@@ -385,11 +395,34 @@ class HookedOperation:
             return
         if not self._ended:
             self._ended = True
-            took = time.perf_counter() - self._began
+            await self._succeed()
+
+    async def _succeed(self) -> None:
+        took = time.perf_counter() - self._began
+        try:
             await self._hooks.call_after(
                 f"storage_after_{self._kind}",
                 lambda: self._event("After", duration=took, **self._to, **self._after()),
             )
+        finally:  # a cancellation in an after-hook does not take the upload from the others
+            if self._kind == "put":
+                await self._hooks.call_after("storage_uploaded", self._uploaded)
+
+    async def confirm(self, version: str) -> None:
+        """Call the hook `storage_uploaded` alone, for a file that is stored already.
+
+        Args:
+            version: The file's etag, or what else tells its versions apart.
+
+        Raises:
+            StorageException: It failed in a plugin; those of all plugins were called.
+        """
+        failed = await self._hooks.call_after("storage_uploaded", lambda: self._uploaded(version))
+        for plugin, error in failed.items():
+            raise StorageException(
+                f"The file is stored, and the plugin {plugin!r} failed in storage_uploaded: "
+                "confirm the upload again"
+            ) from error
 
     async def stream(self, opener: Callable[[], Awaitable[ReadStream]]) -> ReadStream:
         """Open a stream as this operation, which ends when the stream is closed."""
@@ -441,6 +474,18 @@ class HookedOperation:
 
     def _before_event(self) -> Event:
         return self._event("Before", **self._to, **self._before)
+
+    def _uploaded(self, version: str | None = None) -> Event:
+        import hashlib  # noqa: PLC0415 - where a plugin has the hook only
+        import json  # noqa: PLC0415
+        import secrets  # noqa: PLC0415
+
+        from jtc.storage.hookspecs import Uploaded  # noqa: PLC0415
+
+        fields = self._fields | self._after()
+        version = version or fields.get("etag") or secrets.token_hex()
+        named = json.dumps([fields["disk"], fields["key"], version])
+        return Uploaded(idempotency_key=hashlib.sha256(named.encode()).hexdigest(), **fields)
 
     def _after(self) -> dict[str, Any]:
         before = {"options": self._before["options"]} if "options" in self._before else {}

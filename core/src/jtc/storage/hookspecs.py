@@ -14,6 +14,10 @@ modified (`if_none_match`) is no failure.
 A copy is a copy only, even where it is made by reading and writing; a move is a move only: a plugin
 that is about each new file has hooks for all three. An operation that fails before it begins (an
 invalid path, an unknown disk) has no events.
+
+`storage_uploaded` is one hook for content that comes in from outside, whichever way it takes: after
+each put, and for what a client sent to the store itself by `Disk.confirm_upload`. A copy or a move
+is no upload: its content was in the storage before.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ __all__ = [
     "Event",
     "Failed",
     "HookFailed",
+    "Uploaded",
     "hookimpl",
 ]
 
@@ -267,6 +272,27 @@ class Failed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded(Event):
+    """A file came in from outside: by a put, or by an upload that was confirmed.
+
+    Attributes:
+        size: Its length in bytes.
+        etag: Its `FileInfo.etag`, if the driver said it.
+        content_type: Its MIME type: as declared, else by its content, else by its name.
+        options: The options of the put, or those of `Disk.confirm_upload`.
+        idempotency_key: The same in all events about this version of this file, in any process: 64
+            characters of ``[0-9a-f]`` that follow from the disk's name, the key and the etag. A put
+            whose driver does not say an etag has one of its own.
+    """
+
+    size: int
+    etag: str | None = None
+    content_type: str | None = None
+    options: Mapping[str, object] = field(repr=False)
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HookFailed:
     """An after-hook raised.
 
@@ -341,6 +367,11 @@ def storage_before_update(event: BeforeUpdate) -> object:
 @hookspec
 def storage_after_update(event: AfterUpdate) -> object:
     """Receive an event after a file's metadata or visibility was changed."""
+
+
+@hookspec
+def storage_uploaded(event: Uploaded) -> object:
+    """Receive an event after a file came in from outside, once or several times."""
 
 
 @hookspec

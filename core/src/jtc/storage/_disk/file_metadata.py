@@ -19,6 +19,9 @@ from jtc.storage.options import ReadOptions
 from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage.models import FileInfo
     from jtc.storage.options import MetadataOptions
 
@@ -129,16 +132,53 @@ class FileMetadata(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._ready() or await self._load()
-            info = await derived_stat(resolved, checked)
-            if info.content_type is not None:
-                return info.content_type
-            if info.content_encoding is not None:
-                return guess_type(checked)  # the beginning is that of compressed content
-            beginning = ReadOptions(end=SNIFF_BYTES, chunk_size=SNIFF_BYTES)
-            head = await read_all(await open_read(resolved, checked, beginning))
-            return infer_type(checked, head)
+            return await _mime_type(resolved, await derived_stat(resolved, checked), checked)
         except Exception as error:
             self._fail(error, "mime_type", path)
+
+    async def confirm_upload(
+        self,
+        path: str,
+        *,
+        if_match: str | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> FileInfo:
+        """Call the hook `storage_uploaded` for a file that did not come through this disk.
+
+        A client sent it to the store by a presigned URL or form, or the hook failed after a put.
+        Call it again until it returns: each call for one version of a file has an event with the
+        same idempotency key.
+
+        Args:
+            path: The file.
+            if_match: The etag of the version that was uploaded, as a notification names it.
+            options: The options of the event: what the application knows of the upload.
+
+        Returns:
+            The file's metadata.
+
+        Raises:
+            FileNotFoundException: There is no file.
+            PreconditionFailedException: The file is another version than `if_match` names.
+            InvalidPathException: The path breaks the path policy.
+            StorageException: The storage failed, or the hook did in a plugin; all were called.
+        """
+        try:
+            checked = check_path(path)
+            resolved = self._ready() or await self._load()
+            info = await derived_stat(resolved, checked)
+            check_version(info, if_match, None)
+            if (hooks := self._manager.hooks.active) is not None:
+                given = dict(options or {})
+                upload = self._operation(
+                    hooks, "put", "confirm_upload", checked, resolved, options=given
+                )
+                upload.report(size=info.size, etag=info.etag)
+                upload.report(content_type=await _mime_type(resolved, info, checked))
+                await upload.confirm(info.etag or f"{info.size} {info.last_modified}")
+        except Exception as error:
+            self._fail(error, "confirm_upload", path)
+        return info
 
     async def checksum(self, path: str, algorithm: str = "sha256") -> str:
         """Return a checksum of a file's content, in lower-case hexadecimal.
@@ -173,3 +213,12 @@ class FileMetadata(DiskBase):
             return digest.hexdigest()
         except Exception as error:
             self._fail(error, "checksum", path)
+
+
+async def _mime_type(resolved: ResolvedDriver, info: FileInfo, path: str) -> str:
+    if info.content_type is not None:
+        return info.content_type
+    if info.content_encoding is not None:
+        return guess_type(path)  # the beginning is that of compressed content
+    beginning = ReadOptions(end=SNIFF_BYTES, chunk_size=SNIFF_BYTES)
+    return infer_type(path, await read_all(await open_read(resolved, path, beginning)))

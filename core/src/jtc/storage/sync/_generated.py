@@ -306,6 +306,15 @@ class Operations(SyncApi[D_co]):
         """
         return portal.run(self._behind.mime_type(path))
 
+    def confirm_upload(
+        self, path: str, *, if_match: str | None = None, options: Mapping[str, object] | None = None
+    ) -> FileInfo:
+        """Call the hook `storage_uploaded` for a file that did not come through this disk.
+
+        It takes, returns and raises what `Disk.confirm_upload` does.
+        """
+        return portal.run(self._behind.confirm_upload(path, if_match=if_match, options=options))
+
     def checksum(self, path: str, algorithm: str = "sha256") -> str:
         """Return a checksum of a file's content, in lower-case hexadecimal.
 

@@ -33,6 +33,7 @@ _ON_A_FILE: dict[str, Callable[[Disk, str], Any]] = {
     "get_ranges": lambda disk, path: disk.get_ranges(path, [(0, 1)]),
     "stat": lambda disk, path: disk.stat(path),
     "mime_type": lambda disk, path: disk.mime_type(path),
+    "confirm_upload": lambda disk, path: disk.confirm_upload(path),
     "checksum": lambda disk, path: disk.checksum(path),
     "copy": lambda disk, path: disk.copy(path, "target"),
     "move": lambda disk, path: disk.move(path, "target"),

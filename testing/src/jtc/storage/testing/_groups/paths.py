@@ -209,6 +209,7 @@ FURTHER_METHODS: dict[str, tuple[str, Callable[[Disk, str], Any]]] = {
         lambda disk, path: disk.set_metadata(path, content_type="text/plain"),
     ),
     "mime_type": ("", lambda disk, path: disk.mime_type(path)),
+    "confirm_upload": ("", lambda disk, path: disk.confirm_upload(path)),
     "checksum": ("", lambda disk, path: disk.checksum(path)),
     "entry": ("", lambda disk, path: disk.entry(path)),
     "directory_exists": ("", lambda disk, path: disk.directory_exists(path)),
