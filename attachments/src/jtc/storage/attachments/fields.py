@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, get_args, overload
 
+from jtc.storage.attachments import _urls
+from jtc.storage.attachments._names import no_such
+from jtc.storage.attachments._sizes import bytes_of
 from jtc.storage.attachments.models import Attachment
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.driver_support.mime_types import checked_types
+from jtc.storage.exceptions import InvalidPathException, StorageConfigException
+from jtc.storage.paths import check_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator
 
     from jtc.storage import Disk
     from jtc.storage.attachments.recipes import Recipe
     from jtc.storage.attachments.registry import Registry
 
-__all__ = ["Field", "Serve", "WhileMissing"]
+__all__ = ["Analyzer", "Field", "Serve", "WhileMissing"]
+
+Analyzer: TypeAlias = Callable[[BinaryIO], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+"""Returns properties of a new attachment by its content, which it gets as a binary file.
+
+One that is not async runs in a worker thread. What it raises refuses the upload.
+"""
 
 Serve: TypeAlias = Literal["route", "direct"]
 """How URLs lead to files: through the application's route, or straight to a public disk."""
@@ -48,10 +61,15 @@ class Field:
         serve: See `Serve`.
         while_missing: See `WhileMissing`.
         default_url: What `url_of` returns for a record without an attachment.
-        url_lifetime: For how many seconds a URL works at least; None is until the file is deleted.
+        url_lifetime: For how many seconds a URL works at most, and at least for three quarters of
+            them; None is until the file is deleted.
         properties: Properties that each new attachment has.
-        moved_from: Names of disks that held the field's files before: URLs find them there until
-            `move` has moved them all.
+        analyzers: Functions that return more properties by the content; see `Analyzer`.
+        placeholder: Whether images get a placeholder, a few bytes that show their colours.
+        download_name: Returns the name under which browsers save an attachment; the client's
+            name without it.
+        moved_from: Where the field's files were before, each the name of a disk or a pair of a disk
+            and a directory: URLs and tokens find them there until `move` has moved them all.
 
     Raises:
         StorageConfigException: A setting is invalid, or contradicts another.
@@ -74,30 +92,88 @@ class Field:
         default_url: str | None = None,
         url_lifetime: float | None = None,
         properties: Mapping[str, Any] | None = None,
-        moved_from: Collection[str] = (),
+        analyzers: Collection[Analyzer] = (),
+        placeholder: bool = True,
+        download_name: Callable[[Attachment], str] | None = None,
+        moved_from: Collection[str | tuple[str, str]] = (),
     ) -> None:
         self.disk_name = disk
         self.directory = directory
         self.many = many
-        self.max_size = max_size
-        self.min_size = min_size
+        self.max_size = bytes_of("max_size", max_size)
+        self.min_size = bytes_of("min_size", min_size)
         self.types = types
         self.variants: Mapping[str, Recipe] = dict(variants or {})
-        self.eager = tuple(eager)
+        self.eager = (eager,) if isinstance(eager, str) else tuple(eager)
         self.keep_latest = keep_latest
         self.serve = serve
         self.while_missing = while_missing
         self.default_url = default_url
         self.url_lifetime = url_lifetime
         self.properties: Mapping[str, Any] = dict(properties or {})
-        self.moved_from = tuple(moved_from)
+        self.analyzers = tuple(analyzers)
+        self.placeholder = placeholder
+        self.download_name = download_name
+        self.moved_from = (moved_from,) if isinstance(moved_from, str) else tuple(moved_from)
         self._name: str | None = None
         self._registry: Registry | None = None
+        self._check()
+
+    def _check(self) -> None:
+        """Check the settings."""
+        try:
+            check_path(self.directory)
+            if self.types is not None:
+                self.types = checked_types(self.types)
+            json.dumps(self.properties)
+        except (InvalidPathException, TypeError, ValueError) as error:
+            raise StorageConfigException(f"{self._title()}: {error}") from error
+        for problem in self._problems():
+            raise StorageConfigException(f"{self._title()}: {problem}")
+
+    def _problems(self) -> Iterator[str]:
         for name in self.variants:
-            if _VARIANT_NAME.fullmatch(name) is None:
-                raise StorageConfigException(
-                    f"A variant's name has lower-case letters, digits and '_', not {name!r}"
+            if _VARIANT_NAME.fullmatch(name) is None or name == "original":
+                yield (
+                    "a variant's name has lower-case letters, digits and '_', and is not "
+                    f"'original', not {name!r}"
                 )
+        for name in self.eager:
+            if name not in self.variants:
+                yield f"in 'eager': {no_such('variant', name, self.variants)}"
+        if self.keep_latest is not None and (not self.many or self.keep_latest < 1):
+            yield "'keep_latest' is 1 or more, and for a list of attachments"
+        if (
+            self.min_size is not None
+            and self.max_size is not None
+            and self.min_size > self.max_size
+        ):
+            yield f"'min_size' ({self.min_size}) is above 'max_size' ({self.max_size})"
+        yield from self._problems_of_serving()
+
+    def _problems_of_serving(self) -> Iterator[str]:
+        for name, chosen, choices in (
+            ("serve", self.serve, get_args(Serve)),
+            ("while_missing", self.while_missing, get_args(WhileMissing)),
+        ):
+            if chosen not in choices:
+                yield f"{name!r} is one of {', '.join(map(repr, choices))}, not {chosen!r}"
+        if self.serve == "direct" and (lazy := sorted(set(self.variants) - set(self.eager))):
+            yield (
+                f"serve='direct' has no route that makes {', '.join(map(repr, lazy))} at the first "
+                "request: name all variants in 'eager', or use serve='route'"
+            )
+        if self.serve == "direct" and self.url_lifetime is not None:
+            yield "URLs of a public disk do not expire: 'url_lifetime' is for serve='route'"
+        if self.url_lifetime is not None and self.url_lifetime < 1:
+            yield f"'url_lifetime' is 1 second or more, not {self.url_lifetime!r}"
+
+    def _title(self) -> str:
+        name = self._name or self.directory
+        return f"The attachment field {name!r}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name or self.directory!r}>"
 
     def bind(self, name: str, registry: Registry) -> None:
         """Name the field in a registry; `Registry.add` calls it.
@@ -124,6 +200,18 @@ class Field:
         return self._registry
 
     @property
+    def places(self) -> list[tuple[str, str]]:
+        """The disks and directories that may hold the field's files, the current one first."""
+        before = [
+            (each, self.directory) if isinstance(each, str) else each for each in self.moved_from
+        ]
+        namespace = self.registry.namespace
+        return [
+            (disk, f"{namespace}/{directory}")
+            for disk, directory in ((self.disk_name, self.directory), *before)
+        ]
+
+    @property
     def disk(self) -> Disk:
         """The disk that new attachments are stored on."""
         return self.registry.disk(self.disk_name)
@@ -136,11 +224,56 @@ class Field:
         """Return the attachment of a row's JSON object."""
         return Attachment.from_json(value, self)
 
+    @overload
+    def url_of(
+        self,
+        attachment: Attachment,
+        variant: str | None = ...,
+        *,
+        download: bool | str = ...,
+        expires_in: float | None = ...,
+    ) -> str: ...
+    @overload
+    def url_of(
+        self,
+        attachment: Attachment | None,
+        variant: str | None = ...,
+        *,
+        download: bool | str = ...,
+        expires_in: float | None = ...,
+    ) -> str | None: ...
+    def url_of(
+        self,
+        attachment: Attachment | None,
+        variant: str | None = None,
+        *,
+        download: bool | str = False,
+        expires_in: float | None = None,
+    ) -> str | None:
+        """Return `Attachment.url`, or the field's `default_url` where there is no attachment.
+
+        Raises:
+            ValueError: As for `Attachment.url`.
+        """
+        if attachment is None:
+            return self.default_url
+        return _urls.url_of(self, attachment, variant, download=download, expires_in=expires_in)
+
+    def srcset_of(self, attachment: Attachment | None, *variants: str) -> str:
+        """Return `Attachment.srcset`, or ``""`` where there is no attachment.
+
+        Raises:
+            ValueError: As for `Attachment.srcset`.
+        """
+        return "" if attachment is None else _urls.srcset_of(self, attachment, variants)
+
     def variant_file(self, variant: str) -> str:
         """Return the name of a variant's file: ``<variant>-<recipe><extension>``.
 
         Raises:
-            KeyError: The field has no such variant.
+            ValueError: The field has no such variant.
         """
-        recipe = self.variants[variant]
+        recipe = self.variants.get(variant)
+        if recipe is None:
+            raise ValueError(no_such(f"variant of {self.name!r}", variant, self.variants))
         return f"{variant}-{recipe.fingerprint}{recipe.extension}"

@@ -9,14 +9,38 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
+
+from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jtc.storage.attachments.fields import Field
+__all__ = ["Attachment", "AttachmentField", "AttachmentList", "Variant"]
 
-__all__ = ["Attachment", "AttachmentList", "Variant"]
+
+class AttachmentField(Protocol):
+    """The part of a declared field that its attachments use; `Field` has it."""
+
+    @property
+    def name(self) -> str:
+        """The field's name within its registry."""
+        ...
+
+    def url_of(
+        self,
+        attachment: Attachment,
+        variant: str | None = None,
+        *,
+        download: bool | str = False,
+        expires_in: float | None = None,
+    ) -> str:
+        """Return the URL of an attachment; see `Attachment.url`."""
+        ...
+
+    def srcset_of(self, attachment: Attachment, *variants: str) -> str:
+        """Return the candidates of a ``srcset``; see `Attachment.srcset`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +49,7 @@ class Variant:
 
     Attributes:
         recipe: The fingerprint of the recipe that made it.
+        file: Its name beside the original: ``thumb-1a2b3c4d.webp``.
         content_type: Its MIME type.
         size: Its length in bytes.
         width: Its width in pixels, of an image.
@@ -32,6 +57,7 @@ class Variant:
     """
 
     recipe: str
+    file: str
     content_type: str
     size: int
     width: int | None = None
@@ -41,6 +67,7 @@ class Variant:
         """Return the JSON object that a row holds."""
         values = {
             "recipe": self.recipe,
+            "file": self.file,
             "type": self.content_type,
             "size": self.size,
             "width": self.width,
@@ -53,6 +80,7 @@ class Variant:
         """Return the variant of a JSON object that `to_json` returned."""
         return cls(
             recipe=value["recipe"],
+            file=value["file"],
             content_type=value["type"],
             size=value["size"],
             width=value.get("width"),
@@ -97,7 +125,70 @@ class Attachment:
     variants: Mapping[str, Variant] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     stored_at: float = field(default_factory=time.time)
-    field: Field | None = field(default=None, compare=False, repr=False)
+    field: AttachmentField | None = field(default=None, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the field, which belongs to this process, and leads to secrets.
+        return Attachment.from_json, (self.to_json(),)
+
+    def __copy__(self) -> Attachment:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Attachment:
+        return self
+
+    def __str__(self) -> str:
+        return self.name or self.file
+
+    def url(
+        self,
+        variant: str | None = None,
+        *,
+        download: bool | str = False,
+        expires_in: float | None = None,
+    ) -> str:
+        """Return the URL of the original or of a variant. It asks neither database nor disk.
+
+        The URL remains the same until a recipe changes, so browsers and CDNs cache the file. One
+        that expires is the same for a quarter of its lifetime.
+
+        Args:
+            variant: The variant's name; None is the original.
+            download: Whether browsers save the file, under its own name or the one given here,
+                where they would show it.
+            expires_in: For how many seconds the URL works at most, and at least for three
+                quarters of them; None is the field's `url_lifetime`.
+
+        Raises:
+            ValueError: The field has no such variant, or the URL would work longer than files of
+                dropped rows are kept.
+            StorageConfigException: The attachment was loaded without its field.
+        """
+        return self._known_field().url_of(self, variant, download=download, expires_in=expires_in)
+
+    def srcset(self, *variants: str) -> str:
+        """Return variants as the value of the HTML attribute ``srcset``: ``url 200w, url 800w``.
+
+        Args:
+            *variants: Their names; none means all of the field's. One whose width is unknown is
+                left out.
+
+        Raises:
+            ValueError: The field has no such variant.
+            StorageConfigException: The attachment was loaded without its field.
+        """
+        return self._known_field().srcset_of(self, *variants)
+
+    def _known_field(self) -> AttachmentField:
+        if self.field is None:
+            raise StorageConfigException(
+                f"The attachment {self.id!r} was loaded without its field, which gives it URLs: "
+                "load it by 'field.load(value)'"
+            )
+        return self.field
 
     @property
     def key(self) -> str:
@@ -137,7 +228,9 @@ class Attachment:
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], field: Field | None = None) -> Attachment:
+    def from_json(
+        cls, value: Mapping[str, Any], field: AttachmentField | None = None
+    ) -> Attachment:
         """Return the attachment of a JSON object that `to_json` returned.
 
         Raises:
@@ -164,7 +257,7 @@ class Attachment:
                 name: Variant.from_json(variant)
                 for name, variant in value.get("variants", {}).items()
             },
-            properties=value.get("properties", {}),
+            properties=dict(value.get("properties", {})),
             stored_at=value["stored_at"],
             field=field,
         )

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from jtc.storage import Storage
+from jtc.storage.attachments import _urls, tokens
+from jtc.storage.attachments._names import no_such
+from jtc.storage.attachments._signing import Signatures
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage import Disk, StorageManager
+    from jtc.storage.attachments._urls import SignedUrl
     from jtc.storage.attachments.fields import Field
+    from jtc.storage.attachments.models import Attachment
     from jtc.storage.attachments.records import Records
     from jtc.storage.driver_support.url_signing import Secrets
 
 __all__ = ["Registry"]
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 class Registry:
@@ -32,6 +41,9 @@ class Registry:
 
     Attributes:
         records: The database's rows, once an integration has connected it.
+
+    Raises:
+        StorageConfigException: The namespace or the secret is invalid.
     """
 
     def __init__(
@@ -43,13 +55,23 @@ class Registry:
         keep: float = 86_400,
         storage: StorageManager = Storage,
     ) -> None:
+        try:
+            self.signatures = Signatures(secret)
+        finally:
+            del secret  # a traceback holds this function's variables
+        if not _NAMESPACE.fullmatch(namespace):
+            raise StorageConfigException(
+                f"A namespace has letters, digits, '-' and '_', not {namespace!r}"
+            )
         self.namespace = namespace
         self.base_url = base_url.rstrip("/")
         self.keep = keep
         self.records: Records | None = None
-        self._secret = secret
         self._storage = storage
         self._fields: dict[str, Field] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.namespace!r} fields={list(self._fields)}>"
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -63,6 +85,10 @@ class Registry:
             StorageConfigException: The name is taken, the field is in a registry already, or its
                 URLs would work longer than files are kept.
         """
+        if not _FIELD_NAME.fullmatch(name):
+            raise StorageConfigException(
+                f"A field's name has letters, digits, '.', '-' and '_', not {name!r}"
+            )
         if name in self._fields and self._fields[name] is not field:
             raise StorageConfigException(f"There are two fields {name!r}")
         if field.url_lifetime is not None and field.url_lifetime > self.keep:
@@ -76,3 +102,52 @@ class Registry:
     def disk(self, name: str) -> Disk:
         """Return a disk by its name."""
         return self._storage.disk(name)
+
+    def field(self, name: str) -> Field:
+        """Return a field by its name.
+
+        Raises:
+            StorageConfigException: There is none.
+        """
+        if name not in self._fields:
+            raise StorageConfigException(no_such("attachment field", name, self._fields))
+        return self._fields[name]
+
+    def verify(self, path: str, query: str) -> SignedUrl:
+        """Return the meaning of a URL that `Attachment.url` made, for the route.
+
+        Args:
+            path: The URL's path as it was sent, or its last three parts.
+            query: The part after the ``?`` as it was sent.
+
+        Raises:
+            StoragePermissionException: It is no URL of this registry, or has expired.
+        """
+        return _urls.verify(self, path, query)
+
+    def issue_token(
+        self, field: Field, attachment: Attachment, owner: object, expires_in: float = 3600
+    ) -> str:
+        """Return a token by which a client hands back an attachment that no row names yet.
+
+        Args:
+            field: The field that the attachment was stored for.
+            attachment: The attachment.
+            owner: Whose it is: the id of a user, or of an anonymous session.
+            expires_in: For how many seconds the token is valid.
+
+        Raises:
+            ValueError: There is no owner, or the time is not above 0.
+        """
+        return tokens.issue_token(self, field, attachment, owner, expires_in)
+
+    def read_token(self, field: Field, token: str, owner: object) -> Attachment:
+        """Return the attachment of a token. It asks neither database nor disk.
+
+        That a token is used once, the database enforces in the transaction that commits the claim.
+
+        Raises:
+            TokenException: It is not valid for this field and owner, or has expired.
+            ValueError: There is no owner.
+        """
+        return tokens.read_token(self, field, token, owner)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Content",
+    "Spool",
     "SupportsAsyncRead",
     "SupportsRead",
     "driver_content",
