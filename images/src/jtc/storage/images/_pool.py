@@ -1,0 +1,148 @@
+"""Worker processes of an application's process, for all its threads and event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import IO, Final
+
+from jtc.storage.driver_support.fork_safety import reset_after_fork
+from jtc.storage.exceptions import RejectedException, StorageUnavailableException
+from jtc.storage.images._worker_process import Answer, Job, WorkerLimits, WorkerProcess
+
+__all__ = ["WorkerPool"]
+
+_JOBS_OF_A_WORKER: Final = 500
+"""Then a worker is replaced: its address space is limited, and fragments."""
+
+
+class WorkerPool:
+    """Runs jobs in worker processes, which start at first use and remain.
+
+    One event loop in a daemon thread has all of them, so that jobs of any thread and event loop
+    share them.
+
+    Args:
+        count: How many processes there are at most.
+        limits: What each may take.
+    """
+
+    def __init__(self, count: int, limits: WorkerLimits) -> None:
+        self._count = count
+        self._limits = limits
+        self._abandoned: list[object] = []
+        self._reset()
+        reset_after_fork(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._idle: list[WorkerProcess] = []
+        self._all: set[WorkerProcess] = set()
+        self._jobs: set[asyncio.Task[Answer]] = set()
+        self._closing = False
+
+    def _after_fork(self) -> None:
+        for worker in self._all:
+            worker.abandon()
+        # They are the other process's; here, nothing may close them.
+        self._abandoned += [self._loop, self._thread, self._all, self._jobs]
+        self._reset()
+
+    async def run(self, file: IO[bytes], job: Job) -> Answer:
+        """Run a job, and close its file. The errors are those of `WorkerProcess.run`.
+
+        Cancelled, it ends the worker that runs the job.
+        """
+        try:
+            with self._lock:
+                loop = self._running_loop()
+                running = asyncio.run_coroutine_threadsafe(self._run(file, job), loop)
+        except BaseException:
+            file.close()
+            raise
+        return await asyncio.wrap_future(running)
+
+    def close(self) -> None:
+        """End all workers, and the thread. The next job starts new ones."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            if loop is None or thread is None:
+                return
+            self._closing = True
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            self._reset()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            # Not the application's kind of loop, which may watch child processes.
+            self._loop = asyncio.SelectorEventLoop()
+            self._thread = threading.Thread(
+                target=self._serve, args=(self._loop,), name="jtc-storage-images", daemon=True
+            )
+            self._thread.start()
+            self._slots = asyncio.Semaphore(self._count)
+        return self._loop
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(self._finish())
+        finally:
+            loop.close()
+
+    async def _finish(self) -> None:
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        for worker in self._all:
+            worker.kill()
+        await asyncio.sleep(0)  # the transports close in the loop's next step
+
+    async def _run(self, file: IO[bytes], job: Job) -> Answer:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - it runs in one
+        self._jobs.add(task)
+        try:
+            with file:
+                async with self._slots:
+                    return await self._run_with_worker(file.fileno(), job)
+        except asyncio.CancelledError:
+            if self._closing:
+                raise StorageUnavailableException("The image workers were closed") from None
+            raise
+        finally:
+            self._jobs.discard(task)
+
+    async def _run_with_worker(self, descriptor: int, job: Job) -> Answer:
+        while True:
+            worker = await self._take()
+            first = worker.jobs == 0
+            try:
+                return await worker.run(descriptor, job)
+            except RejectedException as error:
+                # What earlier jobs left behind in its address space may be the cause.
+                if error.reason != "memory" or first:
+                    raise
+            finally:
+                self._give_back(worker)
+
+    async def _take(self) -> WorkerProcess:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            self._all.discard(worker)
+        worker = await WorkerProcess.start(self._limits)
+        self._all.add(worker)
+        return worker
+
+    def _give_back(self, worker: WorkerProcess) -> None:
+        if worker.usable and worker.jobs < _JOBS_OF_A_WORKER and not self._closing:
+            self._idle.append(worker)
+        else:
+            self._all.discard(worker)
+            worker.kill()
