@@ -54,6 +54,7 @@ MODULES = (
     "jtc.storage.attachments.records",
     "jtc.storage.attachments.registry",
     "jtc.storage.attachments.tokens",
+    "jtc.storage.attachments.uploads",
     "jtc.storage.driver",
     "jtc.storage.layer",
     "jtc.storage.exceptions",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import io
 import json
 import logging
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 from jtc.storage.attachments._names import client_name, display_name
 from jtc.storage.attachments.models import Attachment
@@ -23,7 +25,7 @@ from jtc.storage.driver_support.mime_types import (
 from jtc.storage.exceptions import IntegrityException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from jtc.storage import Disk
     from jtc.storage.attachments.fields import Field
@@ -31,7 +33,22 @@ if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
     from jtc.storage.models import FileInfo
 
-__all__ = ["FileKind", "discard", "ingest", "kind_of"]
+__all__ = [
+    "FileKind",
+    "Source",
+    "complete",
+    "discard",
+    "discarded_on_failure",
+    "ingest",
+    "kind_of",
+    "needs_copy",
+    "new_attachment",
+    "new_file_options",
+    "stored_info",
+]
+
+Source: TypeAlias = bytes | BinaryIO
+"""A local copy of an original: bytes, or an open file, to be read from its beginning."""
 
 logger = logging.getLogger("jtc.storage.attachments")
 
@@ -81,67 +98,124 @@ async def ingest(
     try:
         kind = kind_of(field, shown, await peek(content, SNIFF_BYTES))
         watch_limits(f"original{kind.extension}", content, _limits(field))
-        if not _needs_copy(field):
-            return await _store(field, content, None, shown, kind, known)
+        new = new_attachment(field, kind, shown, known)
+        if not needs_copy(field):
+            return await _store(field, new, content, None)
         async with Spool(content) as whole:
-            return await _store(field, whole, whole, shown, kind, known)
+            return await _store(field, new, whole, whole)
     finally:
         if isinstance(content, io.RawIOBase) and content is not upload:
             content.close()  # which leaves the caller's file open
 
 
-async def _store(
-    field: Field,
-    content: DriverContent,
-    copy: bytes | BinaryIO | None,
-    name: str,
-    kind: FileKind,
-    properties: dict[str, Any],
+def new_attachment(
+    field: Field, kind: FileKind, name: str, properties: Mapping[str, Any]
 ) -> Attachment:
-    """Store the original, and what is made of a local copy of it."""
+    """Return an attachment with a new id, whose size is not known yet."""
     new_id, directory = field.new_directory()
-    disk = field.disk
-    file = f"original{kind.extension}"
+    return Attachment(
+        id=new_id,
+        disk=field.disk_name,
+        directory=directory,
+        file=f"original{kind.extension}",
+        name=name,
+        content_type=kind.content_type,
+        size=0,
+        properties=properties,
+        field=field,
+    )
+
+
+async def _store(
+    field: Field, new: Attachment, content: DriverContent, copy: Source | None
+) -> Attachment:
+    async with discarded_on_failure(new, field.disk):
+        info = await _put(field.disk, new, content)
+        stored = replace(new, size=info.size, etag=info.etag)
+        return stored if copy is None else await complete(field, stored, copy)
+
+
+@contextlib.asynccontextmanager
+async def discarded_on_failure(attachment: Attachment, disk: Disk) -> AsyncIterator[None]:
+    """Delete the directory of a new attachment when the block fails or is cancelled."""
     try:
-        more = {} if copy is None else await _analyzed(field, copy)
-        info = await _put(disk, f"{directory}/{new_id}/{file}", content, kind.content_type)
-        return Attachment(
-            id=new_id,
-            disk=field.disk_name,
-            directory=directory,
-            file=file,
-            name=name,
-            content_type=kind.content_type,
-            size=info.size,
-            etag=info.etag,
-            properties={**properties, **more},
-            field=field,
-        )
+        yield
     except BaseException:
-        await discard(disk, f"{directory}/{new_id}")
+        await discard(disk, attachment.own_directory)
         raise
 
 
-async def _put(disk: Disk, key: str, content: DriverContent, content_type: str) -> FileInfo:
-    """Store a file that is new, and return the metadata that its disk then has of it."""
+async def complete(field: Field, attachment: Attachment, copy: Source) -> Attachment:
+    """Add to a new attachment what is made of a local copy of its original.
+
+    Args:
+        field: The field.
+        attachment: The attachment, whose original is stored.
+        copy: The original: bytes, or an open file.
+
+    Raises:
+        Exception: That of an analyzer, which refuses the file.
+    """
+    found: dict[str, Any] = {}
+    for analyzer in field.analyzers:
+        file = io.BytesIO(copy) if isinstance(copy, bytes) else copy
+        file.seek(0)
+        if inspect.iscoroutinefunction(analyzer):
+            found.update(await analyzer(file))
+        else:
+            found.update(cast("Mapping[str, Any]", await in_thread(analyzer, file)))
+    json.dumps(found)
+    return replace(attachment, properties={**attachment.properties, **found})
+
+
+def needs_copy(field: Field) -> bool:
+    """Return whether the field makes something of the content of its files."""
+    return bool(field.analyzers)
+
+
+async def _put(disk: Disk, new: Attachment, content: DriverContent) -> FileInfo:
+    """Store an original, and return the metadata that its disk then has of it."""
     length = 0
 
     def count(done: int, _total: int | None) -> None:
         nonlocal length
         length = done
 
-    options: dict[str, Any] = {}
-    if "content_type" in disk.capabilities.put_options:
-        options["content_type"] = content_type
-    if "overwrite" in disk.capabilities.put_options:
-        options["overwrite"] = False
-    await disk.put(key, cast("Content", content), progress=count, **options)
+    options = new_file_options(disk, new.content_type)
+    await disk.put(new.key, cast("Content", content), progress=count, **options)
+    return await stored_info(disk, new.key, length)
+
+
+def new_file_options(
+    disk: Disk, content_type: str, *, copied_from: Disk | None = None
+) -> dict[str, Any]:
+    """Return the options that store a file which nothing may replace, as far as a disk has them.
+
+    Args:
+        disk: The disk of the new file.
+        content_type: Its MIME type.
+        copied_from: Of a copy, the disk of its source.
+    """
+    is_within = copied_from is not None and copied_from.name == disk.name
+    supported = disk.capabilities.copy_options if is_within else disk.capabilities.put_options
+    options = {"overwrite": False, "content_type": content_type}
+    return {name: value for name, value in options.items() if name in supported}
+
+
+async def stored_info(disk: Disk, key: str, size: int) -> FileInfo:
+    """Return the metadata of a file that was just stored.
+
+    Raises:
+        IntegrityException: It has another length than it must have.
+        FileNotFoundException: It is not there.
+    """
     info = await disk.stat(key)
-    if info.size != length:
+    if info.size != size:
         raise IntegrityException(
-            f"{length} bytes were stored, and the disk says that there are {info.size}",
+            f"{size} bytes were stored, and the disk says that there are {info.size}",
             path=key,
             disk=disk.name,
+            operation="stat",
         )
     return info
 
@@ -183,25 +257,6 @@ async def discard(disk: Disk, directory: str) -> None:
     _removals.add(removal)
     removal.add_done_callback(_removals.discard)
     await asyncio.shield(removal)
-
-
-async def _analyzed(field: Field, copy: bytes | BinaryIO) -> dict[str, Any]:
-    """Return the properties that the field's analyzers find in the content."""
-    found: dict[str, Any] = {}
-    for analyzer in field.analyzers:
-        file = io.BytesIO(copy) if isinstance(copy, bytes) else copy
-        file.seek(0)
-        if inspect.iscoroutinefunction(analyzer):
-            result = await analyzer(file)
-        else:
-            result = await in_thread(analyzer, file)
-        found.update(result)
-    json.dumps(found)
-    return found
-
-
-def _needs_copy(field: Field) -> bool:
-    return bool(field.analyzers)
 
 
 def _limits(field: Field) -> dict[str, Any]:

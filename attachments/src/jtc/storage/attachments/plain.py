@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.attachments import _ingest
+from jtc.storage.attachments import _copies, _ingest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jtc.storage.attachments.models import Attachment
     from jtc.storage.driver_support.content import Content
 
-__all__ = ["delete", "store"]
+__all__ = ["delete", "duplicate", "store"]
 
 
 async def store(
@@ -40,6 +40,25 @@ async def store(
         TypeError: The content is of a wrong type, or JSON cannot hold a property.
     """
     return await _ingest.ingest(field, upload, name=name, properties=properties)
+
+
+async def duplicate(attachment: Attachment, field: Field, *, to: Field | None = None) -> Attachment:
+    """Copy an attachment's files to a new attachment, which no row names yet.
+
+    Within a field the store copies by itself, the recorded variants included. For another field the
+    original is read and stored anew, by the limits and the variants of that field.
+
+    Args:
+        attachment: The attachment.
+        field: Its field.
+        to: The field of the new one; None is the same.
+
+    Raises:
+        FileNotFoundException: The files are gone.
+        RejectedException: A limit or a type of the other field refuses the original.
+        StorageException: The storage failed.
+    """
+    return await _copies.duplicate(attachment, field, field if to is None else to)
 
 
 async def delete(field: Field, attachment: Attachment) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["TokenException", "token_used"]
 
 _KIND = "attachment-token-1"
+UPLOAD_KIND = "attachment-upload-1"
 _LONGEST = 65_536
 
 
