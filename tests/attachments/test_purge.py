@@ -135,6 +135,19 @@ async def test_purge_reports_what_is_not_ours_and_leaves_it(tmp_path: Path, path
     assert (tmp_path / "media/app" / path).exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["upload", "original", "original.tar.gz", "thumb-1a2b3c4d.webp", ".making-thumb-1a2b3c4d"],
+)
+async def test_purge_deletes_files_of_each_name_that_we_give(tmp_path: Path, name: str) -> None:
+    database = Database(tmp_path)
+    path = f"app/avatars/{'0a' * 16}/{name}"
+    await database.registry.disk("media").put(path, b"ours")
+    os.utime(tmp_path / "media" / path, (0, 0))
+    done = await purge(database.registry)
+    assert (done.deleted, done.unknown_count) == (1, 0)
+
+
 async def test_purge_reports_a_bounded_number_of_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,8 +21,8 @@ ATTACHMENT_ID = re.compile(r"[0-9a-f]{32}")
 """The name of an attachment's own directory."""
 
 _OWN_FILE = re.compile(
-    r"original(\.\w+)?"  # the file that was uploaded
-    r"|[a-z][a-z0-9_]*-[0-9a-f]{8}(\.\w+)?"  # a variant
+    r"original(\.[\w.-]+)?|upload"  # what was uploaded, in the second case straight to the store
+    r"|[a-z][a-z0-9_]*-[0-9a-f]{8}(\.[\w.-]+)?"  # a variant
     r"|\..*"  # a marker
 )
 
