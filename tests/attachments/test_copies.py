@@ -30,7 +30,8 @@ async def test_duplicate_copies_original_and_recorded_variants(tmp_path: Path) -
 
     second = await duplicate(first, field)
     assert second.id != first.id
-    assert replace(second, id=first.id, etag=first.etag) == first
+    assert second.stored_at > first.stored_at
+    assert replace(second, id=first.id, etag=first.etag, stored_at=first.stored_at) == first
     await delete(field, first)
     assert await field.disk.get(second.key) == PNG
     assert await field.disk.get(f"{second.own_directory}/{thumb.file}") == b"thumb"

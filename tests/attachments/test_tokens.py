@@ -126,3 +126,19 @@ async def test_token_holds_variants(tmp_path: Path) -> None:
     token = registry.issue_token(field, made, owner=1)
     assert len(token) < 1000
     assert registry.read_token(field, token, owner=1) == made
+
+
+async def test_token_ends_when_purge_may_delete_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = local_registry(tmp_path, keep=3600)
+    field = added(registry)
+    made = await ingest(field, b"content")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3500)
+    token = registry.issue_token(field, made, owner=7, expires_in=3600)
+    assert registry.read_token(field, token, owner=7) == made
+    monkeypatch.setattr(time, "time", lambda: now + 3601)
+    with pytest.raises(TokenException) as refused:
+        registry.read_token(field, token, owner=7)
+    assert refused.value.reason == "token_expired"

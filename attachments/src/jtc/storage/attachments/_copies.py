@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,14 @@ async def duplicate(attachment: Attachment, source: Field, target: Field) -> Att
                 target, stream, name=attachment.name, properties=attachment.properties
             )
     new_id, directory = target.new_directory()
-    new = replace(attachment, id=new_id, disk=target.disk_name, directory=directory, field=target)
+    new = replace(
+        attachment,
+        id=new_id,
+        disk=target.disk_name,
+        directory=directory,
+        stored_at=time.time(),
+        field=target,
+    )
     async with discarded_on_failure(new, target.disk):
         for variant in attachment.variants.values():
             await disk.copy(

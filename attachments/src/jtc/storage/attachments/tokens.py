@@ -59,7 +59,11 @@ def issue_token(
 def read_token(registry: Registry, field: Field, token: str, owner: object) -> Attachment:
     """Return the attachment of a token; see `Registry.read_token`."""
     values, (disk, directory) = read_payload(registry, _KIND, field, token, owner)
-    return field.load({**values, "disk": disk, "directory": directory})
+    attachment = field.load({**values, "disk": disk, "directory": directory})
+    # `purge` deletes it then: a later token, of a form that was shown again, must not outlive it.
+    if time.time() >= attachment.stored_at + registry.keep:
+        raise _expired()
+    return attachment
 
 
 def sign_payload(
@@ -106,7 +110,7 @@ def read_payload(
     except (binascii.Error, ValueError) as error:  # pragma: no cover - we signed it
         raise _invalid() from error
     if time.time() >= expires:
-        raise TokenException("The token has expired: upload the file again", reason="token_expired")
+        raise _expired()
     return values, fitting[0]
 
 
@@ -116,6 +120,10 @@ def _owner(owner: object) -> str:
             "A token belongs to an owner: pass the user's id, or that of an anonymous session"
         )
     return str(owner)
+
+
+def _expired() -> TokenException:
+    return TokenException("The token has expired: upload the file again", reason="token_expired")
 
 
 def _invalid() -> TokenException:
