@@ -47,6 +47,7 @@ MODULES = (
     "jtc.storage.images.processor",
     "jtc.storage.images.recipes",
     "jtc.storage.attachments",
+    "jtc.storage.attachments.asgi",
     "jtc.storage.attachments.derivations",
     "jtc.storage.attachments.fields",
     "jtc.storage.attachments.models",
