@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jtc.storage import Storage
 from jtc.storage.attachments import _urls, tokens
 from jtc.storage.attachments._names import no_such
 from jtc.storage.attachments._signing import Signatures
+from jtc.storage.attachments.queues import InProcessQueue, Job
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jtc.storage import Disk, StorageManager
     from jtc.storage.attachments._urls import SignedUrl
     from jtc.storage.attachments.fields import Field
     from jtc.storage.attachments.models import Attachment
+    from jtc.storage.attachments.queues import Queue
     from jtc.storage.attachments.records import Records
     from jtc.storage.driver_support.url_signing import Secrets
 
-__all__ = ["Registry"]
+__all__ = ["JobFunction", "Registry"]
+
+JobFunction: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""A function that runs background jobs of one name. It takes a job's payload."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -41,6 +45,7 @@ class Registry:
 
     Attributes:
         records: The database's rows, once an integration has connected it.
+        queue: Where background jobs go: an `InProcessQueue`, until another one is set.
 
     Raises:
         StorageConfigException: The namespace or the secret is invalid.
@@ -67,8 +72,10 @@ class Registry:
         self.base_url = base_url.rstrip("/")
         self.keep = keep
         self.records: Records | None = None
+        self.queue: Queue = InProcessQueue(self.run_job)
         self._storage = storage
         self._fields: dict[str, Field] = {}
+        self._jobs: dict[str, JobFunction] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace!r} fields={list(self._fields)}>"
@@ -151,3 +158,44 @@ class Registry:
             ValueError: There is no owner.
         """
         return tokens.read_token(self, field, token, owner)
+
+    def add_job(self, name: str, function: JobFunction) -> None:
+        """Name a function of the application for background jobs.
+
+        Args:
+            name: The name, which a job in a queue still has after the next deployment.
+            function: An ``async def`` that takes the payload. It is idempotent, since a job may run
+                several times.
+
+        Raises:
+            StorageConfigException: The name is taken.
+        """
+        if self._jobs.setdefault(name, function) is not function:
+            raise StorageConfigException(f"There are two background jobs {name!r}")
+
+    async def enqueue(self, name: str, payload: Mapping[str, Any] | None = None) -> None:
+        """Give a job to the queue.
+
+        Args:
+            name: A name of `add_job`, or of one of the library's own jobs.
+            payload: What the function gets: values that JSON can hold.
+
+        Raises:
+            StorageConfigException: There is no such job.
+        """
+        self._job(name)
+        await self.queue.enqueue(Job(name=name, payload=payload or {}))
+
+    async def run_job(self, job: Job) -> None:
+        """Run a job that was in the queue; the adapter of a queue calls it.
+
+        Raises:
+            StorageConfigException: There is no such job.
+            Exception: The function's error: the queue repeats the job.
+        """
+        await self._job(job.name)(job.payload)
+
+    def _job(self, name: str) -> JobFunction:
+        if name not in self._jobs:
+            raise StorageConfigException(no_such("background job", name, self._jobs))
+        return self._jobs[name]
