@@ -46,10 +46,11 @@ class TestMoto(OnAnotherEngine):
     engine_class = Moto
 
 
-if ALL:
+class TestRclone(OnAnotherEngine):
+    engine_class = Rclone
 
-    class TestRclone(OnAnotherEngine):
-        engine_class = Rclone
+
+if ALL:
 
     class TestJuiceFS(OnAnotherEngine):
         engine_class = JuiceFS

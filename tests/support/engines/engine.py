@@ -171,7 +171,12 @@ class Engine:
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"max_attempts": 0},
+                connect_timeout=5,
+                read_timeout=15,  # an engine that hangs fails a test, and not the whole run
+            ),
         )
 
     @cached_property
@@ -218,8 +223,12 @@ class Engine:
             if failure is None:
                 return
             self.kill()
+        raise self.failed("start", failure)
+
+    def failed(self, what: str, failure: str | None) -> RuntimeError:
+        """Return an error that says what the engine did not do, with the end of its log."""
         tail = self.log.read_text(errors="replace")[-4000:]
-        raise RuntimeError(f"{self.name} did not start: {failure}. The end of its log:\n{tail}")
+        return RuntimeError(f"{self.name} did not {what}: {failure}. The end of its log:\n{tail}")
 
     def wait_until_ready(self) -> str | None:
         """Wait until an object can be stored, and return what failed if none can."""

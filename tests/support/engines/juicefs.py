@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING, ClassVar
 
 from engines.engine import HOST, Engine, free_ports, program
+from engines.reasons import FILES_AND_DIRECTORIES, IGNORES_IF_MATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,6 @@ class JuiceFS(Engine):
     conditions: ClassVar[frozenset[str] | None] = frozenset()
     disable = frozenset({"bulk_delete"})  # it answers DeleteObjects without the keys
     expected_failures: ClassVar[Mapping[str, str]] = {
-        "test_an_empty_directory_can_be_deleted": "DeleteObject of `one/two/` also removes the "
-        "directory `one/`, where it leaves that empty",
         **dict.fromkeys(
             (
                 "test_put_keeps_all_options_that_are_given_together",
@@ -40,11 +39,11 @@ class JuiceFS(Engine):
                 "test_a_file_in_place_of_a_directory_is_kept_or_refused",
                 "test_deleting_a_directory_leaves_a_file_of_its_name",
             ),
-            "PutObject of `a/b` beside `a`, or of `a` beside `a/b`, answers 500 InternalError",
+            FILES_AND_DIRECTORIES,
         ),
     }
     expected_races: ClassVar[Mapping[str, str]] = {
-        "test_of_many_deleters_one_gets_true": "DeleteObject ignores If-Match",
+        "test_of_many_deleters_one_gets_true": IGNORES_IF_MATCH,
         **dict.fromkeys(
             (
                 "test_a_reader_never_sees_half_a_file",
