@@ -1,6 +1,6 @@
 """Comparison of the speed with other libraries; writes docs/benchmarks.md: see ``make bench``.
 
-python tests/benchmarks            all of it, under 15 minutes on two processors
+python tests/benchmarks            all of it, about 20 minutes on two processors
 python tests/benchmarks local s3   only these suites; nothing is written
 python tests/benchmarks --smoke    small sizes, to see that it runs; nothing is written
 """

@@ -168,7 +168,7 @@ class BareS3:
             f"SignedHeaders={names}, Signature={signature}",
         }
 
-    async def _send(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def _request(self, method: str, path: str, body: bytes) -> Any:
         if self.session is None:
             import aiohttp
 
@@ -178,13 +178,23 @@ class BareS3:
         place = f"/{self.given['bucket']}/{quote(path)}"
         url = URL(self.given["endpoint_url"] + place, encoded=True)
         headers = self._signed(method, place, body)
-        async with self.session.request(method, url, data=body or None, headers=headers) as answer:
+        return self.session.request(method, url, data=body or None, headers=headers)
+
+    async def _send(self, method: str, path: str, body: bytes = b"") -> bytes:
+        async with self._request(method, path, body) as answer:
             content: bytes = await answer.read()
             answer.raise_for_status()
             return content
 
     async def get(self, path: str) -> bytes:
         return await self._send("GET", path)
+
+    async def download(self, path: str) -> int:
+        count = 0
+        async with self._request("GET", path, b"") as answer:
+            async for piece in answer.content.iter_any():
+                count += len(piece)
+        return count
 
     async def put(self, path: str, content: bytes) -> None:
         await self._send("PUT", path, content)

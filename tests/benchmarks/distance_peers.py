@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from measuring import MIB, OURS
+from measuring import DOWNLOAD, MIB, OURS, TRUSTING
 from peers import Aioboto3, Obstore, S3fs
 
 __all__ = ["PEERS", "Ours", "OursDownload", "OursTrusting", "named"]
@@ -55,7 +55,7 @@ class Ours:
 class OursDownload(Ours):
     """To any local path."""
 
-    name = f"{OURS}, Disk.download"
+    name = DOWNLOAD
 
     async def download(self, path: str, target: Path) -> None:
         await self.far.download(path, target)
@@ -64,7 +64,7 @@ class OursDownload(Ours):
 class OursTrusting(Ours):
     """With a store trusted to say of a conditional deletion whether there was a file."""
 
-    name = f"{OURS}, one request"
+    name = TRUSTING
 
     def __init__(self, store: dict[str, str], root: Path) -> None:
         super().__init__(store, root, conditions=["put", "copy", "delete", "delete_any"])

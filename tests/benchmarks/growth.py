@@ -1,13 +1,15 @@
 """Growth: the speed with very many files in a directory, and with very many waiting operations.
 
 Each figure is a ratio of ours to the bare calls, first with few and then with many; the two ratios
-are compared, not the times. The rows for S3 are in the suite ``s3``: writing a hundred thousand
+are compared, not the times. A stall is also measured without garbage collection, which looks at
+all objects of all that wait. The rows for S3 are in the suite ``s3``: writing a hundred thousand
 objects takes long, and is done once there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import statistics
 import sys
 import tempfile
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bare import BareLocal
-from measuring import Row, at_once, in_turns, print_rows
+from measuring import UNCOLLECTED, Row, at_once, in_turns, print_rows
 from memory import Dictionary
 from peers import Ours
 from sizes import Sizes
@@ -128,16 +130,25 @@ async def grown(where: str, ours: Any, limit: Any, sizes: Sizes, there: int = 0)
         row = await in_turns(name, ways, rounds=sizes.fewest, per=times * waiting, warm=False)
         rows.append(row)
     get = one_of(ours, "get", count)
-    # Ten thousand tasks take their time before any of them does anything.
-    stalls = {
-        "longest stall, ms": together(get, sizes.waiting, 1),
-        "longest stall of as many tasks that do nothing, ms": together(nothing, sizes.waiting, 1),
-        "longest stall with 64 at once, ms": at_once(64, sizes.waiting // 5, get),
-    }
-    for name, way in stalls.items():
-        found = [await longest_stall(way) for _ in range(sizes.fewest)]
-        row.notes[name] = statistics.median(found)
+    row.notes |= await stalls(get, sizes)
     return rows
+
+
+async def stalls(get: Any, sizes: Sizes) -> dict[str, float]:
+    """Return the longest stalls of the loop in ms, by their names."""
+    # Ten thousand tasks take their time before any of them does anything.
+    idle = " of as many tasks that do nothing"
+    ways = {"": together(get, sizes.waiting, 1), idle: together(nothing, sizes.waiting, 1)}
+    found: dict[str, list[float]] = {}
+    for _ in range(sizes.fewest):
+        for name, way in ways.items():
+            found.setdefault(name, []).append(await longest_stall(way))
+            gc.disable()
+            found.setdefault(f"{name}{UNCOLLECTED}", []).append(await longest_stall(way))
+            gc.enable()
+        few = at_once(64, sizes.waiting // 5, get)
+        found.setdefault(" with 64 at once", []).append(await longest_stall(few))
+    return {f"longest stall{name}, ms": statistics.median(each) for name, each in found.items()}
 
 
 async def nothing(_: int) -> None:

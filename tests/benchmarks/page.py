@@ -38,7 +38,8 @@ def goal_lines(goals: Iterable[Goal], rows: Mapping[str, Row]) -> list[str]:
         begin = f"| {goal.work} | {goal.against} | {_number(goal.at_most)} {goal.unit} | "
         try:
             figure = goal.figure(rows)
-            is_met = figure <= goal.at_most
+            # As they are printed: what is behind that is noise.
+            is_met = _read(_number(figure)) <= _read(_number(goal.at_most))
             judged = goal.doubt(rows) or ("met" if is_met else f"**missed**{goal.limit(rows)}")
         except (KeyError, StopIteration):
             if goal.work.partition(":")[0] in suites:
@@ -96,6 +97,10 @@ def _number(figure: float) -> str:
     if abs(figure) >= 100:
         return f"{figure:,.0f}"
     return f"{figure:.1f}" if abs(figure) >= 10 else f"{figure:.2f}"
+
+
+def _read(number: str) -> float:
+    return float(number.replace(",", ""))
 
 
 def write_page(rows: Mapping[str, Row], seconds: float) -> None:

@@ -1,5 +1,7 @@
 """What a benchmark says where a library fails, and where the instrument is the limit."""
 
+import asyncio
+
 import pytest
 from goals import GOALS, far, ratio
 from measuring import NEAR, OURS, SHARE, Row, in_turns, peak_of
@@ -45,6 +47,25 @@ def test_goal_lines_say_what_is_missing_of_a_suite():
     assert goal_lines(goals, {"suite/row": row})[2:] == [
         "| suite: row | other | 1.00 x |  | **not measured** |"
     ]
+
+
+async def test_in_turns_times_each_round_of_ours_however_long_it_takes():
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+
+    ways = {OURS: nothing, f"{OURS}, by another way": slow, "other": slow}
+    row = await in_turns("row", ways, rounds=2, warm=False, patience=2)
+    assert [len(times) for times in row.wall.values()] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("measured", "judged"),
+    [(1.004, "met"), (1.006, "**missed**: bare calls take 0.90 x"), (0.5, "met")],
+)
+def test_goal_lines_compare_what_is_printed_and_name_the_limit(measured, judged):
+    row = Row("row", wall={OURS: [measured], "other": [1.0], "bare calls": [0.9]})
+    line = goal_lines([ratio("suite/row", "other", 1.0, bound="bare calls")], {"suite/row": row})[2]
+    assert line.endswith(f"| {judged} |")
 
 
 @pytest.mark.parametrize(
