@@ -179,11 +179,24 @@ async def test_download_replaces_a_symbolic_link_and_not_its_target(directory: P
     (directory / "real").write_bytes(b"mine")
     (directory / "link").symlink_to("real")
     (directory / "dangling").symlink_to("nowhere")
-    for name in ("link", "dangling"):
+    (directory / "loop").symlink_to("loop")
+    for name in ("link", "dangling", "loop"):
         await disk.download("a", directory / name)
         assert not (directory / name).is_symlink()
         assert (directory / name).read_bytes() == b"content"
     assert (directory / "real").read_bytes() == b"mine"
+
+
+async def test_download_below_a_link_that_leads_to_itself_says_so(directory: Path) -> None:
+    disk = disk_of(MemoryDriver())
+    await disk.put("a", b"content")
+    (directory / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="leads to itself") as raised:
+        await disk.download("a", directory / "loop" / "copy")
+    assert (raised.value.errno, raised.value.filename) == (
+        errno.ELOOP,
+        str(directory / "loop" / "copy"),
+    )
 
 
 async def test_download_takes_a_relative_path(

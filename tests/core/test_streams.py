@@ -152,6 +152,17 @@ async def test_a_break_leaves_nothing_open(disk: Disk, driver: Streaming) -> Non
     assert (driver.opened, driver.closed) == (1, 1)
 
 
+def test_a_stream_dropped_as_its_loop_ends_is_closed(disk: Disk, driver: Streaming) -> None:
+    """The loop cancels all tasks as it ends, also the one that is about to close the stream."""
+
+    async def main() -> None:
+        stream = await disk.stream("a")
+        del stream
+
+    asyncio.run(main())
+    assert (driver.opened, driver.closed) == (1, 1)
+
+
 async def test_a_stream_dropped_without_iterating_is_closed(disk: Disk, driver: Streaming) -> None:
     await disk.stream("a")
     await settle()

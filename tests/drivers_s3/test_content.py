@@ -50,12 +50,22 @@ async def test_content_parts_are_of_one_length_but_the_last(source: str, size: i
         "file": io.BytesIO(CONTENT),
         "chunks": chunks(1, 0, 500_000, 0, 0, len(CONTENT)),
     }[source]
-    parts = ContentParts(content, PLACES)
+    parts = ContentParts(content, PLACES, PLACES.number)
     assert (await parts.head(10))[:10] == CONTENT[:10]
     found = await all_parts(parts, size)
     assert b"".join(found) == CONTENT
     assert {len(part) for part in found[:-1]} <= {size}
     assert (parts.size, parts.crc32) == (len(CONTENT), zlib.crc32(CONTENT))
+
+
+async def test_content_parts_larger_than_all_memory_wait_for_no_download():
+    """The part of a file of more than a terabyte: downloads may wait for the same upload."""
+    places = Places("max_transfer_memory", 300_000, 0.01)
+    assert places.take_free(150_000)  # a download's
+    parts = ContentParts(io.BytesIO(CONTENT), places, 150_000)
+    assert b"".join(await all_parts(parts, 1_000_000)) == CONTENT
+    places.release(150_000)
+    assert places.are_free(300_000)
 
 
 async def test_content_parts_read_a_file_no_further_when_cancelled():
@@ -71,7 +81,7 @@ async def test_content_parts_read_a_file_no_further_when_cancelled():
             return b"1" if self.reads < 9 else b""
 
     loop, file, is_cancelled = asyncio.get_running_loop(), Blocking(), threading.Event()
-    task = asyncio.ensure_future(ContentParts(file, PLACES).head(1_000))
+    task = asyncio.ensure_future(ContentParts(file, PLACES, PLACES.number).head(1_000))
     with pytest.raises(asyncio.CancelledError):
         await task
     is_cancelled.set()

@@ -249,6 +249,15 @@ async def test_get_range_of_a_store_without_ranges_is_that_range(
     assert content == b"23"
 
 
+@pytest.mark.parametrize("first", [0, 2])
+async def test_get_range_asks_again_where_an_answer_does_not_say_which_range_it_is(
+    store: ScriptedStore, disk: Disk, first: int
+) -> None:
+    store.store("a", b"0123456789")
+    store.rule(Rule(operations="GetObject", edit={"content-range": None}))
+    assert await disk.get_range("a", first, 4) == b"0123456789"[first:4]
+
+
 async def test_get_range_refuses_another_range(store: ScriptedStore, disk: Disk) -> None:
     store.store("a", b"0123456789")
     edit: dict[str, str | None] = {"content-range": "bytes 3-6/10"}

@@ -190,6 +190,26 @@ async def test_delete_many_of_concurrent_deleters_one_gets_true_though_etags_are
     assert [each["a"] for each in both].count(True) == 1
 
 
+async def test_delete_many_of_a_store_that_names_no_file_says_what_was_there(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    """As the gateway of JuiceFS answers."""
+    rule = store.rule(
+        Rule(
+            operations="DeleteObjects",
+            times=ALWAYS,
+            apply=True,
+            answer=Answer(body=b"<DeleteResult></DeleteResult>"),
+        )
+    )
+    for _ in range(2):
+        for key in "ab":
+            store.store(key, b"1")
+        assert await disk.delete_many(["a", "b", "c"]) == {"a": True, "b": True, "c": False}
+        assert store.objects == {}
+    assert rule.taken == 1  # then each file by itself
+
+
 def _all_deleted(request: Request) -> Answer:
     keys = [part.partition(b"<")[0] for part in request.body.split(b"<Key>")[1:]]
     found = b"".join(b"<Deleted><Key>%b</Key></Deleted>" % key for key in keys)

@@ -233,6 +233,23 @@ async def test_get_refuses_another_range_or_version(
     await released(disk)
 
 
+async def test_get_asks_again_where_an_answer_does_not_say_which_range_it_is(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    rule = store.rule(Rule(where=from_byte(3 * RANGE), edit={"content-range": None}))
+    assert await disk.get("big") == CONTENT
+    assert rule.taken == 1
+
+
+async def test_get_of_a_store_that_never_says_which_range_it_sends_fails_clearly(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    store.rule(Rule(where=from_byte(3 * RANGE), times=ALWAYS, edit={"content-range": None}))
+    with pytest.raises(StorageUnavailableException, match="did not say which one"):
+        await disk.get("big")
+    await released(disk)
+
+
 async def test_get_refuses_a_range_of_a_file_of_another_length(
     store: ScriptedStore, disk: Disk
 ) -> None:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage import Disk, RejectedException, StoragePermissionException
+from jtc.storage import (
+    Disk,
+    RejectedException,
+    StoragePermissionException,
+    StorageUnavailableException,
+)
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._transport import connections
 from scripted_store import ALWAYS, Request, Rule, ScriptedStore, refusal, until
@@ -55,6 +60,31 @@ async def test_put_reads_the_first_parts_while_the_upload_is_created(
     created.set()
     await put
     assert store.content("a") == await whole(42)
+
+
+@pytest.mark.parametrize("times", [1, ALWAYS])
+async def test_put_warns_of_an_upload_whose_beginning_was_not_answered(
+    store: ScriptedStore, make_disk: MakeDisk, caplog: pytest.LogCaptureFixture, times: float
+) -> None:
+    store.rule(Rule(operations="CreateMultipartUpload", times=times, apply=True, close=True))
+    disk = make_disk(store, **IN_PARTS)
+    with suppress(StorageUnavailableException):
+        await disk.put("some/file", chunks(6))
+    assert store.uploads
+    (warning,) = (each for each in caplog.records if each.name == "jtc.storage")
+    assert warning.levelname == "WARNING"
+    assert "'some/file'" in warning.getMessage()
+    assert "abort_stale_uploads" in warning.getMessage()
+
+
+async def test_put_to_a_store_that_is_not_reached_warns_of_no_upload(
+    store: ScriptedStore, make_disk: MakeDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = {"endpoint_url": "http://127.0.0.1:9"}  # discard's port: nothing listens there
+    disk = make_disk(store, **IN_PARTS, **nowhere)
+    with pytest.raises(StorageUnavailableException):
+        await disk.put("a", chunks(6))
+    assert caplog.records == []
 
 
 async def test_put_whose_upload_is_refused_does_not_read_its_source_on(

@@ -20,7 +20,6 @@ class JuiceFS(Engine):
 
     name = "JuiceFS gateway (MinIO)"
     conditions: ClassVar[frozenset[str] | None] = frozenset()
-    disable = frozenset({"bulk_delete"})  # it answers DeleteObjects without the keys
     expected_failures: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
             (

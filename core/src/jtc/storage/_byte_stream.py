@@ -123,6 +123,22 @@ class ByteStream:
 
 
 def _close_soon(stream: ReadStream) -> None:
-    task = asyncio.ensure_future(stream.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+    has_begun = False
+
+    async def close() -> None:
+        nonlocal has_begun
+        has_begun = True
+        await stream.aclose()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        _closing.discard(task)
+        # A loop that ends cancels all of its tasks, once: those that have not begun, too.
+        if task.cancelled() and not has_begun and not task.get_loop().is_closed():
+            begin()
+
+    def begin() -> None:
+        task = asyncio.ensure_future(close())
+        _closing.add(task)
+        task.add_done_callback(ended)
+
+    begin()

@@ -164,12 +164,11 @@ class LocalFile(Fallible):
     def _open(self) -> FileIO:
         """Create the temporary file, where no directory or device is in its way."""
         self._path = self._path.absolute()  # the working directory may change
-        with contextlib.suppress(FileNotFoundError):
-            mode = self._path.stat().st_mode
-            if stat.S_ISDIR(mode):
-                raise IsADirectoryError(errno.EISDIR, "")
-            if not stat.S_ISREG(mode):
-                raise OSError(errno.EINVAL, "A device or a pipe is there")
+        mode = self._mode_there()
+        if mode is not None and stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "")
+        if mode is not None and not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "A device or a pipe is there")
         if self._name.endswith(_SEPARATORS):
             raise FileNotFoundError(errno.ENOENT, "")
         self._temporary = self._beside()
@@ -177,8 +176,8 @@ class LocalFile(Fallible):
 
     def _mode(self) -> int:
         """Return the permission bits of the file that is replaced, else those of a new file."""
-        with contextlib.suppress(FileNotFoundError):
-            return stat.S_IMODE(self._path.stat().st_mode) & 0o777
+        if (mode := self._mode_there()) is not None:
+            return stat.S_IMODE(mode) & 0o777
         # The umask cannot be read without a change that other threads would see.
         probe = self._beside()
         descriptor = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -187,6 +186,17 @@ class LocalFile(Fallible):
             return stat.S_IMODE(os.fstat(descriptor).st_mode)
         finally:
             os.close(descriptor)
+
+    def _mode_there(self) -> int | None:
+        """Return the mode of what is replaced; None where a link leads to itself or to nothing."""
+        try:
+            return self._path.stat().st_mode
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return None
 
     def _beside(self) -> Path:
         return self._path.with_name(TEMPORARY_PREFIX + os.urandom(8).hex())
@@ -232,6 +242,8 @@ def _advice(error: OSError) -> str:
         return "There is no such directory to write the file to: make it first"
     if number == errno.ENOTDIR:
         return "A file is in the way where a directory is needed: name another path"
+    if number == errno.ELOOP:
+        return "A symbolic link in this path leads to itself: name another path"
     if number == errno.EISDIR:
         return "A directory is there: name the file in it"
     if number in _FULL:

@@ -41,14 +41,16 @@ class ContentParts:
     Args:
         content: What a driver is given.
         memory: Bytes that transfers may take.
+        most: How many of them a part takes at most, whatever it has: the part of a file of more
+            than a terabyte must not wait for what downloads hold, which may wait for this upload.
 
     Attributes:
         size: The length in bytes of all parts so far.
         crc32: Their CRC-32.
     """
 
-    def __init__(self, content: DriverContent, memory: Places) -> None:
-        self._memory, self._taken = memory, 0
+    def __init__(self, content: DriverContent, memory: Places, most: int) -> None:
+        self._memory, self._most, self._taken = memory, most, 0
         # It shares the bytes.
         self._content = io.BytesIO(content) if isinstance(content, bytes) else content
         self._held = b""
@@ -61,7 +63,7 @@ class ContentParts:
         length = len(self._held)
         while length < size:
             if length > _SMALL and not self._taken:
-                taken = min(size, self._memory.number)
+                taken = min(size, self._most)
                 await self._memory.take(taken)
                 self._taken = taken
             missing = size - length if length else min(size, _SMALL)

@@ -12,7 +12,7 @@ from jtc.storage.drivers.s3_driver._transport import errors, operations
 from jtc.storage.drivers.s3_driver._transport.xml import read_page
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from jtc.storage.drivers.s3_driver._transport.http import Transport
     from jtc.storage.drivers.s3_driver._transport.xml import Page
@@ -168,8 +168,26 @@ async def delete_existing_at_once(
     results: dict[str, bool | Exception] = dict.fromkeys(answer.keys & {*keys}, True)
     for key, error in _errors(transport, answer).items():
         results[key] = answer.is_repeated if isinstance(error, _MISSING) else error
+    return results | await _rest(transport, keys, results, answer)
+
+
+async def _rest(
+    transport: Transport,
+    keys: Iterable[str],
+    results: Mapping[str, object],
+    answer: operations.DeletedObjects,
+) -> dict[str, bool | Exception]:
+    """Delete files that the answer to a request for all of them leaves open, one by one.
+
+    What is gone then was deleted by that request, where it was sent before or the answer does not
+    name the file, as that of JuiceFS.
+    """
+    if answer.unnamed:
+        transport.learned.bulk_conditions = False  # nothing is learned of the next files either
     rest = await _each(transport, [key for key in keys if key not in results], delete_file)
-    return results | {key: result or answer.is_repeated for key, result in rest.items()}
+    return {
+        key: result or answer.is_repeated or key in answer.unnamed for key, result in rest.items()
+    }
 
 
 async def _delete_page(transport: Transport, keys: Sequence[str]) -> dict[str, bool | Exception]:
@@ -187,8 +205,7 @@ async def _delete_page(transport: Transport, keys: Sequence[str]) -> dict[str, b
         if not isinstance(error, exceptions.PreconditionFailedException):
             results[key] = answer.is_repeated if is_gone else error
     # Refused as a whole, replaced or deleted since the HEAD, or not spoken of at all.
-    rest = await _each(transport, [key for key in etags if key not in results], delete_file)
-    return results | {key: result or answer.is_repeated for key, result in rest.items()}
+    return results | await _rest(transport, etags, results, answer)
 
 
 async def _each(
@@ -219,7 +236,9 @@ async def _delete_at_once(
     plain = {key: etag for key, etag in etags.items() if key.isprintable()}
     try:
         if plain:
-            return await transport.send(operations.delete_objects(plain))
+            answer = await transport.send(operations.delete_objects(plain))
+            unnamed = plain.keys() - answer.keys - answer.errors.keys()
+            return answer._replace(unnamed=frozenset(unnamed))
     except (exceptions.StoragePermissionException, exceptions.StorageConfigException):
         raise
     except exceptions.StorageException as error:

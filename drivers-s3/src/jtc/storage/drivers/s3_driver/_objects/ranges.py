@@ -53,6 +53,12 @@ def other_range() -> exceptions.IntegrityException:
     return exceptions.IntegrityException("The store sent another range than was requested")
 
 
+def _unplaced_range() -> exceptions.StorageUnavailableException:
+    """Return the error for an answer that does not say which range it has."""
+    message = "The store answered with a range and did not say which one (Content-Range)"
+    return exceptions.StorageUnavailableException(message)
+
+
 def _replaced() -> exceptions.IntegrityException:
     message = "The file was replaced or deleted while it was read"
     return exceptions.IntegrityException(message, retryable=True)
@@ -133,6 +139,8 @@ class Range:
         is_same = is_same and (None in (etag, answer.etag) or answer.etag == etag)
         if not is_same or answer.first != self.position or isinstance(answer.content, bytes):
             metadata.close(answer)
+            if is_same and answer.is_unplaced:
+                raise _unplaced_range()
             if is_same and answer.status == WHOLE:
                 raise NoRangesError from other_range()
             raise other_range() if is_same else _replaced()

@@ -111,7 +111,25 @@ class Upload:
         await conditions.check_target(self.transport, "parts", self.key, self.options)
 
     async def begin(self, headers: dict[str, str]) -> operations.CreatedUpload:
-        """Have the store begin it."""
+        """Have the store begin it; an upload that may be left of an attempt is logged."""
+        try:
+            created = await self._create(headers)
+        except exceptions.StorageUnavailableException as error:
+            if errors.may_be_lost(error):
+                self._warn_of_another()
+            raise
+        if created.is_repeated:
+            self._warn_of_another()
+        return created
+
+    def _warn_of_another(self) -> None:
+        logger.warning(
+            "The answer to the beginning of a multipart upload of %r was lost: the store may keep "
+            "an upload that takes room; S3Driver.abort_stale_uploads() clears it",
+            self.key,
+        )
+
+    async def _create(self, headers: dict[str, str]) -> operations.CreatedUpload:
         send, learned = self.transport.send, self.transport.learned
         create = functools.partial(operations.create_upload, self.key, headers)
         whole = self.checksums and learned.whole_checksums

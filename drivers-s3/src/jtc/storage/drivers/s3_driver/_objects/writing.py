@@ -70,7 +70,7 @@ async def _write_source(
     limit = settings.multipart_threshold
     if size is None:
         limit = min(limit, settings.part_size)
-    parts = ContentParts(content, await transport.memory())
+    parts = ContentParts(content, await transport.memory(), transport.settings.memory_for_uploads)
     del content
     try:
         # Of content that is known to need parts, only what its type needs is held meanwhile.

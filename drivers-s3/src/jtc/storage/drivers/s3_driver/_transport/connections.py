@@ -104,7 +104,7 @@ class Places:
                     f"All that the option {self._option} allows was in use for {self._seconds:g} s "
                     "(pool_timeout): streams may be left open, or uploads come slowly; else raise "
                     "it"
-                ) from error
+                ) from None
             raise
 
     def release(self, number: int = 1) -> None:

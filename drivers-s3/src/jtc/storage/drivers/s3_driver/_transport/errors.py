@@ -284,6 +284,17 @@ def may_have_acted(error: StorageException) -> bool:
     return isinstance(error.__cause__, S3Refusal) and error.__cause__.is_repeated
 
 
+def may_be_lost(error: StorageException) -> bool:
+    """Return whether the store may have done what failed so: it was reached, and said nothing."""
+    cause = error.__cause__
+    if cause is None:
+        return False  # nothing was sent
+    if isinstance(cause, S3Refusal):
+        return cause.is_repeated
+    aiohttp: ModuleType | None = sys.modules.get("aiohttp")
+    return aiohttp is None or not isinstance(cause, aiohttp.ClientConnectorError)
+
+
 def is_for_load(refusal: S3Refusal) -> bool:
     """Return whether the store refused since it has more requests than it wants."""
     return refusal.status in _TOO_MANY or refusal.code == "SlowDown"

@@ -168,6 +168,12 @@ class Object:
         return int(text) if text.isascii() and text.isdecimal() else None
 
     @property
+    def is_unplaced(self) -> bool:
+        """Whether this is a range that does not say which one (RFC 9110, 15.3.7.1, wants it)."""
+        said = self.headers.get("content-range", "")
+        return self.status == _PARTIAL and not _CONTENT_RANGE.fullmatch(said)
+
+    @property
     def first(self) -> int:
         """The position in the object of the first byte of this answer."""
         found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
@@ -246,11 +252,13 @@ class DeletedObjects(NamedTuple):
         keys: Those that are gone.
         errors: The store's codes by the keys that it refused to delete.
         is_repeated: Whether the request was sent before, and may have had an effect then.
+        unnamed: Those that were to be deleted, and that the answer does not name.
     """
 
     keys: frozenset[str]
     errors: Mapping[str, str]
     is_repeated: bool
+    unnamed: frozenset[str] = frozenset()
 
 
 def delete_objects(etags: Mapping[str, str | None]) -> Request[DeletedObjects]:
@@ -292,10 +300,12 @@ class CreatedUpload(NamedTuple):
     Attributes:
         upload_id: The store's name of it.
         has_full_checksum: Whether the store checks a CRC-32 of the whole object.
+        is_repeated: Whether the request was sent before, and may have begun another one then.
     """
 
     upload_id: str
     has_full_checksum: bool
+    is_repeated: bool
 
 
 class Uploads(NamedTuple):
@@ -460,7 +470,8 @@ def _created(answer: Answer) -> CreatedUpload:
     if not upload_id:
         raise _lacks("UploadId")
     # A store without checksums of the whole does not answer with the type.
-    return CreatedUpload(upload_id, answer.headers.get("x-amz-checksum-type") == "FULL_OBJECT")
+    is_whole = answer.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
+    return CreatedUpload(upload_id, is_whole, answer.is_repeated)
 
 
 def _deleted(answer: Answer) -> DeletedObjects:
