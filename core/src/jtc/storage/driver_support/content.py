@@ -521,20 +521,27 @@ def _not_readable() -> IntegrityException:
 
 
 class Spool:
-    """Content read to its end, for drivers with the eight methods only: bytes, or a file.
+    """Content read to its end, for what needs it whole before it is stored: bytes, or a file.
 
-    As a context manager; up to 1 MiB stays in memory, more goes to a temporary file.
+    As a context manager, whose value stands at its beginning; what does not fit into the memory
+    goes to a temporary file without a name, which is deleted with the block's end.
+
+    Args:
+        content: A result of `driver_content`. Bytes stay the same bytes.
+        memory: How many bytes stay in memory.
     """
 
-    def __init__(self, content: DriverContent) -> None:
+    def __init__(self, content: DriverContent, *, memory: int = _SPOOL_MEMORY) -> None:
         self._content = content
+        self._memory = memory
         import tempfile  # noqa: PLC0415 - imported only where it is used
 
-        # No file is opened before there is more than the memory holds.
-        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY)  # noqa: SIM115 - it is one
+        # No file is opened before there is more than the memory holds; 0 would stand for no limit.
+        self._file = tempfile.SpooledTemporaryFile(max_size=max(memory, 1))  # noqa: SIM115 - it is one
         self._closing = _ClosedWhenIdle(self._close)
 
     async def __aenter__(self) -> bytes | BinaryIO:
+        """Read the content; an error of the content is raised unchanged."""
         content, spool = self._content, self._file
         if isinstance(content, bytes):
             return content
@@ -546,7 +553,7 @@ class Spool:
         except BaseException:
             self._closing.close()  # __aexit__ is not called when this raises
             raise
-        small = spool.tell() <= _SPOOL_MEMORY
+        small = spool.tell() <= self._memory
         spool.seek(0)
         return spool.read() if small else cast("BinaryIO", spool)
 
@@ -560,7 +567,7 @@ class Spool:
     async def _write_all(self, content: AsyncIterator[bytes]) -> None:
         async for chunk in content:
             # Beyond the memory a write may block: only then it is made in a thread.
-            if self._file.tell() + len(chunk) > _SPOOL_MEMORY:
+            if self._file.tell() + len(chunk) > self._memory:
                 await in_thread(self._write, chunk)
             else:
                 self._file.write(chunk)  # in memory
