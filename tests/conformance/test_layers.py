@@ -16,6 +16,7 @@ from jtc.storage._capabilities import methods_of
 from jtc.storage.driver import CAPABILITIES, StorageDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layer import METHODS
+from jtc.storage.layers.clamav_layer import ClamAV
 from jtc.storage.layers.limit import Limit
 from jtc.storage.layers.otel_layer import OpenTelemetry
 from jtc.storage.layers.read_only import ReadOnly
@@ -36,8 +37,8 @@ def test_each_official_layer_is_here_or_has_a_file_of_its_own_beside_this() -> N
         for entry in entry_points(group="jtc.storage.layers")
         if entry.value.startswith("jtc.storage.layers.")
     }
-    beside = {installed.pop("scoped"), installed.pop("otel")}
-    assert beside == {Scoped, OpenTelemetry}
+    beside = {installed.pop("scoped"), installed.pop("otel"), installed.pop("clamav")}
+    assert beside == {Scoped, OpenTelemetry, ClamAV}
     assert set(installed.values()) == here
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-__all__ = ["HOST", "Engine", "EngineMissing", "free_ports", "program"]
+__all__ = ["HOST", "Engine", "EngineMissing", "ending_with_this", "free_ports", "program"]
 
 HOST = "127.0.0.1"
 
@@ -29,6 +29,14 @@ if os.getppid() != int(sys.argv[2]):
     sys.exit("The parent ended first")
 os.execv(sys.argv[3], sys.argv[3:])
 """
+
+
+def ending_with_this(*command: str) -> list[str]:
+    """Return the command of a program that the kernel ends with this process."""
+    return [
+        *(sys.executable, "-I", "-S", "-c", _EXEC),
+        *(str(int(signal.SIGKILL)), str(os.getpid()), *command),
+    ]
 
 
 class EngineMissing(RuntimeError):
@@ -209,10 +217,7 @@ class Engine:
         """
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", "-c", _EXEC),
-                    *(str(int(signal.SIGKILL)), str(os.getpid()), *command),
-                ],
+                ending_with_this(*command),
                 cwd=data,
                 env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(data), **environment},
                 stdin=subprocess.DEVNULL,
