@@ -14,10 +14,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from attachment_fields import added, local_registry
 from counted_recipes import Counted
-from jtc.storage import Layer
+from jtc.storage import Layer, images
 from jtc.storage.attachments import Attachment, Field, Registry
 from jtc.storage.attachments._flights import BusyError
 from jtc.storage.attachments._ingest import ingest
@@ -424,6 +425,61 @@ async def test_make_eager_that_fails_leaves_no_variant(registry: Registry, tmp_p
     with pytest.raises(ZeroDivisionError):
         await make_eager(field, attachment, b"abc")
     assert await names(attachment, registry) == [attachment.file]
+
+
+def picture(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_make_eager_of_image_stores_variants_and_dimensions(tmp_path: Path) -> None:
+    registry = local_registry(tmp_path)
+    recipes = {"thumb": images.cover(20, 20), "card": images.fit(80, 80).png()}
+    field = added(registry, variants=recipes)
+    attachment = await ingest(field, picture(160, 120), name="a.png")
+    field.eager = ("thumb", "card")
+    made = await make_eager(field, attachment, picture(160, 120))
+    assert (made.width, made.height) == (160, 120)
+    assert made.placeholder is not None
+    sizes = {name: (each.width, each.height) for name, each in made.variants.items()}
+    assert sizes == {"thumb": (20, 20), "card": (80, 60)}
+    for name, kind in (("thumb", "WEBP"), ("card", "PNG")):
+        content = await field.disk.get(f"{made.own_directory}/{made.variants[name].file}")
+        assert Image.open(io.BytesIO(content)).format == kind
+
+
+async def test_make_eager_of_broken_image_is_refused_where_images_are_wanted(
+    tmp_path: Path,
+) -> None:
+    registry = local_registry(tmp_path)
+    broken = picture(160, 120)[:60]
+    documents = added(registry, "users.document")
+    attachment = await ingest(documents, broken, name="a.png")
+    assert (await make_eager(documents, attachment, broken)).width is None
+    for name, settings in (
+        ("users.typed", {"types": ["image/png"]}),
+        ("users.varied", {"variants": {"thumb": images.cover(20, 20)}}),
+    ):
+        field = added(registry, name, **settings)
+        with pytest.raises(RejectedException) as caught:
+            await make_eager(field, attachment, broken)
+        assert caught.value.reason in {"image", "type"}
+
+
+async def test_make_variant_of_broken_image_is_refused_and_remembered(tmp_path: Path) -> None:
+    registry = local_registry(tmp_path)
+    field = added(registry)
+    attachment = await ingest(field, picture(160, 120)[:60], name="a.png")
+    field.variants = {"thumb": images.cover(20, 20)}
+    with pytest.raises(RejectedException) as caught:
+        await make_variant(field, attachment, "thumb")
+    assert not isinstance(caught.value, RememberedFailure)
+    with pytest.raises(RememberedFailure) as remembered:
+        await make_variant(field, attachment, "thumb")
+    assert remembered.value.reason == caught.value.reason
+    sound = await ingest(field, picture(160, 120), name="a.png")
+    assert (await make_variant(field, sound, "thumb")).content_type == "image/webp"
 
 
 async def test_stale_files_are_those_of_former_recipes(tmp_path: Path) -> None:

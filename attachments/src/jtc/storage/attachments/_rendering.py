@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jtc.storage.attachments.recipes import Recipe
     from jtc.storage.driver_support.content import Content
 
-__all__ = ["Rendered", "Source", "inspected", "local_file", "render"]
+__all__ = ["Rendered", "Source", "inspected", "local_file", "readable", "render"]
 
 Source: TypeAlias = "bytes | Path | BinaryIO"
 """An original that is not stored yet: its bytes, a local file, or an open one."""
@@ -45,13 +45,14 @@ class Rendered:
 
 
 async def render(
-    recipes: Mapping[str, Recipe], original: Path
+    recipes: Mapping[str, Recipe], original: Source, *, placeholder: bool
 ) -> tuple[dict[str, Rendered], Any | None]:
     """Make variants of an original, all images from one decode.
 
     Args:
         recipes: Their recipes, by name.
-        original: The original, a local file.
+        original: The original; a local file where a function makes one of them.
+        placeholder: Whether the thumbhash of an image is wanted.
 
     Returns:
         The variants by name, and an `ImageInfo` of the original where one of them is an image.
@@ -66,17 +67,19 @@ async def render(
     if pictures:
         # An extra, which made these recipes.
         images: Any = import_module("jtc.storage.images")
-        processed = await images.process(original, pictures)
+        processed = await images.process(original, pictures, placeholder=placeholder)
         info = processed.info
         for name, each in processed.rendered.items():
             made[name] = Rendered(each.content, each.content_type, each.width, each.height)
     for name, recipe in recipes.items():
         if isinstance(recipe, Derivation):
+            if not isinstance(original, Path):
+                raise TypeError("A function takes a local file")
             made[name] = Rendered(await recipe.apply(original), recipe.content_type)
     return made, info
 
 
-async def inspected(field: Field, content_type: str, original: Path) -> Any | None:
+async def inspected(field: Field, content_type: str, original: Source) -> Any | None:
     """Return the `ImageInfo` of an original; None of what is no image.
 
     Raises:
@@ -91,11 +94,29 @@ async def inspected(field: Field, content_type: str, original: Path) -> Any | No
     if content_type not in images.WEB:
         return None
     try:
-        return await images.inspect(original)
+        return await images.inspect(original, placeholder=field.placeholder)
     except RejectedException:
         if field.types is None and not field.variants:
             return None  # a document like any other
         raise
+
+
+@asynccontextmanager
+async def readable(
+    recipes: Mapping[str, Recipe], source: Source, name: str
+) -> AsyncIterator[Source]:
+    """Give a source in the form that recipes take: a local file where one is a function.
+
+    Args:
+        recipes: The recipes.
+        source: The content.
+        name: The name of the file.
+    """
+    if not any(isinstance(each, Derivation) for each in recipes.values()):
+        yield source
+        return
+    async with local_file(source, name) as path:
+        yield path
 
 
 @asynccontextmanager

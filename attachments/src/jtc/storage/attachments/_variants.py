@@ -12,7 +12,13 @@ from weakref import WeakKeyDictionary
 
 from jtc.storage.attachments._flights import BusyError, Flights, Places
 from jtc.storage.attachments._leases import Lease, Leases, RememberedFailure
-from jtc.storage.attachments._rendering import Rendered, inspected, local_file, render
+from jtc.storage.attachments._rendering import (
+    Rendered,
+    inspected,
+    local_file,
+    readable,
+    render,
+)
 from jtc.storage.attachments.models import Attachment, Variant
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.exceptions import (
@@ -72,8 +78,8 @@ async def make_eager(field: Field, attachment: Attachment, source: Source) -> At
     recipes = {name: field.variants[name] for name in field.eager}
     made: dict[str, Variant] = {}
     try:
-        async with local_file(source, attachment.file) as original:
-            rendered, info = await render(recipes, original)
+        async with readable(recipes, source, attachment.file) as original:
+            rendered, info = await render(recipes, original, placeholder=field.placeholder)
             if info is None:
                 info = await inspected(field, attachment.content_type, original)
             for name, each in rendered.items():
@@ -89,7 +95,7 @@ async def make_eager(field: Field, attachment: Attachment, source: Source) -> At
             attachment,
             width=info.width,
             height=info.height,
-            placeholder=info.placeholder if field.placeholder else None,
+            placeholder=info.placeholder,
         )
     return replace(attachment, variants={**attachment.variants, **made})
 
@@ -200,8 +206,9 @@ class _Job:
                 return found  # it was made just before the lease was taken
             async with local_file(None, self.original.file) as local:
                 await self.disk.download(self.original.key, local)
+                recipes = {self.name: self.recipe}
                 try:
-                    rendered, _ = await render({self.name: self.recipe}, local)
+                    rendered, _ = await render(recipes, local, placeholder=False)
                 except Exception as error:
                     refused = _refused(error, self.path)
                     if refused is None:
