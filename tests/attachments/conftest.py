@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attachment_fields import SECRET, local_registry
+from attachment_fields import SECRET, avatar, expected_public, local_registry
 from jtc.storage import StorageManager
 from jtc.storage.attachments import Registry
+from s3_fixtures import folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+__all__ = ["avatar", "expected_public", "folder", "registry"]
 
 _numbers = itertools.count(1)
 

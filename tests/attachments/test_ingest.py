@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attachment_fields import added, local_registry
+from attachment_fields import PNG, added, local_registry
 from jtc.storage.attachments._ingest import ingest
 from jtc.storage.exceptions import RejectedException, StorageException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 class Upload:

@@ -17,7 +17,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from attachment_fields import SECRET, added, local_registry
+from attachment_fields import PNG, SECRET, added, local_registry
 from counted_recipes import Counted
 from jtc.storage import Layer, StorageManager
 from jtc.storage.attachments import Field, Registry
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     Connect = Callable[..., httpx.AsyncClient]
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(100))
 YEAR = "private, max-age=31536000, immutable"
 
 

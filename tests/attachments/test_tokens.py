@@ -117,12 +117,10 @@ async def test_token_of_a_foreign_attachment_is_not_issued(tmp_path: Path) -> No
 
 
 async def test_token_holds_variants(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     registry = local_registry(tmp_path)
     field = added(registry, variants={"thumb": FixedRecipe()})
     thumb = Variant(recipe="1a2b3c4d", file="thumb-1a2b3c4d.webp", content_type="x/y", size=3)
-    made = replace(await ingest(field, b"content"), variants={"thumb": thumb}, width=4, height=3)
+    made = (await ingest(field, b"content")).changed(variants={"thumb": thumb}, width=4, height=3)
     token = registry.issue_token(field, made, owner=1)
     assert len(token) < 1000
     assert registry.read_token(field, token, owner=1) == made

@@ -16,7 +16,6 @@ from jtc.storage.attachments.plain import store
 from jtc.storage.attachments.tokens import TokenException
 from jtc.storage.attachments.uploads import begin_upload, claim_token, claim_upload
 from jtc.storage.exceptions import RejectedException
-from s3_fixtures import folder  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from jtc.storage.attachments.uploads import DirectUpload
     from seaweedfs import SeaweedFS
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+PDF = b"%PDF-1.7\n" + bytes(range(100))
 
 
 @pytest.fixture
-async def registry(seaweedfs: SeaweedFS, folder: str) -> AsyncIterator[Registry]:  # noqa: F811
+async def registry(seaweedfs: SeaweedFS, folder: str) -> AsyncIterator[Registry]:
     """Return a registry whose disk is a real S3 store."""
     options = {"driver": "s3", "bucket": seaweedfs.bucket, **seaweedfs.options}
     storage = StorageManager.isolated({"disks": {"media": options}})
@@ -52,28 +51,32 @@ async def send(upload: DirectUpload, content: bytes) -> int:
 async def test_claim_upload_makes_an_attachment_that_the_client_cannot_reach(
     registry: Registry,
 ) -> None:
-    field = added(registry, max_size="1MB", types={"image/*"}, properties={"from": "web"})
+    field = added(registry, max_size="1MB", types={"application/*"}, properties={"from": "web"})
     upload = await begin_upload(
-        field, "anna", size=len(PNG), content_type="image/png", name="../me.png"
+        field, "anna", size=len(PDF), content_type="application/pdf", name="../me.pdf"
     )
-    assert await send(upload, PNG) == 200
+    assert await send(upload, PDF) == 200
 
     claimed = await claim_token(field, upload.token, "anna")
     made = claimed.attachment
     assert claimed.is_new
-    assert (made.name, made.content_type, made.file) == ("me.png", "image/png", "original.png")
-    assert (made.size, made.properties) == (len(PNG), {"from": "web"})
+    assert (made.name, made.content_type, made.file) == (
+        "me.pdf",
+        "application/pdf",
+        "original.pdf",
+    )
+    assert (made.size, made.properties) == (len(PDF), {"from": "web"})
     # The client sends another file by the same request: the attachment stays as it is.
-    assert await send(upload, PNG[:-1] + b"x") == 200
-    assert await field.disk.get(made.key) == PNG
+    assert await send(upload, PDF[:-1] + b"x") == 200
+    assert await field.disk.get(made.key) == PDF
     assert upload.path.rpartition("/")[0] == claimed.left[1]  # type: ignore[index]
     assert made.own_directory != claimed.left[1]  # type: ignore[index]
 
 
 async def test_claim_upload_twice_has_one_token_id_and_two_files(registry: Registry) -> None:
     field = added(registry)
-    upload = await begin_upload(field, 1, size=len(PNG))
-    await send(upload, PNG)
+    upload = await begin_upload(field, 1, size=len(PDF))
+    await send(upload, PDF)
     first, second = await asyncio.gather(
         claim_token(field, upload.token, 1), claim_token(field, upload.token, 1)
     )
@@ -82,9 +85,11 @@ async def test_claim_upload_twice_has_one_token_id_and_two_files(registry: Regis
 
 
 async def test_claim_upload_judges_what_was_stored(registry: Registry) -> None:
-    field = added(registry, types={"image/*"})
+    field = added(registry, types={"application/*"})
     page = b"<script>alert(1)</script>"
-    upload = await begin_upload(field, 1, size=len(page), content_type="image/png", name="me.png")
+    upload = await begin_upload(
+        field, 1, size=len(page), content_type="application/pdf", name="me.pdf"
+    )
     assert await send(upload, page) == 200
     with pytest.raises(RejectedException) as refused:
         await claim_upload(field, upload.token, 1)
@@ -97,7 +102,7 @@ async def test_claim_upload_runs_analyzers_on_the_content(registry: Registry) ->
         return {"length": len(file.read())}
 
     field = added(registry, analyzers=[length])
-    content = PNG + bytes(2_000_000)
+    content = PDF + bytes(2_000_000)
     upload = await begin_upload(field, 1, size=len(content))
     assert await send(upload, content) == 200
     assert (await claim_upload(field, upload.token, 1)).properties == {"length": len(content)}
@@ -117,7 +122,7 @@ async def test_claim_upload_before_the_upload_is_refused(registry: Registry) -> 
 
 async def test_claim_token_of_a_stored_file_reads_no_storage(registry: Registry) -> None:
     field = added(registry)
-    made = await store(field, io.BytesIO(PNG))
+    made = await store(field, io.BytesIO(PDF))
     token = registry.issue_token(field, made, 1)
     await field.disk.delete_directory(made.own_directory)
     claimed = await claim_token(field, token, 1)
@@ -125,7 +130,7 @@ async def test_claim_token_of_a_stored_file_reads_no_storage(registry: Registry)
 
 
 async def test_begin_upload_refuses_what_the_field_would(registry: Registry) -> None:
-    field = added(registry, max_size=1000, min_size=10, types={"image/*"})
+    field = added(registry, max_size=1000, min_size=10, types={"application/*"})
     for given, reason in (
         ({"size": 1001}, "size"),
         ({"size": 9}, "min_size"),
@@ -142,8 +147,8 @@ async def test_claim_upload_of_a_file_that_the_application_received(registry: Re
     field = added(registry, max_size=1000)
     upload = await begin_upload(field, 1, presigned=False)
     assert upload.request is None
-    await registry.disk(upload.disk).put(upload.path, PNG)
-    assert (await claim_upload(field, upload.token, 1)).size == len(PNG)
+    await registry.disk(upload.disk).put(upload.path, PDF)
+    assert (await claim_upload(field, upload.token, 1)).size == len(PDF)
     await registry.disk(upload.disk).put(upload.path, bytes(1001))
     with pytest.raises(RejectedException, match="longer"):
         await claim_upload(field, upload.token, 1)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ async def test_run_outbox_deletes_old_place_of_file_that_is_named_elsewhere(tmp_
     old = await database.saved(1)
     place = "archive/" + old.own_directory
     shutil.copytree(tmp_path / "media" / old.own_directory, tmp_path / place)
-    moved = replace(old, disk="archive")
+    moved = old.changed(disk="archive")
     assert await database.records.replace(database.avatar, old, moved)
     database.records.age_outbox(HOUR)
 
@@ -154,7 +153,7 @@ async def test_run_outbox_logs_disk_that_is_not_configured(
 ) -> None:
     database = Database(tmp_path)
     dropped = await database.saved(1)
-    await database.records.add_to_outbox([replace(dropped, disk="gone")])
+    await database.records.add_to_outbox([dropped.changed(disk="gone")])
     await database.saved(1)
     database.records.age_outbox(HOUR)
 

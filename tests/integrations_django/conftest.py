@@ -13,10 +13,13 @@ import django
 import pytest
 from django.conf import settings
 
+from attachment_fields import avatar, expected_public
 from jtc.storage import Storage
 
 if TYPE_CHECKING:
     from jtc.storage.django import DiskStorage
+
+__all__ = ["avatar", "expected_public"]
 
 _numbers = itertools.count(1)
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from jtc.storage import StorageManager
-from jtc.storage.attachments import Field, Registry
+from jtc.storage.attachments import Attachment, Field, Registry, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAC0lEQVR42mNgQAYAAA4AATo1BFYAAAAASUVORK5CYII="
+)
+"""A picture of two by two pixels."""
+
+ID = "0123456789abcdef" * 2
 SECRET = "attachments-" * 4
 
 
@@ -45,3 +54,57 @@ def added(registry: Registry, name: str = "users.avatar", **settings: Any) -> Fi
     field = Field("media", "avatars", **settings)
     registry.add(name, field)
     return field
+
+
+@pytest.fixture
+def avatar(tmp_path: Path) -> Attachment:
+    field = added(
+        local_registry(tmp_path),
+        variants={"thumb": FixedRecipe(), "card": FixedRecipe("99999999", width=800)},
+    )
+    thumb = Variant(
+        recipe="1a2b3c4d",
+        file="thumb-1a2b3c4d.webp",
+        content_type="image/webp",
+        size=5,
+        width=200,
+        height=201,
+    )
+    return Attachment(
+        id=ID,
+        disk="media",
+        directory="app/avatars",
+        file="original.png",
+        name="me.png",
+        content_type="image/png",
+        size=100,
+        etag="etag",
+        width=400,
+        height=300,
+        placeholder="cGxh",
+        variants={"thumb": thumb},
+        properties={"secret": "of the application"},
+        field=field,
+    )
+
+
+@pytest.fixture
+def expected_public(avatar: Attachment) -> dict[str, Any]:
+    return {
+        "url": avatar.url(),
+        "name": "me.png",
+        "type": "image/png",
+        "size": 100,
+        "width": 400,
+        "height": 300,
+        "placeholder": "cGxh",
+        "variants": {
+            "thumb": {
+                "url": avatar.url("thumb"),
+                "type": "image/webp",
+                "width": 200,
+                "height": 201,
+            },
+            "card": {"url": avatar.url("card"), "type": "image/webp", "width": 800, "height": 600},
+        },
+    }

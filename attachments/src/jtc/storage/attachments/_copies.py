@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jtc.storage.attachments._ingest import (
@@ -43,8 +42,7 @@ async def duplicate(attachment: Attachment, source: Field, target: Field) -> Att
                 target, stream, name=attachment.name, properties=attachment.properties
             )
     new_id, directory = target.new_directory()
-    new = replace(
-        attachment,
+    new = attachment.changed(
         id=new_id,
         disk=target.disk_name,
         directory=directory,
@@ -66,4 +64,4 @@ async def duplicate(attachment: Attachment, source: Field, target: Field) -> Att
             **new_file_options(target.disk, attachment.content_type, copied_from=disk),
         )
         info = await stored_info(target.disk, new.key, attachment.size)
-        return replace(new, etag=info.etag)
+        return new.changed(etag=info.etag)

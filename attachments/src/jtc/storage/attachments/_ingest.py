@@ -8,10 +8,10 @@ import inspect
 import io
 import json
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 from jtc.storage.attachments._names import client_name, display_name
+from jtc.storage.attachments._variants import make_eager
 from jtc.storage.attachments.models import Attachment
 from jtc.storage.driver_support.content import Spool, driver_content, in_thread, peek
 from jtc.storage.driver_support.content_checks import watch_limits
@@ -99,7 +99,7 @@ async def ingest(
         kind = kind_of(field, shown, await peek(content, SNIFF_BYTES))
         watch_limits(f"original{kind.extension}", content, _limits(field))
         new = new_attachment(field, kind, shown, known)
-        if not needs_copy(field):
+        if not needs_copy(field, kind.content_type):
             return await _store(field, new, content, None)
         async with Spool(content) as whole:
             return await _store(field, new, whole, whole)
@@ -131,7 +131,7 @@ async def _store(
 ) -> Attachment:
     async with discarded_on_failure(new, field.disk):
         info = await _put(field.disk, new, content)
-        stored = replace(new, size=info.size, etag=info.etag)
+        stored = new.changed(size=info.size, etag=info.etag)
         return stored if copy is None else await complete(field, stored, copy)
 
 
@@ -154,6 +154,7 @@ async def complete(field: Field, attachment: Attachment, copy: Source) -> Attach
         copy: The original: bytes, or an open file.
 
     Raises:
+        RejectedException: It is no valid image, where the field wants one.
         Exception: That of an analyzer, which refuses the file.
     """
     found: dict[str, Any] = {}
@@ -165,12 +166,13 @@ async def complete(field: Field, attachment: Attachment, copy: Source) -> Attach
         else:
             found.update(cast("Mapping[str, Any]", await in_thread(analyzer, file)))
     json.dumps(found)
-    return replace(attachment, properties={**attachment.properties, **found})
+    analyzed = attachment.changed(properties={**attachment.properties, **found})
+    return await make_eager(field, analyzed, copy)
 
 
-def needs_copy(field: Field) -> bool:
-    """Return whether the field makes something of the content of its files."""
-    return bool(field.analyzers)
+def needs_copy(field: Field, content_type: str) -> bool:
+    """Return whether the field makes something of the content of such a file."""
+    return bool(field.analyzers or field.eager) or content_type.startswith("image/")
 
 
 async def _put(disk: Disk, new: Attachment, content: DriverContent) -> FileInfo:

@@ -12,10 +12,10 @@ from jtc.storage.exceptions import StoragePermissionException
 
 if TYPE_CHECKING:
     from jtc.storage.attachments.fields import Field
-    from jtc.storage.attachments.models import Attachment
+    from jtc.storage.attachments.models import Attachment, PublicVariant
     from jtc.storage.attachments.registry import Registry
 
-__all__ = ["SignedUrl", "srcset_of", "url_of", "verify"]
+__all__ = ["SignedUrl", "srcset_of", "url_of", "variants_of", "verify"]
 
 _KIND = "attachment-url-1"
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -81,9 +81,24 @@ def srcset_of(field: Field, attachment: Attachment, variants: tuple[str, ...]) -
     candidates = []
     for variant in variants or tuple(field.variants):
         url = url_of(field, attachment, variant)
-        if width := _width(field, attachment, variant):
-            candidates.append((width, url))
-    return ", ".join(f"{url} {width}w" for width, url in candidates)
+        width, _ = _size(field, attachment, variant)
+        if width is not None:
+            candidates.append(f"{url} {width}w")
+    return ", ".join(candidates)
+
+
+def variants_of(field: Field, attachment: Attachment) -> dict[str, PublicVariant]:
+    """Return what a client may see of the variants of an attachment, by name."""
+    found: dict[str, PublicVariant] = {}
+    for name, recipe in field.variants.items():
+        width, height = _size(field, attachment, name)
+        found[name] = {
+            "url": url_of(field, attachment, name),
+            "type": recipe.content_type,
+            "width": width,
+            "height": height,
+        }
+    return found
 
 
 def verify(registry: Registry, path: str, query: str) -> SignedUrl:
@@ -168,17 +183,18 @@ def _download_name(field: Field, attachment: Attachment) -> str:
     return name or attachment.file
 
 
-def _width(field: Field, attachment: Attachment, variant: str) -> int | None:
+def _size(field: Field, attachment: Attachment, variant: str) -> tuple[int | None, int | None]:
+    """Return the width and height of a variant, or two None if they are not known."""
     made = attachment.variants.get(variant)
     recipe = field.variants[variant]
     # What is served is the file of the current recipe, or on a public disk the one that is there.
     if made is not None and (made.recipe == recipe.fingerprint or field.serve == "direct"):
-        return made.width
+        return made.width, made.height
     size_of = getattr(recipe, "output_size", None)
     if size_of is None or attachment.width is None or attachment.height is None:
-        return None
+        return None, None
     size: tuple[int, int] | None = size_of(attachment.width, attachment.height)
-    return None if size is None else size[0]
+    return (None, None) if size is None else size
 
 
 def _refused() -> StoragePermissionException:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -91,13 +91,12 @@ async def make_eager(field: Field, attachment: Attachment, source: Source) -> At
             )
         raise
     if info is not None:
-        attachment = replace(
-            attachment,
+        attachment = attachment.changed(
             width=info.width,
             height=info.height,
             placeholder=info.placeholder,
         )
-    return replace(attachment, variants={**attachment.variants, **made})
+    return attachment.changed(variants={**attachment.variants, **made})
 
 
 async def make_variant(field: Field, attachment: Attachment, variant: str) -> Variant:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from jtc.storage import Disk
+    from jtc.storage.attachments.models import PublicVariant
     from jtc.storage.attachments.recipes import Recipe
     from jtc.storage.attachments.registry import Registry
 
@@ -266,6 +267,10 @@ class Field:
             ValueError: As for `Attachment.srcset`.
         """
         return "" if attachment is None else _urls.srcset_of(self, attachment, variants)
+
+    def variants_of(self, attachment: Attachment) -> dict[str, PublicVariant]:
+        """Return what a client may see of the variants of an attachment, by name."""
+        return _urls.variants_of(self, attachment)
 
     def variant_file(self, variant: str) -> str:
         """Return the name of a variant's file: ``<variant>-<recipe><extension>``.

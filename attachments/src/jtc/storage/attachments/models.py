@@ -8,15 +8,62 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypedDict, overload
 
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Attachment", "AttachmentField", "AttachmentList", "Variant"]
+__all__ = [
+    "Attachment",
+    "AttachmentField",
+    "AttachmentList",
+    "PublicAttachment",
+    "PublicVariant",
+    "Variant",
+]
+
+
+class PublicVariant(TypedDict):
+    """What a client may see of a variant.
+
+    Attributes:
+        url: Its URL.
+        type: Its MIME type.
+        width: Its width in pixels, if that is known before it is made.
+        height: Its height in pixels, likewise.
+    """
+
+    url: str
+    type: str
+    width: int | None
+    height: int | None
+
+
+class PublicAttachment(TypedDict):
+    """What a client may see of an attachment.
+
+    Attributes:
+        url: The URL of the original.
+        name: The client's file name.
+        type: The MIME type.
+        size: The length in bytes.
+        width: The width in pixels, of an image.
+        height: The height in pixels, of an image.
+        placeholder: The thumbhash of an image, in base64.
+        variants: The variants of the field, by name.
+    """
+
+    url: str
+    name: str
+    type: str
+    size: int
+    width: int | None
+    height: int | None
+    placeholder: str | None
+    variants: dict[str, PublicVariant]
 
 
 class AttachmentField(Protocol):
@@ -40,6 +87,10 @@ class AttachmentField(Protocol):
 
     def srcset_of(self, attachment: Attachment, *variants: str) -> str:
         """Return the candidates of a ``srcset``; see `Attachment.srcset`."""
+        ...
+
+    def variants_of(self, attachment: Attachment) -> dict[str, PublicVariant]:
+        """Return what a client may see of the variants, by name."""
         ...
 
 
@@ -88,9 +139,11 @@ class Variant:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A stored file that belongs to a record.
+    """A stored file that belongs to a record. It is immutable.
+
+    It is no dataclass: serializers would write all of one into a response, the key among it, and
+    make one of what a client sent. `to_public` has what a client may see.
 
     Attributes:
         id: Identifies the file, and cannot be guessed.
@@ -111,21 +164,85 @@ class Attachment:
             without one.
     """
 
+    __slots__ = (
+        "content_type",
+        "directory",
+        "disk",
+        "etag",
+        "field",
+        "file",
+        "height",
+        "id",
+        "name",
+        "placeholder",
+        "properties",
+        "size",
+        "stored_at",
+        "variants",
+        "width",
+    )
+
     id: str
     disk: str
     directory: str
     file: str
-    name: str = ""
+    name: str
     content_type: str
     size: int
-    etag: str | None = None
-    width: int | None = None
-    height: int | None = None
-    placeholder: str | None = None
-    variants: Mapping[str, Variant] = field(default_factory=dict)
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    stored_at: float = field(default_factory=time.time)
-    field: AttachmentField | None = field(default=None, compare=False, repr=False)
+    etag: str | None
+    width: int | None
+    height: int | None
+    placeholder: str | None
+    variants: Mapping[str, Variant]
+    properties: Mapping[str, Any]
+    stored_at: float
+    field: AttachmentField | None
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - the attribute's name
+        disk: str,
+        directory: str,
+        file: str,
+        name: str = "",
+        content_type: str,
+        size: int,
+        etag: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        placeholder: str | None = None,
+        variants: Mapping[str, Variant] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        stored_at: float | None = None,
+        field: AttachmentField | None = None,
+    ) -> None:
+        values = locals()
+        values["variants"] = dict(variants or {})
+        values["properties"] = dict(properties or {})
+        values["stored_at"] = time.time() if stored_at is None else stored_at
+        for attribute in self.__slots__:
+            object.__setattr__(self, attribute, values[attribute])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"An attachment is immutable: {name!r} cannot be set. Assign to the record what "
+            "'changed' or 'with_properties' returns"
+        )
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"An attachment is immutable: {name!r} cannot be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Attachment):
+            return self.to_json() == other.to_json()
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        return (
+            f"Attachment(id={self.id!r}, name={self.name!r}, content_type={self.content_type!r}, "
+            f"size={self.size})"
+        )
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -200,11 +317,50 @@ class Attachment:
         """The directory on its disk that holds the original, its variants, and nothing else."""
         return f"{self.directory}/{self.id}"
 
+    def changed(self, **attributes: Any) -> Attachment:
+        """Return the same attachment with other values of attributes.
+
+        Raises:
+            TypeError: There is no such attribute.
+        """
+        return Attachment(**{name: getattr(self, name) for name in self.__slots__} | attributes)
+
+    __replace__ = changed  # copy.replace() of Python 3.13
+
     def with_properties(self, **properties: Any) -> Attachment:
         """Return the same attachment with properties set; one that is None is removed."""
         merged = {**self.properties, **properties}
         kept = {name: value for name, value in merged.items() if value is not None}
-        return replace(self, properties=kept)
+        return self.changed(properties=kept)
+
+    def to_public(self) -> PublicAttachment:
+        """Return what a client may see of it: JSON with neither key nor disk.
+
+        Raises:
+            StorageConfigException: The attachment was loaded without its field.
+        """
+        return {
+            "url": self.url(),
+            "name": self.name,
+            "type": self.content_type,
+            "size": self.size,
+            "width": self.width,
+            "height": self.height,
+            "placeholder": self.placeholder,
+            "variants": self._known_field().variants_of(self),
+        }
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        from jtc.storage.attachments.pydantic import attachment_schema  # noqa: PLC0415 - optional
+
+        return attachment_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        from jtc.storage.attachments.pydantic import ATTACHMENT  # noqa: PLC0415 - optional
+
+        return ATTACHMENT
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that a row holds."""
@@ -257,7 +413,7 @@ class Attachment:
                 name: Variant.from_json(variant)
                 for name, variant in value.get("variants", {}).items()
             },
-            properties=dict(value.get("properties", {})),
+            properties=value.get("properties"),
             stored_at=value["stored_at"],
             field=field,
         )
@@ -300,6 +456,18 @@ class AttachmentList(Sequence[Attachment]):
 
     def __repr__(self) -> str:
         return f"AttachmentList({list(self._attachments)!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        from jtc.storage.attachments.pydantic import list_schema  # noqa: PLC0415 - optional
+
+        return list_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        from jtc.storage.attachments.pydantic import ATTACHMENT  # noqa: PLC0415 - optional
+
+        return {"type": "array", "items": ATTACHMENT, "readOnly": True}
 
     def find(self, id: str) -> Attachment | None:  # noqa: A002 - the attribute's name
         """Return the attachment of this id, or None."""

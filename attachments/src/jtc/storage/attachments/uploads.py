@@ -7,7 +7,7 @@ attachment: the client can repeat the request, but not reach that key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.attachments._ingest import (
@@ -178,8 +178,8 @@ async def _copied(field: Field, disk: Disk, upload: FileInfo, name: str) -> Atta
     async with discarded_on_failure(new, field.disk):
         await disk.copy(upload.path, new.key, to=field.disk, if_source_match=upload.etag, **options)
         info = await stored_info(field.disk, new.key, upload.size)
-        stored = replace(new, size=info.size, etag=info.etag)
-        if not needs_copy(field):
+        stored = new.changed(size=info.size, etag=info.etag)
+        if not needs_copy(field, kind.content_type):
             return stored
         async with (
             field.disk.stream(new.key) as stream,
