@@ -251,3 +251,23 @@ async def test_work_pauses_longer_after_each_failure(
     monkeypatch.setattr(asyncio, "wait_for", wait_for)
     await work(database.registry, interval=60, stop=stop)
     assert pauses == [120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
+
+
+async def test_run_outbox_deletes_variant_that_is_stored_during_deletion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(tmp_path)
+    dropped = await database.saved(1)
+    database.records.delete(database.avatar, 1)
+    database.records.age_outbox(HOUR)
+    late = [f"{dropped.own_directory}/back-1a2b3c4d.txt"]
+    delete_directory = Disk.delete_directory
+
+    async def with_late_variant(disk: Disk, path: str) -> None:
+        await delete_directory(disk, path)
+        if late:  # it was not listed yet, and its maker has seen the original
+            await disk.put(late.pop(), b"variant")
+
+    monkeypatch.setattr(Disk, "delete_directory", with_late_variant)
+    assert (await run_outbox(database.registry)).deleted == 1
+    assert await database.avatar.disk.all_files() == ["app/.owner"]

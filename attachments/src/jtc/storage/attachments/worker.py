@@ -155,8 +155,13 @@ class _Pass:
         if not self._is_own(entry):
             logger.error("The outbox names %r, which is no attachment's directory", entry)
             return False
+        disk = self.registry.disk(entry.disk)
         try:
-            await self.registry.disk(entry.disk).delete_directory(entry.directory)
+            await disk.delete_directory(entry.directory)
+            # A variant may have been stored after the directory was listed and before the original
+            # was deleted. What stores one later finds no original, and removes the variant again.
+            if await disk.directory_exists(entry.directory):
+                await disk.delete_directory(entry.directory)
         except Exception as error:
             logger.warning("Files of a dropped row remain for now: %s", error)
             await self._probe(entry.disk)
