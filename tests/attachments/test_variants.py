@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from attachment_fields import added, local_registry
+from attachment_fields import SECRET, added, local_registry
 from counted_recipes import Counted
 from jtc.storage import Layer, images
 from jtc.storage.attachments import Attachment, Field, Registry
@@ -68,6 +68,27 @@ async def test_make_variant_on_each_driver_makes_it_once(
     assert await names(attachment, registry) == sorted([attachment.file, file])
 
 
+async def test_make_variant_by_several_makers_makes_it_once(
+    registry: Registry, tmp_path: Path
+) -> None:
+    counted = Counted(tmp_path / "log", seconds=0.1)
+    recipes = {"back": counted.recipe()}
+    attachment = await ingest(added(registry, variants=recipes), b"abc", name="a.txt")
+    fields = []
+    for _ in range(5):  # as other processes have them
+        same = Registry(
+            namespace=registry.namespace,
+            secret=SECRET,
+            storage=registry._storage,
+        )
+        fields.append(added(same, variants=recipes))
+    made = await asyncio.gather(*(make_variant(field, attachment, "back") for field in fields))
+    assert {each.size for each in made} == {3}
+    assert counted.calls == 1
+    file = fields[0].variant_file("back")
+    assert await names(attachment, registry) == sorted([attachment.file, file])
+
+
 async def test_make_variant_in_two_loops_makes_it_once(tmp_path: Path) -> None:
     registry = local_registry(tmp_path)
     counted = Counted(tmp_path / "log", seconds=0.2)
@@ -88,7 +109,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 sys.path[:0] = {path!r}
-from attachment_fields import added, local_registry
+from attachment_fields import SECRET, added, local_registry
 from counted_recipes import Counted
 from jtc.storage.attachments import Attachment
 from jtc.storage.attachments._variants import VariantMaker, make_variant, use_maker
@@ -493,12 +514,14 @@ async def test_stale_files_are_those_of_former_recipes(tmp_path: Path) -> None:
     new = Field("media", "avatars", variants={"back": counted.recipe(2)})
     registry.add("users.picture", new)
     await make_variant(new, attachment, "back")
-    await old.disk.put(f"{attachment.own_directory}/.making-{new.variant_file('back')[:-4]}", b"{}")
+    marker = f".making-{new.variant_file('back')[:-4]}"
+    await old.disk.put(f"{attachment.own_directory}/{marker}", b"{}")
 
     found = await names(attachment, registry)
-    assert stale_files(new, attachment, found) == sorted(
-        [old.variant_file("back"), old.variant_file("gone"), ".making-gone-00000000"]
-    )
+    former = [old.variant_file("back"), old.variant_file("gone"), ".making-gone-00000000"]
+    assert stale_files(new, attachment, found) == sorted([*former, marker])
+    found.remove(new.variant_file("back"))
+    assert stale_files(new, attachment, found) == sorted(former)
     kept = await make_eager_listed(old, attachment)
     assert old.variant_file("back") not in stale_files(new, kept, found)
 

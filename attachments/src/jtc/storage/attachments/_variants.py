@@ -131,7 +131,8 @@ def stale_files(field: Field, attachment: Attachment, names: Collection[str]) ->
     """
     current = {field.variant_file(name) for name in field.variants}
     kept = {attachment.file, *current, *(each.file for each in attachment.variants.values())}
-    kept |= {_marker(name) for name in current}
+    # A maker that was killed at the end leaves its marker beside the variant.
+    kept |= {_marker(name) for name in current if name not in names}
     return sorted(set(names) - kept)
 
 
