@@ -61,6 +61,7 @@ MODULES = (
     "jtc.storage.attachments.recipes",
     "jtc.storage.attachments.records",
     "jtc.storage.attachments.registry",
+    "jtc.storage.attachments.sqlalchemy",
     "jtc.storage.attachments.taskiq",
     "jtc.storage.attachments.tokens",
     "jtc.storage.attachments.uploads",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import secrets
@@ -175,6 +176,12 @@ class Field:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name or self.directory!r}>"
+
+    def copy(self) -> Field:
+        """Return a field with the same settings, in no registry: one for each class of a mixin."""
+        new = copy.copy(self)
+        vars(new).update(_name=None, _registry=None)
+        return new
 
     def bind(self, name: str, registry: Registry) -> None:
         """Name the field in a registry; `Registry.add` calls it.

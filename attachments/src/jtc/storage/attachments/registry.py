@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jtc.storage import Storage
 from jtc.storage.attachments import _urls, tokens
+from jtc.storage.attachments._background import Background
 from jtc.storage.attachments._names import no_such
 from jtc.storage.attachments._signing import Signatures
 from jtc.storage.attachments.queues import InProcessQueue, Job
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from jtc.storage import Disk, StorageManager
     from jtc.storage.attachments._urls import SignedUrl
     from jtc.storage.attachments.fields import Field
@@ -76,6 +79,7 @@ class Registry:
         self._storage = storage
         self._fields: dict[str, Field] = {}
         self._jobs: dict[str, JobFunction] = {}
+        self._background = Background()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace!r} fields={list(self._fields)}>"
@@ -109,6 +113,20 @@ class Registry:
     def disk(self, name: str) -> Disk:
         """Return a disk by its name."""
         return self._storage.disk(name)
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine after the caller has returned; `aclose` waits for it.
+
+        It is a task of this thread's event loop; where none runs, it ends before this returns. A
+        failure is logged.
+        """
+        self._background.run(work)
+
+    async def aclose(self) -> None:
+        """Wait for the background work of this event loop: deletions, and jobs in the process."""
+        await self._background.wait()
+        if isinstance(self.queue, InProcessQueue):
+            await self.queue.aclose()
 
     def field(self, name: str) -> Field:
         """Return a field by its name.

@@ -1,0 +1,29 @@
+"""Attachments of SQLAlchemy's mapped classes, in async and sync sessions.
+
+What a transaction replaces or deletes goes into an outbox table within it; what it stores belongs
+to its session, and is deleted if that ends without a commit.
+"""
+
+from jtc.storage.attachments.sqlalchemy._bulk import IGNORE
+from jtc.storage.attachments.sqlalchemy._calls import claim, duplicate, store
+from jtc.storage.attachments.sqlalchemy._changes import AttachmentNotStagedException
+from jtc.storage.attachments.sqlalchemy._columns import (
+    AttachmentListType,
+    AttachmentType,
+    attachment,
+    attachments,
+)
+from jtc.storage.attachments.sqlalchemy._connect import connect
+
+__all__ = [
+    "IGNORE",
+    "AttachmentListType",
+    "AttachmentNotStagedException",
+    "AttachmentType",
+    "attachment",
+    "attachments",
+    "claim",
+    "connect",
+    "duplicate",
+    "store",
+]

@@ -1,0 +1,68 @@
+"""Connection of a registry with the tables of an application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from sqlalchemy import event
+
+from jtc.storage import Storage
+from jtc.storage.attachments.registry import Registry
+from jtc.storage.attachments.sqlalchemy import _bulk, _events  # noqa: F401 - they listen
+from jtc.storage.attachments.sqlalchemy._homes import Home
+from jtc.storage.attachments.sqlalchemy._records import SqlalchemyRecords
+from jtc.storage.exceptions import StorageConfigException
+
+if TYPE_CHECKING:
+    from jtc.storage import StorageManager
+    from jtc.storage.attachments.sqlalchemy._homes import Sessions
+    from jtc.storage.driver_support.url_signing import Secrets
+
+__all__ = ["Outbox", "connect"]
+
+Outbox: TypeAlias = Literal["session", "trigger"]
+"""What writes the outbox: the events of the session, or triggers of the database."""
+
+
+def connect(
+    base: Any,
+    sessions: Sessions,
+    *,
+    namespace: str,
+    secret: Secrets,
+    base_url: str = "/attachments",
+    keep: float = 86_400,
+    storage: StorageManager = Storage,
+    outbox: Outbox = "session",
+) -> Registry:
+    """Return a registry with all columns of attachments in the tables of a base class.
+
+    Classes that are mapped later are added as they are mapped. Maintenance must have imported all
+    of them: a file that only an unknown column names would be deleted.
+
+    Args:
+        base: The base class of the mapped classes. Its metadata gets three more tables,
+            ``jtc_attachment_outbox``, ``jtc_attachment_tokens`` and ``jtc_attachment_state``.
+        sessions: Makes the sessions of maintenance: an `async_sessionmaker`, or a `sessionmaker`.
+        namespace: See `Registry`.
+        secret: See `Registry`.
+        base_url: See `Registry`.
+        keep: See `Registry`.
+        storage: See `Registry`.
+        outbox: What writes the outbox. With ``"trigger"``, raw SQL, bulk statements and cascades
+            are seen too.
+
+    Raises:
+        StorageConfigException: A setting is invalid, or a field is in another registry.
+    """
+    if outbox not in get_args(Outbox):
+        raise StorageConfigException(f"'outbox' is 'session' or 'trigger', not {outbox!r}")
+    registry = Registry(
+        namespace=namespace, secret=secret, base_url=base_url, keep=keep, storage=storage
+    )
+    home = Home(registry, base.metadata, sessions, has_triggers=outbox == "trigger")
+    registry.records = SqlalchemyRecords(home)
+    for mapper in base.registry.mappers:
+        home.add_mapper(mapper)
+    event.listen(base, "after_mapper_constructed", home.add_mapper, propagate=True)
+    return registry
