@@ -137,12 +137,13 @@ def build_editable(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path],
 def find_links(wheels: dict[str, Wheel], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Return folders with our wheels and their dependencies: the registry is asked this once.
 
-    Those of S3 are left out: they are large, and its driver is tested elsewhere.
+    Those of S3 and of images are left out: they are large, and tested elsewhere. (The registry has
+    no wheel of pyvips.)
     """
     needed = {
         str(requirement).partition(";")[0]
         for name, wheel in wheels.items()
-        if name != "jtc-storage-s3"
+        if name not in {"jtc-storage-images", "jtc-storage-s3"}
         for requirement in wheel.requirements
         if requirement.name not in FOLDERS
         and (requirement.marker is None or requirement.marker.evaluate({"extra": ""}))

@@ -219,6 +219,37 @@ def test_an_extra_brings_the_django_backend(environment: Callable[..., Environme
     environment("jtc-storage[django,memory]").execute(DJANGO_ON_A_DISK)
 
 
+ATTACHMENTS_WITHOUT_EXTRAS = """
+import asyncio, sys
+from jtc.storage import Storage
+from jtc.storage.attachments import Field, Registry
+from jtc.storage.attachments.plain import store
+from jtc.storage.layers.clamav_layer import ClamAV
+
+Storage.configure({"disks": {"media": {"driver": "memory"}}})
+registry = Registry(namespace="app", secret="x" * 32)
+field = Field("media", "avatars", types={"image/*"})
+registry.add("users.avatar", field)
+
+async def main():
+    avatar = await store(field, b"GIF89a" + bytes(20), name="me.gif")
+    assert avatar.width is None, "without the extra 'images', images are not looked at"
+    assert avatar.to_public()["url"].startswith("/attachments/users.avatar/")
+
+asyncio.run(main())
+foreign = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+assert foreign <= {"__main__", "jtc", "pluggy"}, foreign
+"""
+
+
+def test_an_extra_brings_scanning_and_attachments_need_none(
+    environment: Callable[..., Environment],
+) -> None:
+    installed = environment("jtc-storage[clamav,memory]", "jtc-storage-attachments")
+    installed.execute(ATTACHMENTS_WITHOUT_EXTRAS)
+    assert "jtc-storage-images" not in installed.installed()
+
+
 NOTHING_BUT_OURS = """
 import sys
 before = set(sys.modules)
