@@ -11,6 +11,7 @@ from typing import Any
 from attachment_fields import local_registry
 from jtc.storage.attachments import Attachment, Field, Registry
 from jtc.storage.attachments._ingest import ingest
+from jtc.storage.attachments._variants import make_eager
 from plain_records import PlainRecords
 
 HOUR = 3600.0
@@ -37,7 +38,11 @@ class Database:
 
     async def stored(self, field: Field | None = None, content: bytes = b"text") -> Attachment:
         """Return an attachment that is stored, and that no row names."""
-        return await ingest(field or self.avatar, content)
+        field = field or self.avatar
+        attachment = await ingest(field, content)
+        if field.eager and not attachment.variants:
+            attachment = await make_eager(field, attachment, content)
+        return attachment
 
     async def saved(self, key: int, field: Field | None = None) -> Attachment:
         """Return an attachment that is stored and named by the row of a key."""

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 __all__ = ["batches", "each", "mapped"]
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 async def mapped(
     function: Callable[[T], Awaitable[R]], items: AsyncIterator[T], limit: int
-) -> AsyncIterator[R]:
+) -> AsyncGenerator[R, None]:
     """Yield the function's result for each item, in their order, with `limit` of them under way."""
     pending: deque[asyncio.Task[R]] = deque()
 
@@ -39,7 +39,7 @@ async def mapped(
             await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def batches(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:
+async def batches(items: AsyncIterator[T], size: int) -> AsyncGenerator[list[T], None]:
     """Yield the items in lists of `size`; the last one may be shorter."""
     batch: list[T] = []
     async with _closed(items):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -110,12 +111,13 @@ async def _delete(search: _Search, names: list[str], found: Purged) -> Purged:
                 return False
             return True
 
-        async for some in batches(search.orphans(disk), _CHECKED_AT_ONCE):
-            still = await search.unnamed({path.rpartition("/")[2]: path for path in some})
-            allowed = found.found - deleted - failed
-            async for is_deleted in mapped(delete, each(still[:allowed]), _AT_ONCE):
-                deleted += is_deleted
-                failed += not is_deleted
+        async with aclosing(batches(search.orphans(disk), _CHECKED_AT_ONCE)) as orphans:
+            async for some in orphans:
+                still = await search.unnamed({path.rpartition("/")[2]: path for path in some})
+                allowed = found.found - deleted - failed
+                async for is_deleted in mapped(delete, each(still[:allowed]), _AT_ONCE):
+                    deleted += is_deleted
+                    failed += not is_deleted
     return replace(found, deleted=deleted, failed=failed)
 
 
@@ -150,12 +152,14 @@ class _Search:
         async def judge(path: str) -> tuple[str, bool]:
             return path, await self._is_old(disk, path)
 
-        async for batch in batches(self._ids(disk), _BATCH):
-            unnamed = await self.unnamed({str(entry.id): entry.path for entry in batch})
-            async for path, is_old in mapped(judge, each(unnamed), _AT_ONCE):
-                self._found += is_old
-                if is_old:
-                    yield path
+        async with aclosing(batches(self._ids(disk), _BATCH)) as listed_batches:
+            async for batch in listed_batches:
+                unnamed = await self.unnamed({str(entry.id): entry.path for entry in batch})
+                async with aclosing(mapped(judge, each(unnamed), _AT_ONCE)) as judged:
+                    async for path, is_old in judged:
+                        self._found += is_old
+                        if is_old:
+                            yield path
 
     async def unnamed(self, paths: dict[str, str]) -> list[str]:
         """Return those of the paths, by id, that neither rows nor the outbox name.
