@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,10 @@ from jtc.storage.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from jtc.storage import Disk
+    from jtc.storage.attachments.fields import Field
     from jtc.storage.attachments.records import Records
     from jtc.storage.attachments.registry import Registry
 
@@ -35,10 +37,13 @@ __all__ = [
     "Run",
     "begin_run",
     "connected",
+    "declared_recipes",
     "disk_names",
     "inspect_run",
     "marker_path",
+    "note_recipes",
     "read_marker",
+    "recipe_key",
     "write_marker",
 ]
 
@@ -65,6 +70,7 @@ class Marker:
         database: The id of the database.
         counter: The last maintenance run.
         run: Identifies the process that wrote it.
+        recipes: When a run last declared a recipe, by `recipe_key`, in seconds since 1970 UTC.
         etag: The file's etag.
         written_at: When it was written, by the store's clock.
     """
@@ -72,6 +78,7 @@ class Marker:
     database: str
     counter: int
     run: str
+    recipes: Mapping[str, float]
     etag: str | None
     written_at: float
 
@@ -84,6 +91,7 @@ class Run:
         database: The database's id.
         counter: The database's counter in this run.
         name: Identifies the run in the markers that it writes.
+        recipes: The keys of the recipes that are in use now.
         clocks: The store's time at the start of the run, by the name of each disk whose files
             may be deleted; this machine's where nothing was written.
         refused: Why those of other disks may not.
@@ -92,6 +100,7 @@ class Run:
     database: str
     counter: int
     name: str = field(default_factory=lambda: secrets.token_hex(8))
+    recipes: frozenset[str] = frozenset()
     clocks: dict[str, float] = field(default_factory=dict)
     refused: dict[str, StorageException] = field(default_factory=dict)
 
@@ -115,6 +124,20 @@ def disk_names(registry: Registry) -> list[str]:
     return sorted({disk for each in registry.fields.values() for disk, _ in each.places})
 
 
+def recipe_key(field: Field, variant: str, fingerprint: str) -> str:
+    """Return the key of a recipe in markers."""
+    return f"{field.name}/{variant}-{fingerprint}"
+
+
+def declared_recipes(registry: Registry) -> frozenset[str]:
+    """Return the keys of all recipes that the registry's fields have."""
+    return frozenset(
+        recipe_key(field, variant, recipe.fingerprint)
+        for field in registry.fields.values()
+        for variant, recipe in field.variants.items()
+    )
+
+
 def marker_path(registry: Registry) -> str:
     """Return the path of the owner marker, the same on each disk."""
     return f"{registry.namespace}/.owner"
@@ -133,7 +156,9 @@ async def inspect_run(registry: Registry, disks: Collection[str]) -> tuple[Run, 
             read[name] = await read_marker(registry, registry.disk(name))
         except StorageException as error:
             read[name] = error
-    run = Run(await records.database_id(), await records.counter())
+    run = Run(
+        await records.database_id(), await records.counter(), recipes=declared_recipes(registry)
+    )
     markers: dict[str, Marker | None] = {}
     for name, found in read.items():
         if isinstance(found, StorageException):
@@ -188,10 +213,11 @@ async def read_marker(registry: Registry, disk: Disk) -> Marker | None:
             database=str(values["database"]),
             counter=int(values["counter"]),
             run=str(values["run"]),
+            recipes={str(key): float(time_) for key, time_ in values["recipes"].items()},
             etag=info.etag,
             written_at=info.last_modified,
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise OwnerException(
             f"The owner marker cannot be read: another version wrote it, or it is damaged. "
             f"{_WAY_OUT}",
@@ -200,14 +226,22 @@ async def read_marker(registry: Registry, disk: Disk) -> Marker | None:
         ) from error
 
 
-async def write_marker(registry: Registry, disk: Disk, replaced: str | None, run: Run) -> float:
+async def write_marker(
+    registry: Registry,
+    disk: Disk,
+    run: Run,
+    *,
+    etag: str | None,
+    recipes: Mapping[str, float],
+) -> float:
     """Write a marker in the place of the version that was read.
 
     Args:
         registry: The registry.
         disk: The disk.
-        replaced: The etag of the marker to replace; None where there is none.
         run: What to write.
+        etag: The etag of the marker to replace; None where there is none.
+        recipes: Those of the marker to replace.
 
     Returns:
         When it was written, by the store's clock.
@@ -216,16 +250,36 @@ async def write_marker(registry: Registry, disk: Disk, replaced: str | None, run
         PreconditionFailedException: Another process wrote it meanwhile.
     """
     path = marker_path(registry)
-    values = {"v": _FORMAT, "database": run.database, "counter": run.counter, "run": run.name}
+    values = {
+        "v": _FORMAT,
+        "database": run.database,
+        "counter": run.counter,
+        "run": run.name,
+        "recipes": {**recipes, **dict.fromkeys(sorted(run.recipes), time.time())},
+    }
     content = json.dumps(values).encode()
     supported = disk.capabilities.put_options
-    if replaced is not None and "if_match" in supported:
-        await disk.put(path, content, if_match=replaced)
-    elif replaced is None and "overwrite" in supported:
+    if etag is not None and "if_match" in supported:
+        await disk.put(path, content, if_match=etag)
+    elif etag is None and "overwrite" in supported:
         await disk.put(path, content, overwrite=False)
     else:
         await disk.put(path, content)
     return await disk.last_modified(path)
+
+
+async def note_recipes(registry: Registry, name: str, keys: Collection[str]) -> None:
+    """Write into a disk's marker that recipes which no run has declared were found now."""
+    disk = registry.disk(name)
+    for _ in range(_MOST_CONFLICTS):
+        marker = await read_marker(registry, disk)
+        if marker is None:
+            return  # the next run writes one
+        run = Run(marker.database, marker.counter, name=marker.run)
+        recipes = {**dict.fromkeys(sorted(keys), time.time()), **marker.recipes}
+        with suppress(PreconditionFailedException, FileNotFoundException):
+            await write_marker(registry, disk, run, etag=marker.etag, recipes=recipes)
+            return
 
 
 async def _advance(registry: Registry, name: str, marker: Marker | None, run: Run) -> float:
@@ -234,7 +288,13 @@ async def _advance(registry: Registry, name: str, marker: Marker | None, run: Ru
     records = connected(registry)
     for _ in range(_MOST_CONFLICTS):
         try:
-            return await write_marker(registry, disk, None if marker is None else marker.etag, run)
+            return await write_marker(
+                registry,
+                disk,
+                run,
+                etag=None if marker is None else marker.etag,
+                recipes={} if marker is None else marker.recipes,
+            )
         except (PreconditionFailedException, FileNotFoundException):
             marker = await read_marker(registry, disk)
         if marker is None:

@@ -58,13 +58,20 @@ _SHORTEST_LOOK, _LONGEST_LOOK = 0.05, 1.0
 _MOST_FAILURES = 4096
 
 
-async def make_eager(field: Field, attachment: Attachment, source: Source) -> Attachment:
+async def make_eager(
+    field: Field,
+    attachment: Attachment,
+    source: Source,
+    *,
+    names: Collection[str] | None = None,
+) -> Attachment:
     """Make the eager variants of a new attachment, those that are images from one decode.
 
     Args:
         field: The field.
         attachment: The attachment, whose directory is new.
         source: The original: bytes, a local file or an open one.
+        names: The names of the variants to make; None is all eager ones.
 
     Returns:
         The attachment with its variants, and the dimensions and placeholder of an image.
@@ -75,7 +82,7 @@ async def make_eager(field: Field, attachment: Attachment, source: Source) -> At
         Exception: The exception of a function that was given to `derive`.
     """
     disk = field.registry.disk(attachment.disk)
-    recipes = {name: field.variants[name] for name in field.eager}
+    recipes = {name: field.variants[name] for name in (field.eager if names is None else names)}
     made: dict[str, Variant] = {}
     try:
         async with readable(recipes, source, attachment.file) as original:

@@ -49,19 +49,19 @@ async def adopt(
         disk = registry.disk(name)
         for attempt in range(_MOST_CONFLICTS):
             etag: str | None = None
-            counter = 0
+            counter, recipes = 0, {}
             try:
                 marker = await read_marker(registry, disk)
                 before[name] = None if marker is None else marker.database
                 if marker is not None:
-                    etag, counter = marker.etag, marker.counter
+                    etag, counter, recipes = marker.etag, marker.counter, dict(marker.recipes)
             except OwnerException:
                 before[name] = None
                 etag = (await disk.stat(marker_path(registry))).etag
             # The database first: it may then be ahead of the marker, and is never behind it.
             run = Run(await records.database_id(), await records.advance(counter))
             try:
-                await write_marker(registry, disk, etag, run)
+                await write_marker(registry, disk, run, etag=etag, recipes=recipes)
                 break
             except (PreconditionFailedException, FileNotFoundException):
                 if attempt + 1 == _MOST_CONFLICTS:
