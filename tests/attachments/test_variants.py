@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -385,6 +386,18 @@ async def test_lease_measures_age_by_clock_of_store(
     other = Leases(registry.disk("media"), seconds=60, remember=300)
     assert await other.take(marker) is None
     assert await registry.disk("media").all_files(registry.namespace) == [marker]
+
+
+async def test_lease_of_store_whose_clock_was_set_back_ends(tmp_path: Path) -> None:
+    disk = local_registry(tmp_path).disk("media")
+    marker = "app/files/1/.making-back-1a2b3c4d"
+    assert await Leases(disk, seconds=0.2, remember=300).take(marker) is not None
+    tomorrow = time.time() + 86_400
+    os.utime(tmp_path / "media" / marker, (tomorrow, tomorrow))
+    other = Leases(disk, seconds=0.2, remember=300)
+    assert await other.take(marker) is None
+    await asyncio.sleep(0.25)
+    assert await other.take(marker) is not None
 
 
 async def test_lease_that_was_taken_over_is_left_to_its_new_holder(registry: Registry) -> None:

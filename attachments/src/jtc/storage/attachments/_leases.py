@@ -41,6 +41,8 @@ _CLOCK_SECONDS = 300.0
 _RESOLUTION = 2.0
 """Seconds: stores round the time of a write."""
 
+_MOST_REMEMBERED = 1024
+
 _MOST_ATTEMPTS = 3
 """After this number of holders that were killed, the work is taken for what kills them."""
 
@@ -83,6 +85,7 @@ class Leases:
         self.seconds = seconds
         self._remember = remember
         self._clock: tuple[float, float] | None = None  # its difference to ours, learnt when
+        self._from_future: dict[tuple[str, str | None], float] = {}
 
     async def take(self, path: str) -> Lease | None:
         """Return a lease if no other process holds one.
@@ -98,7 +101,7 @@ class Leases:
         found = await self._read(path)
         if found is not None:
             most = self._remember if found.failed is not None else self.seconds
-            if await self._age(found, path) <= most + _RESOLUTION:
+            if not await self._is_over(found, path, most):
                 if found.failed is not None:
                     raise RememberedFailure("It failed before", reason=found.failed, path=path)
                 return None
@@ -120,6 +123,17 @@ class Leases:
         """Learn the store's clock by the time of a file that was written just now."""
         now = time.time()
         self._clock = (written_at - now, now)
+
+    async def _is_over(self, marker: _Marker, path: str, most: float) -> bool:
+        """Return whether a marker has not been written for longer than a number of seconds."""
+        age = await self._age(marker, path)
+        if age >= -_RESOLUTION:
+            return age > most + _RESOLUTION
+        # The store's clock was set back, or it lies: by our clock, since we first saw this marker.
+        if len(self._from_future) >= _MOST_REMEMBERED:
+            self._from_future.clear()
+        now = time.monotonic()
+        return now - self._from_future.setdefault((path, marker.etag), now) > most
 
     async def _age(self, marker: _Marker, path: str) -> float:
         """Return for how many seconds a marker has not been written, by the store's clock."""
