@@ -110,6 +110,11 @@ class Registry:
         field.bind(name, self)
         self._fields[name] = field
 
+    @property
+    def storage(self) -> StorageManager:
+        """The manager of the disks."""
+        return self._storage
+
     def disk(self, name: str) -> Disk:
         """Return a disk by its name."""
         return self._storage.disk(name)
