@@ -19,7 +19,7 @@ from PIL import Image
 
 from attachment_fields import SECRET, added, local_registry
 from counted_recipes import Counted
-from jtc.storage import Layer, images
+from jtc.storage import Disk, Layer, images
 from jtc.storage.attachments import Attachment, Field, Registry
 from jtc.storage.attachments._flights import BusyError
 from jtc.storage.attachments._ingest import ingest
@@ -34,6 +34,7 @@ from jtc.storage.attachments._variants import (
 from jtc.storage.attachments.derivations import derive
 from jtc.storage.exceptions import (
     FileNotFoundException,
+    IntegrityException,
     RejectedException,
     StorageConfigException,
     StorageUnavailableException,
@@ -41,8 +42,6 @@ from jtc.storage.exceptions import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from jtc.storage import Disk
 
 
 async def names(attachment: Attachment, registry: Registry) -> list[str]:
@@ -514,6 +513,25 @@ async def test_make_variant_of_broken_image_is_refused_and_remembered(tmp_path: 
     assert remembered.value.reason == caught.value.reason
     sound = await ingest(field, picture(160, 120), name="a.png")
     assert (await make_variant(field, sound, "thumb")).content_type == "image/webp"
+
+
+async def test_make_variant_that_is_stored_incomplete_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = local_registry(tmp_path)
+    field = added(registry, variants={"back": Counted(tmp_path / "log").recipe()})
+    attachment = await ingest(field, b"abc", name="a.txt")
+    put = Disk.put
+
+    async def halved(disk: Disk, path: str, content: Any, **options: Any) -> str:
+        shorter = content[:1] if "/back-" in path else content
+        return await put(disk, path, shorter, **options)
+
+    monkeypatch.setattr(Disk, "put", halved)
+    with pytest.raises(IntegrityException):
+        await make_variant(field, attachment, "back")
+    monkeypatch.undo()
+    assert await names(attachment, registry) == [attachment.file]
 
 
 async def test_stale_files_are_those_of_former_recipes(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
+    IntegrityException,
     PathConflictException,
     RejectedException,
     StorageException,
@@ -360,9 +361,21 @@ async def _store(disk: Disk, attachment: Attachment, file: str, rendered: Render
         options["overwrite"] = False
     if "content_type" in supported:
         options["content_type"] = rendered.content_type
-    with suppress(FileExistsException):  # of the same recipe: the same content
+    try:
         await disk.put(path, rendered.content, **options)
-    return _variant(file, await disk.stat(path), rendered)
+    except FileExistsException:  # of the same recipe: the same content
+        return _variant(file, await disk.stat(path), rendered)
+    info = await disk.stat(path)
+    if isinstance(rendered.content, bytes) and info.size != len(rendered.content):
+        await disk.delete(path)
+        raise IntegrityException(
+            f"{len(rendered.content)} bytes were stored, and the disk says that there are "
+            f"{info.size}",
+            path=path,
+            disk=disk.name,
+            operation="stat",
+        )
+    return _variant(file, info, rendered)
 
 
 def _variant(file: str, info: FileInfo, rendered: Rendered) -> Variant:
