@@ -116,6 +116,48 @@ async def test_route_of_s3_redirects(seaweedfs: Any, connect: Connect) -> None:
             assert gone.status_code == 404
 
 
+async def test_route_between_s3_and_local_finds_files_on_either(
+    seaweedfs: Any, tmp_path: Path, connect: Connect
+) -> None:
+    bucket = {"driver": "s3", "bucket": seaweedfs.bucket, **seaweedfs.options}
+    storage = StorageManager.isolated(
+        {
+            "default": "cloud",
+            "disks": {"cloud": bucket, "here": {"driver": "local", "root": str(tmp_path)}},
+        }
+    )
+    async with storage, httpx.AsyncClient() as direct:
+        registry = Registry(namespace="between", secret=SECRET, storage=storage)
+        for now, before in (("cloud", "here"), ("here", "cloud")):
+            recipe = Counted(tmp_path / "log").recipe()
+            field = Field(now, now, variants={"back": recipe}, moved_from=[(before, now)])
+            registry.add(f"users.{now}", field)
+            attachment = await ingest(field, b"abc", name="a.txt")
+            await field.disk.move(attachment.key, attachment.key, to=registry.disk(before))
+            http = connect(registry)
+            for url, content in ((attachment.url(), b"abc"), (attachment.url("back"), b"cba")):
+                response = await http.get(url)
+                if before == "cloud":
+                    response = await direct.get(response.headers["location"])
+                assert (response.status_code, response.content) == (200, content)
+            assert await registry.disk(now).all_files(attachment.own_directory) == []
+
+
+async def test_route_redirects_to_presigned_urls_of_local_disk_by_choice(
+    connect: Connect,
+) -> None:
+    storage = StorageManager.isolated()
+    storage.set_driver(MemoryDriver(base_url="http://files.test/disk", secret=SECRET), "media")
+    registry = Registry(namespace="app", secret=SECRET, storage=storage)
+    attachment = await ingest(added(registry), b"abc", name="a.txt")
+    chosen = await connect(registry, delivery="redirect").get(attachment.url())
+    assert chosen.status_code == 302
+    assert chosen.headers["location"].startswith("http://files.test/disk/app/avatars/")
+    assert (await connect(registry).get(attachment.url())).content == b"abc"
+    with pytest.raises(ValueError, match="delivery"):
+        connect(registry, delivery="both")
+
+
 async def test_route_conditions_and_ranges(tmp_path: Path, connect: Connect) -> None:
     registry = local_registry(tmp_path)
     _, field = back(registry, tmp_path / "log")
