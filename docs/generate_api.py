@@ -51,6 +51,7 @@ MODULES = (
     "jtc.storage.attachments.asgi",
     "jtc.storage.attachments.derivations",
     "jtc.storage.attachments.drf",
+    "jtc.storage.attachments.fakes",
     "jtc.storage.attachments.fields",
     "jtc.storage.attachments.models",
     "jtc.storage.attachments.moving",

@@ -79,7 +79,7 @@ async def test_make_variant_by_several_makers_makes_it_once(
         same = Registry(
             namespace=registry.namespace,
             secret=SECRET,
-            storage=registry._storage,
+            storage=registry.storage,
         )
         fields.append(added(same, variants=recipes))
     made = await asyncio.gather(*(make_variant(field, attachment, "back") for field in fields))

@@ -94,6 +94,7 @@ async def ingest(
     shown = display_name(client_name(upload) if name is None else name)
     known = {**field.properties, **(properties or {})}
     json.dumps(known)
+    await field.registry.check_field(field)
     content = driver_content(upload)
     try:
         kind = kind_of(field, shown, await peek(content, SNIFF_BYTES))

@@ -15,7 +15,7 @@ def bytes_of(setting: str, size: int | str | None) -> int | None:
     """Return a size in bytes.
 
     Args:
-        setting: The setting's name, for messages.
+        setting: The setting, for messages.
         size: A number of bytes, or text: ``"5MB"`` (10^6) or ``"5MiB"`` (2^20).
 
     Raises:
@@ -26,7 +26,7 @@ def bytes_of(setting: str, size: int | str | None) -> int | None:
     match = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     if match is None or (match[3] and not match[2]):
         raise StorageConfigException(
-            f"{setting!r} is a number of bytes, or text like '5MB' or '5MiB', not {size!r}"
+            f"{setting} is a number of bytes, or text like '5MB' or '5MiB', not {size!r}"
         )
     power = " kmgt".index((match[2] or " ").lower())
     unit: int = (1024 if match[3] else 1000) ** power

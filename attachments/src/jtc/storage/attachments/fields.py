@@ -102,8 +102,9 @@ class Field:
         self.disk_name = disk
         self.directory = directory
         self.many = many
-        self.max_size = bytes_of("max_size", max_size)
-        self.min_size = bytes_of("min_size", min_size)
+        self._name: str | None = None
+        self.max_size = bytes_of(f"{self._title()}: 'max_size'", max_size)
+        self.min_size = bytes_of(f"{self._title()}: 'min_size'", min_size)
         self.types = types
         self.variants: Mapping[str, Recipe] = dict(variants or {})
         self.eager = (eager,) if isinstance(eager, str) else tuple(eager)
@@ -117,14 +118,13 @@ class Field:
         self.placeholder = placeholder
         self.download_name = download_name
         self.moved_from = (moved_from,) if isinstance(moved_from, str) else tuple(moved_from)
-        self._name: str | None = None
         self._registry: Registry | None = None
         self._check()
 
     def _check(self) -> None:
         """Check the settings."""
         try:
-            check_path(self.directory)
+            self.directory = check_path(self.directory)
             if self.types is not None:
                 self.types = checked_types(self.types)
             json.dumps(self.properties)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from jtc.storage import Storage
 from jtc.storage.attachments import _urls, tokens
 from jtc.storage.attachments._background import Background
+from jtc.storage.attachments._disk_checks import check_disk, warn_if_not_durable
 from jtc.storage.attachments._names import no_such
 from jtc.storage.attachments._signing import Signatures
 from jtc.storage.attachments.queues import InProcessQueue, Job
@@ -47,6 +48,7 @@ class Registry:
         storage: The manager of the disks; the process's by default.
 
     Attributes:
+        storage: The manager of the disks.
         records: The database's rows, once an integration has connected it.
         queue: Where background jobs go: an `InProcessQueue`, until another one is set.
 
@@ -76,8 +78,9 @@ class Registry:
         self.keep = keep
         self.records: Records | None = None
         self.queue: Queue = InProcessQueue(self.run_job)
-        self._storage = storage
+        self.storage = storage
         self._fields: dict[str, Field] = {}
+        self._checked: set[str] = set()
         self._jobs: dict[str, JobFunction] = {}
         self._background = Background()
 
@@ -110,14 +113,9 @@ class Registry:
         field.bind(name, self)
         self._fields[name] = field
 
-    @property
-    def storage(self) -> StorageManager:
-        """The manager of the disks."""
-        return self._storage
-
     def disk(self, name: str) -> Disk:
         """Return a disk by its name."""
-        return self._storage.disk(name)
+        return self.storage.disk(name)
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine after the caller has returned; `aclose` waits for it.
@@ -142,6 +140,33 @@ class Registry:
         if name not in self._fields:
             raise StorageConfigException(no_such("attachment field", name, self._fields))
         return self._fields[name]
+
+    async def check(self) -> None:
+        """Check the disks of all fields, when the application starts. It sends no request.
+
+        What an upload would find out is found out here: a disk that is not configured, cannot
+        refuse to replace a file, or is private in spite of ``serve="direct"``. A local disk that is
+        not `durable` is a warning in the log: after a power cut, rows may name files that are lost.
+
+        Raises:
+            StorageConfigException: A disk lacks what attachments need.
+        """
+        names = {}
+        for field in self._fields.values():
+            await self.check_field(field)
+            names[field.disk_name] = field.disk
+        for disk in names.values():
+            warn_if_not_durable(disk)
+
+    async def check_field(self, field: Field) -> None:
+        """Check the disk of a field; the first upload does it too.
+
+        Raises:
+            StorageConfigException: The disk lacks what attachments need.
+        """
+        if field.name not in self._checked:
+            await check_disk(field.disk, is_direct=field.serve == "direct", field=field.name)
+            self._checked.add(field.name)
 
     def verify(self, path: str, query: str) -> SignedUrl:
         """Return the meaning of a URL that `Attachment.url` made, for the route.

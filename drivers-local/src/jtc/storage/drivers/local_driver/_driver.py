@@ -177,6 +177,11 @@ class LocalDriver(PresignedUrls):
         )
 
     @property
+    def durable(self) -> bool:
+        """Whether each write survives a power cut."""
+        return self._root.durable
+
+    @property
     def default_visibility(self) -> Visibility | None:
         """The visibility of new files; None where the umask decides."""
         return self._root.modes.default
