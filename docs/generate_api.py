@@ -65,6 +65,8 @@ MODULES = (
     "jtc.storage.attachments.registry",
     "jtc.storage.attachments.sqlalchemy",
     "jtc.storage.attachments.sweeping",
+    "jtc.storage.attachments.sqlalchemy.column_types",
+    "jtc.storage.attachments.sqlalchemy.migrations",
     "jtc.storage.attachments.taskiq",
     "jtc.storage.attachments.tokens",
     "jtc.storage.attachments.uploads",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from jtc.storage import Disk, StorageManager
 from jtc.storage.attachments import Attachment, AttachmentList, Registry
-from jtc.storage.attachments.sqlalchemy import attachment, attachments, connect
+from jtc.storage.attachments.sqlalchemy import attachment, attachments, connect, create_triggers
 from jtc.storage.attachments.worker import run_outbox
 
 __all__ = ["App"]
@@ -29,6 +29,7 @@ class App:
             pass
 
         self.Base = Base
+        self.outbox_kind = outbox
         self._made: set[object] = set()
         self.storage = StorageManager()
         self.sessions = async_sessionmaker[AsyncSession](expire_on_commit=False)
@@ -66,6 +67,8 @@ class App:
         """Make empty tables and an empty disk."""
         self.storage.configure({"default": "media", "disks": {"media": {"driver": "memory"}}})
         self.sessions.configure(bind=engine)
+        self.engine = engine
+        self.engine_name = engine.dialect.name
         async with engine.begin() as connection:
             await connection.run_sync(self._make_tables)
 
@@ -75,6 +78,8 @@ class App:
             connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY"))
             return
         self.Base.metadata.create_all(connection)
+        if self.outbox_kind == "trigger":
+            create_triggers(connection, self.registry)
         if connection.dialect.name == "postgresql":
             self._made.add(connection.engine.url)
 
@@ -95,12 +100,21 @@ class App:
         fields = self.registry.fields.values()
         return [each for field in fields async for each in records.attachments(field)]
 
+    async def remake_triggers(self) -> None:
+        """Make the triggers again that a test has dropped."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(create_triggers, self.registry)
+
     async def outbox(self) -> set[str]:
         """Return the ids in the outbox."""
+        return set(await self.outbox_list())
+
+    async def outbox_list(self) -> list[str]:
+        """Return the ids in the outbox, each as many times as it is there."""
         records = self.registry.records
         assert records is not None
         taken = await records.take(time.time() + 60, 1000, 0)
-        return {entry.attachment for entry in taken}
+        return sorted(entry.attachment for entry in taken)
 
     async def work(self) -> None:
         """Wait for what goes on in the background, and run the worker."""

@@ -26,23 +26,40 @@ def postgresql() -> Iterator[PostgreSQL]:
 _application = functools.cache(App)
 
 
-def url(name: str, folder: Path, request: pytest.FixtureRequest) -> str:
-    if name == "sqlite":
-        return f"sqlite+aiosqlite:///{folder}/app.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.url("asyncpg", "in_session")
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url(request.param, tmp_path, request)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name the kind of database."""
+    name: str = request.param
+    return name
+
+
+async def running(
+    outbox: str, kind: str, folder: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[App]:
+    if kind == "sqlite":
+        url = f"sqlite+aiosqlite:///{folder}/app.db"
+    else:
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        url = server.url("asyncpg", f"by_{outbox}")
+    engine = create_async_engine(url, poolclass=NullPool)
+    app = _application(outbox)
+    await app.start(engine)
+    yield app
+    await app.registry.aclose()
+    await engine.dispose()
 
 
 @pytest.fixture
-async def app(database: str) -> AsyncIterator[App]:
-    engine = create_async_engine(database, poolclass=NullPool)
-    application = _application("session")
-    await application.start(engine)
-    yield application
-    await application.registry.aclose()
-    await engine.dispose()
+async def app(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    """Give an application whose sessions write the outbox."""
+    async for each in running("session", kind, tmp_path, request):
+        yield each
+
+
+@pytest.fixture
+async def triggered(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[App]:
+    """Give an application whose database writes the outbox."""
+    async for each in running("trigger", kind, tmp_path, request):
+        yield each

@@ -7,23 +7,18 @@ to its session, and is deleted if that ends without a commit.
 from jtc.storage.attachments.sqlalchemy._bulk import IGNORE
 from jtc.storage.attachments.sqlalchemy._calls import claim, duplicate, store
 from jtc.storage.attachments.sqlalchemy._changes import AttachmentNotStagedException
-from jtc.storage.attachments.sqlalchemy._columns import (
-    AttachmentListType,
-    AttachmentType,
-    attachment,
-    attachments,
-)
-from jtc.storage.attachments.sqlalchemy._connect import connect
+from jtc.storage.attachments.sqlalchemy._columns import attachment, attachments
+from jtc.storage.attachments.sqlalchemy._connect import connect, create_triggers, drop_triggers
 
 __all__ = [
     "IGNORE",
-    "AttachmentListType",
     "AttachmentNotStagedException",
-    "AttachmentType",
     "attachment",
     "attachments",
     "claim",
     "connect",
+    "create_triggers",
+    "drop_triggers",
     "duplicate",
     "store",
 ]

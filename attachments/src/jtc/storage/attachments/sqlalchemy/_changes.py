@@ -178,6 +178,7 @@ def _note(staging: Staging, changes: Sequence[Change]) -> None:
     for change in changes:
         for each in change.new:
             staging.named.add(each.id)
+            staging.dropped.discard(each.id)
             if each.id in staging.files:
                 staging.files[each.id].holder = change.place
 

@@ -10,14 +10,10 @@ from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session, sessionmaker
 
-from jtc.storage.attachments.sqlalchemy._columns import (
-    AttachmentListType,
-    AttachmentType,
-    MappedField,
-    mapped_fields,
-)
+from jtc.storage.attachments.sqlalchemy._columns import MappedField, mapped_fields
 from jtc.storage.attachments.sqlalchemy._tables import Tables
-from jtc.storage.attachments.sqlalchemy._triggers import missing_triggers
+from jtc.storage.attachments.sqlalchemy._triggers import Triggers, missing_triggers, triggers_of
+from jtc.storage.attachments.sqlalchemy.column_types import AttachmentListType, AttachmentType
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
     from jtc.storage.attachments.fields import Field
     from jtc.storage.attachments.registry import Registry
 
-__all__ = ["Home", "Sessions", "home_of"]
+__all__ = ["Home", "Sessions", "home_of", "home_of_registry", "homes_of"]
 
 logger = logging.getLogger("jtc.storage.attachments")
 
@@ -48,6 +44,7 @@ class Home:
         has_triggers: Whether triggers of the database write the outbox.
 
     Attributes:
+        metadata: The application's tables.
         tables: The tables of ours.
         columns: The columns with attachments, by the names of their fields.
         mappers: The mappers of their tables, where these are mapped.
@@ -59,6 +56,7 @@ class Home:
         self.registry = registry
         self.sessions = sessions
         self.has_triggers = has_triggers
+        self.metadata = metadata
         self.tables = Tables(metadata)
         self.columns: dict[str, Column[Any]] = {}
         self.mappers: dict[Table, Mapper[Any]] = {}
@@ -117,6 +115,10 @@ class Home:
                     key.target_fullname.rpartition(".")[0],
                 )
 
+    def triggers(self) -> list[Triggers]:
+        """Return the triggers of all columns."""
+        return [triggers_of(column) for column in self.columns.values()]
+
     def verify(self, connection: Connection) -> None:
         """Check once per engine that the triggers are there.
 
@@ -135,15 +137,27 @@ class Home:
         self._verified.add(connection.engine)
 
 
+def homes_of(metadata: object) -> list[Home]:
+    """Return the databases that have these tables, of whichever registry."""
+    return [home for home in _homes.values() if home.metadata is metadata]
+
+
+def home_of_registry(registry: Registry) -> Home:
+    """Return the database of a registry.
+
+    Raises:
+        StorageConfigException: `connect` did not make the registry.
+    """
+    home = _homes.get(registry)
+    if home is None:
+        raise StorageConfigException(f"{registry!r} has no database of SQLAlchemy: use connect()")
+    return home
+
+
 def home_of(field: Field) -> Home:
     """Return the database of a field.
 
     Raises:
         StorageConfigException: `connect` was not called.
     """
-    home = _homes.get(field.registry)
-    if home is None:
-        raise StorageConfigException(
-            f"The registry of {field.name!r} has no database: connect() it"
-        )
-    return home
+    return home_of_registry(field.registry)

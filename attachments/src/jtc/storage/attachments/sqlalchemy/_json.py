@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import JSON, String, case, cast, exists, func, literal, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 
-from jtc.storage.attachments.sqlalchemy._columns import AttachmentListType
+from jtc.storage.attachments.sqlalchemy.column_types import AttachmentListType
 
 if TYPE_CHECKING:
     from collections.abc import Collection

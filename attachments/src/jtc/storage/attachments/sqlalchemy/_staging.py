@@ -55,7 +55,7 @@ class Staging:
         transaction: The session's outermost transaction.
         files: The files, by the attachment's id.
         named: The ids that rows name, if no savepoint was rolled back.
-        dropped: The ids that rows named earlier in the transaction.
+        dropped: The ids that rows named earlier in the transaction, and the outbox names.
         is_doubtful: Whether a savepoint was rolled back: `named` may be wrong.
         is_committing: Whether COMMIT was sent: if that fails, it may have succeeded nevertheless.
         released: The savepoint that was released last.
@@ -72,10 +72,9 @@ class Staging:
     has_ended: bool = False
 
     def orphans(self) -> list[Staged]:
-        """Return the files that rows may not name; all, where that is in doubt."""
-        if self.is_doubtful:
-            return list(self.files.values())
-        return [staged for each, staged in self.files.items() if each not in self.named]
+        """Return the files that neither rows nor the outbox name; all, where that is in doubt."""
+        known = set() if self.is_doubtful else self.named | self.dropped
+        return [staged for each, staged in self.files.items() if each not in known]
 
 
 def own_session(session: AnySession) -> AsyncSession | Session:
