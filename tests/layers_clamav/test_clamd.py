@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import os
+import resource
 import socket
 import threading
 from pathlib import Path
@@ -10,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clamd import EICAR
+from clamd import EICAR, scanned_disk
 from jtc.storage import (
     RejectedException,
     StorageConfigException,
     StorageTimeoutException,
     StorageUnavailableException,
 )
+from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.layers.clamav_layer import Clamd, ScannerAbsentException
 from scripted_clamd import ScriptedClamd
 
@@ -111,6 +116,44 @@ async def test_closing_daemon_is_absent_before_it_has_the_file() -> None:
             await scan(Clamd(daemon.address), b"x")
 
 
+async def test_full_queue_of_connections_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "clamd.sock")
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as waiting:
+        listener.bind(path)
+        listener.listen(0)
+        for _ in range(5):
+            client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                client.connect(path)
+        with pytest.raises(ScannerAbsentException, match=r"no answer in 0\.05 seconds"):
+            await Clamd(path, connect_timeout=0.05).ping()
+        pinging = asyncio.create_task(Clamd(path).ping())
+        await asyncio.sleep(0.05)
+        assert not pinging.done()
+        waiting.close()
+        listener.close()
+        with pytest.raises(ScannerAbsentException, match="refused"):
+            await pinging
+
+
+async def test_lack_of_descriptors_is_no_absence(clamd: RealClamd) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    disk = scanned_disk(MemoryDriver(), address=clamd.tcp, when_absent="pass")
+    await disk.put("a.txt", b"clean")
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(StorageUnavailableException, match="Too many open files") as raised:
+            await disk.put("b.txt", EICAR)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised.value.errno == errno.EMFILE
+    assert not isinstance(raised.value, ScannerAbsentException)
+    assert not await disk.exists("b.txt")
+
+
 async def closes(connection: Connection) -> None:
     await connection.reader.readexactly(1000)
     connection.writer.close()
@@ -160,6 +203,20 @@ async def test_odd_answer_is_never_clean(odd: str) -> None:
             await scan(Clamd(daemon.address, scan_timeout=20), bytes(300_000))
         assert not isinstance(raised.value, ScannerAbsentException)
         assert len(str(raised.value)) < 1000
+
+
+async def test_ok_for_a_part_of_a_file_is_never_clean() -> None:
+    async def answers_early(connection: Connection, _command: str) -> bool:
+        if connection.number < 4:
+            return False
+        await connection.reader.readexactly(1000)
+        await connection.answer("stream: OK")
+        connection.writer.close()
+        return True
+
+    async with ScriptedClamd(answers_early) as daemon:
+        with pytest.raises(StorageUnavailableException, match="broke"):
+            await scan(Clamd(daemon.address), bytes(20_000_000))
 
 
 async def test_hanging_scan_ends_in_a_timeout() -> None:

@@ -18,6 +18,7 @@ from jtc.storage import (
     InvalidPathException,
     RejectedException,
     StorageConfigException,
+    StorageException,
     StorageManager,
 )
 from jtc.storage.asgi import serve
@@ -363,6 +364,20 @@ async def test_presigned_form_has_the_max_size_of_the_layer(disk: Disk, raw: Mem
     async with http(of_driver(raw)) as client:
         answer = await client.post(none.url, data=none.fields, files={"file": b"1"})
         assert answer.status_code == 413
+
+
+async def test_errors_of_the_driver_are_those_of_a_disk(scanner: Finding, tmp_path: Path) -> None:
+    driver = LocalDriver(tmp_path, base_url=BASE, secret=SECRET)
+    disk = scanned_disk(driver, Scan, scanner=scanner, staging="unscanned")
+    (tmp_path / "unscanned" / "a.txt").mkdir(parents=True)
+    (tmp_path / "b.txt").mkdir()
+    await driver.put("unscanned/b.txt", b"1")
+    for path, operation in (("a.txt", "release"), ("b.txt", "put")):
+        with pytest.raises(StorageException) as raised:
+            await release(disk, path)
+        error = raised.value
+        assert (error.disk, error.operation, error.path) == ("files", operation, path)
+    assert await driver.exists("unscanned/b.txt")
 
 
 async def test_local_disk_stages_and_releases(clamd: RealClamd, tmp_path: Path) -> None:

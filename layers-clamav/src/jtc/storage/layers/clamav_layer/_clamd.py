@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 import time
 import weakref
@@ -31,6 +32,10 @@ DEFAULT_ADDRESS = "/run/clamav/clamd.ctl"
 """The socket of Debian's clamav-daemon."""
 DEFAULT_MAX_SIZE = 25 * 1024 * 1024
 """At most the MaxFileSize and the StreamMaxLength of all versions of clamd, as they come."""
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What this process or machine lacks. It does not make a scanner absent: a client could bring it
+about, by many uploads at once."""
 
 _PREFIX, _CLEAN, _FOUND = "stream: ", "stream: OK", " FOUND"
 _TOO_LONG = "INSTREAM size limit exceeded"
@@ -172,6 +177,11 @@ class Clamd:
                     session = Session(await self._address.connect())
                     version = await session.ask("VERSION")
             except OSError as error:
+                if error.errno in _OURS:
+                    raise StorageUnavailableException(
+                        f"No connection to the scanner can be opened: {error.strerror}",
+                        errno=error.errno,
+                    ) from error
                 self._proved = {}  # the daemon that comes back may have other limits
                 reason = str(error) or f"no answer in {self._connect_timeout:g} seconds"
                 raise ScannerAbsentException(

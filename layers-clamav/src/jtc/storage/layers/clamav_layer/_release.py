@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,6 +14,7 @@ from jtc.storage.driver_support.derived import (
     open_read,
     resolve,
 )
+from jtc.storage.driver_support.error_translation import reraise, translated
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -27,9 +29,10 @@ from jtc.storage.models import FileInfo
 from jtc.storage.options import DeleteOptions, ListOptions, ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from jtc.storage import DiskOperations
+    from jtc.storage.driver import ReadStream
     from jtc.storage.driver_support.derived import ResolvedDriver
     from jtc.storage.layers.clamav_layer._staging import Staging
     from jtc.storage.options import PutOptions
@@ -60,28 +63,20 @@ async def release(disk: DiskOperations, path: str, **options: Unpack[PutOptions]
         StorageConfigException: The disk has no scanning layer with `staging`.
         StorageException: As of `Disk.put`; the file stays staged.
     """
-    inner, staging, within = _staging_of(disk, path)
-    place = staging.path_of(within)
-    try:
-        reading = ReadOptions(chunk_size=_CHUNK, read_ahead=True)
-        stream = await open_read(inner, place, reading)
-    except FileNotFoundError as error:
-        raise FileNotFoundException(
-            "No direct upload is staged for this file: it was not sent yet, or was released",
-            path=path,
-            disk=disk.name,
-            operation="release",
-        ) from error
-    try:
-        given = _declared(disk, path, stream.info) | {**options, "size": stream.info.size}
-        stored = await disk.put(path, stream, **given)
-    except RejectedException:
+    with _errors(disk, "release", path):
+        inner, staging, within = _staging_of(disk, path)
+        place = staging.path_of(within)
+        stream = await _open_staged(inner, place)
+        try:
+            given = _declared(disk, path, stream.info) | {**options, "size": stream.info.size}
+            stored = await disk.put(path, stream, **given)
+        except RejectedException:
+            await _delete_version(inner, place, stream.info)
+            raise
+        finally:
+            await stream.aclose()
         await _delete_version(inner, place, stream.info)
-        raise
-    finally:
-        await stream.aclose()
-    await _delete_version(inner, place, stream.info)
-    return stored
+        return stored
 
 
 async def discard(disk: DiskOperations, path: str) -> bool:
@@ -98,8 +93,9 @@ async def discard(disk: DiskOperations, path: str) -> bool:
         StorageConfigException: The disk has no scanning layer with `staging`.
         StorageException: The storage failed.
     """
-    inner, staging, within = _staging_of(disk, path)
-    return await inner.methods.delete(staging.path_of(within))
+    with _errors(disk, "discard", path):
+        inner, staging, within = _staging_of(disk, path)
+        return await inner.methods.delete(staging.path_of(within))
 
 
 async def staged(disk: DiskOperations) -> AsyncIterator[FileInfo]:
@@ -116,12 +112,22 @@ async def staged(disk: DiskOperations) -> AsyncIterator[FileInfo]:
         UnsupportedOperationException: The driver cannot list files.
         StorageException: The storage failed.
     """
-    inner, staging, prefix = _staging_of(disk, "")
-    directory = f"{staging.directory}/{prefix}".rstrip("/")
-    async with closing(list_entries(inner, directory, ListOptions(recursive=True))) as entries:
-        async for entry in entries:
-            if isinstance(entry, FileInfo):
-                yield dataclasses.replace(entry, path=entry.path[len(directory) + 1 :])
+    with _errors(disk, "staged"):
+        inner, staging, prefix = _staging_of(disk, "")
+        directory = f"{staging.directory}/{prefix}".rstrip("/")
+        async with closing(list_entries(inner, directory, ListOptions(recursive=True))) as entries:
+            async for entry in entries:
+                if isinstance(entry, FileInfo):
+                    yield dataclasses.replace(entry, path=entry.path[len(directory) + 1 :])
+
+
+@contextlib.contextmanager
+def _errors(disk: DiskOperations, operation: str, path: str | None = None) -> Iterator[None]:
+    """Raise the errors of a block as the disk does."""
+    try:
+        yield
+    except Exception as error:
+        reraise(error, operation=operation, path=path, disk=disk.name)
 
 
 def _staging_of(disk: DiskOperations, path: str) -> tuple[ResolvedDriver, Staging, str]:
@@ -135,9 +141,18 @@ def _staging_of(disk: DiskOperations, path: str) -> tuple[ResolvedDriver, Stagin
             path = driver.inner_path(path)
     raise StorageConfigException(
         "The disk has no scanning layer with a directory for direct uploads: give the layer the "
-        "option staging",
-        disk=disk.name,
+        "option staging"
     )
+
+
+async def _open_staged(inner: ResolvedDriver, path: str) -> ReadStream:
+    try:
+        return await open_read(inner, path, ReadOptions(chunk_size=_CHUNK, read_ahead=True))
+    except FileNotFoundError:
+        # Without the path of the staged file, which is none of the caller's.
+        raise FileNotFoundException(
+            "No direct upload is staged for this file: it was not sent yet, or was released"
+        ) from None
 
 
 def _declared(disk: DiskOperations, path: str, info: FileInfo) -> dict[str, Any]:
@@ -160,8 +175,10 @@ async def _delete_version(inner: ResolvedDriver, path: str, version: FileInfo) -
             await inner.methods.delete_file(path, DeleteOptions(if_match=version.etag))
         except PreconditionFailedException:
             return
-        except UnsupportedOperationException:
-            pass  # the backend lacks it, as a store without conditions does
+        except (UnsupportedOperationException, OSError) as error:
+            # The backend lacks it: a file system without locks, a store without conditions.
+            if not isinstance(translated(error), UnsupportedOperationException):
+                raise
         else:
             return
     try:

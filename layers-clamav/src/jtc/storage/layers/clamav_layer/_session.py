@@ -8,6 +8,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import StorageConfigException, StorageUnavailableException
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["Address", "Session"]
 
 _CHUNK = 64 * 1024
 _LONGEST_ANSWER = 4096
+_FULL_QUEUE_SECONDS = 0.01
 _HOST_AND_PORT = re.compile(r"(?:tcp://)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/\[\]]+)):(?P<port>\d+)")
 
 
@@ -62,7 +64,7 @@ class Address(NamedTuple):
         """
         loop = asyncio.get_running_loop()
         if self.unix is not None:
-            return await _connected(socket.AF_UNIX, self.unix)
+            return await _connected_unix(self.unix)
         failed: OSError | None = None
         for family, _, _, _, place in await loop.getaddrinfo(
             self.host, self.port, type=socket.SOCK_STREAM
@@ -103,18 +105,28 @@ class Session:
         """
         begins = "" if self._commands else "zIDSESSION\0"
         self._commands += 1
-        # clamd may answer before it has read everything, and close: then sending fails.
         broken = await self._send(f"{begins}z{command}\0".encode())
-        if content is not None:
-            async for chunk in content:
-                broken = broken or await self._send(_framed(chunk))
-                if broken is not None:
-                    break
-            broken = broken or await self._send(bytes(4))
+        if content is not None and broken is None:
+            broken = await self._send_file(content)
         try:
-            return await self._answer()
+            # clamd may have refused the file before it had read everything, and closed.
+            answer = await self._answer()
         except OSError as error:
             raise broken or error from None
+        if broken is not None and not answer.endswith(("FOUND", "ERROR")):
+            raise broken  # nothing is clean of which only a part was sent
+        return answer
+
+    async def _send_file(self, content: AsyncIterable[bytes]) -> OSError | None:
+        """Send a file as chunks of INSTREAM, each with its length before it."""
+        async with closing(aiter(content)) as blocks:
+            async for block in blocks:
+                for at in range(0, len(block), _CHUNK):
+                    chunk = block[at : at + _CHUNK]
+                    broken = await self._send(struct.pack("!L", len(chunk)) + chunk)
+                    if broken is not None:
+                        return broken
+        return await self._send(bytes(4))
 
     async def _send(self, data: bytes) -> OSError | None:
         """Send bytes; return the error if the connection is broken."""
@@ -143,24 +155,34 @@ class Session:
             raise _no_answer(said) from None
 
 
+async def _connected_unix(path: str) -> socket.socket:
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(0)
+        while True:
+            try:
+                connected.connect(path)
+            except BlockingIOError:
+                # The queue of connections is full (connect(2)); event loops take it for connected.
+                await asyncio.sleep(_FULL_QUEUE_SECONDS)
+            else:
+                return connected
+    except BaseException:
+        connected.close()
+        raise
+
+
 async def _connected(family: int, place: object) -> socket.socket:
     connected = socket.socket(family, socket.SOCK_STREAM)
     try:
         connected.settimeout(0)
+        # Else a short file waits 40 ms for the acknowledgement of the command before it.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(connected, place)  # type: ignore[arg-type]
     except BaseException:
         connected.close()
         raise
     return connected
-
-
-def _framed(chunk: bytes) -> bytes:
-    """Return bytes as chunks of INSTREAM, each with its length before it."""
-    pieces: list[bytes] = []
-    for at in range(0, len(chunk), _CHUNK):
-        piece = chunk[at : at + _CHUNK]
-        pieces += (struct.pack("!L", len(piece)), piece)
-    return b"".join(pieces)
 
 
 def _no_answer(said: bytes) -> StorageUnavailableException:
