@@ -64,11 +64,15 @@ class RealClamd:
         try:
             self.start()
         except BaseException:
-            self.__exit__()
+            self.close()
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the daemon, and remove its directory."""
         self.stop()
         self._cleanup.close()
 
