@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pillow_heif
 from PIL import Image, ImageDraw
+
+pillow_heif.register_heif_opener()
 
 Color = tuple[int, int, int]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import IO, Final
+from typing import TYPE_CHECKING, Final
 
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import RejectedException, StorageUnavailableException
 from jtc.storage.images._worker_process import Answer, Job, WorkerLimits, WorkerProcess
+
+if TYPE_CHECKING:
+    from jtc.storage.images._sources import Descriptor
 
 __all__ = ["WorkerPool"]
 
@@ -40,28 +43,23 @@ class WorkerPool:
         self._thread: threading.Thread | None = None
         self._idle: list[WorkerProcess] = []
         self._all: set[WorkerProcess] = set()
-        self._jobs: set[asyncio.Task[Answer]] = set()
         self._closing = False
 
     def _after_fork(self) -> None:
         for worker in self._all:
             worker.abandon()
         # They are the other process's; here, nothing may close them.
-        self._abandoned += [self._loop, self._thread, self._all, self._jobs]
+        self._abandoned += [self._loop, self._thread, self._all]
         self._reset()
 
-    async def run(self, file: IO[bytes], job: Job) -> Answer:
-        """Run a job, and close its file. The errors are those of `WorkerProcess.run`.
+    async def run(self, content: Descriptor, job: Job) -> Answer:
+        """Run a job on some content. The errors are those of `WorkerProcess.run`.
 
         Cancelled, it ends the worker that runs the job.
         """
-        try:
-            with self._lock:
-                loop = self._running_loop()
-                running = asyncio.run_coroutine_threadsafe(self._run(file, job), loop)
-        except BaseException:
-            file.close()
-            raise
+        with self._lock:
+            loop = self._running_loop()
+            running = asyncio.run_coroutine_threadsafe(self._run(content, job), loop)
         return await asyncio.wrap_future(running)
 
     def close(self) -> None:
@@ -95,34 +93,29 @@ class WorkerPool:
             loop.close()
 
     async def _finish(self) -> None:
-        for job in self._jobs:
+        jobs = asyncio.all_tasks() - {asyncio.current_task()}
+        for job in jobs:
             job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*jobs, return_exceptions=True)
         for worker in self._all:
             worker.kill()
-        await asyncio.sleep(0)  # the transports close in the loop's next step
+        await asyncio.sleep(0)  # in which the transports close, and the callers have their errors
 
-    async def _run(self, file: IO[bytes], job: Job) -> Answer:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - it runs in one
-        self._jobs.add(task)
+    async def _run(self, content: Descriptor, job: Job) -> Answer:
         try:
-            with file:
-                async with self._slots:
-                    return await self._run_with_worker(file.fileno(), job)
+            async with self._slots:
+                return await self._run_with_worker(content, job)
         except asyncio.CancelledError:
             if self._closing:
                 raise StorageUnavailableException("The image workers were closed") from None
             raise
-        finally:
-            self._jobs.discard(task)
 
-    async def _run_with_worker(self, descriptor: int, job: Job) -> Answer:
+    async def _run_with_worker(self, content: Descriptor, job: Job) -> Answer:
         while True:
             worker = await self._take()
             first = worker.jobs == 0
             try:
-                return await worker.run(descriptor, job)
+                return await worker.run(content.number, job)
             except RejectedException as error:
                 # What earlier jobs left behind in its address space may be the cause.
                 if error.reason != "memory" or first:
@@ -135,7 +128,7 @@ class WorkerPool:
             worker = self._idle.pop()
             if worker.alive:
                 return worker
-            self._all.discard(worker)
+            self._discard(worker)  # it was killed while it had nothing to do
         worker = await WorkerProcess.start(self._limits)
         self._all.add(worker)
         return worker
@@ -144,5 +137,8 @@ class WorkerPool:
         if worker.usable and worker.jobs < _JOBS_OF_A_WORKER and not self._closing:
             self._idle.append(worker)
         else:
-            self._all.discard(worker)
-            worker.kill()
+            self._discard(worker)
+
+    def _discard(self, worker: WorkerProcess) -> None:
+        self._all.discard(worker)
+        worker.kill()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import stat
 import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
-from jtc.storage.exceptions import FileNotFoundException, RejectedException
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.exceptions import RejectedException
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
 
-__all__ = ["Source", "StoredImage", "opened"]
+__all__ = ["Descriptor", "Source", "StoredImage", "opened"]
 
 _CHUNK: Final = 1 << 20
 
@@ -42,8 +42,18 @@ An open file is read from where it stands, and stands there again afterwards.
 """
 
 
-async def opened(source: Source, *, max_bytes: int) -> IO[bytes]:
-    """Return an open file of the source's content, with a descriptor of its own.
+class Descriptor:
+    """An open file of an image's content, which is closed with its last reference."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+async def opened(source: Source, *, max_bytes: int) -> Descriptor:
+    """Return a source's content as a file of its own.
 
     Raises:
         RejectedException: There are more bytes (``reason="size"``), or the path is no file's.
@@ -51,24 +61,16 @@ async def opened(source: Source, *, max_bytes: int) -> IO[bytes]:
     """
     if isinstance(source, StoredImage):
         return await _downloaded(source, max_bytes)
-    opening = asyncio.get_running_loop().run_in_executor(None, _open, source, max_bytes)
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close)
-        raise
+    return await asyncio.to_thread(_open, source, max_bytes)
 
 
-def _close(opening: asyncio.Future[IO[bytes]]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
-
-
-def _open(source: _Local, max_bytes: int) -> IO[bytes]:
+def _open(source: _Local, max_bytes: int) -> Descriptor:
     if isinstance(source, str | os.PathLike):
-        return _open_path(source, max_bytes)
+        return _open_path(os.fspath(source), max_bytes)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _copied(io.BytesIO(source), max_bytes)
+        copy = _Copy(max_bytes)
+        copy.write(source)
+        return copy.descriptor
     if not hasattr(source, "read"):
         raise TypeError(f"An image is bytes, a path or an open file, not {type(source).__name__}")
     if not source.seekable():
@@ -80,68 +82,61 @@ def _open(source: _Local, max_bytes: int) -> IO[bytes]:
         source.seek(at)
 
 
-def _open_path(path: str | os.PathLike[str], max_bytes: int) -> IO[bytes]:
+def _open_path(path: str, max_bytes: int) -> Descriptor:
     try:
         # A named pipe would block.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError as error:
-        raise FileNotFoundException("There is no such file", path=os.fspath(path)) from error
-    file = os.fdopen(descriptor, "rb")
-    status = os.fstat(descriptor)
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        reraise(error, operation="read", path=path)
+    descriptor = Descriptor(number)
+    status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
-        file.close()
-        raise RejectedException("This is no regular file", reason="type", path=os.fspath(path))
+        raise RejectedException("This is no regular file", reason="type", path=path)
     if status.st_size > max_bytes:
-        file.close()
         raise _too_large(max_bytes)
-    return file
+    return descriptor
+
+
+def _copied(source: IO[bytes], max_bytes: int) -> Descriptor:
+    copy = _Copy(max_bytes)
+    while chunk := source.read(_CHUNK):
+        copy.write(chunk)
+    return copy.descriptor
+
+
+async def _downloaded(image: StoredImage, max_bytes: int) -> Descriptor:
+    copy = _Copy(max_bytes)
+    async with image.disk.stream(image.path) as stream:
+        async for chunk in stream:
+            copy.write(chunk)
+    return copy.descriptor
+
+
+class _Copy:
+    """A copy of some content, in memory where the system has such files."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.descriptor = Descriptor(_anonymous())
+        self._max_bytes = max_bytes
+        self._left = max_bytes
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        view = memoryview(chunk).cast("B")
+        self._left -= len(view)
+        if self._left < 0:
+            raise _too_large(self._max_bytes)
+        while view:
+            view = view[os.write(self.descriptor.number, view) :]
+
+
+def _anonymous() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("image")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _too_large(max_bytes: int) -> RejectedException:
     return RejectedException(
         f"The image has more than {max_bytes} bytes, and no more are read", reason="size"
     )
-
-
-def _anonymous() -> IO[bytes]:
-    """Return an empty file without a name, in memory where the system has such."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("image"), "w+b", buffering=0)
-    return tempfile.TemporaryFile(buffering=0)
-
-
-def _copied(source: IO[bytes], max_bytes: int) -> IO[bytes]:
-    copy = _anonymous()
-    try:
-        left = max_bytes
-        while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise _too_large(max_bytes)
-            _write(copy, chunk)
-    except BaseException:
-        copy.close()
-        raise
-    return copy
-
-
-def _write(file: IO[bytes], chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[file.write(view) :]
-
-
-async def _downloaded(image: StoredImage, max_bytes: int) -> IO[bytes]:
-    copy = _anonymous()
-    try:
-        left = max_bytes
-        async with image.disk.stream(image.path) as stream:
-            async for chunk in stream:
-                left -= len(chunk)
-                if left < 0:
-                    raise _too_large(max_bytes)
-                _write(copy, chunk)
-    except BaseException:
-        copy.close()
-        raise
-    return copy

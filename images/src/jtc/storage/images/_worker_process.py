@@ -38,8 +38,19 @@ main(given["descriptor"], given["limits"])
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
 """A process that decodes user uploads has no secrets in its environment."""
 
+_VARIABLES: Final = {
+    # Several images are processed at once by several workers; threads would take address space.
+    "VIPS_CONCURRENCY": "1",
+    "VIPS_WARNING": "1",
+    # Large images are in memory, which is limited, never in a temporary file.
+    "VIPS_DISC_THRESHOLD": str(1 << 60),
+    # The memory of an image is given back when it is freed.
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+}
+
 _START_TIMEOUT: Final = 60.0
-_LATE: Final = 2.0
+_LATE: Final = 1.0
 """How much later than a worker would end itself it is killed."""
 
 _LONGEST_ANSWER: Final = 1 << 20
@@ -156,6 +167,8 @@ class WorkerProcess:
             raise StorageException(f"The image worker failed:\n{answer.answer['failed']}")
         refused = answer.answer.get("refused")
         self._answered = refused != "memory"
+        if refused == "recipe":
+            raise StorageConfigException(answer.answer["message"])
         if refused is not None:
             raise RejectedException(answer.answer["message"], reason=refused)
         return answer
@@ -256,8 +269,7 @@ def _spawn(descriptor: int, limits: WorkerLimits) -> subprocess.Popen[bytes]:
         "limits": {"memory": limits.memory, "svg": limits.svg},
     }
     environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
-    # Parallel work is that of several workers; each thread would take address space.
-    environment |= {"VIPS_CONCURRENCY": "1", "VIPS_WARNING": "1", "MALLOC_ARENA_MAX": "2"}
+    environment |= _VARIABLES
     executable = os.fsdecode(multiprocessing.spawn.get_executable() or sys.executable)
     return subprocess.Popen(  # noqa: S603 - this interpreter
         [executable, "-I", "-S", "-c", _PROGRAM, json.dumps(given)],

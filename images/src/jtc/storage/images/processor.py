@@ -118,8 +118,8 @@ class Processor:
             "max_pixels": self._max_pixels,
         }
         try:
-            file = await opened(source, max_bytes=self._max_bytes)
-            answer = await self._pool.run(file, Job(request, blobs, self._timeout))
+            content = await opened(source, max_bytes=self._max_bytes)
+            answer = await self._pool.run(content, Job(request, blobs, self._timeout))
         except StorageException as error:
             if isinstance(source, StoredImage):
                 error.path, error.disk = error.path or source.path, error.disk or source.disk.name

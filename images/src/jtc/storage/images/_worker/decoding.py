@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,9 +13,9 @@ import pyvips
 from .refusals import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["Original", "allow_loaders", "decode", "decode_frames", "read_header"]
+__all__ = ["Original", "allow_loaders", "broken", "decode", "decode_frames", "read_header"]
 
 _LOADERS: Final = {
     "jpegload": "image/jpeg",
@@ -31,6 +33,10 @@ _ANIMATED: Final = {"image/gif", "image/webp"}
 # HEVC in a HEIF file, which libvips' own libheif has no decoder of.
 _HEVC: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AV1: Final = {b"avif", b"avis"}
+
+_NO_MEMORY: Final = re.compile(
+    r"(?:out of|insufficient) memory|memory error|allocat|creating thread", re.IGNORECASE
+)
 
 _TRANSPOSED: Final = 5
 """The first of EXIF's orientations that exchange width and height."""
@@ -66,6 +72,8 @@ def read_header(descriptor: int, *, max_pixels: int) -> Original:
     """
     original = _heic_header(descriptor) if _is_heic(descriptor) else _header(descriptor)
     pixels = original.width * original.height * original.frames
+    if pixels <= 0:
+        raise RefusedError("image", "The image is broken: it has no pixels")
     if pixels > max_pixels:
         of_frames = f" x {original.frames} frames" if original.frames > 1 else ""
         raise RefusedError(
@@ -81,25 +89,27 @@ def decode(original: Original, width: int, height: int) -> pyvips.Image:
     options: dict[str, Any] = {"height": height, "size": "force", "output_profile": "srgb"}
     if original.content_type == "image/heic":
         image = _heic_pixels(original.descriptor)
-        return _in_memory(image.thumbnail_image(width, **options))
+        return _in_srgb(image.thumbnail_image(width, **options)).copy_memory()
     source = _source(original.descriptor)
     if original.content_type == "image/avif":
         # thumbnail_source() would take the embedded thumbnail, which may show another picture.
-        image = pyvips.Image.heifload_source(source, fail_on="error")
-        return _in_memory(image.thumbnail_image(width, **options))
+        image = pyvips.Image.heifload_source(source, access="sequential", fail_on="error")
+        return _in_srgb(image.thumbnail_image(width, **options)).copy_memory()
     # Its own `fail_on` has no effect on sources.
     options["option_string"] = "[fail_on=error]"
-    return _in_memory(pyvips.Image.thumbnail_source(source, width, **options))
+    return _in_srgb(pyvips.Image.thumbnail_source(source, width, **options)).copy_memory()
 
 
 def decode_frames(original: Original) -> tuple[list[pyvips.Image], Sequence[int], int]:
     """Return all frames of an animation, their delays in ms, and how often it loops."""
     source = _source(original.descriptor)
-    whole = pyvips.Image.new_from_source(source, "", n=-1, fail_on="error").copy_memory()
+    options = {"n": -1, "access": "sequential", "fail_on": "error"}
+    whole = pyvips.Image.new_from_source(source, "", **options).copy_memory()
     # Each frame then has the size of the canvas, for WebP and GIF alike.
+    height = whole.get_page_height()
     frames = [
-        _in_memory(whole.crop(0, top, whole.width, original.height))
-        for top in range(0, whole.height, original.height)
+        _in_srgb(whole.crop(0, top, whole.width, height).autorot())
+        for top in range(0, whole.height, height)
     ]
     return frames, _field(whole, "delay", [100] * len(frames)), _field(whole, "loop", 0)
 
@@ -130,22 +140,25 @@ def _refusal(error: pyvips.Error) -> RefusedError:
         return RefusedError(
             "type", "The content is no JPEG, PNG, WebP, GIF or AVIF image, which are read here"
         )
-    return RefusedError("image", f"The image is broken: {first_line(error)}")
+    return broken(error)
 
 
-def first_line(error: BaseException) -> str:
-    """Return what libvips states, without the lines that repeat it."""
-    detail = getattr(error, "detail", "") or str(error)
-    return detail.strip().partition("\n")[0][:200]
+def broken(error: Exception) -> RefusedError:
+    """Return the refusal of content that a decoder fails on."""
+    text = (getattr(error, "detail", "") or str(error)).strip()
+    if _NO_MEMORY.search(text):
+        return RefusedError("memory", "The image needs more memory than it may take")
+    # The other lines repeat the first one.
+    return RefusedError("image", f"The image is broken: {text.partition(chr(10))[0][:200]}")
 
 
-def _in_memory(image: pyvips.Image) -> pyvips.Image:
-    """Return the pixels in sRGB, three bands or four with opacity, a byte each."""
+def _in_srgb(image: pyvips.Image) -> pyvips.Image:
+    """Return the image with three bands, or four with opacity, a byte each."""
     if image.interpretation != "srgb":
         image = image.colourspace("srgb")
     if image.format != "uchar":
         image = image.cast("uchar")
-    return image.copy_memory()
+    return image
 
 
 def _is_heic(descriptor: int) -> bool:
@@ -158,43 +171,46 @@ def _is_heic(descriptor: int) -> bool:
 
 
 def _heic(descriptor: int) -> Any:
+    """Return what pillow-heif reads of a file; the pixels when they are asked for."""
     try:
         import pillow_heif  # noqa: PLC0415 - an extra, and only for such files
     except ImportError:
         raise RefusedError(
             "type", "The content is a HEIC image: install jtc-storage-images[heic] to read it"
         ) from None
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        return pillow_heif.open_heif(file.read(), convert_hdr_to_8bit=True)
+
+
+@contextmanager
+def _heic_faults() -> Iterator[None]:
+    """Turn all that pillow-heif raises for broken content into a refusal."""
     try:
-        with open(descriptor, "rb", closefd=False) as file:
-            file.seek(0)
-            return pillow_heif.open_heif(file.read(), convert_hdr_to_8bit=True)
-    except (ValueError, SyntaxError, OSError, RuntimeError, EOFError) as error:
-        raise RefusedError("image", f"The image is broken: {first_line(error)}") from error
+        yield
+    except (RefusedError, MemoryError):
+        raise
+    except Exception as error:
+        raise broken(error) from error
 
 
 def _heic_header(descriptor: int) -> Original:
-    image = _heic(descriptor)
-    width, height = image.size
+    with _heic_faults():
+        width, height = _heic(descriptor).size
     return Original(descriptor, "image/heic", width, height, 1)
 
 
 def _heic_pixels(descriptor: int) -> pyvips.Image:
-    heif = _heic(descriptor)
-    bands = {"RGB": 3, "RGBA": 4, "L": 1}.get(heif.mode)
-    if bands is None:
-        raise RefusedError("type", f"The HEIC image has pixels of the mode {heif.mode}")
-    width, height = heif.size
-    try:
-        data = memoryview(heif.data)
-    except (ValueError, SyntaxError, OSError, RuntimeError, EOFError) as error:
-        raise RefusedError("image", f"The image is broken: {first_line(error)}") from error
+    with _heic_faults():
+        heif = _heic(descriptor)
+        bands = {"RGB": 3, "RGBA": 4, "L": 1}[heif.mode]
+        width, height = heif.size
+        data, stride = memoryview(heif.data), heif.stride
+        profile = heif.info.get("icc_profile")
     row = width * bands
-    pixels = b"".join(data[top : top + row] for top in range(0, height * heif.stride, heif.stride))
+    pixels = b"".join(data[top : top + row] for top in range(0, height * stride, stride))
     image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
-    interpretation = "b-w" if bands == 1 else "srgb"
-    image = image.copy(interpretation=interpretation)
-    profile = heif.info.get("icc_profile")
+    image = image.copy(interpretation="b-w" if bands == 1 else "srgb")
     if profile:
-        image = image.copy()
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image

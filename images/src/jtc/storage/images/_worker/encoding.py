@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyvips
 
+from .refusals import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,6 +16,15 @@ __all__ = ["Timing", "encode"]
 
 _NOTHING: Final = 0
 """The metadata to keep: neither EXIF with its places, nor XMP, nor a color profile."""
+
+
+_LONGEST_SIDES: Final = {
+    "webp": 16383,
+    "avif": 16384,
+    "jpeg": 65500,
+    "png": 1_000_000,
+    "gif": 65535,
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +38,28 @@ class Timing:
 def encode(
     frames: list[pyvips.Image], timing: Timing | None, name: str, values: dict[str, Any]
 ) -> bytes:
-    """Return the file of an image, or of an animation where it has frames and a timing."""
-    image = _joined(frames, timing)
+    """Return the file of an image, or of an animation where it has frames and a timing.
+
+    Raises:
+        RefusedError: The format permits no such size, or there is too little memory.
+    """
+    longest = max(frames[0].width, frames[0].height)
+    if longest > _LONGEST_SIDES[name]:
+        raise RefusedError(
+            "pixels", f"A side of {longest} pixels is longer than {name.upper()} permits"
+        )
+    try:
+        return _encoded(_joined(frames, timing), name, values)
+    except pyvips.Error as error:
+        # The pixels are known by now, so that no decoder fails.
+        raise RefusedError(
+            "memory",
+            f"The image needs more memory than it may take, as {name.upper()} of "
+            f"{frames[0].width} x {frames[0].height} pixels",
+        ) from error
+
+
+def _encoded(image: pyvips.Image, name: str, values: dict[str, Any]) -> bytes:
     if name == "webp":
         content = image.webpsave_buffer(Q=values["quality"], keep=_NOTHING)
     elif name == "avif":

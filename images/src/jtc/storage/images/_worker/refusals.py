@@ -9,7 +9,8 @@ class RefusedError(Exception):
     """The content is no image that may be decoded.
 
     Args:
-        reason: A short word: ``type``, ``image``, ``pixels`` or ``memory``.
+        reason: A short word: ``type``, ``image``, ``pixels`` or ``memory``; ``recipe`` if not the
+            content is to blame.
         message: What is wrong.
     """
 

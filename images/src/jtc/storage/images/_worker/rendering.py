@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyvips
 
-from .decoding import Original, decode, decode_frames, first_line, read_header
+from .decoding import Original, broken, decode, decode_frames, read_header
 from .encoding import Timing, encode
-from .refusals import RefusedError
 from .steps import apply, resized, size_after
 from .thumbhash import LONGEST_SIDE, thumbhash
 
@@ -33,7 +32,7 @@ def process(
         blobs: The images that recipes name.
 
     Raises:
-        RefusedError: See `jtc.storage.images.process`.
+        RefusedError: The content is refused, or a recipe cannot be followed.
     """
     original = read_header(descriptor, max_pixels=job["max_pixels"])
     info = {
@@ -46,9 +45,7 @@ def process(
     try:
         made, placeholder = _render(original, job, blobs)
     except pyvips.Error as error:
-        if "out of memory" in str(error):
-            raise MemoryError from error
-        raise RefusedError("image", f"The image is broken: {first_line(error)}") from error
+        raise broken(error) from error
     info["placeholder"] = placeholder
     return {"info": info, "rendered": [size for size, _ in made]}, [content for _, content in made]
 

@@ -39,7 +39,6 @@ def main(descriptor: int, limits: dict[str, Any]) -> None:
 def _limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # libvips would write what it takes for large to a temporary file.
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     # The application handles its own signals, and closes the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

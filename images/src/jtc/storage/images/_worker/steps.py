@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyvips
 
+from .refusals import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -136,8 +138,11 @@ def _watermark(
     space = round(image.width * margin)
     wide = max(1, min(round(image.width * width), image.width - 2 * space))
     high = max(1, image.height - 2 * space)
-    mark = pyvips.Image.thumbnail_buffer(content, wide, height=high, output_profile="srgb")
-    mark = mark.colourspace("srgb")
+    try:
+        mark = pyvips.Image.thumbnail_buffer(content, wide, height=high, output_profile="srgb")
+        mark = mark.colourspace("srgb").copy_memory()
+    except pyvips.Error as error:
+        raise RefusedError("recipe", "The recipe's watermark is no image that is read") from error
     mark = mark if mark.hasalpha() else mark.addalpha()
     mark = (mark * [1, 1, 1, opacity]).cast("uchar")
     left = space + _offset(image.width - 2 * space - mark.width, at[0])

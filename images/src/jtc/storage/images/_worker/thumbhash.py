@@ -13,8 +13,8 @@ from operator import mul
 
 __all__ = ["LONGEST_SIDE", "thumbhash"]
 
-LONGEST_SIDE = 100
-"""The most pixels of a picture's sides."""
+LONGEST_SIDE = 64
+"""The most pixels of a side: more cannot be seen in the lowest frequencies."""
 
 
 def thumbhash(width: int, height: int, pixels: bytes) -> bytes:
