@@ -14,7 +14,7 @@ PAGES = sorted(
     for page in ROOT.glob(pattern)
     if "```python" in page.read_text()
 )
-EXAMPLES = ("storage_example", "upload_api")
+EXAMPLES = ("people_api", "storage_example", "upload_api")
 CACHE = ROOT / ".mypy_cache" / "docs"
 
 # As for the code, but that a page may leave out annotations, and import what is not installed here.
@@ -61,8 +61,8 @@ def test_documented_patterns_pass_mypy_strict(tmp_path: Path) -> None:
                 "--cache-dir",
                 str(ROOT / ".mypy_cache" / "docs"),
             ),
-            *(str(tmp_path), str(ROOT / "docs" / "examples" / "upload_api.py")),
-            str(ROOT / "docs" / "examples" / "storage_example.py"),
+            str(tmp_path),
+            *(str(ROOT / "docs" / "examples" / f"{name}.py") for name in EXAMPLES),
         ],
         cwd=ROOT,
         env={"MYPYPATH": ":".join(map(str, ROOT.glob("*/src")))},

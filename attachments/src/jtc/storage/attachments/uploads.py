@@ -1,18 +1,23 @@
-"""Uploads that clients send straight to the store, and claims of what they uploaded.
+"""Uploads that no row names yet: held for a form, or sent straight to the store, and their claims.
 
-A client gets a presigned request and a token. The request stores the file in a directory of its own
-where nothing reads it. A claim looks at what was really stored, and copies it to the key of a new
-attachment: the client can repeat the request, but not reach that key.
+A form that is shown again keeps its file by a token: `hold` stores the file and returns one.
+
+To upload straight to the store, a client gets a presigned request and a token. The request stores
+the file in a directory of its own where nothing reads it. A claim looks at what was really stored,
+and copies it to the key of a new attachment: the client can repeat the request, but not reach that
+key.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.attachments._ingest import (
     complete,
     discarded_on_failure,
+    ingest,
     kind_of,
     needs_copy,
     new_attachment,
@@ -30,9 +35,18 @@ if TYPE_CHECKING:
     from jtc.storage import Disk
     from jtc.storage.attachments.fields import Field
     from jtc.storage.attachments.models import Attachment
+    from jtc.storage.driver_support.content import Content
     from jtc.storage.models import FileInfo, PresignedRequest
 
-__all__ = ["Claimed", "DirectUpload", "begin_upload", "claim_token", "claim_upload"]
+__all__ = [
+    "Claimed",
+    "DirectUpload",
+    "HeldUpload",
+    "begin_upload",
+    "claim_token",
+    "claim_upload",
+    "hold",
+]
 
 _FILE = "upload"
 
@@ -52,6 +66,19 @@ class DirectUpload:
     token: str
     disk: str
     path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUpload:
+    """A stored file that waits for its row.
+
+    Attributes:
+        attachment: The attachment, whose URLs show a preview.
+        token: What the client hands back with the whole form.
+    """
+
+    attachment: Attachment
+    token: str = dataclass_field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +144,36 @@ async def begin_upload(
             path, expires_in, content_type=content_type, size=size
         )
     return DirectUpload(request=request, token=token, disk=field.disk_name, path=path)
+
+
+async def hold(
+    field: Field,
+    upload: Content,
+    owner: object,
+    *,
+    name: str | None = None,
+    expires_in: float = 3600,
+) -> HeldUpload:
+    """Store a file for a row that is written later, such as that of a form with errors.
+
+    No session has the file: `purge` deletes it if its token is never claimed.
+
+    Args:
+        field: The field.
+        upload: The content, such as FastAPI's ``UploadFile``.
+        owner: Who uploads: the id of a user, or of an anonymous session.
+        name: The file name for display; None is the upload's own.
+        expires_in: For how many seconds the token is valid.
+
+    Raises:
+        RejectedException: A limit or a type of the field refuses the content.
+        StorageException: The storage failed.
+        TypeError: The content is of a wrong type.
+        ValueError: There is no owner, or the time is not above 0.
+    """
+    attachment = await ingest(field, upload, name=name)
+    token = field.registry.issue_token(field, attachment, owner, expires_in)
+    return HeldUpload(attachment=attachment, token=token)
 
 
 async def claim_token(field: Field, token: str, owner: object) -> Claimed:

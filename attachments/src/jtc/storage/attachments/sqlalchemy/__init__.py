@@ -5,7 +5,7 @@ to its session, and is deleted if that ends without a commit.
 """
 
 from jtc.storage.attachments.sqlalchemy._bulk import IGNORE
-from jtc.storage.attachments.sqlalchemy._calls import claim, duplicate, store
+from jtc.storage.attachments.sqlalchemy._calls import claim, duplicate, hold, store
 from jtc.storage.attachments.sqlalchemy._changes import AttachmentNotStagedException
 from jtc.storage.attachments.sqlalchemy._columns import attachment, attachments
 from jtc.storage.attachments.sqlalchemy._connect import connect, create_triggers, drop_triggers
@@ -20,5 +20,6 @@ __all__ = [
     "create_triggers",
     "drop_triggers",
     "duplicate",
+    "hold",
     "store",
 ]

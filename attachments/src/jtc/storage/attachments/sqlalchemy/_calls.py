@@ -24,6 +24,7 @@ from jtc.storage.attachments.sqlalchemy._staging import (
 )
 from jtc.storage.attachments.tokens import TokenException, token_used
 from jtc.storage.attachments.uploads import claim_token
+from jtc.storage.attachments.uploads import hold as held
 from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
     from jtc.storage.attachments.sqlalchemy._columns import MappedField
     from jtc.storage.attachments.sqlalchemy._staging import AnySession
-    from jtc.storage.attachments.uploads import Claimed
+    from jtc.storage.attachments.uploads import Claimed, HeldUpload
     from jtc.storage.driver_support.content import Content
 
-__all__ = ["claim", "duplicate", "store"]
+__all__ = ["claim", "duplicate", "hold", "store"]
 
 AttachmentAttribute: TypeAlias = (
     InstrumentedAttribute[Attachment | None] | InstrumentedAttribute["Sequence[Attachment]"]
@@ -74,6 +75,33 @@ async def store(
     staging = begin_staging(sync_session(session))
     attachment = await ingest(target.field, upload, name=name, properties=properties)
     return await stage(staging, attachment, target)
+
+
+async def hold(
+    attribute: AttachmentAttribute,
+    upload: Content,
+    *,
+    owner: object,
+    name: str | None = None,
+    expires_in: float = 3600,
+) -> HeldUpload:
+    """Store a file for an attribute of a row that another request writes, and return its token.
+
+    Args:
+        attribute: The attribute, such as ``User.avatar``.
+        upload: The content, such as FastAPI's ``UploadFile``.
+        owner: Who uploads: the id of a user, or of an anonymous session.
+        name: The file name for display; None is the upload's own.
+        expires_in: For how many seconds `claim` accepts the token.
+
+    Raises:
+        RejectedException: A limit or a type of the field refuses the content.
+        StorageException: The storage failed.
+        TypeError: The attribute was not declared by `attachment` or `attachments`.
+        ValueError: There is no owner, or the time is not above 0.
+    """
+    field = field_of(attribute).field
+    return await held(field, upload, owner, name=name, expires_in=expires_in)
 
 
 async def claim(
