@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import json
 import os
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from attachment_fields import PNG, SECRET, added, local_registry
 from counted_recipes import Counted
-from jtc.storage import Layer, StorageManager
+from jtc.storage import Disk, Layer, StorageManager
 from jtc.storage.attachments import Field, Registry
 from jtc.storage.attachments._ingest import ingest
 from jtc.storage.attachments._leases import Leases
 from jtc.storage.attachments._variants import find_original, make_variant
 from jtc.storage.attachments.asgi import route
+from jtc.storage.attachments.derivations import derive
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import RejectedException, StorageUnavailableException
 
@@ -35,6 +39,10 @@ if TYPE_CHECKING:
 
     Connect = Callable[..., httpx.AsyncClient]
 
+ROW = (
+    '{"v": 1, "id": "0123456789abcdef0123456789abcdef", "disk": "media", "size": 3, "stored_at": 1,'
+    ' "directory": "app/avatars", "file": "original.txt", "type": "text/plain"}'
+)
 YEAR = "private, max-age=31536000, immutable"
 
 
@@ -438,6 +446,97 @@ async def test_route_of_unavailable_storage_is_503(tmp_path: Path, connect: Conn
     assert (await http.get(attachment.url("back"))).content == b"cba"
 
 
+async def test_route_of_unavailable_store_is_503(connect: Connect) -> None:
+    options = {
+        "driver": "s3",
+        "bucket": "none",
+        "access_key": "key",
+        "secret_key": "secret",
+        "endpoint_url": "http://127.0.0.1:9",
+        "region": "us-east-1",
+        "max_attempts": 1,
+    }
+    storage = StorageManager.isolated({"default": "media", "disks": {"media": options}})
+    async with storage:
+        registry = Registry(namespace="app", secret=SECRET, storage=storage)
+        field = added(registry, variants={"back": Counted(Path(os.devnull)).recipe()})
+        url = field.load(json.loads(ROW)).url("back")
+        for delivery in ("auto", "stream"):
+            response = await connect(registry, delivery=delivery).get(url)
+            assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+
+
+async def test_route_of_file_that_is_gone_when_it_was_made_is_404(
+    tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = local_registry(tmp_path)
+    counted, field = back(registry, tmp_path / "log")
+    attachment = await ingest(field, b"abc", name="a.txt")
+    await make_variant(field, attachment, "back")
+    stream = Disk.stream
+
+    def lying(disk: Disk, path: str, **options: Any) -> Any:
+        return stream(disk, f"{path}.missing" if "/back-" in path else path, **options)
+
+    monkeypatch.setattr(Disk, "stream", lying)
+    assert (await connect(registry).get(attachment.url("back"))).status_code == 404
+    assert counted.calls == 1
+
+
+@pytest.mark.parametrize("while_missing", ["original", "placeholder"])
+async def test_route_while_missing_of_what_is_gone_is_404(
+    tmp_path: Path, connect: Connect, while_missing: str
+) -> None:
+    registry = local_registry(tmp_path)
+    _, field = back(registry, tmp_path / "log", {"while_missing": while_missing})
+    attachment = await ingest(field, b"abc", name="a.txt")
+    await field.disk.delete_directory(attachment.own_directory)
+    response = await connect(registry).get(attachment.url("back"))
+    assert (response.status_code, response.content) == (404, b"Not Found\n")
+
+
+async def test_route_of_original_that_is_gone_after_failure_is_404(
+    tmp_path: Path, connect: Connect
+) -> None:
+    registry = local_registry(tmp_path)
+    fails = RejectedException("Bad", reason="image")
+    _, field = back(registry, tmp_path / "log", {"while_missing": "original"}, fails=fails)
+    attachment = await ingest(field, b"abc", name="a.txt")
+    http = connect(registry)
+    assert (await http.get(attachment.url("back"))).content == b"abc"
+    await field.disk.delete_directory(attachment.own_directory)
+    assert (await http.get(attachment.url("back"))).status_code == 404
+
+
+async def test_route_is_for_http_only(tmp_path: Path) -> None:
+    app = route(local_registry(tmp_path))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "websocket"}, None, send)
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+    with pytest.raises(RuntimeError, match="lifespan"):
+        await app({"type": "lifespan"}, None, send)
+
+
+@given(path=st.text(max_size=80), query=st.binary(max_size=120))
+@settings(max_examples=50)
+def test_route_refuses_any_other_url(path: str, query: bytes) -> None:
+    registry, calls = recorded_registry()
+    added(registry, variants={"back": Counted(Path(os.devnull)).recipe()})
+    scope = {"type": "http", "method": "GET", "path": f"/{path}", "query_string": query}
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    asyncio.run(route(registry)({**scope, "headers": []}, None, send))
+    assert statuses == [403]
+    assert calls == []
+
+
 async def test_route_of_former_recipe_serves_its_file_or_the_current_one(
     tmp_path: Path, connect: Connect
 ) -> None:
@@ -451,6 +550,11 @@ async def test_route_of_former_recipe_serves_its_file_or_the_current_one(
     responses = [await http.get(url) for url in urls]
     assert [each.content for each in responses] == [b"cba", b"cba"]
     assert [each.headers["cache-control"] for each in responses] == [YEAR, "no-store"]
+    csv = {"content_type": "text/csv", "extension": ".csv"}
+    field.variants = {"back": derive(counted, version=3, **csv)}
+    former, current = [await http.get(url) for url in urls]
+    assert former.headers["content-type"] == "text/plain; charset=utf-8"
+    assert current.headers["content-type"] == "text/csv; charset=utf-8"
     field.variants = {}
     assert (await http.get(urls[1])).status_code == 404
 

@@ -105,12 +105,14 @@ class _File:
         name: The name of the file in the attachment's directory.
         content_type: Its MIME type; None is what the disk says.
         caching: The Cache-Control of the response.
+        is_final: Whether there is nothing to be made where it is missing.
     """
 
     url: SignedUrl
     name: str
     content_type: str | None
     caching: str
+    is_final: bool = False
 
     @property
     def disposition(self) -> str | None:
@@ -206,15 +208,13 @@ class AttachmentRoute:
         async def otherwise(scope: Scope, receive: Receive, send: Send) -> None:
             await self._send(file, others, scope, receive, send)
 
-        if not self._redirects(disk, scope["method"]):
-            response = _disk_response(disk, path, file)
-            response.otherwise = otherwise
-            await response(scope, receive, send)
-            return
+        app: ASGIApp = otherwise
         try:
+            if not self._redirects(disk, scope["method"]):
+                app = _disk_response(disk, path, file, otherwise)
             # Where nothing else can be done, the store itself says that the file is missing.
-            found = (not others and file.url.variant is None) or await disk.exists(path)
-            app = await self._redirect(disk, path, file) if found else otherwise
+            elif (not others and file.url.variant is None) or await disk.exists(path):
+                app = await self._redirect(disk, path, file)
         except StorageException as error:
             app = _problem(error, scope)
         await app(scope, receive, send)
@@ -250,7 +250,7 @@ class AttachmentRoute:
         """Return the response for a file that no place has: of a variant, once it was made."""
         url = file.url
         field, variant = url.field, url.variant
-        if variant is None or variant not in field.variants:
+        if file.is_final or variant is None or variant not in field.variants:
             return _status(HTTPStatus.NOT_FOUND)
         try:
             return await self._made(file, variant)
@@ -279,11 +279,13 @@ class AttachmentRoute:
             waits = begun or field.while_missing == "wait"
             async with asyncio.timeout(self._wait if waits else 0):
                 original, made = await making
-        except TimeoutError:
+        except TimeoutError as error:
+            if isinstance(error, StorageException):
+                raise
             raise BusyError("The variant is being made") from None
         # A URL of a former recipe leads to what the current one makes, but not forever.
         caching = file.caching if made.file == file.name else _NO_STORE
-        now = replace(file, name=made.file, content_type=made.content_type, caching=caching)
+        now = _File(file.url, made.file, made.content_type, caching, is_final=True)
         return self._app(now, [(original.disk, original.directory)])
 
     def _original(self, url: SignedUrl) -> ASGIApp:
@@ -307,16 +309,18 @@ class AttachmentRoute:
 
 
 def _type_of(url: SignedUrl) -> str | None:
-    """Return the MIME type of a variant; None of an original."""
+    """Return the MIME type of a variant; None of an original, and of a former recipe's variant."""
     recipe = None if url.variant is None else url.field.variants.get(url.variant)
-    return None if recipe is None else recipe.content_type
+    return None if recipe is None or recipe.fingerprint != url.recipe else recipe.content_type
 
 
-def _disk_response(disk: Disk, path: str, file: _File) -> DiskResponse:
+def _disk_response(disk: Disk, path: str, file: _File, otherwise: ASGIApp) -> DiskResponse:
     headers = {"cache-control": file.caching}
     if file.disposition is not None:
         headers["content-disposition"] = file.disposition
-    return DiskResponse(disk, path, media_type=file.content_type, headers=headers)
+    response = DiskResponse(disk, path, media_type=file.content_type, headers=headers)
+    response.otherwise = otherwise
+    return response
 
 
 def _status(status: HTTPStatus, **headers: str) -> Response:
