@@ -387,6 +387,40 @@ async def test_lease_measures_age_by_clock_of_store(
     assert await registry.disk("media").all_files(registry.namespace) == [marker]
 
 
+async def test_lease_is_taken_by_one_of_several_at_once(registry: Registry) -> None:
+    marker = f"{registry.namespace}/files/1/.making-back-1a2b3c4d"
+    several = [Leases(registry.disk("media"), seconds=60, remember=300) for _ in range(8)]
+    taken = await asyncio.gather(*(leases.take(marker) for leases in several))
+    assert len([each for each in taken if each is not None]) == 1
+
+
+async def test_lease_is_taken_over_by_one_of_several_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jtc.storage.attachments._leases._RESOLUTION", 0.0)
+    disk = local_registry(tmp_path).disk("media")
+    marker = "app/files/1/.making-back-1a2b3c4d"
+    assert await Leases(disk, seconds=60, remember=300).take(marker) is not None
+    minute_ago = time.time() - 61
+    os.utime(tmp_path / "media" / marker, (minute_ago, minute_ago))
+    several = [Leases(disk, seconds=60, remember=300) for _ in range(8)]
+    taken = await asyncio.gather(*(leases.take(marker) for leases in several))
+    assert len([each for each in taken if each is not None]) == 1
+
+
+async def test_lease_that_is_lost_while_it_is_renewed_is_left_alone(tmp_path: Path) -> None:
+    disk = local_registry(tmp_path).disk("media")
+    marker = "app/files/1/.making-back-1a2b3c4d"
+    lease = await Leases(disk, seconds=0.15, remember=300).take(marker)
+    assert lease is not None
+    async with lease:
+        await disk.put(marker, b"of another process")
+        await asyncio.sleep(0.2)
+    assert await disk.get(marker) == b"of another process"
+    # What cannot be read as a marker is as one of a process that was killed.
+    assert await Leases(disk, seconds=-10, remember=300).take(marker) is not None
+
+
 async def test_lease_of_store_whose_clock_was_set_back_ends(tmp_path: Path) -> None:
     disk = local_registry(tmp_path).disk("media")
     marker = "app/files/1/.making-back-1a2b3c4d"
@@ -413,7 +447,9 @@ async def test_lease_that_was_taken_over_is_left_to_its_new_holder(registry: Reg
     assert not await disk.exists(marker)
 
 
-async def test_make_eager_stores_variants_and_lists_them(registry: Registry) -> None:
+async def test_make_eager_stores_variants_and_lists_them(
+    registry: Registry, tmp_path: Path
+) -> None:
     calls: list[str] = []
 
     async def size(original: bytes) -> bytes:
@@ -435,7 +471,9 @@ async def test_make_eager_stores_variants_and_lists_them(registry: Registry) -> 
         },
         eager=["size", "lines"],
     )
-    for source in (b"1\n23\n", io.BytesIO(b"1\n23\n")):
+    local = tmp_path / "local"
+    local.write_bytes(b"1\n23\n")
+    for source in (b"1\n23\n", io.BytesIO(b"1\n23\n"), local):
         attachment = await ingest(field, b"1\n23\n", name="a.txt")
         made = await make_eager(field, attachment, source)
         assert {name: each.size for name, each in made.variants.items()} == {"size": 1, "lines": 1}
@@ -446,18 +484,20 @@ async def test_make_eager_stores_variants_and_lists_them(registry: Registry) -> 
         assert await field.disk.get(f"{directory}/{made.variants['lines'].file}") == b"2"
 
 
-async def test_make_eager_that_fails_leaves_no_variant(registry: Registry, tmp_path: Path) -> None:
+async def test_ingest_whose_eager_variant_fails_leaves_nothing(
+    registry: Registry, tmp_path: Path
+) -> None:
     good = Counted(tmp_path / "log")
     bad = Counted(tmp_path / "log", fails=ZeroDivisionError())
     field = added(
         registry,
         variants={"good": good.recipe(), "bad": bad.recipe()},
+        eager=["good", "bad"],
     )
-    attachment = await ingest(field, b"abc", name="a.txt")
-    field.eager = ("good", "bad")
     with pytest.raises(ZeroDivisionError):
-        await make_eager(field, attachment, b"abc")
-    assert await names(attachment, registry) == [attachment.file]
+        await ingest(field, b"abc", name="a.txt")
+    assert good.calls == 2
+    assert await field.disk.all_files(registry.namespace) == []
 
 
 def picture(width: int, height: int) -> bytes:

@@ -66,11 +66,14 @@ async def make_eager(
     *,
     names: Collection[str] | None = None,
 ) -> Attachment:
-    """Make the eager variants of a new attachment, those that are images from one decode.
+    """Make the eager variants of an attachment, those that are images from one decode.
+
+    When one fails, others may be stored already: the caller deletes the directory of an attachment
+    that no row names.
 
     Args:
         field: The field.
-        attachment: The attachment, whose directory is new.
+        attachment: The attachment, whose original is stored.
         source: The original: bytes, a local file or an open one.
         names: The names of the variants to make; None is all eager ones.
 
@@ -79,25 +82,18 @@ async def make_eager(
 
     Raises:
         RejectedException: The original is no valid image, or no variant can be made of it.
-        StorageException: The storage failed. No variant is left then.
+        StorageException: The storage failed.
         Exception: The exception of a function that was given to `derive`.
     """
     disk = field.registry.disk(attachment.disk)
     recipes = {name: field.variants[name] for name in (field.eager if names is None else names)}
     made: dict[str, Variant] = {}
-    try:
-        async with readable(recipes, source, attachment.file) as original:
-            rendered, info = await render(recipes, original, placeholder=field.placeholder)
-            if info is None:
-                info = await inspected(field, attachment.content_type, original)
-            for name, each in rendered.items():
-                made[name] = await _store(disk, attachment, field.variant_file(name), each)
-    except BaseException:
-        with suppress(StorageException):
-            await disk.delete_many(
-                [f"{attachment.own_directory}/{field.variant_file(name)}" for name in recipes]
-            )
-        raise
+    async with readable(recipes, source, attachment.file) as original:
+        rendered, info = await render(recipes, original, placeholder=field.placeholder)
+        if info is None:
+            info = await inspected(field, attachment.content_type, original)
+        for name, each in rendered.items():
+            made[name] = await _store(disk, attachment, field.variant_file(name), each)
     if info is not None:
         attachment = attachment.changed(
             width=info.width,
