@@ -39,6 +39,7 @@ OURS = {
 
 # Public, in spite of their names.
 NAMED_TUPLES = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
+DJANGO = {"_base_manager", "_meta"}  # docs.djangoproject.com has a page on each
 
 
 ITSELF = {"self", "cls", "super()", "type(self)"}
@@ -68,7 +69,7 @@ def uses(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
 
 
 def use(node: ast.expr, value: str, name: object) -> Iterator[tuple[int, str, str]]:
-    if is_private(name) and name not in NAMED_TUPLES and value not in ITSELF:
+    if is_private(name) and name not in NAMED_TUPLES | DJANGO and value not in ITSELF:
         yield node.lineno, value, str(name)
 
 
