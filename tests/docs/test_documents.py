@@ -53,6 +53,7 @@ DOCUMENTS = sorted(
     for pattern in (
         "README.md",
         "docs/*.md",
+        "attachments/README.md",
         "core/README.md",
         "drivers-*/README.md",
         "integrations-*/README.md",

@@ -93,6 +93,8 @@ async def test_transform_makes_each_format(processor: Processor, output: str) ->
         (images.rotate(270).fit(20), (20, 30)),
         (images.fit(30).crop(5, 5).fit(10, enlarge=True), (10, 10)),
         (images.fit(1), (1, 1)),
+        (images.fit(7), (7, 5)),
+        (images.fit(height=33), (50, 33)),
     ],
 )
 async def test_recipe_makes_size(
@@ -100,6 +102,7 @@ async def test_recipe_makes_size(
 ) -> None:
     made = await processor.transform(picture(60, 40), recipe)
     assert decoded(made.content).size == (made.width, made.height) == size
+    assert recipe.output_size(60, 40) == size
 
 
 @pytest.mark.parametrize("position", list(CORNERS))

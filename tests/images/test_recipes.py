@@ -37,6 +37,12 @@ def test_fingerprint_differs_with_each_argument() -> None:
     assert len({recipe.fingerprint for recipe in recipes}) == len(recipes)
 
 
+def test_output_size_is_unknown_after_rotation_by_other_angles() -> None:
+    assert images.rotate(45).output_size(60, 40) is None
+    assert images.rotate(45).fit(10).output_size(60, 40) is None
+    assert images.convert().output_size(60, 40) == (60, 40)
+
+
 def test_recipe_is_immutable_and_equal_to_one_of_the_same_steps() -> None:
     begun = images.cover(200, 200)
     assert begun.grayscale() != begun == images.cover(200, 200)

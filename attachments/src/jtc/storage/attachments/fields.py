@@ -103,6 +103,7 @@ class Field:
         self.directory = directory
         self.many = many
         self._name: str | None = None
+        self._files: dict[str, str] = {}
         self.max_size = bytes_of(f"{self._title()}: 'max_size'", max_size)
         self.min_size = bytes_of(f"{self._title()}: 'min_size'", min_size)
         self.types = types
@@ -285,7 +286,10 @@ class Field:
         Raises:
             ValueError: The field has no such variant.
         """
-        recipe = self.variants.get(variant)
-        if recipe is None:
-            raise ValueError(no_such(f"variant of {self.name!r}", variant, self.variants))
-        return f"{variant}-{recipe.fingerprint}{recipe.extension}"
+        # Kept, since a recipe with a watermark hashes that for its fingerprint.
+        if (file := self._files.get(variant)) is None:
+            recipe = self.variants.get(variant)
+            if recipe is None:
+                raise ValueError(no_such(f"variant of {self.name!r}", variant, self.variants))
+            file = self._files[variant] = f"{variant}-{recipe.fingerprint}{recipe.extension}"
+        return file

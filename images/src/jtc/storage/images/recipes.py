@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.images._worker.geometry import size_at_end
 
 if TYPE_CHECKING:
     import os
@@ -129,6 +130,19 @@ class Recipe:
             "steps": [[step, dict(arguments)] for step, arguments in self._steps],
             "output": [name, dict(values)],
         }, self._blobs
+
+    def output_size(self, width: int, height: int) -> tuple[int, int] | None:
+        """Return the size of the result for an image of a size; None where that does not tell it.
+
+        Args:
+            width: The width of the image in pixels, after its EXIF orientation was applied.
+            height: The height of the image in pixels.
+        """
+        size: tuple[int, int] | None = width, height
+        for step, arguments in self._steps:
+            if size is not None:
+                size = size_at_end(step, dict(arguments), *size)
+        return size
 
     def cover(self, width: int, height: int, *, position: Position = "center") -> Recipe:
         """Return a recipe that scales to cover a box whole, and cuts off what is outside it.

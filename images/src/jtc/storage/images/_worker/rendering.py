@@ -9,7 +9,8 @@ import pyvips
 
 from .decoding import Original, broken, decode, decode_frames, read_header
 from .encoding import Timing, encode
-from .steps import apply, resized, size_after
+from .geometry import size_after
+from .steps import apply, resized
 from .thumbhash import LONGEST_SIDE, thumbhash
 
 if TYPE_CHECKING:

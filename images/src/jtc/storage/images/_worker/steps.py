@@ -6,33 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyvips
 
+from .geometry import RESIZING, size_after
 from .refusals import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["apply", "resized", "size_after"]
-
-_RESIZING: Final = {"cover", "fit", "fill"}
-
-
-def size_after(step: str, arguments: dict[str, Any], width: int, height: int) -> tuple[int, int]:
-    """Return the size that a step scales an image to, before it cuts or fills."""
-    if step not in _RESIZING:
-        return width, height
-    scales = [
-        wanted / side
-        for wanted, side in ((arguments["width"], width), (arguments["height"], height))
-        if wanted
-    ]
-    if step == "cover":
-        scale = max(scales)
-    else:
-        scale = min(scales) if arguments["enlarge"] else min(*scales, 1)
-    scaled = max(1, round(width * scale)), max(1, round(height * scale))
-    if step != "cover":
-        return scaled
-    return max(scaled[0], arguments["width"]), max(scaled[1], arguments["height"])
+__all__ = ["apply", "resized"]
 
 
 def resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
@@ -46,7 +26,7 @@ def apply(
     image: pyvips.Image, step: str, arguments: dict[str, Any], blobs: Sequence[bytes]
 ) -> pyvips.Image:
     """Return the image after a step."""
-    if step in _RESIZING:
+    if step in RESIZING:
         image = resized(image, size_after(step, arguments, image.width, image.height))
     if step == "watermark":
         return _watermark(image, blobs[arguments["image"]], **_without(arguments, "image"))
