@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -204,6 +205,28 @@ async def test_release_without_conditional_delete_keeps_another_upload(scanner: 
     assert not await raw.exists("unscanned/b.txt")
 
 
+async def test_release_where_the_backend_has_no_conditions_deletes_the_upload(
+    scanner: Finding,
+) -> None:
+    class WithoutConditions(MemoryDriver):
+        async def delete_file(self, _path: str, _options: Any, /) -> bool:
+            raise OSError(errno.EOPNOTSUPP, "No locks here")
+
+    raw = WithoutConditions()
+    disk = scanned_disk(raw, Scan, scanner=scanner, staging="unscanned")
+    await raw.put("unscanned/a.txt", b"clean")
+    await release(disk, "a.txt")
+    assert not await raw.exists("unscanned/a.txt")
+
+    async def released_by_another() -> None:
+        await raw.delete("unscanned/b.txt")
+
+    await raw.put("unscanned/b.txt", b"clean")
+    scanner.meanwhile = released_by_another
+    await release(disk, "b.txt")
+    assert await raw.get("b.txt") == b"clean"
+
+
 async def test_release_twice_at_once_stores_the_file_once(disk: Disk, raw: MemoryDriver) -> None:
     await raw.put("unscanned/a.txt", b"clean")
     done = await asyncio.gather(*(release(disk, "a.txt") for _ in range(5)), return_exceptions=True)
@@ -303,7 +326,11 @@ READERS: dict[str, Callable[[Disk, str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("path", ["unscanned/a.txt", "/unscanned/a.txt", "Unscanned/a.txt"])
+@pytest.mark.parametrize(
+    "path",
+    # What is another directory here is none on a file system that folds names.
+    ["unscanned/a.txt", "/unscanned/a.txt", "Unscanned/a.txt", "ünscan\u200cned/a.txt"],
+)
 @pytest.mark.parametrize("reader", READERS)
 async def test_staged_file_does_not_exist_through_the_layer(
     disk: Disk, raw: MemoryDriver, reader: str, path: str

@@ -27,6 +27,7 @@ from jtc.storage import (
 )
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.hookspecs import Failed, hookimpl
 from jtc.storage.layer import METHODS
 from jtc.storage.layers.clamav_layer import ClamAV, Scan, Scanner, ScannerAbsentException
 from jtc.storage.options import ListOptions, SignOptions
@@ -207,6 +208,49 @@ async def test_scanner_of_ones_own_is_checked_by_check(scanned: Disk, scanner: R
     scanner.error = ScannerAbsentException("It is away")
     with pytest.raises(ScannerAbsentException, match="It is away"):
         await scanned.check()
+
+
+async def test_check_includes_that_of_the_driver_and_of_the_quarantine(scanner: Recording) -> None:
+    class Checking(MemoryDriver):
+        checked = 0
+
+        async def check(self, _path: str, /) -> None:
+            type(self).checked += 1
+
+    manager = StorageManager.isolated()
+    manager.set_driver(Checking(), "quarantine")
+    quarantine = manager.disk("quarantine")
+    await scanned_disk(Checking(), Scan, scanner=scanner, quarantine=quarantine).check()
+    assert Checking.checked == 2
+
+
+async def test_refused_file_is_a_failed_operation_for_hooks(
+    scanner: Recording, below: MemoryDriver
+) -> None:
+    failed: list[Failed] = []
+
+    class Plugin:
+        @hookimpl
+        def storage_failed(self, event: Failed) -> None:
+            failed.append(event)
+
+    manager = StorageManager.isolated()
+    manager.set_driver(below, "files")
+    manager.hooks.register(Plugin(), "failures")
+    with pytest.raises(RejectedException):
+        await manager.disk("files").with_layer(Scan, scanner=scanner).put("a.txt", VIRUS)
+    (event,) = failed
+    assert event.path == "a.txt"
+    assert isinstance(event.error, RejectedException)
+    assert event.error.reason == "virus"
+
+
+def test_sync_api_scans(scanner: Recording, below: MemoryDriver) -> None:
+    disk = scanned_disk(below, Scan, scanner=scanner).sync
+    disk.put("a.txt", b"clean")
+    with pytest.raises(RejectedException):
+        disk.put("a.txt", VIRUS)
+    assert disk.get("a.txt") == b"clean"
 
 
 @pytest.mark.parametrize("scanner", [None, object(), "clamd", lambda _: None])

@@ -46,6 +46,7 @@ from jtc.storage.drivers.s3_driver import (
 )
 from jtc.storage.files import ReadableFile, TextFile, WritableFile
 from jtc.storage.hookspecs import AfterGet, BeforePut, Failed, hookimpl
+from jtc.storage.layers.clamav_layer import Clamd, Scan, Scanner, discard, release, staged
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.validate import Validate
@@ -314,6 +315,18 @@ def layers(disk: Disk) -> None:
     assert_type(Storage.with_layer(Validate, max_size=10), Disk)
     assert_type(disk.with_layer(scope), Disk)
     assert_type(disk.driver_as(Retry), Retry)
+
+
+async def scanning(disk: Disk, scanner: Scanner) -> None:
+    scanned = disk.with_layer(Scan, scanner=scanner, staging="unscanned")
+    assert_type(scanned.driver_as(Scan).scanner, Scanner)
+    assert_type(await release(scanned, "a", overwrite=False), str)
+    assert_type(await discard(scanned, "a"), bool)
+    async for upload in staged(scanned):
+        assert_type(upload, FileInfo)
+    clamd: Scanner = Clamd("127.0.0.1:3310", max_size=None)
+    await clamd.check()
+    await release(scanned, "a", overwrit=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 class Plugin:

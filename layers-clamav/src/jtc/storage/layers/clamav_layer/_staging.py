@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.driver import METHODS
@@ -49,22 +50,24 @@ class Staging:
 
     def __init__(self, directory: object) -> None:
         try:
-            if not directory or not isinstance(directory, str):
-                raise InvalidPathException("It is not a directory below the root")
+            if not isinstance(directory, str) or not directory or not directory.isascii():
+                raise InvalidPathException("It is an ASCII text that is not empty")
             self.directory = check_directory(directory)
         except InvalidPathException as error:
             raise StorageConfigException(
                 f"'staging' is the path of a directory, such as 'unscanned', not {directory!r}: "
                 f"{error.message}"
             ) from error
-        self._folded = self.directory.casefold()
+        self._folded = self.directory.lower()
 
-    def holds(self, path: str) -> bool:
-        """Return whether a path is the directory or below it, in any case of letters.
+    def holds(self, path: object) -> bool:
+        """Return whether a path is the directory or below it, in any spelling.
 
-        Some file systems do not distinguish cases.
+        Some file systems distinguish neither cases nor characters that are not seen.
         """
-        folded = check_directory(path).casefold()
+        if not isinstance(path, str):
+            return False  # the driver refuses it
+        folded = _folded(path.removeprefix("/"))
         return folded == self._folded or folded.startswith(f"{self._folded}/")
 
     def path_of(self, path: str) -> str:
@@ -135,3 +138,13 @@ class Staging:
                         yield entry
 
         return list_entries
+
+
+def _folded(path: str) -> str:
+    if path.isascii():
+        return path.lower()
+    return "".join(
+        character
+        for character in unicodedata.normalize("NFKD", path).casefold()
+        if unicodedata.category(character) not in {"Cf", "Mn"}
+    )
