@@ -1,0 +1,125 @@
+"""Maintenance over the rows of SQLAlchemy, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from sqlalchemy import text
+
+from attachment_app import App
+from jtc.storage.attachments import Attachment
+from jtc.storage.attachments.adopt import adopt
+from jtc.storage.attachments.derivations import derive
+from jtc.storage.attachments.moving import move
+from jtc.storage.attachments.purge import purge
+from jtc.storage.attachments.sqlalchemy import store
+from jtc.storage.attachments.sweeping import regenerate
+from jtc.storage.attachments.verify import verify
+from jtc.storage.attachments.worker import run_outbox
+
+
+async def user_with_files(app: App) -> Attachment:
+    """Commit a user with an avatar and two photos; return the avatar."""
+    async with app.sessions() as session:
+        user = app.User()
+        user.avatar = await store(app.User.avatar, b"avatar", session=session)
+        user.photos = [
+            await store(app.User.photos, content, session=session) for content in (b"1", b"2")
+        ]
+        session.add(user)
+        await session.commit()
+        return user.avatar
+
+
+async def age_outbox(app: App) -> None:
+    async with app.sessions() as session, session.begin():
+        await session.execute(
+            text("UPDATE jtc_attachment_outbox SET dropped_at = dropped_at - 100000")
+        )
+
+
+async def test_run_outbox_deletes_what_is_due_once(app: App) -> None:
+    for _ in range(6):
+        await user_with_files(app)
+    async with app.sessions() as session:
+        for key in range(1, 6):
+            await session.delete(await session.get(app.User, key))
+        await session.commit()
+    assert (await run_outbox(app.registry)).deleted == 0
+    await age_outbox(app)
+    both = await asyncio.gather(run_outbox(app.registry), run_outbox(app.registry))
+    assert sum(each.deleted for each in both) == 15
+    assert not any(each.failed or each.refused for each in both)
+    assert len(await app.files()) == 3
+    assert [each async for each in verify(app.registry)] == []
+
+
+async def test_run_outbox_keeps_what_a_row_names(app: App) -> None:
+    avatar = await user_with_files(app)
+    assert app.registry.records is not None
+    await app.registry.records.add_to_outbox([avatar])
+    await age_outbox(app)
+    done = await run_outbox(app.registry)
+    assert (done.deleted, done.named) == (0, 1)
+    assert len(await app.files()) == 3
+
+
+async def test_purge_finds_files_without_row_only(app: App, monkeypatch: Any) -> None:
+    await user_with_files(app)
+    dropped = await user_with_files(app)
+    async with app.sessions() as session:
+        user = await session.get(app.User, 2)
+        user.avatar = None
+        await session.commit()
+    orphan = f"app/photos/{'0f' * 16}/original.txt"
+    await app.disk.put(orphan, b"no row")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 200_000)
+    done = await purge(app.registry, dry_run=True)
+    assert (done.found, done.unknown_count) == (1, 0)
+    assert await app.disk.exists(dropped.key)
+
+
+async def test_move_and_regenerate_change_rows_only_where_they_are_the_same(app: App) -> None:
+    avatar = await user_with_files(app)
+    field = app.registry.field("users.avatar")
+    photos = app.registry.field("users.photos")
+    recipe = derive(
+        bytes.upper, version=1, content_type="text/plain", extension=".txt", takes="bytes"
+    )
+    before = (field.directory, photos.directory)
+    try:
+        field.moved_from = [("media", field.directory)]
+        photos.moved_from = [("media", photos.directory)]
+        field.directory, photos.directory = "faces", "pictures"
+        field.variants, field.eager = {"upper": recipe}, ("upper",)
+        assert (await move(app.registry)).moved == 3
+        assert (await regenerate(app.registry)).changed == 1
+        assert [each async for each in verify(app.registry)] == []
+        async with app.sessions() as session:
+            user = await session.get(app.User, 1)
+            assert user.avatar.id == avatar.id
+            assert user.avatar.directory == "app/faces"
+            assert user.avatar.variants["upper"].recipe == recipe.fingerprint
+            assert [each.directory for each in user.photos] == ["app/pictures"] * 2
+        assert len(await app.outbox()) == 3
+        await age_outbox(app)
+        assert (await run_outbox(app.registry)).deleted == 3
+        assert [each async for each in verify(app.registry)] == []
+    finally:
+        field.directory, photos.directory = before
+        field.moved_from = photos.moved_from = ()
+        field.variants, field.eager = {}, ()
+
+
+async def test_adopt_raises_the_counter_above_the_marker(app: App) -> None:
+    await run_outbox(app.registry)
+    content = await app.disk.get("app/.owner")
+    await app.disk.put("app/.owner", content.replace(b'"counter": 1', b'"counter": 41'))
+    assert list((await run_outbox(app.registry)).refused) == ["media"]
+    await adopt(app.registry)
+    assert app.registry.records is not None
+    assert await app.registry.records.counter() == 42
+    assert (await run_outbox(app.registry)).refused == {}
