@@ -176,6 +176,7 @@ faults: $(VENV)/installed
 	$(BIN)/python -m pytest tests/faults -m "not alone" $(PARALLEL) \
 		--junitxml=build/faults/together.xml || failed=1; \
 	$(BIN)/python -m pytest tests/faults -m alone --junitxml=build/faults/alone.xml || failed=1; \
+	$(BIN)/python -m pytest -q tests/conformance/test_layers.py $(PARALLEL) || failed=1; \
 	$(BIN)/python docs/generate_reliability.py build/faults/together.xml build/faults/alone.xml; \
 	exit $$failed
 
@@ -250,9 +251,14 @@ endef
 
 others: $(OTHERS:%=others-%)
 
-# What does not differ between Pythons: each option of each method, each kind of content, modes of files, pages.
+# What does not differ between Pythons: each option of each method, each kind of content, modes of files, pages, links.
 ALIKE := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_content core/test_reserved_directory \
-	drivers_local/test_modes drivers_local/test_listing_pages sync_api/test_other_libraries)
+	core/test_url_signing layers/test_validate drivers_local/test_modes drivers_local/test_listing_pages \
+	drivers_local/test_listing drivers_local/test_links drivers_local/test_page_cache sync_api/test_other_libraries)
+
+# What the newest shows for those before it, unless ALL=1.
+NEWEST := $(lastword $(OTHERS))
+ON_NEWEST := tests/layers tests/drivers_memory tests/layers_otel tests/integrations_django tests/conformance/test_memory.py
 
 # What differs between Pythons: loops, threads, files, imports and types. Not documents, wheels and web
 # frameworks, nor S3 but for its connections. SeaweedFS is that of $(VENV).
@@ -260,10 +266,9 @@ others-%: environment-%
 	@if [ -e $(VENV)-$*/installed ]; then \
 	echo "==> Running the tests on Python $*"; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
-		tests/core tests/layers tests/drivers_memory tests/drivers_local tests/layers_otel tests/sync_api \
-		$(ALIKE:%=--ignore=%) \
-		tests/integrations_django tests/drivers_s3/test_loops.py tests/drivers_s3/test_streams.py \
-		tests/conformance/test_memory.py tests/faults/test_cancelled_puts.py; fi
+		tests/core tests/drivers_local tests/sync_api $(ALIKE:%=--ignore=%) \
+		tests/drivers_s3/test_loops.py tests/drivers_s3/test_streams.py tests/faults/test_cancelled_puts.py \
+		$(if $(ALL)$(filter $(NEWEST),$*),$(ON_NEWEST)); fi
 
 environment-%: $(VENV)/installed
 	@$(find_python); \

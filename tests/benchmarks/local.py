@@ -217,7 +217,7 @@ async def streams(disks: list[Any], root: Path, sizes: Sizes) -> list[Row]:
         f"stream out, {sizes.large // MIB} MiB", ways, rounds=sizes.asked, unit="ms", patience=4
     )
     for row, method in ((up, "upload"), (down, "download")):
-        for who in row.wall:
+        for who in [*row.wall][: sizes.weighed_near]:
             if who != BARE and (found := _peak(who, method, root, sizes.large)):
                 row.memory[who] = found["grown"]
     for disk in streaming:

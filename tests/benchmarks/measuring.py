@@ -124,7 +124,7 @@ async def in_turns(
         rounds: The number of rounds.
         per: The number of operations in a round, or by way.
         unit: The unit of the figures.
-        warm: Whether a first round does not count.
+        warm: Whether a first round, before several, does not count.
         patience: A way that takes more than this multiple of the first way's time has one round,
             unless it is of ours.
         between: Called after each round of a way, outside the measured time.
@@ -132,7 +132,8 @@ async def in_turns(
     print(f"    {name}", file=sys.stderr, flush=True)
     row = Row(name, unit, {way: [] for way in ways}, {way: [] for way in ways})
     ours, *_ = order = list(ways)
-    for number in range(-1 if warm else 0, rounds):
+    # One round alone only shows that all of it runs.
+    for number in range(-1 if warm and rounds > 1 else 0, rounds):
         for way in list(order):
             scale = _SCALE[unit] / (per if isinstance(per, int) else per[way])
             try:

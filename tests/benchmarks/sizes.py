@@ -33,6 +33,7 @@ class Sizes:
         exchanged: Requests a round, to a store far away.
         tree: Files of a tree.
         weighed: Libraries whose memory is measured, to a store far away.
+        weighed_near: The same elsewhere.
         equal: Whether all have equal concurrency too, to a store far away.
         distances: Other distances: milliseconds of a round trip, and megabytes per second.
     """
@@ -57,6 +58,7 @@ class Sizes:
     exchanged: int = 1_000
     tree: int = 500
     weighed: int = 3
+    weighed_near: int = 9
     equal: bool = True
     distances: tuple[tuple[float, float], ...] = ((0, 0), (10, 20), (100, 20), (40, 0))
 
@@ -85,6 +87,7 @@ class Sizes:
             exchanged=64,
             tree=20,
             weighed=1,
+            weighed_near=1,
             equal=False,
             distances=(),
         )

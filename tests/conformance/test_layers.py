@@ -2,10 +2,14 @@
 
 A layer is a driver, and keeps what a driver promises. It never asks which driver is below it, so
 that another one would show the same. `Scoped` has a file of its own beside this.
+
+All of them together pass all tests; each by itself those in which it does more than to call the
+driver, and all of them, too, where ``FAULT_ROUNDS=full``.
 """
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -25,6 +29,16 @@ from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.timeout import Timeout
 from jtc.storage.layers.validate import Validate
 from jtc.storage.testing import DriverConformance
+from jtc.storage.testing._groups.cancellation import CancellationTests
+from jtc.storage.testing._groups.capabilities import CapabilityTests
+from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
+from jtc.storage.testing._groups.contents import ContentTests
+from jtc.storage.testing._groups.errors import ErrorTests
+from jtc.storage.testing._groups.streams import StreamTests
+from jtc.storage.testing._groups.whole_files import WholeFileTests
+from jtc.storage.testing._suite import Suite
+
+FULL = os.environ.get("FAULT_ROUNDS") == "full"
 
 # Coverage doubles the time, and would measure no line that other tests do not measure.
 pytestmark = pytest.mark.no_cover
@@ -42,7 +56,18 @@ def test_each_official_layer_is_here_or_has_a_file_of_its_own_beside_this() -> N
     assert set(installed.values()) == here
 
 
-class OnMemory(DriverConformance):
+class MoreThanCalls(
+    WholeFileTests,
+    StreamTests,
+    ContentTests,
+    ConditionalWriteTests,
+    ErrorTests,
+    CancellationTests,
+    CapabilityTests,
+): ...
+
+
+class AroundMemory(Suite):
     stands_alone = False  # all of them together do, below
 
     def around(self, driver: Any) -> Any:
@@ -50,6 +75,10 @@ class OnMemory(DriverConformance):
 
     def make_driver(self) -> Any:
         return self.around(MemoryDriver())
+
+
+class OnMemory(AroundMemory, DriverConformance if FULL else MoreThanCalls):  # type: ignore[misc]
+    ...
 
 
 class AroundWithRetry:
@@ -117,8 +146,8 @@ class TestLimitOnMemory(AroundWithLimit, OnMemory): ...
 class TestValidateOnMemory(AroundWithValidate, OnMemory): ...
 
 
-class TestReadOnlyOnMemory(AroundWithReadOnly, OnMemory): ...
+class TestReadOnlyOnMemory(AroundWithReadOnly, AroundMemory, DriverConformance): ...
 
 
-class TestAllOnMemory(AroundWithAll, OnMemory):
+class TestAllOnMemory(AroundWithAll, AroundMemory, DriverConformance):
     stands_alone = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import re
@@ -51,16 +52,15 @@ class Case(NamedTuple):
 
 @pytest.fixture(scope="session")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[Case]]:
-    """Run all suites in one pytest of their own; return what became of their tests."""
-    report = tmp_path_factory.mktemp("faults") / "report.xml"
-    options = ["-q", "-p", "no:cacheprovider", f"--rootdir={_ROOT}", f"--junitxml={report}"]
-    command = [sys.executable, "-m", "pytest", *options, *map(str, _FAULTS)]
-    # Where CI is set, pytest shows differences whole, and takes minutes to find them.
-    environ = {name: value for name, value in os.environ.items() if name != "CI"}
-    run = subprocess.run(
-        command, cwd=_ROOT, env=environ, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
+    """Return what became of the tests of all suites, which one of pytest's workers runs."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    report = shared / "planted-faults.xml"
+    with (shared / "planted-faults.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not report.exists():
+            _run_all(report)
     cases: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in ET.parse(report).iter("testcase"):
         *_, module, suite = case.attrib["classname"].split(".")
@@ -68,6 +68,19 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], lis
         how = Case(ended[0].tag, ended[0].text or "") if ended else Case("passed", "")
         cases[module, suite].append(how)
     return cases
+
+
+def _run_all(report: Path) -> None:
+    """Run all suites in one pytest of their own."""
+    options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--rootdir={_ROOT}"]
+    options.append(f"--junitxml={report}")
+    command = [sys.executable, "-m", "pytest", *options, *map(str, _FAULTS)]
+    # Where CI is set, pytest shows differences whole, and takes minutes to find them.
+    environ = {name: value for name, value in os.environ.items() if name != "CI"}
+    run = subprocess.run(
+        command, cwd=_ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
 
 
 def test_there_are_enough_faults() -> None:

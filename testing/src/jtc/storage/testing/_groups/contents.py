@@ -256,14 +256,14 @@ class ContentTests(Suite):
     async def test_put_of_file_that_blocks_does_not_block_the_event_loop(
         self, storage: Disk
     ) -> None:
-        turned = threading.Event()
+        turned, patience = threading.Event(), min(self.patience, 10)
 
         class Blocking(io.BytesIO):
             seen: bool | None = None
 
             def read(self, size: int | None = -1, /) -> bytes:
                 if self.seen is None:
-                    self.seen = turned.wait(10)
+                    self.seen = turned.wait(patience)
                 return super().read(size)
 
         source = Blocking(b"content")
