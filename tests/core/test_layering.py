@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -284,6 +286,30 @@ async def test_layers_stand_around_a_driver_in_their_order_the_first_outermost()
     assert unwrap_path(disk.driver, "x")[1] == "b/a/x"
     assert await disk.all_files() == ["x"]
     assert (outermost.disk, outermost.driver_name) == ("d", "memory")
+
+
+async def test_layer_finds_another_disk_of_its_manager_and_keeps_no_manager() -> None:
+    disks = {
+        "a": {"driver": "memory", "layers": [{"name": "scoped", "prefix": "x"}]},
+        "b": {"driver": "memory"},
+    }
+    manager = StorageManager.isolated({"default": "a", "disks": disks})
+    for disk in (manager.disk("a"), manager.disk("b").with_layer(Scoped, prefix="y")):
+        await disk.put("file", b"1")
+        layer = disk.driver_as(Scoped)
+        assert layer.find_disk is not None
+        other = layer.find_disk("b")
+        assert other.name == "b"
+        assert await other.exists("y/file") == (disk.name == "b")
+    assert Scoped(MemoryDriver(), "x").find_disk is None
+    layer = manager.disk("a").driver_as(Scoped)
+    find, gone = layer.find_disk, weakref.ref(manager)
+    del manager, disk, other
+    gc.collect()
+    assert gone() is None
+    assert find is not None
+    with pytest.raises(StorageConfigException, match="does not exist any more"):
+        find("b")
 
 
 async def test_a_layer_is_named_without_options_as_a_text() -> None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver_support.fork_safety import reset_after_fork
+from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.layer import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jtc.storage._capabilities import ResolvedDriver
+    from jtc.storage._disk.base import Manager
     from jtc.storage.driver import StorageDriver
 
 __all__ = ["LayerResolver", "layered", "why_lacking"]
 
 
 def layered(
-    resolved: ResolvedDriver, make: Callable[[StorageDriver], StorageDriver], disk: str
+    resolved: ResolvedDriver,
+    make: Callable[[StorageDriver], StorageDriver],
+    disk: str,
+    manager: Manager,
 ) -> ResolvedDriver:
     """Put a layer around a disk's driver.
 
@@ -27,6 +33,7 @@ def layered(
         resolved: The driver.
         make: Makes the layer around a driver.
         disk: The disk's name.
+        manager: The disk's manager.
 
     Raises:
         StorageConfigException: The layer is not a driver.
@@ -39,7 +46,22 @@ def layered(
     layer = make(driver)
     if isinstance(layer, Layer):
         layer.disk, layer.driver_name = disk, resolved.name
+        layer.find_disk = _finder(manager)
     return resolve(layer, name=resolved.name)
+
+
+def _finder(manager: Manager) -> Callable[[str], Any]:
+    """Return a function that finds a disk of a manager, which a layer does not keep alive."""
+    reference = weakref.ref(manager)
+
+    def find_disk(name: str) -> Any:
+        if (found := reference()) is None:
+            raise StorageConfigException(
+                f"The manager of the disk {name!r} does not exist any more"
+            )
+        return found.disk(name)
+
+    return find_disk
 
 
 def why_lacking(resolved: ResolvedDriver, capability: str) -> str:
@@ -74,7 +96,7 @@ def why_lacking(resolved: ResolvedDriver, capability: str) -> str:
 class LayerResolver:
     """Finds a layered disk's driver; the layer is made once for each driver that the disk gets."""
 
-    __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make", "_ready")
+    __slots__ = ("__weakref__", "_disk", "_find", "_last", "_lock", "_make", "_manager", "_ready")
 
     def __init__(
         self,
@@ -82,7 +104,9 @@ class LayerResolver:
         ready: Callable[[], ResolvedDriver | None],
         make: Callable[[StorageDriver], StorageDriver],
         disk: str,
+        manager: Manager,
     ) -> None:
+        self._manager = manager
         self._find = find
         self._ready = ready
         self._make = make
@@ -113,6 +137,6 @@ class LayerResolver:
             with self._lock:
                 seen, outer = self._last
                 if outer is None or seen is not inner:
-                    outer = layered(inner, self._make, self._disk)
+                    outer = layered(inner, self._make, self._disk, self._manager)
                     self._last = (inner, outer)  # one assignment: it is read without the lock
         return outer

@@ -542,7 +542,7 @@ class StorageManager(DiskOperations):
         config = config.with_variables(name, os.environ)
         driver = config.make(name, self._factory(config.driver))
         resolved = resolve(driver, name=config.driver, disabled=config.disable)
-        return _in_layers(resolved, config.layers, name)
+        return self._in_layers(resolved, config.layers, name)
 
     def _from_environment(self, name: str) -> ResolvedDriver:
         if name not in OFFICIAL[DRIVERS] and name not in self.drivers():
@@ -614,7 +614,15 @@ class StorageManager(DiskOperations):
         fake = resolve(made, name=f"fake {name}", disabled=disk.disable)
         # The layers are behaviour of the application, and are kept in tests.
         layers = [layer.with_variables(name, os.environ) for layer in disk.layers]
-        return _in_layers(fake, layers, name)
+        return self._in_layers(fake, layers, name)
+
+    def _in_layers(
+        self, resolved: ResolvedDriver, layers: Sequence[LayerConfig], disk: str
+    ) -> ResolvedDriver:
+        for layer in reversed(layers):
+            make = layer.maker(disk, load_layer(layer.name))
+            resolved = layered(resolved, make, disk, self)
+        return resolved
 
     def _retire(self, name: str) -> None:
         resolved = self._resolved_drivers.pop(name, None)
@@ -650,14 +658,6 @@ class _Guard:
         """Remove the driver of a disk."""
         self.by_hand.pop(name, None)
         self.made.pop(name, None)
-
-
-def _in_layers(
-    resolved: ResolvedDriver, layers: Sequence[LayerConfig], disk: str
-) -> ResolvedDriver:
-    for layer in reversed(layers):
-        resolved = layered(resolved, layer.maker(disk, load_layer(layer.name)), disk)
-    return resolved
 
 
 def _scrubbed(make: Callable[[], T]) -> T:

@@ -23,6 +23,8 @@ from jtc.storage.driver import CAPABILITIES, EFFECTS, METHODS, FullDriver, Stora
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from jtc.storage._disk import Disk
+
 __all__ = ["Layer", "layers_of", "unwrap", "unwrap_path"]
 
 
@@ -48,6 +50,8 @@ class Layer:
             writes by itself and supports other options sets its own.
         disk: The disk's name, once the layer is on a disk.
         driver_name: The name of the driver below all layers, once the layer is on a disk.
+        find_disk: Returns another disk of the same manager by its name, once the layer is on a
+            disk; for layers that use a second disk.
 
     Raises:
         TypeError: When the class is made: a guarded method is not defined, or a name is unknown.
@@ -60,6 +64,7 @@ class Layer:
 
     disk: str | None = None
     driver_name: str | None = None
+    find_disk: Callable[[str], Disk] | None = None
 
     def __init_subclass__(
         cls,

@@ -143,7 +143,7 @@ class DiskOperations(
             step: The directory of a scoped view, or `_READ_ONLY`; None for a view that is not
                 pickled.
         """
-        resolved = LayerResolver(self._resolved, self._ready, make, self.name)
+        resolved = LayerResolver(self._resolved, self._ready, make, self.name, self._manager)
         steps = self._steps
         views = None if steps is None or step is None else (*steps, step)
         return Disk(self.name, self._manager, resolved, resolved.ready, views)
