@@ -18,7 +18,6 @@ from jtc.storage import (
     FileNotFoundException,
     PreconditionFailedException,
     RejectedException,
-    Storage,
     StorageConfigException,
     StorageException,
     StorageManager,
@@ -31,6 +30,7 @@ from jtc.storage.hookspecs import Failed, hookimpl
 from jtc.storage.layer import METHODS
 from jtc.storage.layers.clamav_layer import ClamAV, Scan, Scanner, ScannerAbsentException
 from jtc.storage.options import ListOptions, SignOptions
+from scripted_clamd import ScriptedClamd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -334,12 +334,11 @@ async def test_infected_file_is_kept_on_the_quarantine_disk(
 ) -> None:
     manager = StorageManager.isolated()
     manager.set_driver(MemoryDriver(), "quarantine")
-    quarantine: Any = manager.disk("quarantine")
-    if named:
-        Storage.set_driver(MemoryDriver(), "test-quarantine")
-        quarantine = "test-quarantine"
-    where = Storage.disk(quarantine) if named else quarantine
-    disk = scanned_disk(below, Scan, scanner=scanner, quarantine=quarantine, memory=10)
+    manager.set_driver(below, "files")
+    where = manager.disk("quarantine")
+    disk = manager.disk("files").with_layer(
+        Scan, scanner=scanner, quarantine="quarantine" if named else where, memory=10
+    )
     content = b"x" * 100 + VIRUS
     with pytest.raises(RejectedException, match="kept in quarantine as") as raised:
         await disk.put("letters/ü.txt", chunks(content))
@@ -356,6 +355,34 @@ async def test_infected_file_is_kept_on_the_quarantine_disk(
     assert await where.get(path) == content
     assert not await below.exists("letters/ü.txt")
     await disk.check()
+
+
+async def test_quarantine_of_configuration_is_a_disk_of_the_same_manager() -> None:
+    async with ScriptedClamd() as daemon:
+        layer = {"name": "clamav", "address": daemon.address, "quarantine": "kept"}
+        disks = {
+            "files": {"driver": "memory", "layers": [layer]},
+            "kept": {"driver": "memory"},
+        }
+        manager = StorageManager.isolated({"default": "files", "disks": disks})
+        with pytest.raises(RejectedException, match="quarantine as kept:"):
+            await manager.put("a.txt", EICAR)
+        assert len(await manager.disk("kept").all_files()) == 1
+        await manager.disk("files").check()
+
+
+async def test_name_of_what_was_found_is_one_line(
+    scanner: Recording, below: MemoryDriver, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scan(_content: Any, _size: int) -> str:
+        return "X\nERROR all is lost\x1b[2J" + "y" * 10_000
+
+    scanner.scan = scan  # type: ignore[method-assign]
+    with pytest.raises(RejectedException) as raised:
+        await scanned_disk(below, Scan, scanner=scanner).put("a.txt", b"x")
+    for text in (str(raised.value), caplog.records[0].getMessage()):
+        assert text.isprintable()
+        assert len(text) < 500
 
 
 async def test_quarantine_that_fails_hides_no_virus(

@@ -44,6 +44,7 @@ _log = logging.getLogger("jtc.storage.clamav")
 
 _BLOCK = 1024 * 1024
 _IN_MEMORY = 1024 * 1024
+_LONGEST_NAME = 200
 
 
 class Scan(
@@ -78,8 +79,8 @@ class Scan(
         max_size: The longest file in bytes; None is any.
         when_absent: ``"refuse"`` refuses files while the scanner cannot be reached; ``"pass"``
             stores them unscanned, which is logged.
-        quarantine: A disk, or the name of a disk of `Storage`, on which infected files are kept.
-            They are refused all the same.
+        quarantine: A disk, or the name of another disk of the same manager, on which infected
+            files are kept. They are refused all the same.
         staging: The directory of direct uploads, such as ``"unscanned"``.
         rescan_copies: False lets the driver copy and move by itself what is in the storage.
         memory: How many bytes of a file are kept in memory; longer ones are in a temporary file.
@@ -167,7 +168,7 @@ class Scan(
         """Check the scanner, the quarantine disk, and what the inner driver checks by itself."""
         await self.scanner.check()
         if self._quarantine is not None:
-            await self._quarantine.check()
+            await self._quarantine.check(self)
         if "health_check" in resolve(self.inner).capabilities:
             await self.inner.check(path)
 
@@ -206,13 +207,15 @@ class Scan(
         except OSError as error:
             raise StorageUnavailableException(f"The scanner failed: {error}") from error
         if found is not None:
-            await self._refuse(path, whole, str(found))
+            # It may be of another program, and goes into a log.
+            name = "".join(c if c.isprintable() else "?" for c in str(found)[:_LONGEST_NAME])
+            await self._refuse(path, whole, name)
 
     async def _refuse(self, path: str, whole: bytes | BinaryIO, found: str) -> None:
         kept = None
         if self._quarantine is not None:
             kept = await self._quarantine.keep(
-                whole, signature=found, disk=self.disk or "", path=path
+                self, whole, signature=found, disk=self.disk or "", path=path
             )
         where = f"; it is kept in quarantine as {kept}" if kept else ""
         _log.warning("Infected: %s (disk %s, path %r)%s", found, self.disk, path, where)

@@ -12,6 +12,7 @@ from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from jtc.storage import DiskOperations
+    from jtc.storage.layer import Layer
 
 __all__ = ["Quarantine"]
 
@@ -25,7 +26,7 @@ class Quarantine:
     """Another disk, on which infected files are kept.
 
     Args:
-        disk: The disk; or its name, which `Storage` looks up when it is needed.
+        disk: The disk; or its name, which is looked up when it is needed.
 
     Raises:
         StorageConfigException: It is neither.
@@ -36,22 +37,27 @@ class Quarantine:
             raise StorageConfigException(f"'quarantine' is a disk or its name, not {disk!r}")
         self._given = disk
 
-    @property
-    def _disk(self) -> DiskOperations:
-        return Storage.disk(self._given) if isinstance(self._given, str) else self._given
+    def _disk(self, layer: Layer) -> DiskOperations:
+        if isinstance(self._given, Disk):
+            return self._given
+        return (layer.find_disk or Storage.disk)(self._given)
 
-    async def check(self) -> None:
+    async def check(self, layer: Layer) -> None:
         """Check that the disk works.
+
+        Args:
+            layer: The layer, whose manager has the disk of a name.
 
         Raises:
             StorageException: It does not.
         """
-        await self._disk.check()
+        await self._disk(layer).check()
 
-    async def keep(self, content: bytes | BinaryIO, **described: str) -> str | None:
+    async def keep(self, layer: Layer, content: bytes | BinaryIO, **described: str) -> str | None:
         """Store an infected file under a new key.
 
         Args:
+            layer: As for `check`.
             content: The file.
             **described: Texts to be stored beside it as metadata, where the disk has it.
 
@@ -60,7 +66,7 @@ class Quarantine:
         """
         key = f"{time.strftime('%Y-%m-%d', time.gmtime())}/{secrets.token_hex(16)}"
         try:
-            disk = self._disk
+            disk = self._disk(layer)
             options: dict[str, Any] = {
                 "content_type": "application/octet-stream",
                 "metadata": {name: text[-_LONGEST_TEXT:] for name, text in described.items()},
