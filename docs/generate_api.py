@@ -57,6 +57,7 @@ MODULES = (
     "jtc.storage.attachments.drf",
     "jtc.storage.attachments.fakes",
     "jtc.storage.attachments.fields",
+    "jtc.storage.attachments.importing",
     "jtc.storage.attachments.models",
     "jtc.storage.attachments.moving",
     "jtc.storage.attachments.msgspec",
