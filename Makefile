@@ -40,7 +40,7 @@ WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
-.PHONY: help demo web test engines suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults fuzz soak tools bench bench-smoke check gates lint types others downloads \
+.PHONY: help demo web test engines suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults rivals fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo "make suites  the tests of Django's file storages and Starlette's files, over ours: ALL=1 runs all on S3, too"
 	@echo "make engines run the conformance tests of S3 on other engines, and write docs/engines.md"
 	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
+	@echo "make rivals kill workers that use other libraries for files of rows, and count what is lost"
 	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
 	@echo "make soak    ten minutes of mixed load with faults, and what grew: SOAK_SECONDS=600"
 	@echo "make mutants change the memory driver in each line, and count what the conformance tests find"
@@ -182,6 +183,17 @@ faults: $(VENV)/installed
 
 tools:
 	@tests/install_tools.sh
+
+# The faults of tests/faults with other libraries, in an environment of its own.
+rivals: build/rivals/installed
+	@echo "==> Killing workers that use other libraries 1,000 times, a few minutes"
+	@build/rivals/bin/python tests/faults/rival_file_objects.py
+
+build/rivals/installed: pyproject.toml constraints.txt | $(VENV)/installed
+	@echo "==> Installing the libraries to compare with into build/rivals"
+	@$(VENV)/bin/python -m venv --without-pip build/rivals
+	@$(INSTALL) build/rivals install $(FLAGS) --group rivals
+	@touch $@
 
 FUZZ_TIMES ?= 5
 fuzz: $(VENV)/installed
