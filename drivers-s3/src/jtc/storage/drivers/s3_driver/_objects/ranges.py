@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import metadata
-from jtc.storage.drivers.s3_driver._transport import errors, http, operations
+from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.drivers.s3_driver._transport.token_bucket import RETRY_PRICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ class Range:
                 pause = _RETRY_SECONDS * 2 ** (failures - 1)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
                 continue
-            budget.put_back(failures * http.RETRY_PRICE)
+            budget.put_back(failures * RETRY_PRICE)
             self.position += len(piece)
             return piece
 

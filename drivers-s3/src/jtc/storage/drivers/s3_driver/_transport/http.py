@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import random
 import time
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -21,10 +19,12 @@ from jtc.storage.drivers.s3_driver._transport.concurrency import Concurrency
 from jtc.storage.drivers.s3_driver._transport.connections import LARGE, Connections, OpenBody
 from jtc.storage.drivers.s3_driver._transport.credentials import KeySource
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_by_sdk, endpoint_of
+from jtc.storage.drivers.s3_driver._transport.learned import Learned
 from jtc.storage.drivers.s3_driver._transport.network import proxy_for
 from jtc.storage.drivers.s3_driver._transport.operations import Answer, head_object
 from jtc.storage.drivers.s3_driver._transport.redaction import scrub
 from jtc.storage.drivers.s3_driver._transport.sigv4 import EMPTY_SHA256, UNSIGNED, Signer, Signing
+from jtc.storage.drivers.s3_driver._transport.token_bucket import RETRY_PRICE, TokenBucket
 from jtc.storage.drivers.s3_driver._transport.xml import read_error
 from jtc.storage.exceptions import (
     StorageTimeoutException,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
     from jtc.storage.drivers.s3_driver._transport.operations import Request
 
-__all__ = ["RETRY_PRICE", "SLOWEST_BYTES_PER_SECOND", "Learned", "TokenBucket", "Transport"]
+__all__ = ["SLOWEST_BYTES_PER_SECOND", "Transport"]
 
 T = TypeVar("T")
 
@@ -60,9 +60,6 @@ _LONGEST_ANSWER = 8 * MIB
 """A page of a thousand keys of a thousand letters, each encoded as three, has four MiB."""
 
 _LONGEST_ERROR = 64 * 1024
-
-RETRY_TOKENS, RETRY_PRICE = 500, 5
-"""As in botocore's standard mode: a hundred retries beyond those of requests that succeeded."""
 
 _OLD_KEYS = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"}
@@ -86,69 +83,6 @@ _WITH_CUSTOMER_KEY = frozenset(
         *("CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"),
     }
 )
-
-
-class TokenBucket:
-    """Retries that are left: a store in trouble must not be sent more and more requests.
-
-    Args:
-        tokens: How many there are at most.
-    """
-
-    def __init__(self, tokens: int = RETRY_TOKENS) -> None:
-        self._most = self._left = tokens
-
-    def take(self, tokens: int = RETRY_PRICE) -> bool:
-        """Take some; False where fewer are left."""
-        # Without a lock: several threads at once may lose a count, and nothing hangs on one.
-        if self._left < tokens:
-            return False
-        self._left -= tokens
-        return True
-
-    def put_back(self, tokens: int) -> None:
-        """Give back what was taken for a retry that succeeded, or one for a plain success."""
-        self._left = min(self._most, self._left + tokens)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Learned:
-    """What a disk learns of its store on the way; None is not known yet.
-
-    Attributes:
-        has_bucket: Whether the bucket was there once: a bare 404 is then a file's.
-        has_acls: Whether the store has answered a request for an ACL.
-        acl_with_content: Whether an ACL that is sent with the content is kept.
-        lists_by_directory: Whether ``a/`` is listed before ``a-b``.
-        lists_by_marker: Whether the store knows the first version of listings only.
-        checks_content: Whether the store answers with the checksum that it checked; several ignore
-            it: https://github.com/milvus-io/milvus-storage/pull/454
-        whole_checksums: Whether an upload in parts may have a CRC-32 of the whole.
-        copy_checksums: Whether a copy in parts may have CRC-32s.
-        continues: Whether the store answers ``Expect: 100-continue``.
-        accepted: When the store last accepted a large body, by the monotonic clock.
-        bare_etags: Whether a condition's etag must be sent without its quotes.
-        kept_conditions: The kinds of conditional requests that the store was seen to keep.
-        bulk_conditions: Whether requests that delete many keep the etags of their entries.
-        keeps_directories: Whether a directory stays when its last file is deleted.
-        ranges: False once the store has answered a range with the whole file.
-    """
-
-    has_bucket: bool = False
-    has_acls: bool = False
-    acl_with_content: bool | None = None
-    lists_by_directory: bool | None = None
-    lists_by_marker: bool = False
-    checks_content: bool | None = None
-    whole_checksums: bool = True
-    copy_checksums: bool = True
-    continues: bool | None = None
-    accepted: float = -math.inf
-    bare_etags: bool | None = None
-    kept_conditions: frozenset[str] | None = None
-    bulk_conditions: bool | None = None
-    keeps_directories: bool | None = None
-    ranges: bool | None = None
 
 
 class _Target(NamedTuple):
