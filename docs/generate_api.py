@@ -75,6 +75,7 @@ MODULES = (
     "jtc.storage.attachments.taskiq",
     "jtc.storage.attachments.tokens",
     "jtc.storage.attachments.uploads",
+    "jtc.storage.attachments.variants",
     "jtc.storage.attachments.verify",
     "jtc.storage.attachments.worker",
     "jtc.storage.driver",
