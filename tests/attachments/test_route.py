@@ -20,7 +20,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from attachment_fields import PNG, SECRET, added, local_registry
+from attachment_fields import PNG, SECRET, added, local_registry, redeclared
 from counted_recipes import Counted
 from jtc.storage import Disk, Layer, StorageManager
 from jtc.storage.attachments import Field, Registry
@@ -545,17 +545,17 @@ async def test_route_of_former_recipe_serves_its_file_or_the_current_one(
     kept, swept = [await ingest(field, b"abc", name="a.txt") for _ in range(2)]
     await make_variant(field, kept, "back")
     urls = [each.url("back") for each in (kept, swept)]
-    field.variants = {"back": counted.recipe(2)}
-    http = connect(registry)
+    http = connect(redeclared(registry, variants={"back": counted.recipe(2)}).registry)
     responses = [await http.get(url) for url in urls]
     assert [each.content for each in responses] == [b"cba", b"cba"]
     assert [each.headers["cache-control"] for each in responses] == [YEAR, "no-store"]
     csv = {"content_type": "text/csv", "extension": ".csv"}
-    field.variants = {"back": derive(counted, version=3, **csv)}
+    third = derive(counted, version=3, **csv)
+    http = connect(redeclared(registry, variants={"back": third}).registry)
     former, current = [await http.get(url) for url in urls]
     assert former.headers["content-type"] == "text/plain; charset=utf-8"
     assert current.headers["content-type"] == "text/csv; charset=utf-8"
-    field.variants = {}
+    http = connect(redeclared(registry).registry)
     assert (await http.get(urls[1])).status_code == 404
 
 

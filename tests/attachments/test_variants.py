@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from attachment_fields import SECRET, added, local_registry
+from attachment_fields import added, local_registry, redeclared
 from counted_recipes import Counted
 from jtc.storage import Disk, Layer, images
 from jtc.storage.attachments import Attachment, Field, Registry
@@ -76,14 +76,7 @@ async def test_make_variant_by_several_makers_makes_it_once(
     counted = Counted(tmp_path / "log", seconds=0.1)
     recipes = {"back": counted.recipe()}
     attachment = await ingest(added(registry, variants=recipes), b"abc", name="a.txt")
-    fields = []
-    for _ in range(5):  # as other processes have them
-        same = Registry(
-            namespace=registry.namespace,
-            secret=SECRET,
-            storage=registry.storage,
-        )
-        fields.append(added(same, variants=recipes))
+    fields = [redeclared(registry, variants=recipes) for _ in range(5)]
     made = await asyncio.gather(*(make_variant(field, attachment, "back") for field in fields))
     assert {each.size for each in made} == {3}
     assert counted.calls == 1
@@ -111,7 +104,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 sys.path[:0] = {path!r}
-from attachment_fields import SECRET, added, local_registry
+from attachment_fields import added, local_registry, redeclared
 from counted_recipes import Counted
 from jtc.storage.attachments import Attachment
 from jtc.storage.attachments._variants import VariantMaker, make_variant, use_maker
@@ -544,9 +537,8 @@ async def test_make_eager_of_broken_image_is_refused_where_images_are_wanted(
 
 async def test_make_variant_of_broken_image_is_refused_and_remembered(tmp_path: Path) -> None:
     registry = local_registry(tmp_path)
-    field = added(registry)
-    attachment = await ingest(field, picture(160, 120)[:60], name="a.png")
-    field.variants = {"thumb": images.cover(20, 20)}
+    attachment = await ingest(added(registry), picture(160, 120)[:60], name="a.png")
+    field = redeclared(registry, variants={"thumb": images.cover(20, 20)})
     with pytest.raises(RejectedException) as caught:
         await make_variant(field, attachment, "thumb")
     assert not isinstance(caught.value, RememberedFailure)
@@ -666,8 +658,8 @@ async def test_make_variant_of_changed_recipe_makes_another_file(tmp_path: Path)
     field = added(registry, variants={"back": counted.recipe(1)})
     attachment = await ingest(field, b"abc", name="a.txt")
     first = await make_variant(field, attachment, "back")
-    field.variants = {"back": counted.recipe(2)}
-    second = await make_variant(field, attachment, "back")
+    changed = redeclared(registry, variants={"back": counted.recipe(2)})
+    second = await make_variant(changed, attachment, "back")
     assert first.recipe != second.recipe
     assert {first.file, second.file} <= set(await names(attachment, registry))
 

@@ -108,3 +108,9 @@ def expected_public(avatar: Attachment) -> dict[str, Any]:
             "card": {"url": avatar.url("card"), "type": "image/webp", "width": 800, "height": 600},
         },
     }
+
+
+def redeclared(registry: Registry, name: str = "users.avatar", **settings: Any) -> Field:
+    """Return a field with other settings, as another process or the next deployment has it."""
+    same = Registry(namespace=registry.namespace, secret=SECRET, storage=registry.storage)
+    return added(same, name, **settings)
