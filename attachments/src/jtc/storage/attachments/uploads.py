@@ -10,6 +10,7 @@ key.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from jtc.storage.driver_support.content import Spool, driver_content
 from jtc.storage.driver_support.content_checks import check_type, check_types, limits
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, checked_types
 from jtc.storage.exceptions import FileNotFoundException, RejectedException
+from jtc.storage.layer import layers_of
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -208,6 +210,7 @@ async def _claim(field: Field, token: str, owner: object) -> Claimed:
     values, (disk_name, directory) = read_payload(field.registry, UPLOAD_KIND, field, token, owner)
     upload = f"{directory}/{values['id']}"
     disk = field.registry.disk(disk_name)
+    await _release(disk, f"{upload}/{_FILE}")
     try:
         info = await disk.confirm_upload(f"{upload}/{_FILE}")
     except FileNotFoundException as error:
@@ -223,6 +226,18 @@ async def _claim(field: Field, token: str, owner: object) -> Claimed:
     return Claimed(
         attachment=attachment, token_id=values["id"], is_new=True, left=(disk_name, upload)
     )
+
+
+async def _release(disk: Disk, path: str) -> None:
+    """Have an upload scanned and stored, if the disk has a scanning layer that staged it."""
+    try:
+        from jtc.storage.layers.clamav_layer import Scan, release  # noqa: PLC0415 - may be missing
+    except ImportError:
+        return  # no disk has the layer
+    if any(isinstance(layer, Scan) and layer.staging for layer in layers_of(disk.driver)):
+        # Missing where it was not sent yet, or where an earlier claim has released it.
+        with contextlib.suppress(FileNotFoundException):
+            await release(disk, path)
 
 
 async def _copied(field: Field, disk: Disk, upload: FileInfo, name: str) -> Attachment:
