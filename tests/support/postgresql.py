@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -85,12 +86,8 @@ class PostgreSQL:
 
     def __exit__(self, *_exc_info: object) -> None:
         if self._process is not None:
-            self._process.terminate()  # waits for clients to leave, of which there is none
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.send_signal(3)
-                self._process.wait()
+            self._process.send_signal(signal.SIGQUIT)  # without a last write of its files
+            self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, command: list[Any]) -> None:

@@ -139,6 +139,17 @@ async def test_savepoint_released_keeps_its_file(app: App) -> None:
     assert len(await app.files()) == 1
 
 
+async def test_savepoint_released_and_transaction_rolled_back_leaves_nothing(app: App) -> None:
+    """Python's sqlite3 would commit the savepoint: it begins no transaction before one."""
+    async with app.sessions() as session:
+        async with session.begin_nested():
+            session.add(app.User(avatar=await store(app.User.avatar, b"one", session=session)))
+        await session.rollback()
+    await app.check()
+    assert await app.files() == set()
+    assert await app.named() == []
+
+
 async def test_two_assignments_without_flush_leave_one_file(app: App) -> None:
     first = await add_user(app)
     async with app.sessions() as session:

@@ -6,7 +6,7 @@ import dataclasses
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import false, inspect, select, tuple_
+from sqlalchemy import inspect, select, tuple_
 
 from jtc.storage.attachments.models import Attachment, AttachmentList
 from jtc.storage.attachments.sqlalchemy._columns import MappedField, listed, mapped_fields
@@ -16,10 +16,10 @@ from jtc.storage.exceptions import StorageException
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
     from sqlalchemy.orm import InstanceState, Mapper, Session
 
-__all__ = ["AttachmentNotStagedException", "Change", "changes_of", "check", "lock_sqlite"]
+__all__ = ["AttachmentNotStagedException", "Change", "changes_of", "check"]
 
 _MOST = 500
 """How many rows are read by one statement."""
@@ -231,13 +231,3 @@ def _locked(
             values = zip((each.key for each in fields), row[len(primary_key) :], strict=True)
             found[tuple(row[: len(primary_key)])] = dict(values)
     return found
-
-
-def lock_sqlite(connection: Connection, outbox: Table) -> None:
-    """Take the only write lock that SQLite has, before anything is read: it cannot lock rows.
-
-    If another transaction has written since this one first read, this fails with "database is
-    locked", and the caller begins again.
-    """
-    if connection.dialect.name == "sqlite":
-        connection.execute(outbox.update().where(false()).values(taken_until=None))

@@ -10,9 +10,10 @@ from sqlalchemy import event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, object_session
 
 from jtc.storage.attachments._ingest import discard
-from jtc.storage.attachments.sqlalchemy._changes import Change, changes_of, check, lock_sqlite
+from jtc.storage.attachments.sqlalchemy._changes import Change, changes_of, check
 from jtc.storage.attachments.sqlalchemy._columns import mapped_fields
 from jtc.storage.attachments.sqlalchemy._homes import home_of
+from jtc.storage.attachments.sqlalchemy._sqlite import lock_sqlite
 from jtc.storage.attachments.sqlalchemy._staging import Staging, end_staging, staging_of
 from jtc.storage.attachments.sqlalchemy._tables import outbox_rows
 

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from jtc.storage.attachments.models import Attachment, AttachmentList
 from jtc.storage.attachments.records import OutboxEntry
-from jtc.storage.attachments.sqlalchemy._changes import lock_sqlite
 from jtc.storage.attachments.sqlalchemy._columns import listed
 from jtc.storage.attachments.sqlalchemy._json import names_any
+from jtc.storage.attachments.sqlalchemy._sqlite import lock_sqlite
 from jtc.storage.attachments.sqlalchemy._tables import outbox_rows
 
 if TYPE_CHECKING:
