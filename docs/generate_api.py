@@ -54,6 +54,7 @@ MODULES = (
     "jtc.storage.attachments.django.admin",
     "jtc.storage.attachments.django.fields",
     "jtc.storage.attachments.django.forms",
+    "jtc.storage.attachments.django.operations",
     "jtc.storage.attachments.drf",
     "jtc.storage.attachments.fakes",
     "jtc.storage.attachments.fields",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,10 @@ from typing import Any
 import django
 from django.conf import settings
 
-__all__ = ["django_project"]
+__all__ = ["POSTGRESQL", "django_project"]
+
+POSTGRESQL = "JTC_TESTS_DJANGO_POSTGRESQL"
+"""The variable that names the directory of a PostgreSQL server's socket."""
 
 STATIC = "jtc.storage.django.staticfiles.ManifestDiskStorage"
 
@@ -96,6 +100,14 @@ urlpatterns = [path("admin/", admin.site.urls)]
 """
 
 
+def _database(folder: Path) -> dict[str, Any]:
+    """Return the database: PostgreSQL where the environment names the folder of its socket."""
+    if host := os.environ.get(POSTGRESQL):
+        engine = "django.db.backends.postgresql"
+        return {"ENGINE": engine, "HOST": host, "NAME": "postgres", "USER": "tester"}
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "db.sqlite3"}
+
+
 @cache
 def django_project() -> dict[str, Any]:
     """Set up Django; return the modules with the models of the apps `shop` and `club`."""
@@ -123,9 +135,7 @@ def django_project() -> dict[str, Any]:
             "shop",
             "club",
         ],
-        DATABASES={
-            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "db.sqlite3"}
-        },
+        DATABASES={"default": _database(folder)},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         TEMPLATES=[
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 
 import pytest
 
-from django_project import django_project
+from django_project import POSTGRESQL, django_project
 from jtc.storage import Storage
 
 
 @pytest.fixture(scope="session")
 def models() -> Iterator[types.ModuleType]:
     """Set up Django, once per process; give the module with the models."""
-    yield django_project()["club"]
-    from django.db import connections
+    project = django_project()
+    from django.db import connection, connections
 
+    assert connection.vendor == ("postgresql" if POSTGRESQL in os.environ else "sqlite")
+    yield project["club"]
     connections.close_all()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jtc.storage import Storage
 from jtc.storage.attachments import plain
 from jtc.storage.attachments.adopt import adopt
 from jtc.storage.attachments.purge import purge
@@ -149,3 +151,17 @@ def test_counter_grows_and_the_id_stays(club: Any, registry: Registry, records: 
     assert asyncio.run(records.database_id()) == first
     member(club)
     assert asyncio.run(adopt(registry, disks=["media"])) == {"media": None}
+
+
+def test_command_of_the_project_maintains_its_registry(
+    club: Any, registry: Registry, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from django.core.management import call_command
+
+    me = member(club)
+    call_command("attachments", "verify")
+    (Path(Storage.sync.disk("media").path(me.avatar.key))).unlink()
+    with pytest.raises(SystemExit) as ended:
+        call_command("attachments", "verify")
+    assert ended.value.code == 1
+    assert me.avatar.id in capfd.readouterr().out
