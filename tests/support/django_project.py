@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-__all__ = ["POSTGRESQL", "django_project"]
+__all__ = ["POSTGRESQL", "django_project", "documented"]
 
 POSTGRESQL = "JTC_TESTS_DJANGO_POSTGRESQL"
 """The variable that names the directory of a PostgreSQL server's socket."""
@@ -100,6 +101,12 @@ urlpatterns = [path("admin/", admin.site.urls)]
 """
 
 
+def documented() -> list[str]:
+    """Return the examples in Python of the document on attachments of models."""
+    text = (Path(__file__).parents[2] / "docs/django-attachments.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
 def _database(folder: Path) -> dict[str, Any]:
     """Return the database: PostgreSQL where the environment names the folder of its socket."""
     if host := os.environ.get(POSTGRESQL):
@@ -116,7 +123,7 @@ def django_project() -> dict[str, Any]:
     (folder / "assets/css").mkdir(parents=True)
     (folder / "assets/css/site.css").write_text("body { background: url(../dot.svg) }\n")
     (folder / "assets/dot.svg").write_text("<svg/>\n")
-    for app, text in (("shop", SHOP), ("club", CLUB)):
+    for app, text in (("shop", SHOP), ("club", CLUB), ("shelf", documented()[1])):
         (folder / app).mkdir()
         (folder / app / "__init__.py").touch()
         (folder / app / "models.py").write_text(text)
@@ -134,6 +141,7 @@ def django_project() -> dict[str, Any]:
             "jtc.storage.attachments.django",
             "shop",
             "club",
+            "shelf",
         ],
         DATABASES={"default": _database(folder)},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
@@ -176,6 +184,6 @@ def django_project() -> dict[str, Any]:
     django.setup()
     from django.core.management import call_command
 
-    call_command("makemigrations", "shop", "club", verbosity=0)
+    call_command("makemigrations", "shop", "club", "shelf", verbosity=0)
     call_command("migrate", verbosity=0)
     return {app: import_module(f"{app}.models") for app in ("shop", "club")}

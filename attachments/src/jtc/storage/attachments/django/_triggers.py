@@ -120,7 +120,7 @@ def _statements(connection: Any, model: type[Model], field: AttachmentField) -> 
     table, column = quote(model._meta.db_table), quote(field.column)
     name = _name(model, field)
     if connection.vendor == "postgresql":
-        argument = "'" + field.column.replace("'", "''") + "'"
+        argument = "'" + str(field.column).replace("'", "''") + "'"
         return [_POSTGRESQL.format(name=quote(name), column=column, table=table, argument=argument)]
     if connection.vendor != "sqlite":
         raise NotSupportedError(
