@@ -7,37 +7,26 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.apps import apps
-from django.db import close_old_connections, connections, models, router, transaction
+from django.db import close_old_connections, connections, transaction
 from django.db.models import F, Q
 
-from jtc.storage.attachments.django._lookups import NamesAny
-from jtc.storage.attachments.django._saving import drop, listed
-from jtc.storage.attachments.django.fields import AttachmentField, own_fields, writing
+from jtc.storage.attachments.django._rows import columns, database, listed, named, naming
+from jtc.storage.attachments.django._saving import drop
+from jtc.storage.attachments.django.fields import writing
 from jtc.storage.attachments.models import Attachment, AttachmentList
 from jtc.storage.attachments.records import OutboxEntry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from jtc.storage.attachments.fields import Field
     from jtc.storage.attachments.registry import Registry
 
-__all__ = ["DjangoRecords", "named"]
+__all__ = ["DjangoRecords"]
 
 R = TypeVar("R")
 
 _PAGE = 500
-
-
-def named(ids: Collection[str]) -> list[Attachment]:
-    """Return the attachments of these ids that rows name, in any field."""
-    found: list[Attachment] = []
-    for model, field in _columns():
-        rows = model._base_manager.using(_database()).filter(_naming(field, ids))
-        for value in rows.values_list(field.attname, flat=True):
-            found.extend(each for each in listed(value) if each.id in ids)
-    return found
 
 
 class DjangoRecords:
@@ -75,11 +64,11 @@ class DjangoRecords:
 
     async def attachments(self, field: Field) -> AsyncIterator[Attachment]:
         """Return all attachments that rows name in a field, by pages of a transaction each."""
-        model, column = next(each for each in _columns() if each[1].settings is field)
+        model, column = next(each for each in columns() if each[1].settings is field)
         after: Any = None
 
         def page() -> list[tuple[Any, Any]]:
-            rows = model._base_manager.using(_database()).order_by("pk")
+            rows = model._base_manager.using(database()).order_by("pk")
             rows = rows.filter(**{f"{column.attname}__isnull": False})
             rows = rows if after is None else rows.filter(pk__gt=after)
             return list(rows.values_list("pk", column.attname)[:_PAGE])
@@ -101,25 +90,25 @@ class DjangoRecords:
 
     async def replace(self, field: Field, old: Attachment, new: Attachment) -> bool:
         """Write `new` in the place of `old`, only where a row names the same version of it."""
-        model, column = next(each for each in _columns() if each[1].settings is field)
+        model, column = next(each for each in columns() if each[1].settings is field)
         moves = (old.disk, old.own_directory) != (new.disk, new.own_directory)
 
         def work() -> bool:
-            rows = _locking(model._base_manager.using(_database()))
+            rows = _locking(model._base_manager.using(database()))
             is_changed = False
-            rows = rows.filter(_naming(column, [old.id])).values_list("pk", column.attname)
+            rows = rows.filter(naming(column, [old.id])).values_list("pk", column.attname)
             for pk, value in list(rows):
                 if old not in listed(value):
                     continue
                 kept = [new if each == old else each for each in listed(value)]
                 written = AttachmentList(kept) if field.many else kept[0]
                 with writing():
-                    model._base_manager.using(_database()).filter(pk=pk).update(
+                    model._base_manager.using(database()).filter(pk=pk).update(
                         **{column.attname: written}
                     )
                 is_changed = True
             if is_changed and moves:
-                drop([old], _database())
+                drop([old], database())
             return is_changed
 
         return await _run(work)
@@ -162,9 +151,9 @@ async def _run(work: Callable[[], R]) -> R:
     def in_transaction() -> R:
         close_old_connections()
         try:
-            with transaction.atomic(using=_database()):
+            with transaction.atomic(using=database()):
                 # SQLite has one writer: it waits for it here, where nothing was read yet.
-                if connections[_database()].vendor == "sqlite":
+                if connections[database()].vendor == "sqlite":
                     _outbox().filter(pk=0).update(taken_until=None)
                 return work()
         finally:
@@ -173,18 +162,8 @@ async def _run(work: Callable[[], R]) -> R:
     return await sync_to_async(in_transaction)()
 
 
-def _columns() -> Iterator[tuple[type[models.Model], AttachmentField]]:
-    for model in apps.get_models(include_auto_created=True):
-        if not model._meta.proxy:
-            yield from ((model, field) for field in own_fields(model) if field.is_connected)
-
-
-def _naming(field: AttachmentField, ids: Collection[str]) -> NamesAny:
-    return NamesAny(F(field.attname), ids, many=field.settings.many)
-
-
 def _locking(rows: Any, **options: bool) -> Any:
-    features = connections[_database()].features
+    features = connections[database()].features
     if not features.has_select_for_update:
         return rows
     return rows.select_for_update(
@@ -192,22 +171,16 @@ def _locking(rows: Any, **options: bool) -> Any:
     )
 
 
-def _database() -> str:
-    from jtc.storage.attachments.django.models import OutboxRow  # noqa: PLC0415 - after the apps
-
-    return router.db_for_write(OutboxRow)
-
-
 def _outbox() -> Any:
     from jtc.storage.attachments.django.models import OutboxRow  # noqa: PLC0415 - after the apps
 
-    return OutboxRow.objects.using(_database())
+    return OutboxRow.objects.using(database())
 
 
 def _state_rows() -> Any:
     from jtc.storage.attachments.django.models import StateRow  # noqa: PLC0415 - after the apps
 
-    return StateRow.objects.using(_database())
+    return StateRow.objects.using(database())
 
 
 def _state() -> Any:

@@ -17,6 +17,7 @@ from django.db import connections
 
 from jtc.storage.attachments._ingest import discard
 from jtc.storage.attachments.django._registry import registry
+from jtc.storage.attachments.django._rows import named
 from jtc.storage.sync import run
 
 if TYPE_CHECKING:
@@ -112,8 +113,6 @@ def _rolled_back(attachments: list[Attachment], using: str) -> None:
 
 def _delete(attachments: Collection[Attachment]) -> None:
     """Delete files that no row names: a COMMIT without an answer may have succeeded."""
-    from jtc.storage.attachments.django._records import named  # noqa: PLC0415 - after the apps
-
     found = {each.id for each in named({each.id for each in attachments})}
     for each in attachments:
         if each.id not in found:

@@ -17,6 +17,7 @@ from jtc.storage.attachments.django._pending import (
 )
 from jtc.storage.attachments.django._registry import uses_triggers
 from jtc.storage.attachments.django._rollbacks import keep_after_commit
+from jtc.storage.attachments.django._rows import database, listed
 from jtc.storage.attachments.django.fields import attachment_fields, own_fields, restore, writing
 from jtc.storage.attachments.models import Attachment, AttachmentList
 from jtc.storage.attachments.tokens import TokenException
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.attachments.django.fields import AttachmentField
 
-__all__ = ["drop", "listed", "watch"]
+__all__ = ["drop", "watch"]
 
 _saving = threading.local()
 
@@ -45,13 +46,6 @@ def watch(model: type[models.Model]) -> None:
     signals.post_save.connect(_after_save, sender=model)
     if not model._meta.proxy and not hasattr(vars(model).get("save_base"), "__wrapped__"):
         model.save_base = _watched(model.save_base)  # type: ignore[method-assign]
-
-
-def listed(value: Any) -> tuple[Attachment, ...]:
-    """Return the attachments of a field's value."""
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, Attachment) else tuple(value)
 
 
 def drop(attachments: Iterable[Attachment], using: str) -> None:
@@ -221,9 +215,7 @@ def _use(tokens: Collection[str], using: str) -> None:
 
 
 def _check_database(using: str) -> None:
-    from jtc.storage.attachments.django.models import OutboxRow  # noqa: PLC0415 - after the apps
-
-    outbox = router.db_for_write(OutboxRow)
+    outbox = database()
     if using != outbox:
         raise StorageConfigException(
             f"The outbox is in the database {outbox!r}, and an object with attachments is saved in "
