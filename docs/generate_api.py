@@ -74,6 +74,7 @@ MODULES = (
     "jtc.storage.attachments.sqlalchemy.column_types",
     "jtc.storage.attachments.sqlalchemy.migrations",
     "jtc.storage.attachments.taskiq",
+    "jtc.storage.attachments.remote",
     "jtc.storage.attachments.tokens",
     "jtc.storage.attachments.uploads",
     "jtc.storage.attachments.variants",

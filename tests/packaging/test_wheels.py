@@ -52,6 +52,7 @@ IMPORTED_AS = {"djangorestframework": "rest_framework", "opentelemetry-api": "op
 BROUGHT = {
     "aiobotocore": {"botocore"},
     "aiohttp": {"yarl"},
+    "django": {"asgiref"},
     "jtc-storage-web": {"starlette"},
     "pydantic": {"pydantic_core"},
 }
@@ -60,6 +61,8 @@ NEVER_IMPORTED = {"pyvips-binary"}
 # Packages without which a distribution works too, and the extra of each.
 OPTIONAL = {
     "jtc-storage-attachments": {
+        "aiohttp": "remote",
+        "alembic": "alembic",
         "django": "django",
         "djangorestframework": "drf",
         "pydantic": "pydantic",
