@@ -424,12 +424,19 @@ async def test_route_of_failing_recipe_tries_once(tmp_path: Path, connect: Conne
 
 async def test_route_beyond_queue_is_503(tmp_path: Path, connect: Connect) -> None:
     registry = local_registry(tmp_path)
-    counted, field = back(registry, tmp_path / "log", seconds=0.2)
+    go_on = threading.Event()
+    counted, field = back(registry, tmp_path / "log", during=lambda: go_on.wait(20))
     attachments = [await ingest(field, b"abc", name="a.txt") for _ in range(5)]
     http = connect(registry, making=1, queue=1)
-    responses = await asyncio.gather(*(http.get(each.url("back")) for each in attachments))
+    requests = [asyncio.create_task(http.get(each.url("back"))) for each in attachments]
+    async with asyncio.timeout(20):
+        while sum(each.done() for each in requests) < 3:
+            await asyncio.sleep(0.01)
+    refused = [each.result() for each in requests if each.done()]
+    assert [(each.status_code, each.headers["retry-after"]) for each in refused] == [(503, "5")] * 3
+    go_on.set()
+    responses = await asyncio.gather(*requests)
     assert sorted(each.status_code for each in responses) == [200, 200, 503, 503, 503]
-    assert {each.headers.get("retry-after") for each in responses} == {None, "5"}
     assert counted.calls == 2
 
 

@@ -21,7 +21,7 @@ class Counted:
         log: The file.
         seconds: How long a call takes.
         fails: What a call raises.
-        during: Called in each call with the original's path.
+        during: Called in each call.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Counted:
         *,
         seconds: float = 0.0,
         fails: Exception | None = None,
-        during: Callable[[], None] | None = None,
+        during: Callable[[], object] | None = None,
     ) -> None:
         self.log = log
         self.seconds = seconds
