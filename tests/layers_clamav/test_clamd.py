@@ -59,6 +59,12 @@ async def test_scan_finds_signature_by_each_address(clamd: RealClamd, way: str) 
     assert await scan(scanner, bytes(700_000) + EICAR) == "Jtc.Eicar.UNOFFICIAL"
 
 
+async def test_address_may_be_an_ipv6_number() -> None:
+    for address in ("[::1]:3310", "tcp://[::1]:3310"):
+        parsed = Clamd(address)._address
+        assert (parsed.host, parsed.port, parsed.unix) == ("::1", 3310, None)
+
+
 @pytest.mark.parametrize(
     "address", ["", "clamd", "host:", "host:0", "host:65536", ":3310", "http://host:1", None, 3310]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import tempfile
@@ -35,6 +36,7 @@ from scripted_clamd import ScriptedClamd
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
+    from clamd import RealClamd
     from jtc.storage import Disk
 
 VIRUS = b"a virus"
@@ -395,6 +397,34 @@ async def test_quarantine_that_fails_hides_no_virus(
     assert "could not be kept in quarantine" in caplog.text
     with pytest.raises(StorageException, match="no-such-disk"):
         await disk.check()
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_cancelled_puts_leave_no_descriptor_and_no_connection(
+    clamd: RealClamd, below: MemoryDriver
+) -> None:
+    disk = scanned_disk(below, address=clamd.tcp, max_size=None)
+    for content in (b"x", io.BytesIO(bytes(2_000_000))):
+        with contextlib.suppress(RejectedException):
+            await disk.put("a.bin", content)  # what stays open is open now
+    before = open_descriptors()
+    for number in range(100):
+        content = io.BytesIO(bytes(900_000 if number % 2 else 100) + EICAR)
+        putting = asyncio.create_task(disk.put("b.bin", content))
+        await asyncio.sleep(number * 0.0001)
+        putting.cancel()
+        with pytest.raises((asyncio.CancelledError, RejectedException)):
+            await putting
+    assert not await below.exists("b.bin")
+    for _ in range(100):  # a thread may still have the content of the last one
+        if open_descriptors() <= before:
+            break
+        await asyncio.sleep(0.05)
+    assert open_descriptors() <= before
+    await disk.put("b.bin", b"clean")
 
 
 @pytest.mark.parametrize("operation", ["copy", "move"])

@@ -126,6 +126,8 @@ class Session:
                     broken = await self._send(struct.pack("!L", len(chunk)) + chunk)
                     if broken is not None:
                         return broken
+                # Sending waits only where the socket is full, which a fast reader prevents.
+                await asyncio.sleep(0)
         return await self._send(bytes(4))
 
     async def _send(self, data: bytes) -> OSError | None:
