@@ -103,11 +103,13 @@ async def test_bomb_of_more_data_than_pixels_is_refused_or_cut(processor: Proces
 
 
 async def test_image_that_needs_more_memory_than_permitted_is_refused() -> None:
-    large = encoded(Image.new("RGBA", (6000, 5000), (9, 9, 9, 9)), "PNG", compress_level=1)
+    large = gray_png(8_000, 6_000, zeros((8_000 // 8 + 1) * 6_000))
     with Processor(workers=1, memory=192 << 20) as processor:
         with pytest.raises(RejectedException) as caught:
             await processor.transform(large, images.convert().png())
+        # libvips ends its process where some allocations fail.
         assert caught.value.reason in {"memory", "image"}
+        assert "memory" in str(caught.value)
         assert (await processor.transform(large, images.fit(50))).width == 50
         assert (await processor.inspect(picture())).width == 60
 
@@ -275,4 +277,4 @@ async def test_hostile_image_does_not_delay_others_beyond_the_limits() -> None:
     with Processor(workers=2, timeout=1) as processor:
         hostile = asyncio.create_task(outcome(processor, bomb))
         assert (await processor.inspect(picture())).width == 60
-        assert (await hostile)[0] in {"time", "picture"}
+        assert (await hostile)[0] in REASONS | {"picture"}

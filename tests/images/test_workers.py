@@ -50,6 +50,20 @@ async def worker_of(processor: Processor) -> int:
     return worker
 
 
+def ticks(process: int) -> int:
+    """Return the processor time that a process has taken, in hundredths of a second."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+async def at_work(processor: Processor, worker: int) -> asyncio.Task[images.Rendered]:
+    """Return a slow job that the worker works for."""
+    before = ticks(worker)
+    running = asyncio.create_task(processor.transform(noise(800, 600), SLOW))
+    await until(lambda: ticks(worker) > before + 3)
+    return running
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -118,9 +132,7 @@ async def test_worker_ends_itself_when_an_image_takes_too_long() -> None:
 async def test_worker_that_is_killed_at_work_gives_an_error_that_may_be_retried() -> None:
     with Processor(workers=1) as processor:
         worker = await worker_of(processor)
-        os.kill(worker, signal.SIGSTOP)
-        running = asyncio.create_task(processor.inspect(picture()))
-        await asyncio.sleep(0.05)
+        running = await at_work(processor, worker)
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(StorageUnavailableException, match="SIGKILL") as caught:
             await running
@@ -133,11 +145,8 @@ async def test_worker_that_is_killed_at_work_gives_an_error_that_may_be_retried(
 async def test_crash_of_a_decoder_is_a_fault_of_the_image(crash: signal.Signals) -> None:
     with Processor(workers=1) as processor:
         worker = await worker_of(processor)
-        os.kill(worker, signal.SIGSTOP)
-        running = asyncio.create_task(processor.inspect(picture()))
-        await asyncio.sleep(0.05)
+        running = await at_work(processor, worker)
         os.kill(worker, crash)
-        os.kill(worker, signal.SIGCONT)
         with pytest.raises(RejectedException, match=crash.name) as caught:
             await running
         assert caught.value.reason == "image"
@@ -155,8 +164,7 @@ async def test_idle_worker_that_is_killed_leaves_no_zombie_and_no_error() -> Non
 async def test_cancelled_caller_ends_its_worker_at_once() -> None:
     with Processor(workers=1) as processor:
         worker = await worker_of(processor)
-        running = asyncio.create_task(processor.transform(noise(800, 600), SLOW))
-        await asyncio.sleep(0.1)
+        running = await at_work(processor, worker)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -183,7 +191,9 @@ async def test_close_raises_in_those_that_wait() -> None:
     processor = Processor(workers=1)
     await processor.inspect(picture())
     running = [asyncio.create_task(processor.transform(noise(800, 600), SLOW)) for _ in range(3)]
-    await asyncio.sleep(0.1)
+    loop = processor._pool._loop
+    assert loop is not None
+    await until(lambda: len(asyncio.all_tasks(loop)) == 3)
     await asyncio.to_thread(processor.close)
     for task in running:
         with pytest.raises(StorageUnavailableException, match="closed"):

@@ -28,6 +28,8 @@ _LOADERS: Final = {
 
 _CLASSES: Final = ("Jpeg", "Png", "Webp", "Nsgif", "Heif")
 
+_PROFILE: Final = "icc-profile-data"
+
 _ANIMATED: Final = {"image/gif", "image/webp"}
 
 # HEVC in a HEIF file, which libvips' own libheif has no decoder of.
@@ -52,6 +54,8 @@ class Original:
     """As shown: after the orientation."""
     height: int
     frames: int
+    has_profile: bool
+    """Whether it states what its colors are, which are sRGB's otherwise."""
 
 
 def allow_loaders(*, svg: bool) -> None:
@@ -86,7 +90,9 @@ def read_header(descriptor: int, *, max_pixels: int) -> Original:
 
 def decode(original: Original, width: int, height: int) -> pyvips.Image:
     """Return the first frame in memory, scaled to a size, upright and in sRGB."""
-    options: dict[str, Any] = {"height": height, "size": "force", "output_profile": "srgb"}
+    options: dict[str, Any] = {"height": height, "size": "force"}
+    if original.has_profile:
+        options["output_profile"] = "srgb"  # takes longer than all else
     if original.content_type == "image/heic":
         image = _heic_pixels(original.descriptor)
         return _in_srgb(image.thumbnail_image(width, **options)).copy_memory()
@@ -105,6 +111,8 @@ def decode_frames(original: Original) -> tuple[list[pyvips.Image], Sequence[int]
     source = _source(original.descriptor)
     options = {"n": -1, "access": "sequential", "fail_on": "error"}
     whole = pyvips.Image.new_from_source(source, "", **options).copy_memory()
+    if original.has_profile:
+        whole = whole.icc_transform("srgb", embedded=True)
     # Each frame then has the size of the canvas, for WebP and GIF alike.
     height = whole.get_page_height()
     frames = [
@@ -128,7 +136,8 @@ def _header(descriptor: int) -> Original:
     if _field(image, "orientation", 1) >= _TRANSPOSED:
         width, height = height, width
     frames = _field(image, "n-pages", 1) if content_type in _ANIMATED else 1
-    return Original(descriptor, content_type, width, height, frames)
+    has_profile = bool(image.get_typeof(_PROFILE))
+    return Original(descriptor, content_type, width, height, frames, has_profile)
 
 
 def _field(image: pyvips.Image, name: str, default: Any) -> Any:
@@ -196,8 +205,10 @@ def _heic_faults() -> Iterator[None]:
 
 def _heic_header(descriptor: int) -> Original:
     with _heic_faults():
-        width, height = _heic(descriptor).size
-    return Original(descriptor, "image/heic", width, height, 1)
+        heif = _heic(descriptor)
+        width, height = heif.size
+        has_profile = bool(heif.info.get("icc_profile"))
+    return Original(descriptor, "image/heic", width, height, 1, has_profile)
 
 
 def _heic_pixels(descriptor: int) -> pyvips.Image:
@@ -212,5 +223,5 @@ def _heic_pixels(descriptor: int) -> pyvips.Image:
     image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
     image = image.copy(interpretation="b-w" if bands == 1 else "srgb")
     if profile:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+        image.set_type(pyvips.GValue.blob_type, _PROFILE, profile)
     return image
