@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-clamav layers-otel web testing integrations-django \
 	images attachments
-BENCHED := core drivers-local drivers-memory drivers-s3 web
+BENCHED := core drivers-local drivers-memory drivers-s3 web images
 DEMONSTRATED := core drivers-local drivers-memory
 META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')

@@ -20,7 +20,7 @@ from measuring import Row
 from page import goal_lines, tables_of, write_page
 
 HERE = Path(__file__).parent
-SUITES = ("facade", "memory", "startup", "local", "s3", "distance", "web", "growth")
+SUITES = ("facade", "memory", "startup", "local", "s3", "distance", "web", "images", "growth")
 
 
 def run(suite: str, sizes: str) -> dict[str, Row]:

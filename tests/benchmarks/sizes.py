@@ -35,6 +35,7 @@ class Sizes:
         weighed: Libraries whose memory is measured, to a store far away.
         weighed_near: The same elsewhere.
         equal: Whether all have equal concurrency too, to a store far away.
+        photograph: Pixels of the sides of a photograph.
         distances: Other distances: milliseconds of a round trip, and megabytes per second.
     """
 
@@ -60,6 +61,7 @@ class Sizes:
     weighed: int = 3
     weighed_near: int = 9
     equal: bool = True
+    photograph: tuple[int, int] = (6000, 4000)
     distances: tuple[tuple[float, float], ...] = ((0, 0), (10, 20), (100, 20), (40, 0))
 
     @classmethod
@@ -89,5 +91,6 @@ class Sizes:
             weighed=1,
             weighed_near=1,
             equal=False,
+            photograph=(1200, 800),
             distances=(),
         )
