@@ -56,6 +56,7 @@ DOCUMENTS = sorted(
         "attachments/README.md",
         "core/README.md",
         "drivers-*/README.md",
+        "images/README.md",
         "integrations-*/README.md",
         "layers/README.md",
         "layers-*/README.md",
