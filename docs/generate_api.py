@@ -59,6 +59,7 @@ MODULES = (
     "jtc.storage.attachments.fakes",
     "jtc.storage.attachments.fields",
     "jtc.storage.attachments.importing",
+    "jtc.storage.attachments.jobs",
     "jtc.storage.attachments.models",
     "jtc.storage.attachments.moving",
     "jtc.storage.attachments.msgspec",

@@ -212,6 +212,11 @@ class Registry:
         """
         return tokens.read_token(self, field, token, owner)
 
+    @property
+    def jobs(self) -> Mapping[str, JobFunction]:
+        """The functions of background jobs, by name."""
+        return self._jobs
+
     def add_job(self, name: str, function: JobFunction) -> None:
         """Name a function of the application for background jobs.
 

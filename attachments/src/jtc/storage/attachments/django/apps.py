@@ -31,6 +31,7 @@ class AttachmentsConfig(AppConfig):
         from jtc.storage.attachments.django._registry import registry  # noqa: PLC0415
         from jtc.storage.attachments.django._saving import watch  # noqa: PLC0415
         from jtc.storage.attachments.django.fields import own_fields  # noqa: PLC0415
+        from jtc.storage.attachments.jobs import add_jobs  # noqa: PLC0415
 
         found = registry()
         models: list[type[Model]] = apps.get_models(include_auto_created=True)
@@ -42,6 +43,7 @@ class AttachmentsConfig(AppConfig):
                 field.is_connected = True
             watch(model)
         found.records = DjangoRecords(found)
+        add_jobs(found)
         post_migrate.connect(_create_triggers)
         checks.register(_check_triggers, checks.Tags.database)
 
