@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import random
 import resource
 import socket
 import threading
@@ -209,6 +210,41 @@ async def test_odd_answer_is_never_clean(odd: str) -> None:
             await scan(Clamd(daemon.address, scan_timeout=20), bytes(300_000))
         assert not isinstance(raised.value, ScannerAbsentException)
         assert len(str(raised.value)) < 1000
+
+
+async def test_answer_with_one_wrong_byte_is_never_clean() -> None:
+    right = b"2: stream: OK\0"
+    chosen = random.Random(7)
+    wrong: list[bytes] = []
+    for at in range(len(right)):
+        byte = bytes([chosen.randrange(256)])
+        wrong += [
+            right[:at] + right[at + 1 :],
+            right[:at] + byte + right[at:],
+            right[:at] + bytes([right[at] ^ 1 << chosen.randrange(8)]) + right[at + 1 :],
+        ]
+    sent = b""
+
+    async def answers_wrongly(connection: Connection, command: str) -> bool:
+        if command != "INSTREAM" or not sent:
+            return False
+        await connection.content()
+        connection.writer.write(sent)
+        connection.writer.close()
+        return True
+
+    async with ScriptedClamd(answers_wrongly) as daemon:
+        scanner = Clamd(daemon.address)
+        await scan(scanner, b"x")
+        proved = scanner._proved
+        for answer in wrong:
+            sent = answer
+            scanner._proved = proved  # a connection that broke has it probe again
+            with pytest.raises(StorageUnavailableException):
+                await scan(scanner, b"x")
+        sent = right
+        scanner._proved = proved
+        assert await scan(scanner, b"x") is None
 
 
 async def test_ok_for_a_part_of_a_file_is_never_clean() -> None:
