@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver_support.fork_safety import reset_after_fork
@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jtc.storage._capabilities import ResolvedDriver
-    from jtc.storage._disk.base import Manager
     from jtc.storage.driver import StorageDriver
 
 __all__ = ["LayerResolver", "layered", "why_lacking"]
+
+
+class Manager(Protocol):
+    """The manager of the disks, as far as layers use it."""
+
+    def disk(self, name: str) -> Any:
+        """Return a disk by its name."""
+        ...
 
 
 def layered(

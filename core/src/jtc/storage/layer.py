@@ -23,8 +23,6 @@ from jtc.storage.driver import CAPABILITIES, EFFECTS, METHODS, FullDriver, Stora
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from jtc.storage._disk import Disk
-
 __all__ = ["Layer", "layers_of", "unwrap", "unwrap_path"]
 
 
@@ -64,7 +62,7 @@ class Layer:
 
     disk: str | None = None
     driver_name: str | None = None
-    find_disk: Callable[[str], Disk] | None = None
+    find_disk: Callable[[str], Any] | None = None  # a `Disk`, whose module imports this one
 
     def __init_subclass__(
         cls,
