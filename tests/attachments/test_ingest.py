@@ -5,17 +5,28 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from attachment_fields import PNG, added, local_registry
+from jtc.storage import images
 from jtc.storage.attachments._ingest import ingest
-from jtc.storage.exceptions import RejectedException, StorageException
+from jtc.storage.attachments.fakes import fake_disks
+from jtc.storage.exceptions import (
+    IntegrityException,
+    RejectedException,
+    StorageException,
+    StorageUnavailableException,
+)
+from jtc.storage.layer import Layer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from jtc.storage.models import FileInfo
 
 
 class Upload:
@@ -199,3 +210,82 @@ async def test_ingest_onto_a_disk_that_fails_raises_its_error(tmp_path: Path) ->
     (tmp_path / "media").write_text("a file where the root should be")
     with pytest.raises(StorageException):
         await ingest(field, PNG)
+
+
+@pytest.mark.parametrize("operation", ["put", "stat"])
+async def test_ingest_cancelled_while_the_store_works_leaves_nothing(
+    tmp_path: Path, operation: str
+) -> None:
+    registry = local_registry(tmp_path)
+    field = added(registry)
+    with fake_disks(registry) as fakes:
+        disk = fakes.disk("media").delay(operation, 60)
+        task = asyncio.create_task(ingest(field, b"content"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # once more, while the directory is deleted
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+        disk.assert_empty()
+
+
+@pytest.mark.parametrize("operation", ["put", "stat"])
+async def test_ingest_onto_a_store_that_fails_at_each_step_leaves_nothing(
+    tmp_path: Path, operation: str
+) -> None:
+    registry = local_registry(tmp_path)
+    field = added(registry)
+    with fake_disks(registry) as fakes:
+        disk = fakes.disk("media").fail(operation, times=1)
+        with pytest.raises(StorageUnavailableException):
+            await ingest(field, b"content")
+        disk.assert_empty()
+
+
+async def test_ingest_whose_remains_cannot_be_deleted_logs_where_they_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = local_registry(tmp_path)
+    field = added(registry)
+    with fake_disks(registry) as fakes:
+        fakes.disk("media").fail("stat").fail("delete_directory")
+        with pytest.raises(StorageUnavailableException) as error:
+            await ingest(field, b"content")
+        assert error.value.operation == "stat"
+        fakes.disk("media").assert_count(1)
+    assert "remain in 'app/avatars/" in caplog.text
+
+
+async def test_ingest_onto_a_store_that_lies_about_the_length_is_refused(tmp_path: Path) -> None:
+    class Shortening(Layer):
+        async def stat(self, path: str) -> FileInfo:
+            return replace(await self.inner.stat(path), size=3)
+
+    registry = local_registry(tmp_path)
+    field = added(registry)
+    driver = registry.disk("media").driver
+    registry.storage.set_driver(Shortening(driver), "media")
+    with pytest.raises(IntegrityException, match="7 bytes were stored"):
+        await ingest(field, b"content")
+    assert stored(tmp_path) == []
+
+
+async def test_ingest_of_an_image_makes_its_eager_variants(tmp_path: Path) -> None:
+    field = added(
+        local_registry(tmp_path),
+        types={"image/*"},
+        variants={"thumb": images.cover(4, 4), "card": images.fit(1, 1)},
+        eager=["thumb"],
+    )
+    made = await ingest(field, PNG)
+    assert (made.width, made.height) == (2, 2)
+    assert made.placeholder is not None
+    assert made.variants["thumb"].width == 4
+    assert stored(tmp_path) == sorted(
+        [made.key, f"{made.own_directory}/{field.variant_file('thumb')}"]
+    )
+    with pytest.raises(RejectedException):
+        await ingest(field, PNG[:40])
+    assert len(stored(tmp_path)) == 2

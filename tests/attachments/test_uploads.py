@@ -152,3 +152,14 @@ async def test_claim_upload_of_a_file_that_the_application_received(registry: Re
     await registry.disk(upload.disk).put(upload.path, bytes(1001))
     with pytest.raises(RejectedException, match="longer"):
         await claim_upload(field, upload.token, 1)
+
+
+async def test_begin_upload_makes_no_page_on_the_store(registry: Registry) -> None:
+    field = added(registry)
+    page = b"<script>alert(1)</script>"
+    for declared in (None, "text/html", "image/svg+xml"):
+        upload = await begin_upload(field, 1, size=len(page), content_type=declared)
+        assert upload.request is not None
+        assert upload.request.headers["Content-Type"] == "application/octet-stream"
+        assert await send(upload, page) == 200
+        assert (await field.disk.stat(upload.path)).content_type == "application/octet-stream"

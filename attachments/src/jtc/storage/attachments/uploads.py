@@ -29,7 +29,12 @@ from jtc.storage.attachments._names import display_name
 from jtc.storage.attachments.tokens import UPLOAD_KIND, TokenException, read_payload, sign_payload
 from jtc.storage.driver_support.content import Spool, driver_content
 from jtc.storage.driver_support.content_checks import check_type, check_types, limits
-from jtc.storage.driver_support.mime_types import SNIFF_BYTES, checked_types
+from jtc.storage.driver_support.mime_types import (
+    OCTET_STREAM,
+    SNIFF_BYTES,
+    checked_types,
+    is_active,
+)
 from jtc.storage.exceptions import FileNotFoundException, RejectedException
 from jtc.storage.layer import layers_of
 
@@ -118,8 +123,9 @@ async def begin_upload(
         field: The field.
         owner: Who uploads: the id of a user, or of an anonymous session.
         size: The length in bytes that the upload must have; needed where the field has a limit.
-        content_type: The type that the client's request must declare. The attachment has the one
-            that its content proves.
+        content_type: The type that the client's request must declare; of none, and of one that
+            browsers run, ``application/octet-stream``. The attachment has the type that its content
+            proves.
         name: The client's file name, for display.
         expires_in: For how many seconds the request and the token are valid.
         presigned: False makes no request, for an application that receives the file by itself.
@@ -142,8 +148,13 @@ async def begin_upload(
     path = f"{directory}/{upload_id}/{_FILE}"
     request = None
     if presigned:
+        # A page that a client sends to a public disk must not be one there.
+        is_plain = content_type is not None and not is_active(content_type)
         request = await field.disk.temporary_upload_url(
-            path, expires_in, content_type=content_type, size=size
+            path,
+            expires_in,
+            content_type=content_type if is_plain else OCTET_STREAM,
+            size=size,
         )
     return DirectUpload(request=request, token=token, disk=field.disk_name, path=path)
 
