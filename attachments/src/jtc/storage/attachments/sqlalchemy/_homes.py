@@ -89,13 +89,23 @@ class Home:
                 self.columns[name] = column
                 self._warn_of_cascades(table)
 
+    def column_of(self, field: Field) -> Column[Any]:
+        """Return the column of a field.
+
+        Raises:
+            StorageConfigException: The field was added by hand.
+        """
+        if field.name not in self.columns:
+            raise StorageConfigException(f"No column of the database is the field {field.name!r}")
+        return self.columns[field.name]
+
     def target_of(self, field: Field) -> MappedField:
         """Return the attribute of a field.
 
         Raises:
             StorageConfigException: No class maps the field's table.
         """
-        column = self.columns[field.name]
+        column = self.column_of(field)
         mapper = self.mappers.get(column.table) if isinstance(column.table, Table) else None
         for each in () if mapper is None else mapped_fields(mapper):
             if each.column is column:

@@ -102,7 +102,7 @@ class SqlalchemyRecords:
 
     async def attachments(self, field: Field) -> AsyncIterator[Attachment]:
         """Return all attachments that rows name in a field, by pages of a transaction each."""
-        column = self._home.columns[field.name]
+        column = self._home.column_of(field)
         after: tuple[Any, ...] | None = None
         while True:
             rows = await self._page(column, after)
@@ -152,7 +152,7 @@ class SqlalchemyRecords:
 
         The values that `onupdate` would set remain as they are: the row is not the users' change.
         """
-        column = self._home.columns[field.name]
+        column = self._home.column_of(field)
         table = _table_of(column)
         moves = (old.disk, old.own_directory) != (new.disk, new.own_directory)
         unchanged = {each: each for each in table.columns if each.onupdate is not None}
