@@ -111,7 +111,7 @@ async def test_adopt_command_takes_over_what_purge_refuses(
 async def test_work_command_deletes_until_it_is_terminated(database: Database) -> None:
     dropped = await database.saved(1)
     await database.saved(1)
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     command = [sys.executable, "-m", "jtc.storage.attachments", "--app", "shop:registry", "work"]
     with subprocess.Popen([*command, "--interval", "0.05"], stderr=subprocess.PIPE) as process:
         give_up = time.monotonic() + 30

@@ -67,7 +67,7 @@ async def test_move_copies_files_changes_rows_and_drops_the_old_files(tmp_path: 
     assert database.has(photo)
     assert (await move(database.registry)).moved == 0
 
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     assert (await run_outbox(database.registry)).deleted == 5
     assert not any(database.has(each) for each in old)
     await database.check("archive")
@@ -93,7 +93,7 @@ async def test_move_back_waits_for_the_outbox(tmp_path: Path) -> None:
     database.declare("media", "archive")
     done = await move(database.registry)
     assert (done.moved, done.waiting) == (0, 1)
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     assert (await run_outbox(database.registry)).deleted == 1
     assert (await move(database.registry)).moved == 1
     assert database.has(old)
@@ -146,7 +146,7 @@ async def test_move_killed_at_each_step_loses_nothing_and_continues(
         assert (await move(database.registry)).failed == 0
         await database.check("archive")
         assert len(database.records.outbox()) == 1
-        database.records.age_outbox(HOUR)
+        database.records.age_outbox(2 * HOUR)
         await run_outbox(database.registry)
         await database.check("archive")
         assert not any((database.root / "media/app/avatars").iterdir())
@@ -174,7 +174,7 @@ async def test_movers_and_application_at_once_lose_nothing(tmp_path: Path) -> No
     await move(database.registry)
     await database.check("archive")
     assert len(database.records.rows(database.avatar)) == 20
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     await run_outbox(database.registry)
     await database.check("archive")
     assert all(database.has(each) for each in kept)
@@ -200,7 +200,7 @@ async def test_move_drops_its_copy_where_the_row_was_deleted_meanwhile(
     monkeypatch.setattr(Disk, "copy", late)
     assert (await move(database.registry)).moved == 0
     assert database.has(old.changed(disk="archive"))
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     assert (await run_outbox(database.registry)).deleted == 2
     assert not database.has(old.changed(disk="archive"))
 

@@ -34,7 +34,7 @@ async def dropped_in(database: Database) -> None:
     """Let a database have a file to delete."""
     await database.saved(1)
     await database.saved(1)
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
 
 
 async def test_run_writes_marker_with_database_and_counter(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_clone_with_bucket_of_its_own_runs(tmp_path: Path) -> None:
 
     staging = Database(tmp_path / "staging")
     staging.records.delete(staging.avatar, 1)
-    staging.records.age_outbox(HOUR)
+    staging.records.age_outbox(2 * HOUR)
     done = await run_outbox(staging.registry)
     assert (done.deleted, done.refused) == (1, {})
     assert production.has(kept)

@@ -50,7 +50,7 @@ async def test_purge_deletes_old_files_that_no_row_names(tmp_path: Path) -> None
     assert all(database.has(each) for each in (named, photo, dropped, young))
     assert (done.unknown, done.unknown_count) == ((), 0)
 
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     await purge(database.registry)
     assert not database.has(dropped), "a purge runs the outbox too"
 
@@ -202,7 +202,7 @@ async def test_purges_and_workers_at_once_delete_what_no_row_names_and_nothing_e
     dropped = [await database.saved(20) for _ in range(10)][:-1]
     old = await orphans(database, 30)
     database.make_old(*named)
-    database.records.age_outbox(HOUR)
+    database.records.age_outbox(2 * HOUR)
     await asyncio.gather(
         *(purge(database.registry) for _ in range(3)), run_outbox(database.registry)
     )

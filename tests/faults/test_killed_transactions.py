@@ -41,7 +41,7 @@ async def test_killed_workers_leave_no_row_without_file_and_a_purge_no_file_with
                 dangling += len([each async for each in verify(registry)])
     rows = await named(registry)
     left = len(stored(tmp_path) - rows)
-    time.sleep(2 * KEEP)
+    time.sleep(2.5 * KEEP)
     await purge(registry, max_delete=None)
     orphans = len(stored(tmp_path) - rows)
     dangling += len([each async for each in verify(registry)])

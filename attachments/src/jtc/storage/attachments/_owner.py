@@ -40,6 +40,7 @@ __all__ = [
     "declared_recipes",
     "disk_names",
     "inspect_run",
+    "kept_for",
     "marker_path",
     "note_recipes",
     "read_marker",
@@ -49,6 +50,7 @@ __all__ = [
 
 _FORMAT = 1
 _MOST_CONFLICTS = 10
+_LONGEST_TRANSACTION = 3600.0
 _WAY_OUT = (
     "Nothing is deleted there. If the files belong to this database from now on, take them over: "
     "python -m jtc.storage.attachments adopt"
@@ -117,6 +119,15 @@ def connected(registry: Registry) -> Records:
             "its integration, or set 'registry.records'"
         )
     return registry.records
+
+
+def kept_for(registry: Registry) -> float:
+    """Return for how many seconds files are kept, the time of a transaction included.
+
+    An entry of the outbox has the time of its statement, by the clock of that machine, and the
+    commit comes later. A token may be claimed at its last moment, too.
+    """
+    return registry.keep + min(registry.keep, _LONGEST_TRANSACTION)
 
 
 def disk_names(registry: Registry) -> list[str]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from jtc.storage.attachments._bounded import batches, each, mapped
 from jtc.storage.attachments._listing import files_of, listed, own_file
-from jtc.storage.attachments._owner import Run, begin_run, connected, disk_names, inspect_run
+from jtc.storage.attachments._owner import (
+    Run,
+    begin_run,
+    connected,
+    disk_names,
+    inspect_run,
+    kept_for,
+)
 from jtc.storage.attachments.worker import run_outbox
 from jtc.storage.exceptions import StorageException
 
@@ -28,8 +35,6 @@ _BATCH = 1000
 _CHECKED_AT_ONCE = 50
 _AT_ONCE = 8
 _MOST_NAMES = 1000
-_LONGEST_TRANSACTION = 3600.0
-"""A token that is claimed at its last moment has this time until the commit."""
 
 
 class PurgeRefusedException(StorageException):
@@ -187,8 +192,7 @@ class _Search:
             for each_path in unknown:
                 self._report(each_path)
             return False
-        keep = self.registry.keep
-        latest = self.run.clocks.get(disk.name, 0) - keep - min(keep, _LONGEST_TRANSACTION)
+        latest = self.run.clocks.get(disk.name, 0) - kept_for(self.registry)
         is_old = max(file.last_modified for file in files) <= latest
         self._young += not is_old
         return is_old

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from jtc.storage.attachments._bounded import each, mapped
 from jtc.storage.attachments._listing import ATTACHMENT_ID
-from jtc.storage.attachments._owner import Run, begin_run, connected, disk_names, read_marker
+from jtc.storage.attachments._owner import (
+    Run,
+    begin_run,
+    connected,
+    disk_names,
+    kept_for,
+    read_marker,
+)
 from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
@@ -49,10 +56,11 @@ class OutboxRun:
 async def run_outbox(
     registry: Registry, *, lease: float = 600, stop: asyncio.Event | None = None
 ) -> OutboxRun:
-    """Delete the files of all rows that were replaced or deleted `registry.keep` seconds ago.
+    """Delete the files of rows that were replaced or deleted `registry.keep` seconds ago.
 
-    Before a file is deleted, all registered fields are searched for rows that name it. Several
-    workers share the work. A failure is logged, and does not stop the others.
+    Another hour is added, at most `keep` again, since an entry of the outbox is older than its
+    commit. Before a file is deleted, all registered fields are searched for rows that name it.
+    Several workers share the work. A failure is logged, and does not stop the others.
 
     Args:
         registry: The registry.
@@ -68,7 +76,7 @@ async def run_outbox(
     records = connected(registry)
     while outbox.run.clocks and not (stop is not None and stop.is_set()):
         taken_at = time.monotonic()
-        entries = await records.take(time.time() - registry.keep, _PAGE, lease)
+        entries = await records.take(time.time() - kept_for(registry), _PAGE, lease)
         if not entries:
             break
         await outbox.handle(entries, taken_at)
