@@ -148,6 +148,10 @@ async def by_file(site: Site, content: bytes) -> None:
     await site.disk.put(TARGET, io.BytesIO(content))
 
 
+async def by_put_file(site: Site, content: bytes) -> None:
+    await site.disk.put_file("files", io.BytesIO(content))  # a new name, which a listing shows
+
+
 async def by_open(site: Site, content: bytes) -> None:
     async with site.disk.open(TARGET, "wb") as file:
         await file.write(content)
@@ -205,7 +209,17 @@ async def _client(site: Site, url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 ON_S3 = [by_stream, by_presigned_put, by_presigned_form]
-WAYS = [*ON_S3, by_copy, by_put, by_file, by_open, by_move, by_web_upload, by_unscanned_put]
+WAYS = [
+    *ON_S3,
+    by_copy,
+    by_put,
+    by_file,
+    by_put_file,
+    by_open,
+    by_move,
+    by_web_upload,
+    by_unscanned_put,
+]
 
 
 async def try_all(site: Site, way: Callable[[Site, bytes], Awaitable[None]]) -> None:
