@@ -86,7 +86,7 @@ class Badge(models.Model):
 
 URLS = """
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from club.models import Member
 from jtc.storage.attachments.django.admin import AttachmentAdminMixin
@@ -97,7 +97,10 @@ class MemberAdmin(AttachmentAdminMixin, admin.ModelAdmin):
 
 
 admin.site.register(Member, MemberAdmin)
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("attachments/", include("jtc.storage.attachments.django.urls")),
+]
 """
 
 

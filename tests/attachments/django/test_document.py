@@ -8,9 +8,10 @@ from django_project import documented
 
 
 def test_examples_of_the_document_do_what_it_says(club: Any, stored: Any) -> None:
-    settings, model, *examples = documented()
+    settings, model, urls, *examples = documented()
     assert "STORAGE_ATTACHMENTS" in settings
     assert "AttachmentField" in model
+    assert "include" in urls
     from shelf.models import Product
 
     namespace: dict[str, Any] = {"Product": Product, "__name__": "shelf.examples"}

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from jtc.storage.attachments.registry import Registry
 from jtc.storage.exceptions import StorageConfigException
 
-__all__ = ["registry", "uses_triggers"]
+__all__ = ["registry", "route_options", "uses_triggers"]
 
 _SETTING = "STORAGE_ATTACHMENTS"
 _OUTBOX = ("save", "trigger")
@@ -21,14 +21,15 @@ _OUTBOX = ("save", "trigger")
 def registry() -> Registry:
     """Return the project's registry, with the options of the setting ``STORAGE_ATTACHMENTS``.
 
-    They are those of `Registry`, and ``outbox``. Without a ``secret``, ``SECRET_KEY`` signs, and
-    ``SECRET_KEY_FALLBACKS`` are valid too.
+    They are those of `Registry`, ``outbox``, and ``route`` for those of the route. Without a
+    ``secret``, ``SECRET_KEY`` signs, and ``SECRET_KEY_FALLBACKS`` are valid too.
 
     Raises:
         ImproperlyConfigured: The setting is missing, or an option is invalid.
     """
     options: dict[str, Any] = dict(_options())
-    options.pop("outbox", None)
+    for other in ("outbox", "route"):
+        options.pop(other, None)
     if "namespace" not in options:
         raise ImproperlyConfigured(
             f"{_SETTING} needs a 'namespace', the directory of this database's files on each disk"
@@ -52,6 +53,11 @@ def uses_triggers() -> bool:
             f"{_SETTING}: 'outbox' is one of {', '.join(map(repr, _OUTBOX))}, not {chosen!r}"
         )
     return bool(chosen == "trigger")
+
+
+def route_options() -> dict[str, Any]:
+    """Return the options of `jtc.storage.attachments.asgi.route`, by the option ``route``."""
+    return dict(_options().get("route", {}))
 
 
 def _options() -> dict[str, Any]:
