@@ -33,8 +33,7 @@ from jtc.storage.attachments._variants import (
     use_maker,
 )
 from jtc.storage.attachments.derivations import derive
-from jtc.storage.attachments.queues import InProcessQueue, Job
-from jtc.storage.attachments.variants import MAKE_VARIANTS, enqueue_variants, make_variants
+from jtc.storage.attachments.variants import make_variants
 from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
@@ -591,44 +590,6 @@ async def test_make_variants_makes_those_that_the_row_does_not_list(
         await make_variants(attachment, "lasy")
     with pytest.raises(StorageConfigException, match="without its field"):
         await make_variants(Attachment.from_json(attachment.to_json()))
-
-
-async def test_enqueue_variants_makes_them_in_the_background(tmp_path: Path) -> None:
-    registry = local_registry(tmp_path)
-    counted = Counted(tmp_path / "log")
-    field = added(registry, variants={"back": counted.recipe()})
-    attachments = [await ingest(field, b"abc", name="a.txt") for _ in range(3)]
-    for attachment in attachments:
-        await enqueue_variants(attachment)
-        await enqueue_variants(attachment, "back")
-    with pytest.raises(ValueError, match="'lasy'"):
-        await enqueue_variants(attachments[0], "lasy")
-    assert isinstance(registry.queue, InProcessQueue)
-    await registry.queue.aclose()
-    assert counted.calls == 3
-    for attachment in attachments:
-        assert field.variant_file("back") in await names(attachment, registry)
-
-
-async def test_enqueue_variants_fails_only_where_a_repetition_may_succeed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    registry = local_registry(tmp_path)
-    broken = Counted(tmp_path / "broken", fails=RejectedException("Bad", reason="image"))
-    counted = Counted(tmp_path / "log", fails=StorageUnavailableException("Down"))
-    field = added(registry, variants={"broken": broken.recipe(), "back": counted.recipe()})
-    attachment = await ingest(field, b"abc", name="a.txt")
-    payload = {"field": field.name, "id": attachment.id, "variants": ["broken", "gone", "back"]}
-    job = Job(name=MAKE_VARIANTS, payload=payload)
-    with pytest.raises(StorageUnavailableException):
-        await registry.run_job(job)
-    counted.fails = None
-    await registry.run_job(job)
-    assert (broken.calls, counted.calls) == (1, 2)
-    assert "cannot be made" in caplog.text
-    await field.disk.delete_directory(attachment.own_directory)
-    await registry.run_job(job)
-    assert await field.disk.all_files() == []
 
 
 async def test_stale_files_are_those_of_former_recipes(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jtc.storage import Storage
@@ -32,9 +30,6 @@ __all__ = ["JobFunction", "Registry"]
 
 JobFunction: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 """A function that runs background jobs of one name. It takes a job's payload."""
-
-_OWN_JOBS = {"jtc.make_variants": "jtc.storage.attachments.variants:run_make_variants"}
-"""The library's own jobs, which are imported when the first one runs."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -228,7 +223,7 @@ class Registry:
         Raises:
             StorageConfigException: The name is taken.
         """
-        if name in _OWN_JOBS or self._jobs.setdefault(name, function) is not function:
+        if self._jobs.setdefault(name, function) is not function:
             raise StorageConfigException(f"There are two background jobs {name!r}")
 
     async def enqueue(self, name: str, payload: Mapping[str, Any] | None = None) -> None:
@@ -254,8 +249,6 @@ class Registry:
         await self._job(job.name)(job.payload)
 
     def _job(self, name: str) -> JobFunction:
-        if name in _OWN_JOBS:
-            return partial(resolve_name(_OWN_JOBS[name]), self)
         if name not in self._jobs:
             raise StorageConfigException(no_such("background job", name, self._jobs))
         return self._jobs[name]
