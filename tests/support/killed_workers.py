@@ -21,9 +21,6 @@ __all__ = ["Action", "KilledWorkers", "serve"]
 
 Action = Callable[[random.Random], Awaitable[None]]
 
-_LONGEST = 0.05
-"""Seconds until a worker is killed: time for a few actions."""
-
 
 class KilledWorkers:
     """Two workers at a time, until they are killed; a context manager.
@@ -51,18 +48,23 @@ class KilledWorkers:
     def __exit__(self, *exc_info: object) -> None:
         self._process.communicate()
 
-    def kill_two(self) -> None:
-        """Start two workers, and kill each at a random moment."""
+    def kill_two(self, longest: float = 0.05) -> None:
+        """Start two workers, and kill each at a random moment.
+
+        Args:
+            longest: Seconds until that at most: time for a few actions.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{longest}\n")
         self._process.stdin.flush()
         assert self._process.stdout.readline() == "killed\n"
         self.kills += 2
 
     def done(self) -> str:
         """Return how often the workers did each thing to its end."""
-        names = (self._root / "done").read_text().split()
+        log = self._root / "done"
+        names = log.read_text().split() if log.exists() else []
         return ", ".join(f"{names.count(name)} {name}" for name in sorted(set(names)))
 
 
@@ -83,7 +85,7 @@ def serve(
         passed: An exception that an action may raise.
     """
     chance = random.Random(seed)
-    for _ in sys.stdin:
+    for line in sys.stdin:
         workers = []
         for _ in range(2):
             ready, writer = os.pipe()
@@ -97,7 +99,7 @@ def serve(
             assert os.read(ready, 1) == b"r"
             os.close(ready)
         for process, _ in workers:
-            time.sleep(chance.uniform(0, _LONGEST))
+            time.sleep(chance.uniform(0, float(line)))
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
         sys.stdout.write("killed\n")
