@@ -366,6 +366,16 @@ async def test_variants_of_one_decoding_look_like_those_of_one_each(processor: P
         assert sum(differences) / len(differences) < 4, name
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+async def test_default_memory_suffices_for_24_megapixels(processor: Processor, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original = encoded(quadrants(6000, 4000), kind, exif=exif, compress_level=1)
+    recipes = {"large": images.fit(2000).jpeg(), "thumb": images.cover(200, 200)}
+    done = await processor.process(original, recipes)
+    assert (done.rendered["large"].width, done.rendered["large"].height) == (2000, 3000)
+
+
 async def test_process_without_placeholder_has_none(processor: Processor) -> None:
     assert (await processor.inspect(picture(), placeholder=False)).placeholder is None
     done = await processor.process(picture(), {"a": images.fit(5)}, placeholder=False)

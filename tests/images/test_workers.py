@@ -308,3 +308,16 @@ async def test_worker_that_cannot_start_is_an_error_that_says_why(
         pytest.raises(StorageConfigException, match="No module named 'pyvips'"),
     ):
         await processor.inspect(picture())
+
+
+async def test_heic_without_its_extra_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pillow_heif.py").write_text("raise ImportError('not installed')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        Processor(workers=1) as processor,
+        pytest.raises(RejectedException, match=r"jtc-storage-images\[heic\]") as caught,
+    ):
+        await processor.inspect(picture(kind="HEIF"))
+    assert caught.value.reason == "type"
