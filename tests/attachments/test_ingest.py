@@ -86,6 +86,34 @@ async def test_ingest_takes_svg_only_where_the_field_names_it_in_full(tmp_path: 
     assert refused.value.reason == "type"
 
 
+async def test_ingest_keeps_kinds_of_text_that_the_field_names(tmp_path: Path) -> None:
+    types = {
+        "application/manifest+json",
+        "application/octet-stream",
+        "application/x-compress",
+        "text/css",
+        "text/html",
+        "text/plain",
+        "text/vtt",
+    }
+    registry = local_registry(tmp_path)
+    field = added(registry, types=types)
+    for sent, content, stored_as, content_type in (
+        ("a.vtt", b"WEBVTT", "original.vtt", "text/vtt"),
+        ("a.CSS", b"a {}", "original.css", "text/css"),
+        ("a.html", b"<p>", "original.html", "text/html"),
+        ("a.webmanifest", b"{}", "original.webmanifest", "application/manifest+json"),
+        ("a.Z", b"\x1f\x9d\x90" + bytes(9), "original.z", "application/x-compress"),
+        ("a.bat", b"del *", "original.txt", "text/plain"),
+        ("a.php", b"<?php", "original.txt", "text/plain"),
+        ("a.phpx", bytes(range(32)), "original.bin", "application/octet-stream"),
+        ("a.css", bytes(range(32)), "original.bin", "application/octet-stream"),
+    ):
+        made = await ingest(field, Upload(content, sent))
+        assert (made.file, made.content_type) == (stored_as, content_type)
+        assert registry.verify(*made.url().split("?")).file == stored_as
+
+
 @pytest.mark.parametrize(
     ("settings", "content", "reason"),
     [

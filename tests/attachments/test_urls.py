@@ -73,9 +73,13 @@ def test_url_with_download_name(tmp_path: Path) -> None:
     assert verified(registry, attachment(plain, name="").url(download=True)).download == (
         "original.png"
     )
-    assert verified(registry, attachment(plain).url(download="ünï;\r\n.png")).download == (
-        "ünï;\r\n.png"
-    )
+    for given, shown in (
+        ("ünï;\r\n.png", "ünï;.png"),
+        ("../a\ud800.png", "a.png"),
+        ("..", "original.png"),
+        ("x" * 9999 + ".png", "x" * 196 + ".png"),
+    ):
+        assert verified(registry, attachment(plain).url(download=given)).download == shown
     cv = attachment(named, properties={"year": 2026})
     assert verified(registry, cv.url(download=True)).download == "cv-2026.pdf"
 

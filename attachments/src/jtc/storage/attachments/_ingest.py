@@ -16,11 +16,12 @@ from jtc.storage.attachments.models import Attachment
 from jtc.storage.driver_support.content import Spool, driver_content, in_thread, peek
 from jtc.storage.driver_support.content_checks import watch_limits
 from jtc.storage.driver_support.mime_types import (
+    OCTET_STREAM,
     SNIFF_BYTES,
     guess_type,
-    is_active,
     judge_type,
     safe_extension,
+    sniff_type,
 )
 from jtc.storage.exceptions import IntegrityException
 
@@ -51,6 +52,9 @@ Source: TypeAlias = bytes | BinaryIO
 """A local copy of an original: bytes, or an open file, to be read from its beginning."""
 
 logger = logging.getLogger("jtc.storage.attachments")
+
+_ANYTHING = frozenset({OCTET_STREAM, "text/plain"})
+"""Types that many extensions have: scripts among them, and such that are not known."""
 
 _removals: set[asyncio.Task[None]] = set()
 """Keeps deletions alive whose caller was cancelled once more."""
@@ -227,15 +231,16 @@ def kind_of(field: Field, name: str, head: bytes) -> FileKind:
     """Return what a file is by its beginning.
 
     Args:
-        field: The field. Only a type that it names in full may be one that browsers run.
+        field: The field. Text is of a type that is more than data (SVG, CSS, WebVTT) only where it
+            names that in full.
         name: The client's name, which counts for text only.
         head: The content's beginning.
     """
-    types = field.types or frozenset()
-    named = judge_type(name, head)
-    if named in types and named == guess_type(name) and is_active(named):
+    named = guess_type(name)
+    is_wanted = field.types is not None and named in field.types and named not in _ANYTHING
+    if is_wanted and sniff_type(head) is None and judge_type(name, head) == named:
         return FileKind(named, f".{name.rpartition('.')[2].lower()}")
-    extension = safe_extension(name, head)
+    extension = safe_extension(name, head).lower()
     return FileKind(judge_type(f"original{extension}", head), extension)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from jtc.storage.attachments._names import display_name
 from jtc.storage.exceptions import StoragePermissionException
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["SignedUrl", "srcset_of", "url_of", "variants_of", "verify"]
 
 _KIND = "attachment-url-1"
 _ID = re.compile(r"[0-9a-f]{32}")
-_FILE = re.compile(r"(?:original|([a-z][a-z0-9_]*)-([0-9a-f]{8}))(?:\.[a-z0-9]{1,10})?")
+_FILE = re.compile(r"(?:original|([a-z][a-z0-9_]*)-([0-9a-f]{8}))(?:\.[a-z0-9]{1,16})?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,11}")
 _PARAMETERS = ("expires", "download", "signature")
 _LONGEST_QUERY = 8192
@@ -68,7 +69,7 @@ def url_of(
     if lifetime is not None:
         parameters["expires"] = str(_end(lifetime, registry.keep))
     if download:
-        parameters["download"] = _download_name(field, attachment) if download is True else download
+        parameters["download"] = _download_name(field, attachment, download)
     parameters["signature"] = registry.signatures.sign(
         *_signed(registry, field.name, attachment.id, file, parameters)
     )
@@ -178,9 +179,12 @@ def _end(lifetime: float, longest: float) -> int:
     return int((time.time() // period + _PARTS) * period)
 
 
-def _download_name(field: Field, attachment: Attachment) -> str:
-    name = attachment.name if field.download_name is None else field.download_name(attachment)
-    return name or attachment.file
+def _download_name(field: Field, attachment: Attachment, download: bool | str) -> str:
+    if isinstance(download, str):
+        name = download
+    else:
+        name = attachment.name if field.download_name is None else field.download_name(attachment)
+    return display_name(name) or attachment.file
 
 
 def _size(field: Field, attachment: Attachment, variant: str) -> tuple[int | None, int | None]:
