@@ -123,3 +123,25 @@ async def test_adopt_raises_the_counter_above_the_marker(app: App) -> None:
     assert app.registry.records is not None
     assert await app.registry.records.counter() == 42
     assert (await run_outbox(app.registry)).refused == {}
+
+
+async def test_move_with_triggers_drops_the_old_files_once(triggered: App) -> None:
+    avatar = await user_with_files(triggered)
+    fields = [triggered.registry.field(name) for name in ("users.avatar", "users.photos")]
+    before = [field.directory for field in fields]
+    try:
+        for field in fields:
+            field.moved_from = [("media", field.directory)]
+            field.directory = f"moved/{field.directory}"
+        assert (await move(triggered.registry)).moved == 3
+        assert triggered.registry.records is not None
+        entries = await triggered.registry.records.take(time.time() + 60, 100, 0)
+        assert len(entries) == 3
+        assert avatar.own_directory in {entry.directory for entry in entries}
+        await age_outbox(triggered)
+        assert (await run_outbox(triggered.registry)).deleted == 3
+        assert [each async for each in verify(triggered.registry)] == []
+        assert len(await triggered.files()) == 3
+    finally:
+        for field, directory in zip(fields, before, strict=True):
+            field.directory, field.moved_from = directory, ()
