@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, Table, create_engine, select, text
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    create_engine,
+    event,
+    select,
+    text,
+)
+from sqlalchemy.dialects.mysql import dialect as mysql
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -20,6 +32,7 @@ from sqlalchemy.orm import (
     scoped_session,
     sessionmaker,
 )
+from sqlalchemy.schema import CreateTable
 
 from jtc.storage import StorageManager
 from jtc.storage.attachments import Attachment, AttachmentList, Field, Registry
@@ -30,6 +43,7 @@ from jtc.storage.attachments.sqlalchemy import (
     connect,
     store,
 )
+from jtc.storage.attachments.sqlalchemy._homes import home_of_registry
 from jtc.storage.attachments.sqlalchemy.column_types import AttachmentType
 from jtc.storage.exceptions import StorageConfigException
 
@@ -57,7 +71,7 @@ class Schema:
         class Animal(HasPicture, Base):
             __tablename__ = "animals"
             id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
-            kind: Mapped[str] = mapped_column()
+            kind: Mapped[str] = mapped_column(String(20))
             __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}  # noqa: RUF012 - as SQLAlchemy has it
 
         class Dog(Animal):
@@ -285,6 +299,73 @@ def test_cascade_of_the_database_is_logged(caplog: pytest.LogCaptureFixture) -> 
             )
 
     assert "'things' with their 'owners' (ON DELETE CASCADE)" in caplog.text
+
+
+def test_maintenance_refuses_to_work_without_all_classes(session: Session) -> None:
+    session.add(schema.Page(book=1, number=1, picture=stored(session, schema.Page.picture)))
+    session.commit()
+
+    class Base(DeclarativeBase):
+        pass
+
+    registry = connect(Base, sessions, namespace="app", secret=SECRET, storage=storage)
+    assert registry.records is not None
+    with pytest.raises(StorageConfigException, match=r"'pages\.picture', which this process"):
+        asyncio.run(registry.records.referenced(["x"]))
+    assert schema.registry.records is not None
+    assert list(asyncio.run(schema.registry.records.referenced(["x"]))) == []
+
+
+def test_field_in_use_is_written_down_once(session: Session) -> None:
+    home_of_registry(schema.registry).known_fields.clear()
+    session.add(schema.Page(book=1, number=1, picture=stored(session, schema.Page.picture)))
+    session.flush()
+    session.rollback()
+    session.add(schema.Page(book=1, number=1, picture=stored(session, schema.Page.picture)))
+    session.commit()
+    names = select(home_of_registry(schema.registry).tables.fields.c.name)
+    assert session.scalars(names).all() == ["pages.picture"]
+
+
+def test_file_is_kept_from_the_commit_on(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = schema.Page(book=1, number=1, picture=stored(session, schema.Page.picture))
+    session.add(page)
+    session.commit()
+    page.picture = None
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: 1000.0)
+        session.flush()
+    before = time.time()
+    session.commit()
+    records = schema.registry.records
+    assert records is not None
+    (entry,) = asyncio.run(records.take(4e9, 10, 0))
+    assert entry.dropped_at >= before
+
+
+def test_flush_of_many_rows_takes_few_statements(session: Session) -> None:
+    pages = [schema.Page(book=1, number=number) for number in range(100)]
+    for page in pages:
+        page.picture = stored(session, schema.Page.picture)
+    session.add_all(pages)
+    session.commit()
+    session.expunge_all()
+    pages = list(session.scalars(select(schema.Page)))
+    statements: list[str] = []
+    engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", lambda *each: statements.append(each[2]))
+    for page in pages[:50]:
+        session.delete(page)
+    for page in pages[50:]:
+        page.picture = None
+    session.commit()
+    assert len(statements) <= 6, statements
+    assert len(asyncio.run(schema.outbox())) == 100
+
+
+def test_tables_are_made_on_mysql_too() -> None:
+    for table in schema.Base.metadata.sorted_tables:
+        assert str(CreateTable(table).compile(dialect=mysql()))
 
 
 def test_json_of_a_row_can_be_queried(session: Session) -> None:

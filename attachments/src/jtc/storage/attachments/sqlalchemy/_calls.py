@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -22,6 +21,7 @@ from jtc.storage.attachments.sqlalchemy._staging import (
     stage,
     sync_session,
 )
+from jtc.storage.attachments.sqlalchemy._tables import insert_once
 from jtc.storage.attachments.tokens import TokenException, token_used
 from jtc.storage.attachments.uploads import claim_token
 from jtc.storage.attachments.uploads import hold as held
@@ -30,7 +30,6 @@ from jtc.storage.exceptions import StorageConfigException
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, Table
     from sqlalchemy.orm import Session
 
     from jtc.storage.attachments.sqlalchemy._columns import MappedField
@@ -150,24 +149,13 @@ def _use(session: Session, target: MappedField, claimed: Claimed) -> None:
     tables = home_of(target.field).tables
     now = time.time()
     values = {"token": claimed.token_id, "used_at": now}
-    if not _insert_once(connection, tables.tokens, values):
+    if not insert_once(connection, tables.tokens, values):
         raise token_used()
     if claimed.left is not None:
         disk, directory = claimed.left
         upload = directory.rpartition("/")[2]
         row = {"disk": disk, "directory": directory, "attachment": upload, "dropped_at": now}
         connection.execute(insert(tables.outbox), row)
-
-
-def _insert_once(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
-    """Insert a row if its key is new; an error would end the whole transaction on PostgreSQL."""
-    if connection.dialect.name == "postgresql":
-        done = connection.execute(postgresql.insert(table).on_conflict_do_nothing(), values)
-    elif connection.dialect.name == "sqlite":
-        done = connection.execute(sqlite.insert(table).on_conflict_do_nothing(), values)
-    else:
-        done = connection.execute(insert(table).prefix_with("IGNORE"), values)
-    return done.rowcount == 1
 
 
 async def duplicate(

@@ -10,7 +10,6 @@ from sqlalchemy import inspect, select, tuple_
 
 from jtc.storage.attachments.models import Attachment, AttachmentList
 from jtc.storage.attachments.sqlalchemy._columns import MappedField, listed, mapped_fields
-from jtc.storage.attachments.sqlalchemy._staging import Staging, staging_of
 from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
     from sqlalchemy.orm import InstanceState, Mapper, Session
+
+    from jtc.storage.attachments.sqlalchemy._staging import Staging
 
 __all__ = ["AttachmentNotStagedException", "Change", "changes_of", "check"]
 
@@ -77,7 +78,7 @@ def changes_of(instance: object, *, deletes: bool) -> list[Change]:
     return changes
 
 
-def check(session: Session, changes: Sequence[Change]) -> None:
+def check(session: Session, staging: Staging, changes: Sequence[Change]) -> None:
     """Read under a lock what the rows name now, and check what they will name.
 
     Where a row keeps an attachment, its place and variants are the row's: a background job may have
@@ -87,7 +88,6 @@ def check(session: Session, changes: Sequence[Change]) -> None:
         AttachmentNotStagedException: A new value is neither staged nor the row's own.
     """
     _read_old(session, changes)
-    staging = staging_of(session)
     planned = {change.place: change for change in changes}
     holders: dict[str, Change] = {}
     for change in changes:
@@ -99,18 +99,17 @@ def check(session: Session, changes: Sequence[Change]) -> None:
                 raise _refused(change, each, "two rows, or two columns, would name it")
     for change in changes:
         _write_kept(change)
-    if staging is not None:
-        _note(staging, changes)
+    _note(staging, changes)
 
 
 def _check_staged(
     session: Session,
-    staging: Staging | None,
+    staging: Staging,
     planned: Mapping[tuple[InstanceState[Any], str], Change],
     change: Change,
     each: Attachment,
 ) -> None:
-    staged = None if staging is None else staging.files.get(each.id)
+    staged = staging.files.get(each.id)
     if staged is None or staged.attachment.own_directory != each.own_directory:
         raise _refused(
             change,

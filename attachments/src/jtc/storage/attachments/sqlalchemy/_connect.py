@@ -42,11 +42,11 @@ def connect(
     """Return a registry with all columns of attachments in the tables of a base class.
 
     Classes that are mapped later are added as they are mapped. Maintenance must have imported all
-    of them: a file that only an unknown column names would be deleted.
+    of them, and refuses to work where it has not.
 
     Args:
-        base: The base class of the mapped classes. Its metadata gets three more tables,
-            ``jtc_attachment_outbox``, ``jtc_attachment_tokens`` and ``jtc_attachment_state``.
+        base: The base class of the mapped classes. Its metadata gets four more tables, whose
+            names begin with ``jtc_attachment_``.
         sessions: Makes the sessions of maintenance: an `async_sessionmaker`, or a `sessionmaker`.
         namespace: See `Registry`.
         secret: See `Registry`.

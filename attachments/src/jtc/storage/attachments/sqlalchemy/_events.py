@@ -12,10 +12,15 @@ from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, o
 from jtc.storage.attachments._ingest import discard
 from jtc.storage.attachments.sqlalchemy._changes import Change, changes_of, check
 from jtc.storage.attachments.sqlalchemy._columns import mapped_fields
-from jtc.storage.attachments.sqlalchemy._homes import home_of
+from jtc.storage.attachments.sqlalchemy._homes import home_of, home_of_registry
 from jtc.storage.attachments.sqlalchemy._sqlite import lock_sqlite
-from jtc.storage.attachments.sqlalchemy._staging import Staging, end_staging, staging_of
-from jtc.storage.attachments.sqlalchemy._tables import outbox_rows
+from jtc.storage.attachments.sqlalchemy._staging import (
+    Staging,
+    begin_staging,
+    end_staging,
+    staging_of,
+)
+from jtc.storage.attachments.sqlalchemy._tables import insert_once, outbox_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +34,9 @@ __all__: list[str] = []
 
 _CHECKED = "jtc.storage.attachments.checked"
 """Where a session has what its flush has checked: the value of each attribute, and deletions."""
+
+_SHORT = 10.0
+"""Seconds by which a file may be kept for less: its transaction took as long to commit."""
 
 
 @event.listens_for(Session, "before_flush")
@@ -98,9 +106,12 @@ def _process(session: Session, changes: Sequence[Change]) -> None:
         home.verify(connection)
         if any(change.state.identity is not None for change in by_home[home, mapper]):
             lock_sqlite(connection, home.tables.outbox)
-    staging = staging_of(session)
-    before = set() if staging is None else set(staging.dropped)
-    check(session, changes)
+    staging = begin_staging(session)
+    before = set(staging.dropped)
+    check(session, staging, changes)
+    now = time.time()
+    if staging.dropped and staging.dropped_since is None:
+        staging.dropped_since = now
     for key, group in by_home.items():
         home, connection = key[0], connections[key]
         named = {each.id for change in group for each in change.new}
@@ -108,15 +119,32 @@ def _process(session: Session, changes: Sequence[Change]) -> None:
         if again := named & before:
             outbox = home.tables.outbox
             connection.execute(outbox.delete().where(outbox.c.attachment.in_(again)))
+        if dropped:
+            staging.dropped_from.add((home.registry, key[1]))
         if not home.has_triggers:
-            _write_outbox(connection, home, dropped)
+            _write_outbox(connection, home, dropped, now)
+        _write_fields(connection, home, staging, group)
     checked: set[Any] = session.info.setdefault(_CHECKED, set())
     checked.update(map(_name, changes))
 
 
-def _write_outbox(connection: Connection, home: Home, dropped: Sequence[Attachment]) -> None:
+def _write_outbox(
+    connection: Connection, home: Home, dropped: Sequence[Attachment], now: float
+) -> None:
     if dropped:
-        connection.execute(home.tables.outbox.insert(), outbox_rows(dropped, time.time()))
+        connection.execute(home.tables.outbox.insert(), outbox_rows(dropped, now))
+
+
+def _write_fields(
+    connection: Connection, home: Home, staging: Staging, changes: Sequence[Change]
+) -> None:
+    """Write down which fields have rows: maintenance must know all of them."""
+    named = {change.target.field.name for change in changes if change.new}
+    engine = connection.engine
+    for name in sorted(named - home.known_fields.get(engine, set())):
+        if (home.registry, engine, name) not in staging.new_fields:
+            insert_once(connection, home.tables.fields, {"name": name})
+            staging.new_fields.add((home.registry, engine, name))
 
 
 @event.listens_for(Session, "before_commit")
@@ -131,8 +159,22 @@ def _before_commit(session: Session) -> None:
     for staged in staging.orphans():
         mapper = staged.target.mapper
         connection = session.connection(bind_arguments={"mapper": mapper})
-        _write_outbox(connection, home_of(staged.target.field), [staged.attachment])
+        home = home_of(staged.target.field)
+        _write_outbox(connection, home, [staged.attachment], time.time())
+    _restamp(session, staging)
     staging.is_committing = True
+
+
+def _restamp(session: Session, staging: Staging) -> None:
+    """Have files kept from the commit on, also those that a long transaction dropped before."""
+    now = time.time()
+    if staging.dropped_since is None or now - staging.dropped_since < _SHORT:
+        return
+    for registry, mapper in staging.dropped_from:
+        connection = session.connection(bind_arguments={"mapper": mapper})
+        outbox = home_of_registry(registry).tables.outbox
+        statement = outbox.update().where(outbox.c.attachment.in_(staging.dropped))
+        connection.execute(statement.values(dropped_at=now))
 
 
 @event.listens_for(Session, "after_commit")
@@ -142,6 +184,9 @@ def _after_commit(session: Session) -> None:
         staging.released = session.get_nested_transaction()
         if staging.released is None:
             end_staging(session)
+            if not staging.is_doubtful:
+                for registry, engine, name in staging.new_fields:
+                    home_of_registry(registry).known_fields.setdefault(engine, set()).add(name)
 
 
 @event.listens_for(Session, "after_soft_rollback")

@@ -47,6 +47,7 @@ class Home:
         metadata: The application's tables.
         tables: The tables of ours.
         columns: The columns with attachments, by the names of their fields.
+        known_fields: The names of fields that a database is known to have in its list.
         mappers: The mappers of their tables, where these are mapped.
     """
 
@@ -60,6 +61,7 @@ class Home:
         self.tables = Tables(metadata)
         self.columns: dict[str, Column[Any]] = {}
         self.mappers: dict[Table, Mapper[Any]] = {}
+        self.known_fields: weakref.WeakKeyDictionary[Engine, set[str]] = weakref.WeakKeyDictionary()
         self._verified: weakref.WeakSet[Engine] = weakref.WeakSet()
         _homes[registry] = self
         for table in list(metadata.tables.values()):

@@ -18,6 +18,7 @@ from jtc.storage.attachments.sqlalchemy._columns import listed
 from jtc.storage.attachments.sqlalchemy._json import names_any
 from jtc.storage.attachments.sqlalchemy._sqlite import lock_sqlite
 from jtc.storage.attachments.sqlalchemy._tables import outbox_rows
+from jtc.storage.exceptions import StorageConfigException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -131,6 +132,7 @@ class SqlalchemyRecords:
         found: list[Attachment] = []
         if not ids:
             return found
+        await self._check_fields()
         for column in self._home.columns.values():
 
             def work(connection: Connection, column: Column[Any] = column) -> Sequence[Any]:
@@ -140,6 +142,23 @@ class SqlalchemyRecords:
             for value in await self._run(work, _table_of(column)):
                 found.extend(each for each in listed(value) if each.id in ids)
         return found
+
+    async def _check_fields(self) -> None:
+        """Refuse to work without all fields: a file that an unknown one names would be deleted.
+
+        Raises:
+            StorageConfigException: A field has rows, and its class is not imported.
+        """
+        names = select(self._tables.fields.c.name)
+        known = set(await self._run(lambda connection: connection.scalars(names).all()))
+        unknown = sorted(known - set(self._home.columns))
+        if unknown:
+            raise StorageConfigException(
+                f"Rows were written for {', '.join(map(repr, unknown))}, which this process does "
+                "not know: import the modules of all mapped classes where connect() is called. "
+                "The migration that drops or renames a column deletes its name from the table "
+                "'jtc_attachment_fields'"
+            )
 
     async def waiting(self, ids: Collection[str]) -> set[str]:
         """Return those of the ids that have an entry in the outbox."""

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-from sqlalchemy.orm import InstanceState, Session, SessionTransaction, scoped_session
+from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, scoped_session
 
 from jtc.storage.attachments._ingest import discard
 from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from jtc.storage.attachments.models import Attachment
+    from jtc.storage.attachments.registry import Registry
     from jtc.storage.attachments.sqlalchemy._columns import MappedField
 
 __all__ = [
@@ -56,6 +59,10 @@ class Staging:
         files: The files, by the attachment's id.
         named: The ids that rows name, if no savepoint was rolled back.
         dropped: The ids that rows named earlier in the transaction, and the outbox names.
+        dropped_since: When the first of those was dropped, in seconds since 1970 UTC.
+        dropped_from: The registries and classes that they belong to.
+        new_fields: The fields that rows are written for, maybe for the first time: the registry,
+            the database and the name of each.
         is_doubtful: Whether a savepoint was rolled back: `named` may be wrong.
         is_committing: Whether COMMIT was sent: if that fails, it may have succeeded nevertheless.
         released: The savepoint that was released last.
@@ -66,6 +73,9 @@ class Staging:
     files: dict[str, Staged] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
+    dropped_since: float | None = None
+    dropped_from: set[tuple[Registry, Mapper[Any]]] = field(default_factory=set)
+    new_fields: set[tuple[Registry, Engine, str]] = field(default_factory=set)
     is_doubtful: bool = False
     is_committing: bool = False
     released: SessionTransaction | None = None

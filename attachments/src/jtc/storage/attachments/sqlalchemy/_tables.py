@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqlalchemy import Connection
+
     from jtc.storage.attachments.models import Attachment
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "insert_once", "outbox_rows"]
 
 
 class Tables:
-    """The outbox, the used tokens, and the state of a database.
+    """The outbox, the used tokens, the fields in use, and the state of a database.
 
     Args:
         metadata: The application's, so that `create_all` and Alembic create them.
@@ -23,6 +26,7 @@ class Tables:
     Attributes:
         outbox: An entry for each file that a transaction dropped.
         tokens: The tokens that were used.
+        fields: The names of the fields that rows were written for.
         state: One row: the database's id, and the counter of maintenance runs.
     """
 
@@ -34,8 +38,8 @@ class Tables:
             Column("disk", String(255), nullable=False),
             Column("directory", String(1024), nullable=False),
             Column("attachment", String(64), nullable=False),
-            Column("dropped_at", Double(53), nullable=False),
-            Column("taken_until", Double(53)),
+            Column("dropped_at", Double, nullable=False),
+            Column("taken_until", Double),
             Index("jtc_attachment_outbox_dropped_at", "dropped_at"),
             Index("jtc_attachment_outbox_attachment", "attachment"),
         )
@@ -43,7 +47,10 @@ class Tables:
             metadata,
             "jtc_attachment_tokens",
             Column("token", String(64), primary_key=True),
-            Column("used_at", Double(53), nullable=False),
+            Column("used_at", Double, nullable=False),
+        )
+        self.fields = _table(
+            metadata, "jtc_attachment_fields", Column("name", String(128), primary_key=True)
         )
         self.state = _table(
             metadata,
@@ -70,3 +77,14 @@ def outbox_rows(attachments: Iterable[Attachment], dropped_at: float) -> list[di
         }
         for each in attachments
     ]
+
+
+def insert_once(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row if its key is new; an error would end the whole transaction on PostgreSQL."""
+    if connection.dialect.name == "postgresql":
+        done = connection.execute(postgresql.insert(table).on_conflict_do_nothing(), values)
+    elif connection.dialect.name == "sqlite":
+        done = connection.execute(sqlite.insert(table).on_conflict_do_nothing(), values)
+    else:
+        done = connection.execute(insert(table).prefix_with("IGNORE"), values)
+    return done.rowcount == 1
