@@ -75,6 +75,23 @@ def test_triggers_see_bulk_statements_and_raw_sql(club: Any, triggers: Any) -> N
     assert triggers() == ids
 
 
+def test_statement_beside_triggers_cannot_fill_the_column(club: Any, triggers: Any) -> None:
+    from django.db.models import F
+
+    from jtc.storage.exceptions import StorageConfigException
+
+    me, other = member(club), club.Member.objects.create(name="Bob")
+    with pytest.raises(StorageConfigException, match="clear the column"):
+        club.Member.objects.filter(pk=other.pk).update(avatar=me.avatar)
+    with pytest.raises(StorageConfigException, match="clear the column"):
+        club.Badge.objects.update(icon=F("icon"))
+    other.avatar = me.avatar
+    with pytest.raises(StorageConfigException, match="clear the column"):
+        club.Member.objects.bulk_update([other], ["avatar"])
+    club.Member.objects.bulk_create([club.Member(name="Eve"), club.Member(name="Mia")])
+    assert triggers() == []
+
+
 def test_triggers_see_files_that_were_moved(club: Any, triggers: Any) -> None:
     import asyncio
 

@@ -22,11 +22,8 @@ class NamesAny(Func):
         many: Whether the column has a list.
     """
 
-    output_field = BooleanField()
-    conditional = True
-
     def __init__(self, column: Any, ids: Collection[str], *, many: bool) -> None:
-        super().__init__(column)
+        super().__init__(column, output_field=BooleanField())
         self._ids = list(ids)
         self._many = many
 

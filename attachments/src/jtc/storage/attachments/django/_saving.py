@@ -84,8 +84,7 @@ def _watched(save_base: Callable[..., None]) -> Callable[..., None]:
         fields = [
             each
             for each in attachment_fields(type(self))
-            if each.attname in self.__dict__
-            and (update_fields is None or each.name in update_fields)
+            if each.attname in vars(self) and (update_fields is None or each.name in update_fields)
         ]
         # `getattr`: a child's table and its parent's are saved by one call.
         if raw or not fields or getattr(_saving, "instance", None) is self:
@@ -108,14 +107,14 @@ def _save(
     using: str,
     write: Callable[[], None],
 ) -> None:
-    given = {each: instance.__dict__[each.attname] for each in fields}
+    given = {each: vars(instance)[each.attname] for each in fields}
     pending = {each.settings: value for each, value in given.items() if is_pending(value)}
     stored = Stored()
     if pending:
         resolved = run(stored.resolve_all(pending))
         for each in fields:
             if each.settings in resolved:
-                instance.__dict__[each.attname] = resolved[each.settings]
+                vars(instance)[each.attname] = resolved[each.settings]
     owned = keep_after_commit(stored, using)
     try:
         with transaction.atomic(using=using, savepoint=False):
@@ -125,7 +124,7 @@ def _save(
                 write()
             transaction.on_commit(owned, using=using)
     except BaseException:
-        instance.__dict__.update({each.attname: value for each, value in given.items()})
+        vars(instance).update({each.attname: value for each, value in given.items()})
         raise
     finally:
         del owned  # the transaction alone keeps it now, or nothing does
@@ -139,16 +138,14 @@ def _replace(
     named: set[str] = set()
     for field in fields:
         rows = {each.id: each for each in listed(old.get(field.attname))}
-        value = instance.__dict__[field.attname]
+        value = vars(instance)[field.attname]
         kept = [_kept(field, each, rows, stored) for each in listed(value)]
         ids = [each.id for each in kept]
         if len({*ids}) < len(ids) or named & {*ids}:
             raise _refused(field, kept[0], "two columns, or two places of a list, would name it")
         named |= {*ids}
         if value is not None:
-            instance.__dict__[field.attname] = (
-                AttachmentList(kept) if field.settings.many else kept[0]
-            )
+            vars(instance)[field.attname] = AttachmentList(kept) if field.settings.many else kept[0]
         drop([each for id_, each in rows.items() if id_ not in ids], using)
     _use(stored.tokens, using)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.core import checks
 from django.db import models
 from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Cast
 from django.db.models.query_utils import DeferredAttribute
 
 from jtc.storage.attachments.django._pending import is_pending
@@ -31,7 +32,8 @@ _local = threading.local()
 @contextmanager
 def writing() -> Iterator[None]:
     """Permit statements of this thread to write attachments to rows."""
-    before, _local.writing = getattr(_local, "writing", False), True
+    before = getattr(_local, "writing", False)
+    _local.writing = True
     try:
         yield
     finally:
@@ -48,7 +50,7 @@ class _Attribute(DeferredAttribute):
 
     def __set__(self, instance: Model, value: Any) -> None:
         field = cast("AttachmentField", self.field)
-        instance.__dict__[field.attname] = field.assigned(value)
+        vars(instance)[field.attname] = field.assigned(value)
 
 
 class AttachmentField(models.JSONField):
@@ -148,10 +150,11 @@ class AttachmentField(models.JSONField):
             StorageConfigException: A statement would write it that does not keep the outbox.
         """
         is_known = getattr(_local, "writing", False) or getattr(_local, "restoring", False)
-        if not is_known and self.is_connected and not uses_triggers():
+        if not is_known and self.is_connected and (_fills(value) or not uses_triggers()):
             raise StorageConfigException(
-                f"update(), bulk_update() and bulk_create() do not see which files {self.name!r} "
-                "named before: save() each object, or let triggers keep the outbox"
+                f"update(), bulk_update() and bulk_create() see neither which files {self.name!r} "
+                "named before nor whose a file is: save() each object. Where triggers keep the "
+                "outbox, they can clear the column"
             )
         return super().get_db_prep_save(self.get_prep_value(value), connection)
 
@@ -176,6 +179,14 @@ class AttachmentField(models.JSONField):
         if self.settings.many:
             return AttachmentList([self.settings.load(each) for each in value or ()])
         return None if value is None else self.settings.load(value)
+
+
+def _fills(value: Any) -> bool:
+    """Return whether a statement writes a value, which then no other call checks."""
+    while isinstance(value, Cast):
+        (value,) = value.get_source_expressions()
+    # The values of bulk_update()'s Case come here too.
+    return bool(value) and not isinstance(value, models.Case)
 
 
 _SETTINGS = {

@@ -74,7 +74,7 @@ class AttachmentFormField(forms.FileField):
         except RejectedException as error:
             raise ValidationError(error.message, code=error.reason) from error
 
-    def bound_data(self, data: Any, initial: Any) -> Any:
+    def bound_data(self, data: Any, initial: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return what a form that is shown again has: the file that was stored, if there is one."""
         token = data if isinstance(data, str) else self._token_of(data)
         return self.kept.get(token, initial)
