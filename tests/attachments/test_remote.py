@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
 from attachment_fields import PNG, added, local_registry
+from certificates import loopback_certificate
 from jtc.storage.attachments.plain import store
 from jtc.storage.attachments.remote import _is_permitted, fetch, from_data_uri
 from jtc.storage.exceptions import RejectedException
@@ -181,6 +183,26 @@ def test_fetch_permits_no_internal_address(address: str) -> None:
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
 def test_fetch_permits_public_address(address: str) -> None:
     assert _is_permitted(ipaddress.ip_address(address), [])
+
+
+async def test_fetch_by_https_verifies_the_name_of_the_url(tmp_path: Path) -> None:
+    certificate, serving = loopback_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=certificate)
+    made = Server()
+    runner = web.ServerRunner(web.Server(made.answer), shutdown_timeout=0.1)
+    await runner.setup()
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        made.port = bound.getsockname()[1]
+        await web.SockSite(runner, bound, ssl_context=serving).start()
+        url = f"https://127.0.0.1:{made.port}/a.png"
+        assert await received(url, allowed_networks=HERE, ssl_context=trusting) == PNG
+        assert await reason(url, allowed_networks=HERE) == "remote"
+        # The certificate is that of the IP, which the name leads to.
+        other = url.replace("127.0.0.1", "localhost")
+        assert await reason(other, allowed_networks=HERE, ssl_context=trusting) == "remote"
+        await runner.cleanup()
+    assert len(made.requests) == 1
 
 
 async def test_fetch_has_limits_of_size_and_time(server: Server) -> None:

@@ -16,6 +16,7 @@ from jtc.storage.attachments.plain import store
 from jtc.storage.attachments.tokens import TokenException
 from jtc.storage.attachments.uploads import begin_upload, claim_token, claim_upload
 from jtc.storage.exceptions import RejectedException
+from jtc.storage.hookspecs import Uploaded, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -163,3 +164,27 @@ async def test_begin_upload_makes_no_page_on_the_store(registry: Registry) -> No
         assert upload.request.headers["Content-Type"] == "application/octet-stream"
         assert await send(upload, page) == 200
         assert (await field.disk.stat(upload.path)).content_type == "application/octet-stream"
+
+
+async def test_claim_upload_of_a_file_that_is_replaced_meanwhile_is_refused(
+    registry: Registry,
+) -> None:
+    field = added(registry)
+    upload = await begin_upload(field, 1, size=len(PDF))
+    replaced = PDF[:-1] + b"x"
+    await send(upload, PDF)
+
+    class Replacing:
+        @hookimpl
+        async def storage_uploaded(self, event: Uploaded) -> None:
+            if event.path == upload.path and event.operation == "confirm_upload":
+                await send(upload, replaced)
+
+    registry.storage.hooks.register(Replacing())
+    with pytest.raises(RejectedException) as refused:
+        await claim_upload(field, upload.token, 1)
+    assert refused.value.reason == "upload"
+    assert await field.disk.all_files(registry.namespace) == [upload.path]
+    # The second time the content is the same, and so is the etag.
+    made = await claim_upload(field, upload.token, 1)
+    assert await field.disk.get(made.key) == replaced

@@ -35,7 +35,11 @@ from jtc.storage.driver_support.mime_types import (
     checked_types,
     is_active,
 )
-from jtc.storage.exceptions import FileNotFoundException, RejectedException
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    PreconditionFailedException,
+    RejectedException,
+)
 from jtc.storage.layer import layers_of
 
 if TYPE_CHECKING:
@@ -137,10 +141,8 @@ async def begin_upload(
     """
     if size is None and field.max_size is not None and presigned:
         raise ValueError("The field limits sizes: pass the 'size' that the client's file has")
-    if size is not None:
-        limits(size=size, min_size=field.min_size, max_size=field.max_size)
-    if content_type is not None and field.types is not None:
-        check_type(content_type, checked_types(field.types))
+    _check_announced(field, size, content_type)
+    await field.registry.check_field(field)
     upload_id, directory = field.new_directory()
     values: dict[str, Any] = {"id": upload_id, "name": display_name(name), "size": size}
     place = (field.disk_name, directory)
@@ -157,6 +159,13 @@ async def begin_upload(
             size=size,
         )
     return DirectUpload(request=request, token=token, disk=field.disk_name, path=path)
+
+
+def _check_announced(field: Field, size: int | None, content_type: str | None) -> None:
+    if size is not None:
+        limits(size=size, min_size=field.min_size, max_size=field.max_size)
+    if content_type is not None and field.types is not None:
+        check_type(content_type, checked_types(field.types))
 
 
 async def hold(
@@ -233,7 +242,12 @@ async def _claim(field: Field, token: str, owner: object) -> Claimed:
             f"The upload has {info.size} bytes, not {values['size']} as announced", reason="size"
         )
     limits(size=info.size, min_size=field.min_size, max_size=field.max_size)
-    attachment = await _copied(field, disk, info, values["name"])
+    try:
+        attachment = await _copied(field, disk, info, values["name"])
+    except PreconditionFailedException as error:
+        raise RejectedException(
+            "The upload was replaced while it was claimed: claim it again", reason="upload"
+        ) from error
     return Claimed(
         attachment=attachment, token_id=values["id"], is_new=True, left=(disk_name, upload)
     )
