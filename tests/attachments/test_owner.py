@@ -124,6 +124,18 @@ async def test_clone_that_adopts_stops_the_original(tmp_path: Path) -> None:
     assert list((await run_outbox(production.registry)).refused) == ["media"]
 
 
+async def test_old_clone_that_adopts_stops_the_original_too(tmp_path: Path) -> None:
+    production = Database(tmp_path)
+    await run_outbox(production.registry)
+    production.copied("staging.sqlite")
+    for _ in range(5):
+        await run_outbox(production.registry)
+    staging = opened(production, "staging.sqlite")
+    await adopt(staging.registry)
+    assert list((await run_outbox(production.registry)).refused) == ["media"]
+    assert (await run_outbox(staging.registry)).refused == {}
+
+
 async def test_clone_with_bucket_of_its_own_runs(tmp_path: Path) -> None:
     production = Database(tmp_path / "production")
     kept = await production.saved(1)
