@@ -125,6 +125,28 @@ async def test_regenerate_leaves_variants_of_a_recipe_that_is_the_same(tmp_path:
     assert row.variants == poison.variants
 
 
+async def test_regenerate_makes_only_what_is_missing(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def recipes(version: int) -> dict[str, Derivation]:
+        def named(name: str, number: int) -> Derivation:
+            def make(content: bytes) -> bytes:
+                made.append(name)
+                return content
+
+            return derive(
+                make, version=number, content_type="text/plain", extension=".txt", takes="bytes"
+            )
+
+        return {"thumb": named("thumb", 1), "back": named("back", version)}
+
+    await Database(tmp_path, variants=recipes(1), eager=["thumb", "back"]).saved(1)
+    assert sorted(made) == ["back", "thumb"]
+    new = Database(tmp_path, variants=recipes(2), eager=["thumb", "back"])
+    assert (await regenerate(new.registry)).changed == 1
+    assert sorted(made) == ["back", "back", "thumb"]
+
+
 async def test_regenerate_writes_no_row_that_was_changed_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
