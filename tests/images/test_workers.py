@@ -289,6 +289,36 @@ else:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+async def test_lack_of_descriptors_is_a_typed_error_and_passes() -> None:
+    done = run_script(
+        BEGIN
+        + """
+import resource
+from jtc.storage import StorageException
+
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+original = picture()
+failed = 0
+for spare in range(12):
+    processor = images.Processor(workers=1)
+    with asyncio.Runner() as runner:
+        runner.run(asyncio.to_thread(int))
+        used = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, most))
+        try:
+            runner.run(processor.inspect(original))
+        except StorageException:
+            failed += 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        assert runner.run(processor.inspect(original)).width == 60
+    processor.close()
+assert failed > 3, failed
+"""
+    )
+    # An event loop that Python could not begin warns that it is not closed.
+    assert done.returncode == 0, done.stderr
+
+
 async def test_application_without_a_main_guard_processes_images(tmp_path: Path) -> None:
     script = tmp_path / "app.py"
     script.write_text(

@@ -76,12 +76,19 @@ class WorkerPool:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             # Not the application's kind of loop, which may watch child processes.
-            self._loop = asyncio.SelectorEventLoop()
-            self._thread = threading.Thread(
-                target=self._serve, args=(self._loop,), name="jtc-storage-images", daemon=True
+            loop = asyncio.SelectorEventLoop()
+            thread = threading.Thread(
+                target=self._serve, args=(loop,), name="jtc-storage-images", daemon=True
             )
-            self._thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                loop.close()
+                raise StorageUnavailableException(
+                    "The thread of the image workers cannot be started"
+                ) from error
             self._slots = asyncio.Semaphore(self._count)
+            self._loop, self._thread = loop, thread
         return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -98,11 +98,17 @@ class Answer:
 
 
 class WorkerProcess:
-    """A process that decodes images, and its socket. All methods run in one event loop."""
+    """A process that decodes images, and its socket. All methods run in one event loop.
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+    What it answers is not trusted: an image may have taken it over.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], connection: socket.socket, most: int
+    ) -> None:
         self._process = process
         self._socket = connection
+        self._most = most
         self._reader = asyncio.StreamReader()
         self._writer: asyncio.StreamWriter | None = None
         self._answered = True
@@ -113,18 +119,18 @@ class WorkerProcess:
         """Start a process and wait until it is ready.
 
         Raises:
-            StorageConfigException: It cannot start, or libvips cannot be imported.
+            StorageConfigException: libvips cannot be imported.
+            StorageUnavailableException: The process ended.
+            OSError: The system has no process or descriptor left.
         """
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = _spawn(theirs.fileno(), limits)
-            except OSError as error:
+            except BaseException:
                 ours.close()
-                raise StorageUnavailableException(
-                    f"The image worker cannot be started: {error}"
-                ) from error
-        worker = cls(process, ours)
+                raise
+        worker = cls(process, ours, limits.memory)
         try:
             await worker.connect()
         except BaseException:
@@ -221,7 +227,10 @@ class WorkerProcess:
         if length > _LONGEST_ANSWER:
             raise ValueError(f"an answer of {length} bytes")
         answer = json.loads(await self._reader.readexactly(length))
-        return Answer(answer, [await self._reader.readexactly(n) for n in answer["contents"]])
+        lengths = answer["contents"]
+        if sum(lengths) > self._most or min(lengths, default=0) < 0:
+            raise ValueError(f"an answer with {sum(lengths)} bytes")
+        return Answer(answer, [await self._reader.readexactly(each) for each in lengths])
 
     def _end(self) -> str:
         """End the process, and return by what it had ended."""

@@ -6,6 +6,7 @@ import atexit
 import weakref
 from typing import TYPE_CHECKING, Final, Self
 
+from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import StorageConfigException, StorageException
 from jtc.storage.images._pool import WorkerPool
 from jtc.storage.images._sources import Source, StoredImage, opened
@@ -120,10 +121,10 @@ class Processor:
         try:
             content = await opened(source, max_bytes=self._max_bytes)
             answer = await self._pool.run(content, Job(request, blobs, self._timeout))
-        except StorageException as error:
+        except (StorageException, OSError) as error:
             if isinstance(source, StoredImage):
-                error.path, error.disk = error.path or source.path, error.disk or source.disk.name
-            raise
+                reraise(error, operation="process", path=source.path, disk=source.disk.name)
+            reraise(error, operation="process")
         made = zip(recipes.items(), answer.answer["rendered"], answer.contents, strict=True)
         return Processed(
             ImageInfo(**answer.answer["info"]),
