@@ -148,6 +148,14 @@ async def test_check_warns_of_local_disk_that_is_not_durable(
     assert caplog.text == ""
 
 
+def test_fake_disks_of_a_registry_without_fields_says_what_to_import(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageConfigException, match="import the modules"),
+        fake_disks(local_registry(tmp_path)),
+    ):
+        pass
+
+
 async def test_fake_disks_stores_in_memory_and_asserts(tmp_path: Path) -> None:
     registry = local_registry(tmp_path)
     field = added(registry)

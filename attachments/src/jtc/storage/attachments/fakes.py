@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from jtc.storage.exceptions import StorageConfigException
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,7 +60,14 @@ def fake_disks(registry: Registry) -> Iterator[AttachmentFakes]:
 
     Args:
         registry: The application's registry, with its fields.
+
+    Raises:
+        StorageConfigException: The registry has no fields: import the modules that declare them.
     """
+    if not registry.fields:
+        raise StorageConfigException(
+            f"{registry!r} has no fields to fake: import the modules that declare them first"
+        )
     names = sorted({disk for field in registry.fields.values() for disk, _ in field.places})
     with registry.storage.fake(*names) as disk:
         yield AttachmentFakes(disk)

@@ -2,8 +2,10 @@
 
 A token contains the attachment without its disk and directory, and a signature over the field, the
 owner, the expiry, the disk and the directory. So reading one asks no storage, and a client learns
-of no key. That a token is used once is for the database to enforce, in the transaction that
-commits the claim: two claims of one token have the same `Attachment.id`.
+of no key. It is signed and not encrypted: a client can read the rest, the properties among it.
+
+That a token is used once is for the database to enforce, in the transaction that commits the claim:
+all claims of one token have the same `Claimed.token_id`.
 """
 
 from __future__ import annotations
