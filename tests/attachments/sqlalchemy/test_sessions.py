@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from attachment_app import App
 from jtc.storage.attachments import Attachment
+from jtc.storage.attachments.plain import store as store_only
 from jtc.storage.attachments.sqlalchemy import (
     IGNORE,
     AttachmentNotStagedException,
@@ -20,6 +22,7 @@ from jtc.storage.attachments.sqlalchemy import (
     store,
 )
 from jtc.storage.attachments.tokens import TokenException
+from jtc.storage.attachments.uploads import begin_upload
 from jtc.storage.exceptions import StorageException, UnsupportedOperationException
 
 
@@ -384,11 +387,8 @@ async def test_bulk_statements_are_refused_unless_ignored(app: App) -> None:
 
 
 async def test_token_is_used_once_and_again_after_a_rollback(app: App) -> None:
-    async with app.sessions() as session:
-        upload = await store(app.User.avatar, b"one", session=session)
-        # A token's file is no session's: keep it from the end of this one.
-        session.sync_session.info.clear()
     field = app.registry.field("users.avatar")
+    upload = await store_only(field, b"one")
     token = app.registry.issue_token(field, upload, 7)
     async with app.sessions() as session:
         session.add(app.User(avatar=await claim(app.User.avatar, token, owner=7, session=session)))
@@ -409,6 +409,58 @@ async def test_token_is_used_once_and_again_after_a_rollback(app: App) -> None:
             await claim(app.User.cover, token, owner=7, session=session)
     await app.check()
     assert await app.files() == {upload.key}
+
+
+async def test_two_claims_of_one_token_at_the_same_time_commit_once(app: App) -> None:
+    field = app.registry.field("users.avatar")
+    upload = await store_only(field, b"one")
+    token = app.registry.issue_token(field, upload, 7)
+
+    async def claim_and_commit() -> None:
+        async with app.sessions() as session:
+            avatar = await claim(app.User.avatar, token, owner=7, session=session)
+            session.add(app.User(avatar=avatar))
+            await session.commit()
+
+    results = await asyncio.gather(claim_and_commit(), claim_and_commit(), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in results) == ["NoneType", "TokenException"]
+    assert [each.id for each in await app.named()] == [upload.id]
+    await app.check()
+
+
+async def test_claim_of_direct_upload_leaves_nothing_behind(app: App) -> None:
+    upload = await begin_upload(app.registry.field("users.avatar"), owner=7, presigned=False)
+    await app.disk.put(upload.path, b"one")
+    for end in ("rollback", "commit"):
+        async with app.sessions() as session:
+            avatar = await claim(app.User.avatar, upload.token, owner=7, session=session)
+            session.add(app.User(avatar=avatar))
+            await session.flush()
+            await getattr(session, end)()
+        await app.registry.aclose()
+        assert await app.files() == (
+            {upload.path} if end == "rollback" else {upload.path, avatar.key}
+        )
+    async with app.sessions() as session:
+        with pytest.raises(TokenException, match="used before"):
+            await claim(app.User.avatar, upload.token, owner=7, session=session)
+    await app.check()
+    assert await app.files() == {avatar.key}
+
+
+async def test_row_deleted_while_it_is_replaced_leaves_no_file(app: App) -> None:
+    await add_user(app)
+    async with app.sessions() as one, app.sessions() as other:
+        mine, theirs = await one.get(app.User, 1), await other.get(app.User, 1)
+        await one.rollback()
+        await other.rollback()
+        mine.avatar = await store(app.User.avatar, b"two", session=one)
+        await other.delete(theirs)
+        results = await asyncio.gather(one.commit(), other.commit(), return_exceptions=True)
+        lost = (ObjectDeletedError, StaleDataError)
+        assert all(each is None or isinstance(each, lost) for each in results)
+    await app.check()
+    assert await app.files() == set()
 
 
 async def test_store_into_session_that_ends_meanwhile_deletes_the_file(app: App) -> None:

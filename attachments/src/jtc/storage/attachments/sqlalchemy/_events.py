@@ -43,11 +43,12 @@ _SHORT = 10.0
 def _before_flush(session: Session, _context: object, _instances: object) -> None:
     """Check all rows that the flush is known to write, by few statements."""
     changes: list[Change] = []
-    for instance in session.deleted:
+    deleted = session.deleted
+    for instance in deleted:
         if mapped_fields(_mapper(instance)):
             changes.extend(changes_of(instance, deletes=True))
     for instance in (*session.new, *session.dirty):
-        if mapped_fields(_mapper(instance)) and instance not in session.deleted:
+        if mapped_fields(_mapper(instance)) and instance not in deleted:
             changes.extend(changes_of(instance, deletes=False))
     session.info[_CHECKED] = set()
     if changes:
@@ -220,8 +221,11 @@ def _give_up(staging: Staging) -> None:
             # The database may have committed although its answer was lost.
             home.registry.in_background(_add_to_outbox(home, attachment))
         elif not staged.is_claimed:
-            disk = home.registry.disk(attachment.disk)
-            home.registry.in_background(discard(disk, attachment.own_directory))
+            home.registry.in_background(_delete(home, attachment))
+
+
+async def _delete(home: Home, attachment: Attachment) -> None:
+    await discard(home.registry.disk(attachment.disk), attachment.own_directory)
 
 
 async def _add_to_outbox(home: Home, attachment: Attachment) -> None:
