@@ -91,8 +91,8 @@ async def test_pixels_are_checked_before_anything_is_decoded(kind: str) -> None:
 
 
 async def test_bomb_of_more_data_than_pixels_is_refused_or_cut(processor: Processor) -> None:
-    # 100 x 100 pixels, and 256 MiB of data that belong to no pixel.
-    reason, done = await outcome(processor, gray_png(100, 100, zeros(1 << 28)))
+    # 100 x 100 pixels, and 128 MiB of data that belong to no pixel.
+    reason, done = await outcome(processor, gray_png(100, 100, zeros(1 << 27)))
     if done is None:
         assert reason in REASONS
     else:

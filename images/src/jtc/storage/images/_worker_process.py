@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +53,9 @@ _VARIABLES: Final = {
 _START_TIMEOUT: Final = 60.0
 _LATE: Final = 1.0
 """How much later than a worker would end itself it is killed."""
+
+_KILLED_WITHIN: Final = 1.0
+"""For how many seconds the end of a killed worker is waited for by all jobs."""
 
 _LONGEST_ANSWER: Final = 1 << 20
 
@@ -181,8 +185,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process at once, and wait for its end, so that no zombie remains."""
-        self._process.kill()
-        self._process.wait()
+        self._end()
         if self._writer is not None:
             self._writer.close()
         self._socket.close()
@@ -235,7 +238,12 @@ class WorkerProcess:
     def _end(self) -> str:
         """End the process, and return by what it had ended."""
         self._process.kill()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_KILLED_WITHIN)
+        except subprocess.TimeoutExpired:
+            # It reads a file of a mount that does not answer, which no signal interrupts.
+            threading.Thread(target=self._process.wait, daemon=True).start()
+            code = -signal.SIGKILL
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     def _ended(self, timeout: float) -> StorageException:
