@@ -36,6 +36,7 @@ class Sizes:
         weighed_near: The same elsewhere.
         equal: Whether all have equal concurrency too, to a store far away.
         photograph: Pixels of the sides of a photograph.
+        weighed_ways: Ways to make its thumbnails whose memory is measured.
         distances: Other distances: milliseconds of a round trip, and megabytes per second.
     """
 
@@ -62,6 +63,7 @@ class Sizes:
     weighed_near: int = 9
     equal: bool = True
     photograph: tuple[int, int] = (6000, 4000)
+    weighed_ways: int = 9
     distances: tuple[tuple[float, float], ...] = ((0, 0), (10, 20), (100, 20), (40, 0))
 
     @classmethod
@@ -91,6 +93,7 @@ class Sizes:
             weighed=1,
             weighed_near=1,
             equal=False,
-            photograph=(1200, 800),
+            photograph=(600, 400),
+            weighed_ways=1,
             distances=(),
         )
