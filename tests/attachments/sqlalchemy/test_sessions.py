@@ -7,7 +7,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
@@ -247,6 +247,23 @@ async def test_assigning_attachment_of_another_row_raises_and_loses_nothing(app:
     assert await app.outbox() == set()
     await app.check()
     assert avatar.key in await app.files()
+
+
+async def test_key_that_two_rows_share_is_deleted_with_the_last(app: App) -> None:
+    avatar = await add_user(app)
+    async with app.sessions() as session:
+        session.add(app.User())
+        await session.flush()
+        copy = "UPDATE users SET avatar = (SELECT avatar FROM users WHERE id = 1) WHERE id = 2"
+        await session.execute(text(copy))
+        await session.commit()
+    for left in ({avatar.key}, set()):
+        async with app.sessions() as session:
+            await session.delete((await session.scalars(select(app.User))).first())
+            await session.commit()
+        assert await app.outbox() == {avatar.id}
+        await app.check()
+        assert await app.files() == left
 
 
 async def test_staged_file_is_for_one_row_and_one_column(app: App) -> None:
