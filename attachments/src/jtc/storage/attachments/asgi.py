@@ -71,7 +71,8 @@ def route(
 ) -> AttachmentRoute:
     """Return the application that serves a registry's attachments.
 
-    Mount it where the registry's `base_url` leads.
+    Mount it where the registry's `base_url` leads. Of several routes of one registry, the limits of
+    the last one hold.
 
     Args:
         registry: The registry.
