@@ -30,7 +30,11 @@ from jtc.storage.attachments._variants import find_original, make_variant
 from jtc.storage.attachments.asgi import route
 from jtc.storage.attachments.derivations import derive
 from jtc.storage.drivers.memory_driver import MemoryDriver
-from jtc.storage.exceptions import RejectedException, StorageUnavailableException
+from jtc.storage.exceptions import (
+    RejectedException,
+    StorageTimeoutException,
+    StorageUnavailableException,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -420,6 +424,30 @@ async def test_route_of_failing_recipe_tries_once(tmp_path: Path, connect: Conne
         assert (response.status_code, response.content) == (404, b"Not Found\n")
         assert response.headers["cache-control"] == "no-store"
     assert counted.calls == 1
+
+
+async def test_route_of_failing_recipe_asks_for_the_file_only(
+    tmp_path: Path, connect: Connect
+) -> None:
+    registry, calls = recorded_registry()
+    fails = RejectedException("Bad", reason="image")
+    _, field = back(registry, tmp_path / "log", fails=fails)
+    attachment = await ingest(field, b"abc", name="a.txt")
+    http = connect(registry)
+    await http.get(attachment.url("back"))
+    calls.clear()
+    assert (await http.get(attachment.url("back"))).status_code == 404
+    assert calls == ["open_read"]
+
+
+async def test_route_of_store_that_times_out_is_503_whatever_is_missing(
+    tmp_path: Path, connect: Connect
+) -> None:
+    registry = local_registry(tmp_path)
+    settings = {"while_missing": "placeholder"}
+    _, field = back(registry, tmp_path / "log", settings, fails=StorageTimeoutException("Slow"))
+    attachment = await ingest(field, b"abc", name="a.txt")
+    assert (await connect(registry).get(attachment.url("back"))).status_code == 503
 
 
 async def test_route_beyond_queue_is_503(tmp_path: Path, connect: Connect) -> None:
