@@ -479,6 +479,7 @@ def test_every_method_with_options_is_tried() -> None:
         "move": {"to", "options"},
         "set_metadata": {"options"},
         "delete": {"if_match"},
+        "confirm_upload": {"if_match", "options"},
         "download": {"if_match", "if_none_match", "progress"},
         "get": {"if_match", "if_none_match"},
         "stat": {"if_match", "if_none_match"},

@@ -265,8 +265,11 @@ async def test_error_of_the_content_is_no_error_of_the_storage(
 async def test_a_cancelled_call_ends_its_span_and_is_no_error(
     telemetry: Telemetry, way: str
 ) -> None:
+    called = asyncio.Event()
+
     class Hanging(MemoryDriver):
         async def get(self, _path: str, /) -> bytes:
+            called.set()
             await asyncio.Event().wait()
             return b""
 
@@ -277,7 +280,7 @@ async def test_a_cancelled_call_ends_its_span_and_is_no_error(
             return ReadStream(FileInfo(path=path, size=1, last_modified=0), chunks())
 
     task: asyncio.Task[None] = asyncio.ensure_future(WAYS[way](telemetry.disk(Hanging())))
-    await asyncio.sleep(0.01)
+    await called.wait()
     assert telemetry.spans == []
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -2,3 +2,5 @@
 
 Its process imports this package by itself, neither `jtc.storage` nor the application.
 """
+
+__all__: list[str] = []
