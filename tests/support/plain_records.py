@@ -17,6 +17,7 @@ from jtc.storage.attachments import Attachment, Field, OutboxEntry, Registry
 T = TypeVar("T")
 
 _PAGE = 500
+_ENTRY = ("number", "disk", "directory", "attachment", "dropped_at")
 
 
 class PlainRecords:
@@ -149,12 +150,14 @@ class PlainRecords:
 
         return await self._run(read)
 
-    async def waiting(self, ids: Collection[str]) -> set[str]:
-        def read(connection: sqlite3.Connection) -> set[str]:
+    async def waiting(self, ids: Collection[str]) -> Sequence[OutboxEntry]:
+        def read(connection: sqlite3.Connection) -> list[OutboxEntry]:
             statement = (
-                "SELECT attachment FROM outbox WHERE attachment IN (SELECT value FROM json_each(?))"
+                f"SELECT {', '.join(_ENTRY)} FROM outbox "
+                "WHERE attachment IN (SELECT value FROM json_each(?))"
             )
-            return {row[0] for row in connection.execute(statement, [json.dumps(list(ids))])}
+            rows = connection.execute(statement, [json.dumps(list(ids))])
+            return [OutboxEntry(**dict(zip(_ENTRY, row, strict=True))) for row in rows]
 
         return await self._run(read)
 
@@ -188,11 +191,10 @@ class PlainRecords:
             rows = connection.execute(
                 "UPDATE outbox SET taken_until = ? WHERE number IN (SELECT number FROM outbox "
                 "WHERE dropped_at <= ? AND taken_until <= ? ORDER BY number LIMIT ?) "
-                "RETURNING number, disk, directory, attachment, dropped_at",
+                f"RETURNING {', '.join(_ENTRY)}",
                 [now + lease, dropped_before, now, limit],
             )
-            names = ("number", "disk", "directory", "attachment", "dropped_at")
-            return [OutboxEntry(**dict(zip(names, row, strict=True))) for row in rows]
+            return [OutboxEntry(**dict(zip(_ENTRY, row, strict=True))) for row in rows]
 
         return await self._run(write)
 

@@ -92,7 +92,8 @@ def test_records_find_rows_by_ids(club: Any, records: Any) -> None:
     found = asyncio.run(records.referenced([me.avatar.id, me.photos[1].id, "0" * 32]))
     assert {each.id for each in found} == {me.avatar.id, me.photos[1].id}
     assert {each.field for each in found} == {field(club), field(club, "photos")}
-    assert asyncio.run(records.waiting([me.avatar.id, me.photos[0].id])) == {me.avatar.id}
+    (entry,) = asyncio.run(records.waiting([me.avatar.id, me.photos[0].id]))
+    assert (entry.disk, entry.directory) == ("media", me.avatar.own_directory)
     assert asyncio.run(records.referenced([])) == []
 
 
@@ -114,11 +115,11 @@ def test_replace_changes_the_version_that_it_was_given(club: Any, records: Any) 
     assert asyncio.run(records.replace(field(club), me.avatar, new))
     assert not asyncio.run(records.replace(field(club), me.avatar, new))
     assert club.Member.objects.get().avatar.properties == {"seen": True}
-    assert asyncio.run(records.waiting([me.avatar.id])) == set()
+    assert asyncio.run(records.waiting([me.avatar.id])) == []
     moved = me.photos[1].changed(disk="archive")
     assert asyncio.run(records.replace(field(club, "photos"), me.photos[1], moved))
     assert [each.disk for each in club.Member.objects.get().photos] == ["media", "archive"]
-    assert asyncio.run(records.waiting([moved.id])) == {moved.id}
+    assert [each.disk for each in asyncio.run(records.waiting([moved.id]))] == ["media"]
 
 
 def test_save_keeps_what_a_job_wrote_meanwhile(club: Any, records: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from attachment_app import App
@@ -64,6 +66,46 @@ async def test_run_outbox_keeps_what_a_row_names(app: App) -> None:
     done = await run_outbox(app.registry)
     assert (done.deleted, done.named) == (0, 1)
     assert len(await app.files()) == 3
+
+
+@pytest.mark.parametrize("changed", ["before the pass", "during the pass"])
+async def test_run_outbox_keeps_file_that_a_later_entry_names(
+    app: App, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    monkeypatch.setattr(app.registry, "keep", 3600)
+    records = app.registry.records
+    assert records is not None
+    async with app.sessions() as session:
+        avatar = await store(app.User.avatar, b"one", session=session)
+        session.add(app.User(avatar=avatar))
+        with contextlib.suppress(ValueError):
+            async with session.begin_nested():
+                raise ValueError  # which leaves it open whether a row names the file
+        await session.commit()
+    async with app.engine.begin() as connection:
+        await connection.execute(text("UPDATE jtc_attachment_outbox SET dropped_at = 0"))
+
+    async def drop() -> None:
+        async with app.sessions() as session:
+            (await session.get(app.User, 1)).avatar = None
+            await session.commit()
+
+    if changed == "before the pass":
+        await drop()
+    else:
+        take = records.take
+
+        async def take_and_drop(*arguments: Any) -> Any:
+            taken = await take(*arguments)
+            if taken:
+                await drop()
+            return taken
+
+        monkeypatch.setattr(records, "take", take_and_drop)
+    assert (await run_outbox(app.registry)).deleted == 0
+    assert await app.disk.exists(avatar.key)
+    assert await app.outbox_list() == [avatar.id]
+    await app.check()
 
 
 async def test_purge_finds_files_without_row_only(app: App, monkeypatch: Any) -> None:

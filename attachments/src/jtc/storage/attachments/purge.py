@@ -175,7 +175,8 @@ class _Search:
         # In this order: what is dropped between the two is found in the outbox.
         rows = {row.id for row in await records.referenced(paths)}
         rest = paths.keys() - rows
-        waiting = await records.waiting(rest) if rest else set()
+        entries = await records.waiting(rest) if rest else ()
+        waiting = {entry.attachment for entry in entries}
         return [paths[id_] for id_ in paths if id_ in rest and id_ not in waiting]
 
     async def _ids(self, disk: Disk) -> AsyncIterator[Listed]:

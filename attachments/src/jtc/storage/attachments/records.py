@@ -73,8 +73,8 @@ class Records(Protocol):
         """
         ...
 
-    async def waiting(self, ids: Collection[str]) -> set[str]:
-        """Return those of the ids that have an entry in the outbox."""
+    async def waiting(self, ids: Collection[str]) -> Sequence[OutboxEntry]:
+        """Return the entries that the outbox has of these ids, due and taken ones too."""
         ...
 
     async def replace(self, field: Field, old: Attachment, new: Attachment) -> bool:

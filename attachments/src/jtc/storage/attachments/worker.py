@@ -76,10 +76,11 @@ async def run_outbox(
     records = connected(registry)
     while outbox.run.clocks and not (stop is not None and stop.is_set()):
         taken_at = time.monotonic()
-        entries = await records.take(time.time() - kept_for(registry), _PAGE, lease)
+        dropped_before = time.time() - kept_for(registry)
+        entries = await records.take(dropped_before, _PAGE, lease)
         if not entries:
             break
-        await outbox.handle(entries, taken_at)
+        await outbox.handle(entries, taken_at, dropped_before)
     return OutboxRun(
         deleted=outbox.deleted,
         named=outbox.named,
@@ -134,21 +135,33 @@ class _Pass:
     named: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
 
-    async def handle(self, entries: Sequence[OutboxEntry], taken_at: float) -> None:
+    async def handle(
+        self, entries: Sequence[OutboxEntry], taken_at: float, dropped_before: float
+    ) -> None:
         """Delete the directories of entries that no row names, and remove the entries."""
         records = connected(self.registry)
         await self._check_disks({entry.disk for entry in entries})
-        rows = await records.referenced({entry.attachment for entry in entries})
+        ids = {entry.attachment for entry in entries}
+        rows = await records.referenced(ids)
         named = {(row.disk, row.own_directory) for row in rows}
         finished = [entry for entry in entries if (entry.disk, entry.directory) in named]
         self.named += len(finished)
+        # A row that named the file after all may have dropped it since: a later entry says when.
+        # It is looked for in this order, since a row that is gone has left its entry already.
+        later = {
+            (entry.disk, entry.directory)
+            for entry in await records.waiting(ids)
+            if entry.dropped_at > dropped_before
+        } - named
+        finished += [entry for entry in entries if (entry.disk, entry.directory) in later]
 
         async def delete(entry: OutboxEntry) -> tuple[OutboxEntry, bool]:
             # An entry whose lease has ended may be under way in another worker.
             is_late = time.monotonic() - taken_at > self.lease / 2 > 0
             return entry, not is_late and await self._delete(entry)
 
-        rest = each([entry for entry in entries if (entry.disk, entry.directory) not in named])
+        kept = named | later
+        rest = each([entry for entry in entries if (entry.disk, entry.directory) not in kept])
         async for entry, is_deleted in mapped(delete, rest, _AT_ONCE):
             self.deleted += is_deleted
             self.failed += not is_deleted

@@ -83,10 +83,10 @@ class DjangoRecords:
         """Return the attachments of these ids that rows name, in any registered field."""
         return await _run(lambda: named(ids)) if ids else []
 
-    async def waiting(self, ids: Collection[str]) -> set[str]:
-        """Return those of the ids that have an entry in the outbox."""
+    async def waiting(self, ids: Collection[str]) -> Sequence[OutboxEntry]:
+        """Return the entries that the outbox has of these ids, due and taken ones too."""
         rows = _outbox().filter(attachment__in=ids)
-        return await _run(lambda: set(rows.values_list("attachment", flat=True)))
+        return await _run(lambda: [_entry(each) for each in rows])
 
     async def replace(self, field: Field, old: Attachment, new: Attachment) -> bool:
         """Write `new` in the place of `old`, only where a row names the same version of it."""
@@ -126,16 +126,7 @@ class DjangoRecords:
             rows = _locking(_outbox(), skip_locked=True).filter(free, dropped_at__lt=dropped_before)
             taken = list(rows.order_by("dropped_at", "number")[:limit])
             _outbox().filter(pk__in=[each.number for each in taken]).update(taken_until=now + lease)
-            return [
-                OutboxEntry(
-                    number=each.number,
-                    disk=each.disk,
-                    directory=each.directory,
-                    attachment=each.attachment,
-                    dropped_at=each.dropped_at,
-                )
-                for each in taken
-            ]
+            return [_entry(each) for each in taken]
 
         return await _run(work)
 
@@ -160,6 +151,16 @@ async def _run(work: Callable[[], R]) -> R:
             close_old_connections()
 
     return await sync_to_async(in_transaction)()
+
+
+def _entry(row: Any) -> OutboxEntry:
+    return OutboxEntry(
+        number=row.number,
+        disk=row.disk,
+        directory=row.directory,
+        attachment=row.attachment,
+        dropped_at=row.dropped_at,
+    )
 
 
 def _locking(rows: Any, **options: bool) -> Any:

@@ -160,11 +160,12 @@ class SqlalchemyRecords:
                 "'jtc_attachment_fields'"
             )
 
-    async def waiting(self, ids: Collection[str]) -> set[str]:
-        """Return those of the ids that have an entry in the outbox."""
-        column = self._tables.outbox.c.attachment
-        query = select(column).where(column.in_(ids))
-        return set(await self._run(lambda connection: connection.scalars(query).all()))
+    async def waiting(self, ids: Collection[str]) -> Sequence[OutboxEntry]:
+        """Return the entries that the outbox has of these ids, due and taken ones too."""
+        outbox = self._tables.outbox
+        query = select(outbox).where(outbox.c.attachment.in_(ids))
+        rows = await self._run(lambda connection: connection.execute(query).all())
+        return [_entry(row) for row in rows]
 
     async def replace(self, field: Field, old: Attachment, new: Attachment) -> bool:
         """Write `new` in the place of `old`, only where a row still names the same version of it.
@@ -226,16 +227,7 @@ class SqlalchemyRecords:
             if numbers:
                 statement = update(outbox).where(outbox.c.number.in_(numbers))
                 connection.execute(statement.values(taken_until=now + lease))
-            return [
-                OutboxEntry(
-                    number=row.number,
-                    disk=row.disk,
-                    directory=row.directory,
-                    attachment=row.attachment,
-                    dropped_at=row.dropped_at,
-                )
-                for row in rows
-            ]
+            return [_entry(row) for row in rows]
 
         return await self._run(work)
 
@@ -244,6 +236,16 @@ class SqlalchemyRecords:
         outbox = self._tables.outbox
         statement = outbox.delete().where(outbox.c.number.in_([each.number for each in entries]))
         await self._run(lambda connection: connection.execute(statement))
+
+
+def _entry(row: Any) -> OutboxEntry:
+    return OutboxEntry(
+        number=row.number,
+        disk=row.disk,
+        directory=row.directory,
+        attachment=row.attachment,
+        dropped_at=row.dropped_at,
+    )
 
 
 def _table_of(column: Column[Any]) -> Table:
