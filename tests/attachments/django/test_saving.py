@@ -412,7 +412,7 @@ def test_claim_is_used_once(club: Any, stored: Contents) -> None:
     token = issue(club)
     me = club.Member.objects.create(name="Ada", avatar=claim(token, owner=7))
     assert me.avatar.size == 3
-    with pytest.raises(TokenException, match="used already"):
+    with pytest.raises(TokenException, match="used before"):
         club.Member.objects.create(name="Bob", avatar=claim(token, owner=7))
     assert club.Member.objects.count() == 1
     assert stored() == [b"one"]

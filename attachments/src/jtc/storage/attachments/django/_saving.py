@@ -20,7 +20,7 @@ from jtc.storage.attachments.django._rollbacks import keep_after_commit
 from jtc.storage.attachments.django._rows import database, listed
 from jtc.storage.attachments.django.fields import attachment_fields, own_fields, restore, writing
 from jtc.storage.attachments.models import Attachment, AttachmentList
-from jtc.storage.attachments.tokens import TokenException
+from jtc.storage.attachments.tokens import token_used
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.sync import run
 
@@ -206,9 +206,7 @@ def _use(tokens: Collection[str], using: str) -> None:
             for token in tokens:
                 TokenRow.objects.using(using).create(attachment=token, used_at=now)
     except IntegrityError as error:
-        raise TokenException(
-            "The token was used already: upload the file again", reason="token"
-        ) from error
+        raise token_used() from error
 
 
 def _check_database(using: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from sqlalchemy import event
 
 from jtc.storage import Storage
+from jtc.storage.attachments.jobs import add_jobs
 from jtc.storage.attachments.registry import Registry
 from jtc.storage.attachments.sqlalchemy import _bulk, _events  # noqa: F401 - they listen
 from jtc.storage.attachments.sqlalchemy._homes import Home, home_of_registry
@@ -66,6 +67,7 @@ def connect(
     )
     home = Home(registry, base.metadata, sessions, has_triggers=outbox == "trigger")
     registry.records = SqlalchemyRecords(home)
+    add_jobs(registry)
     for mapper in base.registry.mappers:
         home.add_mapper(mapper)
     if "alembic" in sys.modules:
