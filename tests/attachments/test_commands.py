@@ -128,7 +128,7 @@ async def test_variants_and_move_commands(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await database.saved(1)
-    assert await in_thread("--json", "variants", "sweep", "--dry-run") == 0
+    assert await in_thread("variants", "sweep", "--dry-run", "--json") == 0
     assert printed(capsys) == {"found": 0, "deleted": 0, "kept": 0, "failed": 0}
     assert await in_thread("--json", "variants", "regenerate", "--lazy") == 0
     assert printed(capsys)["changed"] == 0

@@ -153,18 +153,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m jtc.storage.attachments", description="Maintenance of attachments."
     )
-    parser.add_argument(
-        "--app",
-        help="the registry, or a function that returns it: myapp.db:registry; without it, 'app' "
-        "of [tool.jtc-storage.attachments] in pyproject.toml",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    common: dict[str, dict[str, Any]] = {
+        "--app": {
+            "help": "the registry, or a function that returns it: myapp.db:registry; without it, "
+            "'app' of [tool.jtc-storage.attachments] in pyproject.toml"
+        },
+        "--json": {"action": "store_true", "help": "print JSON"},
+    }
+    for option, settings in common.items():
+        parser.add_argument(option, **settings)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(
         name: str, function: Callable[..., Awaitable[int]], text: str, *, below: Any = commands
     ) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = below.add_parser(name, help=text, description=text)
+        for option, settings in common.items():  # behind the command's name, too
+            command.add_argument(option, **settings | {"default": argparse.SUPPRESS})
         command.set_defaults(command=function)
         return command
 
