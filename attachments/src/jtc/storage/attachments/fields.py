@@ -194,18 +194,24 @@ class Field:
             raise StorageConfigException(f"The field {self.name!r} is in another registry")
         self._name, self._registry = name, registry
 
+    def _unregistered(self) -> StorageConfigException:
+        return StorageConfigException(
+            f"The field of {self.directory!r} is in no registry: add it first, by connect() or "
+            "registry.add()"
+        )
+
     @property
     def name(self) -> str:
         """The field's name within its registry: ``<table>.<column>``."""
         if self._name is None:
-            raise StorageConfigException(f"The field of {self.directory!r} is in no registry")
+            raise self._unregistered()
         return self._name
 
     @property
     def registry(self) -> Registry:
         """The registry that the field was added to."""
         if self._registry is None:
-            raise StorageConfigException(f"The field of {self.directory!r} is in no registry")
+            raise self._unregistered()
         return self._registry
 
     @property
@@ -290,6 +296,6 @@ class Field:
         if (file := self._files.get(variant)) is None:
             recipe = self.variants.get(variant)
             if recipe is None:
-                raise ValueError(no_such(f"variant of {self.name!r}", variant, self.variants))
+                raise ValueError(f"{self.name!r}: {no_such('variant', variant, self.variants)}")
             file = self._files[variant] = f"{variant}-{recipe.fingerprint}{recipe.extension}"
         return file
