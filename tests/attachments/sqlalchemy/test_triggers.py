@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.mysql import dialect as mysql
 from sqlalchemy.dialects.oracle import dialect as oracle
+from sqlalchemy.dialects.sqlite import dialect as sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from attachment_app import App
@@ -119,6 +123,29 @@ async def test_replace_by_maintenance_writes_one_entry(triggered: App) -> None:
     changed = moved.with_properties(alt="x")
     assert await records.replace(field, moved, changed)
     assert await triggered.outbox_list() == [files["one"].id]
+
+
+def test_trigger_of_sqlite_compares_long_lists_in_few_steps() -> None:
+    """The database is locked meanwhile, for half a minute with a list of 4,000 once."""
+
+    def thousands_of_steps(length: int) -> int:
+        photos = [{"id": f"{n}", "disk": "media", "directory": "app/p"} for n in range(length)]
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.execute("CREATE TABLE users (photos JSON)")
+            database.execute(
+                "CREATE TABLE jtc_attachment_outbox (disk, directory, attachment, dropped_at)"
+            )
+            for statement in Triggers(table="users", column="photos").create(sqlite()):
+                database.execute(statement)
+            database.execute("INSERT INTO users VALUES (?)", [json.dumps(photos)])
+            steps: list[None] = []
+            database.set_progress_handler(lambda: steps.append(None), 1000)
+            database.execute("UPDATE users SET photos = ?", [json.dumps(photos[:0:-1])])
+            dropped = database.execute("SELECT attachment FROM jtc_attachment_outbox").fetchall()
+            assert dropped == [("0",)]
+            return len(steps)
+
+    assert thousands_of_steps(2000) < 8 * thousands_of_steps(500)
 
 
 async def test_missing_triggers_are_found_before_anything_is_lost(triggered: App) -> None:

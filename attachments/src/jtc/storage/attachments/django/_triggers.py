@@ -20,25 +20,19 @@ __all__ = ["create_triggers", "drop_triggers", "missing_triggers"]
 _OUTBOX = "jtc_attachment_outbox"
 _FUNCTION = "jtc_attachment_dropped"
 
-_SQLITE_LIST = (
-    "json_each(CASE json_type({value}) WHEN 'array' THEN {value} "
+_SQLITE_EACH = (
+    "SELECT json_extract(value, '$.disk') AS disk, "
+    "json_extract(value, '$.directory') AS directory, json_extract(value, '$.id') AS id "
+    "FROM json_each(CASE json_type({value}) WHEN 'array' THEN {value} "
     "WHEN 'object' THEN json_array(json({value})) ELSE '[]' END)"
 )
 _SQLITE = f"""
 CREATE TRIGGER IF NOT EXISTS {{name}} AFTER {{event}} ON {{table}} BEGIN
     INSERT INTO {_OUTBOX} (disk, directory, attachment, dropped_at)
-    SELECT json_extract(old.value, '$.disk'),
-        json_extract(old.value, '$.directory') || '/' || json_extract(old.value, '$.id'),
-        json_extract(old.value, '$.id'),
-        (julianday('now') - 2440587.5) * 86400.0
-    FROM {{before}} AS old {{unless_kept}};
+    SELECT disk, directory || '/' || id, id, (julianday('now') - 2440587.5) * 86400.0
+    FROM ({{dropped}});
 END
 """  # noqa: S608 - of constants
-_SQLITE_UNLESS_KEPT = """WHERE NOT EXISTS (
-        SELECT 1 FROM {after} AS new
-        WHERE json_extract(new.value, '$.id') = json_extract(old.value, '$.id')
-        AND json_extract(new.value, '$.disk') = json_extract(old.value, '$.disk')
-        AND json_extract(new.value, '$.directory') = json_extract(old.value, '$.directory'))"""
 
 _POSTGRESQL_LIST = (
     "jsonb_array_elements(CASE jsonb_typeof({value}) WHEN 'array' THEN {value} "
@@ -127,18 +121,13 @@ def _statements(connection: Any, model: type[Model], field: AttachmentField) -> 
             f"There are triggers for SQLite and PostgreSQL, and none for {connection.vendor}: use "
             "outbox='save'"
         )
-    kept = _SQLITE_UNLESS_KEPT.format(after=_SQLITE_LIST.format(value=f"NEW.{column}"))
+    before, after = (_SQLITE_EACH.format(value=f"{row}.{column}") for row in ("OLD", "NEW"))
     return [
-        _SQLITE.format(
-            name=quote(name + suffix),
-            event=event,
-            table=table,
-            before=_SQLITE_LIST.format(value=f"OLD.{column}"),
-            unless_kept=unless_kept,
-        )
-        for suffix, event, unless_kept in (
-            ("_update", f"UPDATE OF {column}", kept),
-            ("_delete", "DELETE", ""),
+        _SQLITE.format(name=quote(name + suffix), event=event, table=table, dropped=dropped)
+        for suffix, event, dropped in (
+            # Not NOT EXISTS, which would compare each of a long list with each other one.
+            ("_update", f"UPDATE OF {column}", f"{before} EXCEPT {after}"),
+            ("_delete", "DELETE", before),
         )
     ]
 

@@ -53,9 +53,9 @@ class Change:
         """The object, and the name of its attribute."""
         return self.state, self.target.key
 
-    def kept(self, each: Attachment) -> Attachment | None:
-        """Return the version of an attachment that the row names now, if it does."""
-        return next((old for old in self.old if old.id == each.id), None)
+    def kept(self) -> dict[str, Attachment]:
+        """Return what the row names now, by id."""
+        return {each.id: each for each in self.old}
 
     def dropped(self) -> list[Attachment]:
         """Return the attachments that the row names no longer."""
@@ -91,8 +91,9 @@ def check(session: Session, staging: Staging, changes: Sequence[Change]) -> None
     planned = {change.place: change for change in changes}
     holders: dict[str, Change] = {}
     for change in changes:
+        kept = change.kept()
         for each in change.new:
-            if change.kept(each) is None:
+            if each.id not in kept:
                 _check_staged(session, staging, planned, change, each)
             other = holders.setdefault(each.id, change)
             if other is not change:
@@ -154,7 +155,8 @@ def _refused(change: Change, each: Attachment, why: str) -> AttachmentNotStagedE
 
 def _write_kept(change: Change) -> None:
     """Give the object what its row says of the attachments that it keeps."""
-    merged = [_merged(each, change.kept(each)) for each in change.new]
+    kept = change.kept()
+    merged = [_merged(each, kept.get(each.id)) for each in change.new]
     if all(one is other for one, other in zip(merged, change.new, strict=True)):
         return
     change.new = tuple(merged)

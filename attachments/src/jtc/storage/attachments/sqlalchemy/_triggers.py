@@ -50,19 +50,14 @@ END
 
 _SQLITE_INSERT = """
   INSERT INTO {outbox} (disk, directory, attachment, dropped_at)
-  SELECT json_extract(o.value, '$.disk'),
-    json_extract(o.value, '$.directory') || '/' || json_extract(o.value, '$.id'),
-    json_extract(o.value, '$.id'),
-    (julianday('now') - 2440587.5) * 86400.0
-  FROM json_each({old}) AS o{where};
+  SELECT disk, directory || '/' || id, id, (julianday('now') - 2440587.5) * 86400.0
+  FROM ({dropped});
 """
 
-_SQLITE_WHERE = """
-  WHERE NOT EXISTS (
-    SELECT 1 FROM json_each({new}) AS n
-    WHERE json_extract(n.value, '$.id') = json_extract(o.value, '$.id')
-      AND json_extract(n.value, '$.disk') = json_extract(o.value, '$.disk')
-      AND json_extract(n.value, '$.directory') = json_extract(o.value, '$.directory'))"""
+_SQLITE_EACH = (
+    "SELECT json_extract(value, '$.disk') AS disk, json_extract(value, '$.directory') "
+    "AS directory, json_extract(value, '$.id') AS id FROM json_each({array})"
+)
 
 _MYSQL_INSERT = """
 INSERT INTO {outbox} (disk, directory, attachment, dropped_at)
@@ -173,27 +168,28 @@ class Triggers:
         column = self._quoted(dialect, self.column)
         table = self._named(dialect, self.table, self.schema)
 
-        def array(row: str) -> str:
+        def each(row: str) -> str:
             value = f"{row}.{column}"
-            return (
+            array = (
                 f"CASE json_type({value}) WHEN 'array' THEN {value} "
                 f"WHEN 'object' THEN json_array(json({value})) ELSE '[]' END"
             )
+            return _SQLITE_EACH.format(array=array)
 
-        def insert(where: str) -> str:
-            return _SQLITE_INSERT.format(
-                outbox=self._outbox(dialect), old=array("OLD"), where=where
-            )
+        def insert(dropped: str) -> str:
+            return _SQLITE_INSERT.format(outbox=self._outbox(dialect), dropped=dropped)
 
         update, delete = (self._quoted(dialect, name) for name in self.names(dialect))
         changed = f"OLD.{column} IS NOT NEW.{column}"
-        kept = insert(_SQLITE_WHERE.format(new=array("NEW")))
+        # EXCEPT and not NOT EXISTS, which would compare each of a long list with each other one.
+        replaced = insert(f"{each('OLD')} EXCEPT {each('NEW')}")
+        deleted = insert(each("OLD"))
         return [
             (
                 f"CREATE TRIGGER {update} AFTER UPDATE ON {table} FOR EACH ROW WHEN {changed} "
-                f"BEGIN{kept}END"
+                f"BEGIN{replaced}END"
             ),
-            f"CREATE TRIGGER {delete} AFTER DELETE ON {table} FOR EACH ROW BEGIN{insert('')}END",
+            f"CREATE TRIGGER {delete} AFTER DELETE ON {table} FOR EACH ROW BEGIN{deleted}END",
         ]
 
     def _create_mysql(self, dialect: Dialect) -> list[str]:
