@@ -109,6 +109,35 @@ async def test_no_more_workers_than_asked_for() -> None:
         assert len(children() - before) == 2
 
 
+def copies() -> int:
+    """Return how many copies of images this process has in memory."""
+    links = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            links.append(str(link.readlink()))
+    return sum("memfd:image" in link for link in links)
+
+
+async def test_images_that_wait_for_a_worker_take_no_memory() -> None:
+    before = most = copies()
+    with Processor(workers=1) as processor:
+        jobs = {asyncio.ensure_future(processor.inspect(picture())) for _ in range(20)}
+        while jobs:
+            done, jobs = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            assert all(each.result().width for each in done)
+            most = max(most, copies())
+    assert most <= before + 2  # one at work, and one that is about to be
+
+
+async def test_image_that_is_refused_takes_no_memory_while_its_error_is_kept() -> None:
+    before = copies()
+    with Processor(workers=1) as processor:
+        jobs = [processor.inspect(picture()[:200]) for _ in range(5)]
+        errors = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(each) for each in errors] == [RejectedException] * 5
+        assert copies() == before
+
+
 async def test_worker_that_hangs_is_killed_and_replaced() -> None:
     with Processor(workers=1, timeout=0.5) as processor:
         worker = await worker_of(processor)

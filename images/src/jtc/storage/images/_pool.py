@@ -11,6 +11,8 @@ from jtc.storage.exceptions import RejectedException, StorageUnavailableExceptio
 from jtc.storage.images._worker_process import Answer, Job, WorkerLimits, WorkerProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jtc.storage.images._sources import Descriptor
 
 __all__ = ["WorkerPool"]
@@ -52,14 +54,19 @@ class WorkerPool:
         self._abandoned += [self._loop, self._thread, self._all]
         self._reset()
 
-    async def run(self, content: Descriptor, job: Job) -> Answer:
+    async def run(self, opening: Callable[[], Descriptor], job: Job) -> Answer:
         """Run a job on some content. The errors are those of `WorkerProcess.run`.
 
         Cancelled, it ends the worker that runs the job.
+
+        Args:
+            opening: Opens the content, in a thread, when it is the job's turn: what waits takes no
+                memory.
+            job: The job.
         """
         with self._lock:
             loop = self._running_loop()
-            running = asyncio.run_coroutine_threadsafe(self._run(content, job), loop)
+            running = asyncio.run_coroutine_threadsafe(self._run(opening, job), loop)
         return await asyncio.wrap_future(running)
 
     def close(self) -> None:
@@ -108,10 +115,14 @@ class WorkerPool:
             worker.kill()
         await asyncio.sleep(0)  # in which the transports close, and the callers have their errors
 
-    async def _run(self, content: Descriptor, job: Job) -> Answer:
+    async def _run(self, opening: Callable[[], Descriptor], job: Job) -> Answer:
         try:
             async with self._slots:
-                return await self._run_with_worker(content, job)
+                content = await asyncio.to_thread(opening)
+                try:
+                    return await self._run_with_worker(content, job)
+                finally:
+                    content.close()
         except asyncio.CancelledError:
             if self._closing:
                 raise StorageUnavailableException("The image workers were closed") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import stat
 import tempfile
@@ -13,9 +14,11 @@ from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import RejectedException
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jtc.storage import Disk
 
-__all__ = ["Descriptor", "Source", "StoredImage", "opened"]
+__all__ = ["Descriptor", "Source", "StoredImage", "opener"]
 
 _CHUNK: Final = 1 << 20
 
@@ -43,25 +46,45 @@ An open file is read from where it stands, and stands there again afterwards.
 
 
 class Descriptor:
-    """An open file of an image's content, which is closed with its last reference."""
+    """An open file of an image's content, which is closed with its last reference at the latest.
+
+    The traceback of an error has references too, for as long as it is kept.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
 
+    def close(self) -> None:
+        """Close the file, once."""
+        number, self.number = self.number, -1
+        if number >= 0:
+            os.close(number)
+
     def __del__(self) -> None:
-        os.close(self.number)
+        self.close()
 
 
-async def opened(source: Source, *, max_bytes: int) -> Descriptor:
-    """Return a source's content as a file of its own.
+async def opener(source: Source, *, max_bytes: int) -> Callable[[], Descriptor]:
+    """Return a function that opens a source's content as a file of its own, once.
+
+    What may take long is read now: a file on a disk, and one that is no file but a stream.
 
     Raises:
-        RejectedException: There are more bytes (``reason="size"``), or the path is no file's.
-        FileNotFoundException: The path leads to no file.
+        RejectedException: There are more bytes (``reason="size"``), or the path is no file's; the
+            function raises it too.
+        FileNotFoundException: The path leads to no file; the function raises it too.
     """
     if isinstance(source, StoredImage):
-        return await _downloaded(source, max_bytes)
-    return await asyncio.to_thread(_open, source, max_bytes)
+        copy = await _downloaded(source, max_bytes)
+    elif (
+        not isinstance(source, bytes | bytearray | memoryview | str | os.PathLike)
+        and hasattr(source, "read")
+        and not source.seekable()
+    ):
+        copy = await asyncio.to_thread(_copied, source, max_bytes)
+    else:
+        return functools.partial(_open, source, max_bytes)
+    return lambda: copy
 
 
 def _open(source: _Local, max_bytes: int) -> Descriptor:
@@ -73,8 +96,6 @@ def _open(source: _Local, max_bytes: int) -> Descriptor:
         return copy.descriptor
     if not hasattr(source, "read"):
         raise TypeError(f"An image is bytes, a path or an open file, not {type(source).__name__}")
-    if not source.seekable():
-        return _copied(source, max_bytes)
     at = source.tell()
     try:
         return _copied(source, max_bytes)

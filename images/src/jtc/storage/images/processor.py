@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.exceptions import StorageConfigException, StorageException
 from jtc.storage.images._pool import WorkerPool
-from jtc.storage.images._sources import Source, StoredImage, opened
+from jtc.storage.images._sources import Source, StoredImage, opener
 from jtc.storage.images._worker_process import Job, WorkerLimits
 from jtc.storage.images.models import ImageInfo, Processed, Rendered
 
@@ -119,8 +119,8 @@ class Processor:
             "max_pixels": self._max_pixels,
         }
         try:
-            content = await opened(source, max_bytes=self._max_bytes)
-            answer = await self._pool.run(content, Job(request, blobs, self._timeout))
+            opening = await opener(source, max_bytes=self._max_bytes)
+            answer = await self._pool.run(opening, Job(request, blobs, self._timeout))
         except (StorageException, OSError) as error:
             if isinstance(source, StoredImage):
                 reraise(error, operation="process", path=source.path, disk=source.disk.name)
