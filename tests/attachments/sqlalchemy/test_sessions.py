@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from jtc.storage.attachments.sqlalchemy import (
     AttachmentNotStagedException,
     claim,
     duplicate,
+    hold,
     store,
 )
 from jtc.storage.attachments.tokens import TokenException
@@ -230,6 +232,23 @@ async def test_commit_whose_result_is_unknown_leaves_file_to_the_outbox(app: App
     assert {each.id for each in await app.named()} == await app.outbox() == {avatar.id}
     await app.check()
     assert await app.files() == {avatar.key}
+
+
+async def test_commit_refuses_file_that_purge_may_have_deleted(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.registry, "keep", 1)
+    held = await hold(app.User.avatar, b"one", owner=1)
+    async with app.sessions() as session:
+        avatar = await claim(app.User.avatar, held.token, owner=1, session=session)
+        session.add(app.User(avatar=avatar))
+        later = time.time() + 3
+        monkeypatch.setattr(time, "time", lambda: later)
+        with pytest.raises(StorageException, match="'purge' leaves"):
+            await session.commit()
+        await session.rollback()
+    monkeypatch.undo()
+    assert await app.named() == []
 
 
 async def test_assigning_attachment_of_another_row_raises_and_loses_nothing(app: App) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, object_session
 
 from jtc.storage.attachments._ingest import discard
+from jtc.storage.attachments._owner import kept_for
 from jtc.storage.attachments.sqlalchemy._changes import Change, changes_of, check
 from jtc.storage.attachments.sqlalchemy._columns import mapped_fields
 from jtc.storage.attachments.sqlalchemy._homes import home_of, home_of_registry
@@ -21,6 +22,7 @@ from jtc.storage.attachments.sqlalchemy._staging import (
     staging_of,
 )
 from jtc.storage.attachments.sqlalchemy._tables import insert_once, outbox_rows
+from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,8 +164,31 @@ def _before_commit(session: Session) -> None:
         connection = session.connection(bind_arguments={"mapper": mapper})
         home = home_of(staged.target.field)
         _write_outbox(connection, home, [staged.attachment], time.time())
+    _refuse_old(staging)
     _restamp(session, staging)
     staging.is_committing = True
+
+
+def _refuse_old(staging: Staging) -> None:
+    """Refuse a file that `purge` may have deleted: no committed row has named it for so long.
+
+    Raises:
+        StorageException: There is one.
+    """
+    now = time.time()
+    orphans = {staged.attachment.id for staged in staging.orphans()}
+    for each, staged in staging.files.items():
+        attachment, registry = staged.attachment, staged.target.field.registry
+        is_named = staging.is_doubtful or each not in orphans
+        if is_named and now - attachment.stored_at >= kept_for(registry) > 0:
+            raise StorageException(
+                f"The file was stored {now - attachment.stored_at:.0f} s ago, and 'purge' leaves "
+                f"one that no row names for {kept_for(registry):g} s: commit sooner, or raise the "
+                "registry's 'keep'",
+                disk=attachment.disk,
+                path=attachment.key,
+                operation="commit",
+            )
 
 
 def _restamp(session: Session, staging: Staging) -> None:
