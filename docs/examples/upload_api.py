@@ -1,7 +1,7 @@
 """An API for user uploads: FastAPI's `UploadFile` goes straight into `put`.
 
-Run it with `uvicorn upload_api:app` in this folder, where `jtc-storage[local,web]`, `fastapi` and
-`uvicorn` are installed.
+Run it with `uvicorn upload_api:app` in this folder, where `jtc-storage[local,web]`, `fastapi`,
+`python-multipart` and `uvicorn` are installed.
 """
 
 from typing import Any

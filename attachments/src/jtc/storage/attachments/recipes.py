@@ -1,4 +1,4 @@
-"""What makes a variant of an original: the `Recipe` Protocol."""
+"""The `Recipe` Protocol, of what makes a variant of an original."""
 
 from __future__ import annotations
 

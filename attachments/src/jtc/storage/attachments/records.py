@@ -1,4 +1,4 @@
-"""What the maintenance of attachments needs of a database: `Records`, and its outbox.
+"""The `Records` of a database that maintenance reads and writes, and its outbox.
 
 SQLAlchemy and Django have an implementation each; an application that keeps its rows by other means
 writes one.

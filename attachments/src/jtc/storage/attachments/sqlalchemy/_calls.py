@@ -1,4 +1,4 @@
-"""The ways in: what stores a file for an attribute, in a session's transaction."""
+"""Functions that store a file for an attribute, in the transaction of a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a flush changes: which files rows will name, and which of them are staged."""
+"""Changes of a flush: which files rows will name, and which of them are staged."""
 
 from __future__ import annotations
 
