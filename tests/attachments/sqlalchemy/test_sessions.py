@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from typing import Any
 
@@ -305,6 +306,33 @@ async def test_staged_file_is_for_one_row_and_one_column(app: App) -> None:
     assert await app.outbox() == set()
     await app.check()
     assert await app.files() == {new.key}
+
+
+@pytest.mark.parametrize("leaves", ["by expunge", "as garbage", "by delete", "by savepoint"])
+async def test_staged_file_of_object_that_left_the_session_is_its_rows(
+    app: App, leaves: str
+) -> None:
+    async with app.sessions() as session:
+        avatar = await store(app.User.avatar, b"one", session=session)
+        savepoint = await session.begin_nested()
+        session.add(user := app.User(avatar=avatar))
+        await session.flush()
+        if leaves == "by savepoint":
+            await savepoint.rollback()
+        elif leaves == "by delete":
+            await session.delete(user)
+            await session.flush()
+        elif leaves == "by expunge":
+            session.expunge(user)
+        del user
+        gc.collect()
+        session.add(app.User(avatar=avatar))
+        if leaves in ("by delete", "by savepoint"):
+            await session.commit()
+        else:
+            with pytest.raises(AttachmentNotStagedException, match="use duplicate"):
+                await session.commit()
+    await app.check()
 
 
 async def test_attachment_stored_in_another_session_is_refused(app: App) -> None:

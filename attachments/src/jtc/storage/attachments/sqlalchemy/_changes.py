@@ -136,7 +136,7 @@ def _held(
     """Return what an object that was flushed before will name after this flush."""
     if (state, key) in planned:
         return planned[state, key].new
-    if not state.persistent:
+    if state.key is None:
         return ()
     target = next(each for each in mapped_fields(state.mapper) if each.key == key)
     before = Change(state, target, deletes=False, new=())
