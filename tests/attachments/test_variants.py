@@ -524,6 +524,28 @@ async def test_make_eager_of_image_stores_variants_and_dimensions(tmp_path: Path
         assert Image.open(io.BytesIO(content)).format == kind
 
 
+@pytest.mark.parametrize("upload", [bytes, io.BytesIO])
+async def test_ingest_of_image_beyond_the_memory_of_a_spool_makes_variants(
+    registry: Registry, upload: Any
+) -> None:
+    content = picture(160, 120)
+    content += b"\0" * (2 << 20)
+    field = added(
+        registry,
+        types=images.WEB,
+        variants={"thumb": images.cover(20, 20)},
+        eager=["thumb"],
+        analyzers=[lambda file: {"beginning": file.read(4).hex()}],
+    )
+    attachment = await ingest(field, upload(content), name="a.png")
+    assert (attachment.width, attachment.height) == (160, 120)
+    assert attachment.properties == {"beginning": "89504e47"}
+    assert attachment.variants["thumb"].width == 20
+    assert await field.disk.get(attachment.key) == content
+    document = added(registry, "users.document")
+    assert (await ingest(document, upload(picture(90, 60) + b"\0" * (2 << 20)))).width == 90
+
+
 async def test_make_eager_of_broken_image_is_refused_where_images_are_wanted(
     tmp_path: Path,
 ) -> None:

@@ -105,7 +105,7 @@ async def inspected(field: Field, content_type: str, original: Source) -> Any | 
 async def readable(
     recipes: Mapping[str, Recipe], source: Source, name: str
 ) -> AsyncIterator[Source]:
-    """Give a source in the form that recipes take: a local file where one is a function.
+    """Give a source in the form that recipes take, from its beginning: a local file for functions.
 
     Args:
         recipes: The recipes.
@@ -113,6 +113,8 @@ async def readable(
         name: The name of the file.
     """
     if not any(isinstance(each, Derivation) for each in recipes.values()):
+        if not isinstance(source, bytes | Path):
+            source.seek(0)  # it was stored from, and read by analyzers
         yield source
         return
     async with local_file(source, name) as path:
