@@ -98,6 +98,35 @@ async def test_two_racing_sessions_lose_no_file(app: App) -> None:
     assert len(await app.files()) == 1
 
 
+@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("by", ["replacement", "deletion"])
+async def test_row_that_another_session_deletes_and_inserts_again_loses_no_file(
+    app: App, by: str
+) -> None:
+    first = await add_user(app)
+    async with app.sessions() as one, app.sessions() as two:
+        user = await one.get(app.User, 1)
+        await two.delete(await two.get(app.User, 1))
+        await two.flush()
+        second = await store(app.User.avatar, b"two", session=two)
+        two.add(app.User(id=1, avatar=second))
+        await two.flush()
+        if by == "replacement":
+            user.avatar = await store(app.User.avatar, b"three", session=one)
+        else:
+            await one.delete(user)
+        commit = asyncio.create_task(one.commit())
+        async with app.sessions() as third:
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while not await third.scalar(waiting):
+                await third.rollback()
+                await asyncio.sleep(0.01)
+        await two.commit()
+        await commit
+    assert await app.outbox() == {first.id, second.id}
+    await app.check()
+
+
 async def test_savepoint_rolled_back_and_file_assigned_again(app: App) -> None:
     first = await add_user(app)
     async with app.sessions() as session:

@@ -203,6 +203,10 @@ def _read_old(session: Session, changes: Iterable[Change]) -> None:
         keys = {change.target.key for change in group}
         fields = [each for each in mapped_fields(mapper) if each.key in keys]
         rows = _locked(connection, mapper, fields, list(by_identity), deletes=deletes)
+        # The transaction that was waited for may have deleted a row and inserted it again: the
+        # statement that waited does not see the new one, and those of the flush do.
+        gone = [identity for identity in by_identity if identity not in rows]
+        rows |= _locked(connection, mapper, fields, gone, deletes=deletes)
         for identity, values in rows.items():
             for change in by_identity.get(identity, ()):
                 change.old = listed(values[change.target.key])
