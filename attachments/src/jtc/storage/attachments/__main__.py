@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = below.add_parser(name, help=text, description=text)
         for option, settings in common.items():  # behind the command's name, too
-            command.add_argument(option, **settings | {"default": argparse.SUPPRESS})
+            command.add_argument(option, **{**settings, "default": argparse.SUPPRESS})
         command.set_defaults(command=function)
         return command
 
