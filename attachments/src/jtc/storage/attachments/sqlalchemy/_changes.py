@@ -25,6 +25,9 @@ __all__ = ["AttachmentNotStagedException", "Change", "changes_of", "check"]
 _MOST = 500
 """How many rows are read by one statement."""
 
+_MOST_REPLACED = 10
+"""How many transactions in a row may replace a row that is waited for."""
+
 
 class AttachmentNotStagedException(StorageException):
     """A row was given an attachment that is another row's, or of a transaction that has ended."""
@@ -202,11 +205,12 @@ def _read_old(session: Session, changes: Iterable[Change]) -> None:
             by_identity[change.state.identity or ()].append(change)
         keys = {change.target.key for change in group}
         fields = [each for each in mapped_fields(mapper) if each.key in keys]
-        rows = _locked(connection, mapper, fields, list(by_identity), deletes=deletes)
-        # The transaction that was waited for may have deleted a row and inserted it again: the
-        # statement that waited does not see the new one, and those of the flush do.
-        gone = [identity for identity in by_identity if identity not in rows]
-        rows |= _locked(connection, mapper, fields, gone, deletes=deletes)
+        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        # The transaction that was waited for may have deleted a row and inserted it again, and so
+        # may the next: the statement that waited does not see the new one, and the flush does.
+        for _ in range(_MOST_REPLACED):
+            rest = [identity for identity in by_identity if identity not in rows]
+            rows |= _locked(connection, mapper, fields, rest, deletes=deletes)
         for identity, values in rows.items():
             for change in by_identity.get(identity, ()):
                 change.old = listed(values[change.target.key])
