@@ -393,6 +393,39 @@ def test_objects_saved_by_threads_drop_each_file_once(club: Any, outbox: Content
     assert last.id not in outbox()
 
 
+def test_save_of_row_that_a_transaction_replaces_meanwhile_drops_the_new_file(
+    club: Any, outbox: Contents
+) -> None:
+    from django.db import connection, transaction
+
+    if not connection.features.has_select_for_update:
+        pytest.skip("SQLite has one writer")
+    me = member(club)
+    inserted = threading.Event()
+    between: list[str] = []
+
+    def delete_and_insert() -> None:
+        with transaction.atomic():
+            club.Member.objects.get(pk=me.pk).delete()
+            between.append(member(club, b"two", pk=me.pk).avatar.id)
+            inserted.set()
+            with connection.cursor() as cursor:
+                for _ in range(2000):  # until the other one waits for the row
+                    cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                    if cursor.fetchone()[0]:
+                        break
+        connection.close()
+
+    thread = threading.Thread(target=delete_and_insert)
+    thread.start()
+    inserted.wait(30)
+    me.avatar = upload(b"three")
+    me.save()
+    thread.join()
+    assert between[0] in outbox()
+    assert club.Member.objects.get().avatar.id not in outbox()
+
+
 # Tokens
 
 

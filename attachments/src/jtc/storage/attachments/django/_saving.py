@@ -33,6 +33,9 @@ __all__ = ["drop", "watch"]
 
 _saving = threading.local()
 
+_MOST_REPLACED = 10
+"""How many transactions in a row may replace a row that is waited for."""
+
 
 def watch(model: type[models.Model]) -> None:
     """Have the files of a model's objects follow its rows."""
@@ -134,7 +137,7 @@ def _replace(
     instance: models.Model, fields: list[AttachmentField], stored: Stored, using: str
 ) -> None:
     """Compare what a row names with what it will name, and write what it drops to the outbox."""
-    old = _locked(type(instance), instance.pk, fields, using)
+    old = _locked(type(instance), instance, fields, using)
     named: set[str] = set()
     for field in fields:
         rows = {each.id: each for each in listed(old.get(field.attname))}
@@ -181,15 +184,21 @@ def _refused(
 
 
 def _locked(
-    model: type[models.Model], pk: Any, fields: list[AttachmentField], using: str
+    model: type[models.Model], instance: models.Model, fields: list[AttachmentField], using: str
 ) -> dict[str, Any]:
     """Read what a row names, and lock it until the transaction ends."""
-    if pk is None:
+    if instance.pk is None:
         return {}
-    rows = model._base_manager.using(using).filter(pk=pk)
+    rows = model._base_manager.using(using).filter(pk=instance.pk)
     if connections[using].features.has_select_for_update:
         rows = rows.select_for_update()
-    return rows.values(*(each.attname for each in fields)).first() or {}
+    values = rows.values(*(each.attname for each in fields))
+    # The transaction that was waited for may have deleted the row and inserted it again, and so may
+    # the next: the statement that waited does not see the new one.
+    for _ in range(1 if instance._state.adding else _MOST_REPLACED):
+        if (found := values.first()) is not None:
+            return dict(found)
+    return {}
 
 
 def _use(tokens: Collection[str], using: str) -> None:
@@ -233,5 +242,5 @@ def _before_delete(
 ) -> None:
     """Write the files of a row to the outbox, in the transaction that deletes it."""
     fields = own_fields(sender)
-    for value in _locked(sender, instance.pk, fields, using).values():
+    for value in _locked(sender, instance, fields, using).values():
         drop(listed(value), using)
