@@ -39,7 +39,7 @@ OURS = {
 
 # Public, in spite of their names.
 NAMED_TUPLES = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
-DJANGO = {"_base_manager", "_meta"}  # docs.djangoproject.com has a page on each
+DJANGO = {"_base_manager", "_meta", "_state"}  # docs.djangoproject.com has a page on each
 
 
 ITSELF = {"self", "cls", "super()", "type(self)"}
