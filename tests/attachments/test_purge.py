@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,9 @@ async def test_purge_refuses_more_than_max_delete_before_the_first_deletion(tmp_
 async def test_purge_without_max_delete_deletes_any_number(tmp_path: Path) -> None:
     database = Database(tmp_path)
     (attachment,) = await orphans(database)
-    for number in range(150):
-        copied = attachment.own_directory[:-3] + f"{number:03x}"
-        shutil.copytree(tmp_path / "media" / attachment.own_directory, tmp_path / "media" / copied)
+    original = tmp_path / "media" / attachment.own_directory
+    for _ in range(150):
+        shutil.copytree(original, original.with_name(secrets.token_hex(16)))
     with pytest.raises(PurgeRefusedException):
         await purge(database.registry)
     done = await purge(database.registry, max_delete=None)
