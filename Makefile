@@ -4,9 +4,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-DISTS  := core drivers-local drivers-memory drivers-s3 layers layers-clamav layers-otel web testing integrations-django \
-	images attachments
-BENCHED := core drivers-local drivers-memory drivers-s3 web images
+DISTS  := core drivers-local drivers-memory drivers-http drivers-s3 drivers-azure drivers-gcs drivers-sftp drivers-opendal \
+	layers layers-clamav layers-otel web testing integrations-django integrations-fsspec images attachments
+BENCHED := core drivers-local drivers-memory drivers-http drivers-s3 web images
 DEMONSTRATED := core drivers-local drivers-memory
 META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
@@ -18,7 +18,8 @@ EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 
 # Coverage takes as long again as the tests. These measure what all of them would, within 1 %.
-MEASURED := $(patsubst %,tests/%,unit core layers drivers_local drivers_memory drivers_s3 layers_clamav layers_otel \
+MEASURED := $(patsubst %,tests/%,unit core layers drivers_local drivers_memory drivers_http drivers_s3 drivers_azure \
+	drivers_gcs drivers_sftp drivers_opendal layers_clamav layers_otel integrations_fsspec \
 	sync_api integrations_django web images attachments conformance/test_memory.py)
 
 # What the packages below the S3 driver can change: aioboto3, aiobotocore, botocore and aiohttp.
@@ -79,7 +80,7 @@ build/demo/installed: $(DEMONSTRATED:%=%/pyproject.toml) constraints.txt
 
 build/demo/with-s3: drivers-s3/pyproject.toml | build/demo/installed
 	@echo "==> Installing drivers-s3 into build/demo"
-	@$(DEMO_INSTALL) --no-build-isolation -e drivers-s3
+	@$(DEMO_INSTALL) --no-build-isolation -e drivers-http -e drivers-s3
 	@touch $@
 
 # On S3 without a bucket's name, a SeaweedFS runs for as long as the gallery does.
@@ -107,7 +108,7 @@ build/aioboto3/installed: $(META) | $(VENV)/installed
 	@echo aiohttp==3.12.0 | $(WITH_OLDER) - constraints-aioboto3.txt constraints.txt > build/aioboto3/constraints.txt
 	@$(INSTALL) build/aioboto3 install --quiet -c build/aioboto3/constraints.txt --group others httpx
 	@$(INSTALL) build/aioboto3 install --quiet -c build/aioboto3/constraints.txt --no-build-isolation \
-		-e core -e drivers-local -e drivers-memory -e 'drivers-s3[aioboto3]' -e testing
+		-e core -e drivers-local -e drivers-memory -e drivers-http -e 'drivers-s3[aioboto3]' -e testing
 	@$(INSTALL) build/aioboto3 check
 	@touch $@
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from jtc.storage.drivers.s3_driver._transport.closed_loop import discard_session
+from jtc.storage.http_support.closed_loop import discard_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jtc.storage.drivers.s3_driver._transport.concurrency import Climb, Concurrency
+from jtc.storage.http_support.concurrency import Climb, Concurrency
 
 PART = 2 * 2**20
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from jtc.storage.drivers.s3_driver._driver_options import DRIVER_OPTIONS, driver_headers
 from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
 from jtc.storage.drivers.s3_driver._objects.crc32 import combined
-from jtc.storage.drivers.s3_driver._transport.connections import Places
 from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.http_support.connections import Places
 
 CONTENT = bytes(range(256)) * 8192
 

@@ -12,8 +12,8 @@ import pytest
 
 from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint, endpoint_of
-from jtc.storage.drivers.s3_driver._transport.network import proxy_for, tls_context
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.http_support.network import proxy_for, tls_context
 
 BUNDLE = Path(botocore.__file__).with_name("cacert.pem").read_text(encoding="utf-8")
 END = "-----END CERTIFICATE-----\n"
@@ -107,6 +107,6 @@ def test_proxy_for_is_the_systems_by_scheme_and_no_proxy(
     settings = Settings(bucket="b", endpoint_url=endpoint_url)
     endpoint = endpoint_of(settings)
     assert isinstance(endpoint, Endpoint)
-    assert proxy_for(settings, endpoint) == expected
+    assert proxy_for(settings, endpoint.scheme, endpoint.host) == expected
     settings = Settings(bucket="b", endpoint_url=endpoint_url, proxy="http://mine.test:1")
-    assert proxy_for(settings, endpoint) == "http://mine.test:1"
+    assert proxy_for(settings, endpoint.scheme, endpoint.host) == "http://mine.test:1"

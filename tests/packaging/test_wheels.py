@@ -28,6 +28,12 @@ PACKAGES = {
     "jtc-storage-memory": ("jtc/storage/drivers/memory_driver",),
     "jtc-storage-otel": ("jtc/storage/layers/otel_layer",),
     "jtc-storage-s3": ("jtc/storage/drivers/s3_driver",),
+    "jtc-storage-azure": ("jtc/storage/drivers/azure_driver",),
+    "jtc-storage-fsspec": ("jtc/storage/fsspec",),
+    "jtc-storage-gcs": ("jtc/storage/drivers/gcs_driver",),
+    "jtc-storage-http": ("jtc/storage/http_support",),
+    "jtc-storage-opendal": ("jtc/storage/drivers/opendal_driver",),
+    "jtc-storage-sftp": ("jtc/storage/drivers/sftp_driver",),
     "jtc-storage-testing": ("jtc/storage/testing", "pytest_jtc_storage"),
     "jtc-storage-web": ("jtc/storage/asgi", "jtc/storage/wsgi"),
 }
@@ -44,6 +50,12 @@ ENTRY_POINTS = {
     "jtc-storage-local": {"drivers": {"local": "jtc.storage.drivers.local_driver:LocalDriver"}},
     "jtc-storage-memory": {"drivers": {"memory": "jtc.storage.drivers.memory_driver:MemoryDriver"}},
     "jtc-storage-otel": {"layers": {"otel": "jtc.storage.layers.otel_layer:OpenTelemetry"}},
+    "jtc-storage-azure": {"drivers": {"azure": "jtc.storage.drivers.azure_driver:AzureDriver"}},
+    "jtc-storage-gcs": {"drivers": {"gcs": "jtc.storage.drivers.gcs_driver:GCSDriver"}},
+    "jtc-storage-opendal": {
+        "drivers": {"opendal": "jtc.storage.drivers.opendal_driver:OpenDALDriver"}
+    },
+    "jtc-storage-sftp": {"drivers": {"sftp": "jtc.storage.drivers.sftp_driver:SFTPDriver"}},
     "jtc-storage-s3": {"drivers": {"s3": "jtc.storage.drivers.s3_driver:S3Driver"}},
 }
 # What is imported under another name than the distribution's.

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from certificates import loopback_certificate
-from jtc.storage.drivers.s3_driver._transport.connections import OpenBody
+from jtc.storage.http_support.connections import OpenBody
 from scripted_store import ScriptedStore
 
 if TYPE_CHECKING:

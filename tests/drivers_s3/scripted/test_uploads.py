@@ -16,7 +16,7 @@ from jtc.storage import (
     StorageUnavailableException,
 )
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage.drivers.s3_driver._transport import connections
+from jtc.storage.http_support import connections
 from scripted_store import ALWAYS, Request, Rule, ScriptedStore, refusal, until
 
 if TYPE_CHECKING:

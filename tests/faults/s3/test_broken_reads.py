@@ -12,8 +12,8 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage.drivers.s3_driver._objects import read_ahead
-from jtc.storage.drivers.s3_driver._transport import concurrency
 from jtc.storage.exceptions import IntegrityException, StorageUnavailableException
+from jtc.storage.http_support import concurrency
 from jtc.storage.options import ReadOptions
 
 if TYPE_CHECKING:

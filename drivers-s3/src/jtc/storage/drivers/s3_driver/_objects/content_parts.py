@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jtc.storage.driver import DriverContent
-    from jtc.storage.drivers.s3_driver._transport.connections import Places
+    from jtc.storage.http_support.connections import Places
 
 __all__ = ["THREAD_FROM", "ContentParts"]
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import metadata
 from jtc.storage.drivers.s3_driver._transport import errors, operations
-from jtc.storage.drivers.s3_driver._transport.token_bucket import RETRY_PRICE
+from jtc.storage.http_support.token_bucket import RETRY_PRICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jtc.storage.drivers.s3_driver._transport.connections import Connections
     from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.http_support.connections import Connections
     from jtc.storage.models import FileInfo
 
 __all__ = ["WHOLE", "NoRangesError", "Range", "get", "other_range"]

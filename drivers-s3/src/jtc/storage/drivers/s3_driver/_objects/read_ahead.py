@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects.ranges import NoRangesError, Range, other_range
 from jtc.storage.drivers.s3_driver._settings import MIB
-from jtc.storage.drivers.s3_driver._transport.concurrency import Climb
+from jtc.storage.http_support.concurrency import Climb
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._transport.connections import Places
     from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.http_support.connections import Places
 
 __all__ = ["READ_AHEAD_FROM", "ReadAhead"]
 

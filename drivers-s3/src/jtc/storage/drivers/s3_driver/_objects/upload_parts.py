@@ -15,14 +15,14 @@ from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions
 from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, operations
-from jtc.storage.drivers.s3_driver._transport.concurrency import Climb
+from jtc.storage.http_support.concurrency import Climb
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
-    from jtc.storage.drivers.s3_driver._transport.concurrency import Concurrency
     from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.http_support.concurrency import Concurrency
     from jtc.storage.options import WriteOptions
 
     _Make = Callable[[str, int], operations.Request[operations.Stored]]

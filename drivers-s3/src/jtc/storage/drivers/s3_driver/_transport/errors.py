@@ -24,6 +24,7 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.http_support.errors import DisconnectedError, network_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,10 +137,6 @@ def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text[:_LONGEST_TEXT]).strip()
 
 
-class DisconnectedError(Exception):
-    """The store closed the connection before it answered: it may have done what was asked."""
-
-
 class RangeException(StorageException):
     """The range begins past the file's end (HTTP 416)."""
 
@@ -156,15 +153,6 @@ class ConflictException(StorageUnavailableException):
     """Another conditional request was under way (HTTP 409); the same one may succeed later."""
 
 
-_UNREACHABLE = (
-    "The store cannot be reached: check endpoint_url (AWS_URL in the environment), region and the "
-    "network"
-)
-_NOT_SECURE = (
-    "No secure connection to the store: check its certificate and ca_bundle, and that "
-    "endpoint_url is an https server's"
-)
-_BROKEN = "The connection to the store broke off"
 _OTHER_PLACE = (
     "The bucket is in another region or at another endpoint: check region and endpoint_url; "
     "redirects are not followed"
@@ -327,29 +315,10 @@ def exception_for(error: Exception, bucket: str, lack: str = "") -> Exception:
         A new exception to be raised ``from error``; or the error itself, where it is ours, the
         system's or a fault in a program.
     """
-    # A library that is not imported has raised no error.
-    aiohttp: ModuleType | None = sys.modules.get("aiohttp")
-    if isinstance(error, StorageException):
-        return error
-    if isinstance(error, S3Refusal):
-        ours = _refused(error, bucket)
-        return UnsupportedOperationException(lack) if lack and str(ours) == _UNSUPPORTED else ours
-    if isinstance(error, TimeoutError):
-        return StorageTimeoutException("The store did not answer in time")
-    if isinstance(error, DisconnectedError):
-        return StorageUnavailableException(_BROKEN)
-    if aiohttp is None or not isinstance(error, aiohttp.ClientError):
-        return error
-    if isinstance(error, aiohttp.ClientSSLError):
-        return StorageUnavailableException(_NOT_SECURE, retryable=False)
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return StorageUnavailableException("The proxy cannot be reached: check the option proxy")
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        status = getattr(error, "status", 0)
-        message = f"The proxy refuses (HTTP {status}): check the option proxy"
-        return StorageUnavailableException(message, retryable=False)
-    is_connecting = isinstance(error, aiohttp.ClientConnectorError)
-    return StorageUnavailableException(_UNREACHABLE if is_connecting else _BROKEN)
+    if not isinstance(error, S3Refusal):
+        return network_exception(error)
+    ours = _refused(error, bucket)
+    return UnsupportedOperationException(lack) if lack and str(ours) == _UNSUPPORTED else ours
 
 
 def _refused(refusal: S3Refusal, bucket: str) -> StorageException:

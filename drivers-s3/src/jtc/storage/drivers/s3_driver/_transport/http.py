@@ -15,30 +15,30 @@ from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.loop_clients import LoopClients
 from jtc.storage.drivers.s3_driver._settings import MIB, REGION
 from jtc.storage.drivers.s3_driver._transport import errors
-from jtc.storage.drivers.s3_driver._transport.concurrency import Concurrency
-from jtc.storage.drivers.s3_driver._transport.connections import LARGE, Connections, OpenBody
 from jtc.storage.drivers.s3_driver._transport.credentials import KeySource
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_by_sdk, endpoint_of
 from jtc.storage.drivers.s3_driver._transport.learned import Learned
-from jtc.storage.drivers.s3_driver._transport.network import proxy_for
 from jtc.storage.drivers.s3_driver._transport.operations import Answer, head_object
 from jtc.storage.drivers.s3_driver._transport.redaction import scrub
 from jtc.storage.drivers.s3_driver._transport.sigv4 import EMPTY_SHA256, UNSIGNED, Signer, Signing
-from jtc.storage.drivers.s3_driver._transport.token_bucket import RETRY_PRICE, TokenBucket
 from jtc.storage.drivers.s3_driver._transport.xml import read_error
 from jtc.storage.exceptions import (
     StorageTimeoutException,
     StorageUnavailableException,
 )
+from jtc.storage.http_support.concurrency import Concurrency
+from jtc.storage.http_support.connections import LARGE, Connections, OpenBody
+from jtc.storage.http_support.network import proxy_for
+from jtc.storage.http_support.token_bucket import RETRY_PRICE, TokenBucket
 
 if TYPE_CHECKING:
     import aiohttp
 
     from jtc.storage.drivers.s3_driver._settings import Settings
-    from jtc.storage.drivers.s3_driver._transport.connections import Places
     from jtc.storage.drivers.s3_driver._transport.credentials import Keys
     from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
     from jtc.storage.drivers.s3_driver._transport.operations import Request
+    from jtc.storage.http_support.connections import Places
 
 __all__ = ["SLOWEST_BYTES_PER_SECOND", "Transport"]
 
@@ -475,7 +475,7 @@ class Transport:
                     endpoint_by_sdk, settings, signing=signing, region=region
                 )
             found.append(endpoint)
-        proxy = proxy_for(settings, found[0])
+        proxy = proxy_for(settings, found[0].scheme, found[0].host)
         target = _Target(found[0], found[1], Signer(found[0].region), proxy)
         self._target = target
         return target

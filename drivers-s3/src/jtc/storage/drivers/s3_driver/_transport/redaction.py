@@ -6,6 +6,7 @@ import logging
 import re
 
 from jtc.storage.driver_support.traceback_scrubbing import scrub_error
+from jtc.storage.http_support.redaction import remove_request
 
 __all__ = ["redact_sdk_logs", "scrub"]
 
@@ -47,22 +48,9 @@ def scrub(error: BaseException) -> None:
 
 
 def _remove_request(error: BaseException) -> None:
-    library = type(error).__module__.partition(".")[0]
-    attributes = vars(error)
-    if library == "aiohttp":
-        attributes.update({name: _without_secrets(value) for name, value in attributes.items()})
-        error.args = tuple(map(_without_secrets, error.args))
-    elif library in ("aiobotocore", "botocore"):
+    remove_request(error)
+    if type(error).__module__.partition(".")[0] in ("aiobotocore", "botocore"):
+        attributes = vars(error)
         attributes.get("kwargs", {}).pop("request", None)
         if "request" in attributes:
             attributes["request"] = None
-
-
-def _without_secrets(value: object) -> object:
-    """Return one of aiohttp's named tuples without signed headers and the proxy's password."""
-    copy_with = getattr(value, "_replace", None)
-    if copy_with is None:
-        return value
-    hidden: dict[str, object] = {"headers": {}, "proxy": None, "proxy_auth": None}
-    fields = getattr(value, "_fields", ())
-    return copy_with(**{name: hidden[name] for name in hidden if name in fields})

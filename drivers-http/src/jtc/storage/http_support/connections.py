@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from jtc.storage.driver_support.content import in_thread
-from jtc.storage.drivers.s3_driver._transport.closed_loop import discard_session
-from jtc.storage.drivers.s3_driver._transport.errors import DisconnectedError, exception_for
-from jtc.storage.drivers.s3_driver._transport.network import tls_context
-from jtc.storage.drivers.s3_driver._transport.redaction import scrub
 from jtc.storage.exceptions import StorageTimeoutException
+from jtc.storage.http_support.closed_loop import discard_session
+from jtc.storage.http_support.errors import DisconnectedError, network_exception
+from jtc.storage.http_support.network import tls_context
+from jtc.storage.http_support.redaction import scrub
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-    from jtc.storage.drivers.s3_driver._settings import Settings
+    from jtc.storage.http_support.settings import NetworkSettings
 
 __all__ = ["LARGE", "Connections", "OpenBody", "Places"]
 
@@ -153,7 +153,7 @@ class Connections:
     sending: aiohttp.ClientSession
     fresh: aiohttp.ClientSession
 
-    def __init__(self, settings: Settings, middleware: aiohttp.ClientMiddlewareType) -> None:
+    def __init__(self, settings: NetworkSettings, middleware: aiohttp.ClientMiddlewareType) -> None:
         self._settings, self._middleware = settings, middleware
         limit = settings.pool_timeout
         self.places = Places("max_connections", settings.max_connections, limit)
@@ -288,7 +288,7 @@ class Connections:
         return await send(data=_Pieces(body), trace_request_ctx=asyncio.Event()), False
 
 
-def _prepared(settings: Settings) -> ssl.SSLContext | bool:
+def _prepared(settings: NetworkSettings) -> ssl.SSLContext | bool:
     import aiohttp  # noqa: F401, PLC0415 - 0.2 s, so at first use
 
     return tls_context(settings)
@@ -373,7 +373,7 @@ class OpenBody:
             # aiohttp raises a RuntimeError where the connections were closed meanwhile.
             if isinstance(error, RuntimeError):
                 error = DisconnectedError(str(error))
-            raise exception_for(error, "") from error
+            raise network_exception(error) from error
         piece, self._rest = self._rest[:size], self._rest[size:]
         return piece
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._settings import Settings
-    from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
+    from jtc.storage.http_support.settings import NetworkSettings
 
 __all__ = ["proxy_for", "tls_context"]
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | bool:
+def tls_context(settings: NetworkSettings) -> ssl.SSLContext | bool:
     """Return how servers are verified: False not at all, True where there is no TLS. Reads files.
 
     Raises:
@@ -27,13 +26,13 @@ def tls_context(settings: Settings) -> ssl.SSLContext | bool:
     if not settings.is_secure:
         return True
     try:
-        path = Path(settings.ca_bundle or _bundle_of_sdk()).expanduser()
+        path = Path(settings.ca_bundle or _usual_bundle()).expanduser()
         return _context(path, path.stat().st_mtime_ns)
     except (OSError, RuntimeError):
         settings.refuse("ca_bundle", f"has no certificates: {settings.ca_bundle}")
 
 
-def _bundle_of_sdk() -> str:
+def _usual_bundle() -> str:
     found = importlib.util.find_spec("certifi") or importlib.util.find_spec("botocore")
     # Not by certifi.where(): it is not required, and both have their file at this name.
     return str(Path(found.origin).with_name("cacert.pem")) if found and found.origin else ""
@@ -44,11 +43,11 @@ def _context(path: Path, _changed: int) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=path)
 
 
-def proxy_for(settings: Settings, endpoint: Endpoint) -> str | None:
-    """Return the URL of the proxy to an endpoint: the option, else the system's by scheme."""
+def proxy_for(settings: NetworkSettings, scheme: str, host: str) -> str | None:
+    """Return the URL of the proxy to a host: the option, else the system's by scheme."""
     if settings.proxy is not None:
         return settings.proxy
-    proxy = getproxies().get(endpoint.scheme)
-    if not proxy or proxy_bypass(endpoint.host):
+    proxy = getproxies().get(scheme)
+    if not proxy or proxy_bypass(host):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"

@@ -1,0 +1,34 @@
+"""Removal of secrets from errors of aiohttp."""
+
+from __future__ import annotations
+
+from jtc.storage.driver_support.traceback_scrubbing import scrub_error
+
+__all__ = ["remove_request", "scrub"]
+
+
+def scrub(error: BaseException) -> None:
+    """Remove keys and signed requests from an error, in the ``except`` block that handles it.
+
+    Args:
+        error: The error; its causes and contexts are scrubbed too.
+    """
+    scrub_error(error, remove_request)
+
+
+def remove_request(error: BaseException) -> None:
+    """Remove signed headers and a proxy's password from one error of aiohttp."""
+    if type(error).__module__.partition(".")[0] == "aiohttp":
+        attributes = vars(error)
+        attributes.update({name: _without_secrets(value) for name, value in attributes.items()})
+        error.args = tuple(map(_without_secrets, error.args))
+
+
+def _without_secrets(value: object) -> object:
+    """Return one of aiohttp's named tuples without signed headers and the proxy's password."""
+    copy_with = getattr(value, "_replace", None)
+    if copy_with is None:
+        return value
+    hidden: dict[str, object] = {"headers": {}, "proxy": None, "proxy_auth": None}
+    fields = getattr(value, "_fields", ())
+    return copy_with(**{name: hidden[name] for name in hidden if name in fields})
