@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 DRIVERS = ("local", "memory", "s3")
 
-# -W error and -X dev: what is not closed is an error on stderr.
+# -W error and -X dev: what is not closed is an error on stderr. asyncio imports the module of its
+# threads at their first use, and CPython has a race there: what that module registers while
+# another thread forks (to take a lock before, to release it after) releases what it did not take.
 PROGRAM = """
-import asyncio, contextlib, os, signal, sys, threading, time
+import asyncio, concurrent.futures.thread, contextlib, os, signal, sys, threading, time
 from jtc.storage import StorageManager
 
 storage = StorageManager.isolated({"default": "disk", "disks": {"disk": eval(sys.argv[1])}})

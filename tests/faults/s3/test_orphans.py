@@ -183,6 +183,10 @@ async def test_what_a_killed_process_left_is_cleared_by_one_call(
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"sending\n"
+        # It prints when it has read enough for two parts; the upload begins some time after.
+        while f"{folder}/{number}" not in uploads(store_client, seaweedfs.bucket, folder):
+            assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
