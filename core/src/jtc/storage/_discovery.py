@@ -44,8 +44,9 @@ PLUGINS = "jtc.storage.plugins"
 """An entry-point group: the value is an object, a module or a class with hooks."""
 
 OFFICIAL: Mapping[str, Mapping[str, str]] = {
-    DRIVERS: {"local": "local", "memory": "memory", "s3": "s3"},
+    DRIVERS: {name: name for name in ("azure", "gcs", "local", "memory", "opendal", "s3", "sftp")},
     LAYERS: {
+        "clamav": "clamav",
         "limit": "layers",
         "otel": "otel",
         "retry": "layers",

@@ -12,15 +12,27 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jtc.storage.drivers.azure_driver import AzureDriver
+    from jtc.storage.drivers.gcs_driver import GCSDriver
     from jtc.storage.drivers.local_driver import LocalDriver
     from jtc.storage.drivers.memory_driver import MemoryDriver
+    from jtc.storage.drivers.opendal_driver import OpenDALDriver
     from jtc.storage.drivers.s3_driver import S3Driver
+    from jtc.storage.drivers.sftp_driver import SFTPDriver
 
-__all__ = ["LocalDriver", "MemoryDriver", "S3Driver"]
+__all__ = [
+    "AzureDriver",
+    "GCSDriver",
+    "LocalDriver",
+    "MemoryDriver",
+    "OpenDALDriver",
+    "S3Driver",
+    "SFTPDriver",
+]
 
 __path__ = extend_path(__path__, __name__)
 
-_EXTRAS = {"LocalDriver": "local", "MemoryDriver": "memory", "S3Driver": "s3"}
+_EXTRAS = {name: name.removesuffix("Driver").lower() for name in __all__}
 
 
 def __getattr__(name: str) -> Any:
