@@ -41,15 +41,16 @@ WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
-.PHONY: help demo web test engines suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults rivals fuzz soak tools bench bench-smoke check gates lint types others downloads \
+.PHONY: help demo web test engines conformance suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults rivals fuzz soak tools bench bench-smoke check gates lint types others downloads \
 	simplicity format api sync clean
 
 help:
-	@echo "make demo    a tour of the API on real files, and on S3 where AWS_BUCKET is set"
+	@echo "make demo    a tour of the API on real files, and with DISK=s3, azure, gcs, sftp or opendal there too"
 	@echo "make web     a gallery of pictures and videos: FILESYSTEM_DISK=s3 for SeaweedFS, PORT=8000"
 	@echo "make test    all tests, S3 on SeaweedFS included, with coverage"
 	@echo "make suites  the tests of Django's file storages and Starlette's files, over ours: ALL=1 runs all on S3, too"
 	@echo "make engines run the conformance tests of S3 on other engines, and write docs/engines.md"
+	@echo "make conformance run the conformance tests on each driver, and write docs/conformance.md"
 	@echo "make faults  run the fault tests in full, and write docs/reliability.md"
 	@echo "make rivals kill workers that use other libraries for files of rows, and count what is lost"
 	@echo "make fuzz    more random paths, configurations and responses: FUZZ_TIMES=5"
@@ -65,10 +66,19 @@ help:
 	@echo "make sync    write the methods of the sync API from the async ones"
 	@echo "make clean   remove everything that make installed or built"
 
-# In an environment of its own: the tour needs neither the tests' packages nor, on files, an SDK.
-demo: build/demo/installed $(if $(AWS_BUCKET),build/demo/with-s3)
+# In an environment of its own: the tour needs neither the tests' packages nor, on files, an SDK. With DISK=azure or
+# another one it is taken there too: where the variables of its driver name no store, a server of the tests serves it.
+DISK ?= $(if $(AWS_BUCKET),s3)
+SERVER_s3 = $(if $(AWS_BUCKET),,seaweedfs)
+SERVER_azure = $(if $(AZURE_STORAGE_CONNECTION_STRING)$(AZURE_STORAGE_ACCOUNT),,azurite)
+SERVER_gcs = $(if $(GCS_BUCKET),,google_store)
+SERVER_sftp = $(if $(SFTP_HOST),,openssh)
+SERVER_opendal = $(if $(OPENDAL_SCHEME),,webdav)
+SERVER = $(SERVER_$(DISK))
+demo: build/demo/installed $(if $(filter-out local memory,$(DISK)),build/demo/with-$(DISK)) $(if $(SERVER),$(VENV)/installed)
 	@echo "==> Running docs/examples/storage_example.py"
-	@build/demo/bin/python docs/examples/storage_example.py
+	@$(if $(DISK),FILESYSTEM_DISK=$(DISK)) $(if $(SERVER),$(BIN)/python tests/support/$(SERVER).py tour) \
+		build/demo/bin/python docs/examples/storage_example.py
 
 build/demo/installed: $(DEMONSTRATED:%=%/pyproject.toml) constraints.txt
 	@echo "==> Installing $(DEMONSTRATED) into build/demo, a few seconds"
@@ -78,9 +88,9 @@ build/demo/installed: $(DEMONSTRATED:%=%/pyproject.toml) constraints.txt
 	@$(DEMO_INSTALL) --no-build-isolation $(DEMONSTRATED:%=-e %)
 	@touch $@
 
-build/demo/with-s3: drivers-s3/pyproject.toml | build/demo/installed
-	@echo "==> Installing drivers-s3 into build/demo"
-	@$(DEMO_INSTALL) --no-build-isolation -e drivers-http -e drivers-s3
+build/demo/with-%: drivers-%/pyproject.toml | build/demo/installed
+	@echo "==> Installing drivers-$* into build/demo"
+	@$(DEMO_INSTALL) --no-build-isolation -e drivers-http -e drivers-$*
 	@touch $@
 
 # On S3 without a bucket's name, a SeaweedFS runs for as long as the gallery does.
@@ -162,6 +172,14 @@ engines: $(VENV)/installed build/engines/installed
 		tests/conformance/test_s3.py tests/conformance/test_engines.py || failed=1; \
 	PATH="$(CURDIR)/build/engines/bin:$$PATH" \
 		$(BIN)/python docs/generate_engines.py build/engines/results.xml; \
+	exit $$failed
+
+CONFORMING := $(patsubst %,tests/conformance/test_%.py,memory local s3 azure gcs sftp opendal)
+conformance: $(VENV)/installed
+	@echo "==> Running the conformance tests on each driver"
+	@mkdir -p build; failed=0; \
+	$(BIN)/python -m pytest -q $(PARALLEL) --junitxml=build/conformance.xml $(CONFORMING) || failed=1; \
+	$(BIN)/python docs/generate_conformance.py build/conformance.xml; \
 	exit $$failed
 
 build/engines/installed: pyproject.toml constraints.txt | $(VENV)/installed

@@ -1,4 +1,6 @@
-"""A tour of jtc-storage: with real files on the local disk, and on S3 where AWS_BUCKET is set.
+"""A tour of jtc-storage: with real files on the local disk, and on that of FILESYSTEM_DISK.
+
+Without it, on S3 where AWS_BUCKET is set.
 
 Run it with `make demo`, or with `python docs/examples/storage_example.py` where
 `jtc-storage[local,memory]` is installed. It leaves nothing behind.
@@ -19,6 +21,7 @@ from jtc.storage import (
     PreconditionFailedException,
     Storage,
     StorageConfigException,
+    UnsupportedOperationException,
     Visibility,
 )
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -115,7 +118,7 @@ async def safe_writes(disk: Disk) -> None:
         print(f"    {error}")
     try:
         await disk.put("tour/hello.txt", b"mine!", if_match='"an-old-etag"')
-    except PreconditionFailedException as error:
+    except (PreconditionFailedException, UnsupportedOperationException) as error:
         print(f"    {error}")
 
     example(12, "User uploads under safe names: the extension comes from the content")
@@ -186,22 +189,22 @@ async def several_disks(root: Path) -> None:
 
 async def main() -> None:
     """Take the tour."""
-    on_s3 = "AWS_BUCKET" in os.environ
+    name = os.environ.get("FILESYSTEM_DISK") or ("s3" if "AWS_BUCKET" in os.environ else "local")
     async with Storage:  # closes what was opened
         with tempfile.TemporaryDirectory(prefix="jtc-storage-tour-") as folder:
             root = Path(folder)
             print(f"jtc-storage on the local disk, in {root}")
             os.environ["FILESYSTEM_ROOT"] = str(root / "app")
             await tour(Storage.disk("local"))
-            if on_s3:
-                print(f"\nThe same on S3, in the bucket {os.environ['AWS_BUCKET']}")
-                s3 = Storage.disk("s3")
-                await tour(s3)
-                await s3.delete_directory("tour")
+            if name != "local":
+                disk = Storage.disk(name)
+                print(f"\nThe same on the disk {name!r}, at {disk.path('tour')}")
+                await tour(disk)
+                await disk.delete_directory("tour")
             print("\nAnd with several disks")
             await several_disks(root)
-    if not on_s3:
-        print("\nSet AWS_BUCKET (and AWS_ENDPOINT_URL_S3, keys, …) to take the same tour on S3.")
+    if name == "local":
+        print("\nSet FILESYSTEM_DISK to take the same tour on s3, azure, gcs or sftp, too.")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_tour_runs_on_s3_where_a_bucket_is_named(tmp_path: Path, seaweedfs: 
         AWS_ACCESS_KEY_ID=seaweedfs.access_key,
         AWS_SECRET_ACCESS_KEY=seaweedfs.secret_key,
     )
-    assert f"The same on S3, in the bucket {seaweedfs.bucket}" in output
+    assert f"The same on the disk 's3', at s3://{seaweedfs.bucket}/tour" in output
     assert output.count("15. The capabilities of this disk's driver") == 2
     assert "upload_forms" in output
 
