@@ -414,6 +414,43 @@ def test_a_forked_child_has_a_loop_of_its_own_while_the_parent_goes_on(
     assert run_program(FORKS, text, "8", seconds=2 * PATIENCE) == "8\n"
 
 
+# CPython's own modules do not bear it: those that are imported before.
+IMPORTED_BESIDE_A_FORK = """
+import concurrent.futures.thread, logging, os, sys, threading
+
+forking, imported = threading.Event(), threading.Event()
+
+
+def wait_for_import():
+    forking.set()
+    imported.wait(10)
+
+
+def import_it():
+    forking.wait()
+    import jtc.storage.sync._portal
+    imported.set()
+
+
+os.register_at_fork(before=wait_for_import)
+thread = threading.Thread(target=import_it)
+thread.start()
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+thread.join()
+from jtc.storage import StorageManager
+manager = StorageManager.isolated({"default": "d", "disks": {"d": {"driver": "memory"}}})
+with manager.sync as storage:
+    print(storage.disk("d").put("a", b"1"))
+"""
+
+
+def test_the_sync_api_may_be_imported_while_another_thread_forks() -> None:
+    assert run_program(IMPORTED_BESIDE_A_FORK, seconds=PATIENCE) == "a\n"
+
+
 def test_a_fork_does_not_wait_for_a_loop_that_is_stuck(storage: SyncStorage) -> None:
     release = threading.Event()
 

@@ -62,7 +62,7 @@ class Portal:
         self._thread: threading.Thread | None = None
         self.left_open: weakref.WeakSet[_Open] = weakref.WeakSet()
         self._background: set[asyncio.Task[Any]] = set()
-        self._after_fork = threading.Event()
+        self._after_fork: threading.Event | None = None
         self._ended = False
 
     def run(self, coroutine: Coroutine[Any, Any, T], source: object = None) -> T:
@@ -243,9 +243,14 @@ class Portal:
         paused.wait(_FORK_PATIENCE)
 
     def after_fork_in_parent(self) -> None:
-        """Resume the loop."""
-        self._after_fork.set()
-        self._lock.release()
+        """Resume the loop.
+
+        Only this is called where one thread forks while another imports this module.
+        """
+        resume, self._after_fork = self._after_fork, None
+        if resume is not None:
+            resume.set()
+            self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Reset the portal: the thread exists in the parent only.
