@@ -100,6 +100,7 @@ MODULES = (
     "jtc.storage.driver_support.option_checks",
     "jtc.storage.driver_support.derived",
     "jtc.storage.driver_support.error_translation",
+    "jtc.storage.driver_support.file_modes",
     "jtc.storage.driver_support.fork_safety",
     "jtc.storage.driver_support.loop_budget",
     "jtc.storage.driver_support.loop_clients",

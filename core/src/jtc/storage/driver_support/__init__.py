@@ -13,6 +13,7 @@ Each module is independent and imports nothing that one operating system lacks:
 * `url_signing`: presigned URLs for storage that no server serves;
 * `loop_clients`: clients per event loop, closed with it;
 * `loop_budget`: time budget of operations within one iteration of the event loop;
+* `file_modes`: permission bits of public and private files;
 * `fork_safety`: reset of locks and connections in a forked child;
 * `traceback_scrubbing`: removal of secrets from tracebacks.
 """

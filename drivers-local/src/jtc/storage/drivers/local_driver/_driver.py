@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from jtc.storage.driver import FakeTraits
+from jtc.storage.driver_support.file_modes import modes_of
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.option_checks import checked_base_url
 from jtc.storage.driver_support.standalone import standalone
@@ -22,7 +23,6 @@ from jtc.storage.drivers.local_driver._deleting import (
 )
 from jtc.storage.drivers.local_driver._listing import list_entries
 from jtc.storage.drivers.local_driver._metadata import known_info
-from jtc.storage.drivers.local_driver._modes import modes_of
 from jtc.storage.drivers.local_driver._reading import (
     file_status,
     open_stream,

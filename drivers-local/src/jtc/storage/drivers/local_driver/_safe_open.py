@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.driver_support.error_translation import translate
-from jtc.storage.drivers.local_driver._modes import Modes
+from jtc.storage.driver_support.file_modes import Modes
 from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
 from jtc.storage.drivers.local_driver._sorted_keys import KnownKeys
 from jtc.storage.drivers.local_driver._system_calls import (
