@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-CLOSED_LOOP = "drivers-s3/src/jtc.storage.http_support.closed_loop.py"
+CLOSED_LOOP = "drivers-http/src/jtc/storage/http_support/closed_loop.py"
 
 OTHERS = {CLOSED_LOOP: "its docstring lists each, and says why"}
 """Files that use private attributes of other libraries."""

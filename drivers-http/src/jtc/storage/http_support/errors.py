@@ -14,12 +14,9 @@ from jtc.storage.exceptions import (
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["DisconnectedError", "network_exception"]
+__all__ = ["DisconnectedError", "RangeException", "network_exception"]
 
-_UNREACHABLE = (
-    "The store cannot be reached: check endpoint_url (AWS_URL in the environment), region and the "
-    "network"
-)
+_UNREACHABLE = "The store cannot be reached: check {} and the network"
 _NOT_SECURE = (
     "No secure connection to the store: check its certificate and ca_bundle, and that "
     "endpoint_url is an https server's"
@@ -31,11 +28,16 @@ class DisconnectedError(Exception):
     """The store closed the connection before it answered: it may have done what was asked."""
 
 
-def network_exception(error: Exception) -> Exception:
+class RangeException(StorageException):
+    """The range begins past the file's end (HTTP 416)."""
+
+
+def network_exception(error: Exception, options: str = "the address") -> Exception:
     """Translate an error of the network.
 
     Args:
         error: What a request raised.
+        options: What to check where the store cannot be reached: `HttpSettings.place_options`.
 
     Returns:
         A new exception to be raised ``from error``; or the error itself, where it is ours, the
@@ -60,4 +62,4 @@ def network_exception(error: Exception) -> Exception:
         message = f"The proxy refuses (HTTP {status}): check the option proxy"
         return StorageUnavailableException(message, retryable=False)
     is_connecting = isinstance(error, aiohttp.ClientConnectorError)
-    return StorageUnavailableException(_UNREACHABLE if is_connecting else _BROKEN)
+    return StorageUnavailableException(_UNREACHABLE.format(options) if is_connecting else _BROKEN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.utils
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
@@ -58,7 +60,7 @@ class Request(Generic[T]):
     Attributes:
         operation: The store's name of it.
         method: Of HTTP.
-        path: Percent-encoded, below the endpoint's root, with the first slash.
+        path: Percent-encoded, from the host's root on, with the first slash.
         result: Reads the answer.
         headers: By names in lower case.
         query: Percent-encoded and sorted by name.
@@ -67,44 +69,95 @@ class Request(Generic[T]):
         most: How many bytes of an open body are taken at once, and only when the reader of those
             before wants more; None: as many as make it fast.
         copies: How many bytes the store copies by itself meanwhile, silently; None: no copy.
+        asks_first: Whether the store is asked before a large body is sent (RFC 9110, 10.1.1): not
+            for a part of an upload that was just begun, which it hardly refuses. None: where the
+            headers have If-Match or If-None-Match, or it accepted no such body lately.
+        origin: Where it goes, such as ``"https://host:443"``; empty: to the endpoint. Of several
+            hosts, `Service.signed` sets it.
     """
 
     operation: str
     method: str
     path: str
     result: Callable[[Answer], T]
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     query: str = ""
     body: bytes = b""
     leave_open_from: int | None = None
     most: int | None = None
     copies: int | None = None
+    asks_first: bool | None = None
+    origin: str = ""
 
 
 class Refusal(Exception):
     """What the store answered in place of a success: the ``__cause__`` of a `StorageException`.
 
+    Never raised by a disk by itself, and pickled with its exception. An error without an answer (a
+    timeout, a broken connection) has another cause.
+
     Args:
         status: The HTTP status.
         code: The store's own code, such as ``"ServerBusy"``; empty where it has none.
-        message: The store's own words: for a log, not for users.
-        request_id: What the store's operators find the request by.
-        retry_after: Seconds after which the store wants the request again; 0 where it says none.
+        message: The store's own words.
+        request_id: What the store's operators find the request by; empty where it has none.
+        headers: Those of the answer.
 
     Attributes:
+        status: The HTTP status.
+        code: The store's own code.
+        message: The store's own words, which may name files and hosts: for a log, not for users.
+        request_id: What the store's operators find the request by.
         is_repeated: Whether the request had been sent before, and may have had an effect then: its
             answer was lost.
+        clock: Seconds by which the store's clock is ahead of this machine's.
+        retry_after: Seconds after which the store wants the request again; 0 where it says none.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, request_id: str, retry_after: float = 0.0
+        self,
+        status: int,
+        code: str,
+        message: str,
+        request_id: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.status, self.code, self.message = status, code, message
-        self.request_id, self.retry_after = request_id, retry_after
+        headers = headers or {}
+        self.status = status
+        self.code, self.message = _printable(code), _printable(message)
+        self.request_id = _printable(request_id)
         self.is_repeated = False
-        named = f", request {request_id}" if request_id else ""
-        super().__init__(f"HTTP {status} {code}: {message}{named}")
+        self.clock = _seconds_until(headers.get("date", ""))
+        # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+        self.retry_after = max(_seconds_until(headers.get("retry-after", "")), 0.0)
+        named = f", request {self.request_id}" if self.request_id else ""
+        super().__init__(f"HTTP {status} {self.code}: {self.message}{named}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        given = (self.status, self.code, self.message, self.request_id, self.retry_after)
-        return type(self), given, {"is_repeated": self.is_repeated}
+        return _rebuilt, (type(self), self.__dict__.copy(), self.args)
+
+
+def _rebuilt(
+    kind: type[Refusal], attributes: dict[str, object], args: tuple[object, ...]
+) -> Refusal:
+    refusal = kind.__new__(kind)
+    refusal.args = args
+    refusal.__dict__.update(attributes)
+    return refusal
+
+
+def _seconds_until(text: str) -> float:
+    """Return a number of seconds, or how many there are until a date; 0 for anything else."""
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+_LONGEST_TEXT = 500
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:_LONGEST_TEXT]).strip()

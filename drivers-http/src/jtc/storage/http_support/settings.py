@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping  # noqa: TC003 - a field
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from jtc.storage.exceptions import StorageConfigException
@@ -46,7 +46,13 @@ class NetworkSettings(Protocol):
 
 
 def number_from(lowest: float, highest: float, default: float) -> Any:
-    """Return the field of a number within limits."""
+    """Return the field of a number within limits.
+
+    Args:
+        lowest: The lowest that it may be.
+        highest: The highest.
+        default: What it is if nothing is passed.
+    """
     return field(default=default, metadata={"range": (lowest, highest)})
 
 
@@ -58,7 +64,14 @@ class HttpSettings:
     limits of all fields.
 
     Attributes:
-        endpoint_url: The store's URL.
+        place_options: What to check where the store is not reached: options, and the variables
+            that they come from.
+        url_options: The names of the options that are URLs.
+        example_url: What such a URL looks like.
+        credential_options: The options that take what a URL must not hold.
+        with_spaces: The names of the options whose text may have spaces.
+        beyond_ascii: The names of the options whose text may have any letters.
+        endpoint_url: The store's URL. None: it follows from other options.
         proxy: The URL of an HTTP proxy, user and password included. None: HTTPS_PROXY, HTTP_PROXY
             and NO_PROXY.
         ca_bundle: The path of a PEM file with the certificates of authorities.
@@ -78,7 +91,14 @@ class HttpSettings:
         StorageConfigException: An option is invalid.
     """
 
-    endpoint_url: str
+    place_options: ClassVar[str] = "the option endpoint_url"
+    url_options: ClassVar[tuple[str, ...]] = ("endpoint_url", "proxy")
+    example_url: ClassVar[str] = "https://store.example.com"
+    credential_options: ClassVar[str] = "them as options"
+    with_spaces: ClassVar[tuple[str, ...]] = ("ca_bundle",)
+    beyond_ascii: ClassVar[tuple[str, ...]] = ("ca_bundle",)
+
+    endpoint_url: str | None = None
     proxy: str | None = field(default=None, repr=False)
     ca_bundle: str | None = None
     verify: bool = True
@@ -96,17 +116,23 @@ class HttpSettings:
     def __post_init__(self) -> None:
         for each in fields(self):
             self._check_type(each, getattr(self, each.name, None))
-        for name in ("endpoint_url", "proxy"):
-            url = getattr(self, name)
-            if url is not None and not is_url(url):
-                self.refuse(name, "must be a URL such as https://store.example.com")
-        if "@" in self.endpoint_url:  # it would be shown wherever the URL is
-            self.refuse("endpoint_url", "must not hold credentials")
+        for name in self.url_options:
+            if (url := getattr(self, name)) is not None:
+                self.check_url(name, url)
 
     @property
     def is_secure(self) -> bool:
         """Whether requests go by https."""
-        return urlsplit(self.endpoint_url).scheme == "https"
+        return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
+
+    @property
+    def memory_for_uploads(self) -> int:
+        """Bytes that downloads leave free: a part that an upload waits for fits.
+
+        Else two copies, each from the disk that the other one goes to, could wait for each other. A
+        subclass whose parts may be larger than half of `max_transfer_memory` returns more.
+        """
+        return self.max_transfer_memory // 2
 
     def refuse(self, name: str, reason: str) -> NoReturn:
         """Raise the exception for an option, which is named by where it comes from.
@@ -115,6 +141,19 @@ class HttpSettings:
             StorageConfigException: Always.
         """
         raise StorageConfigException(f"{self.sources.get(name, f'The option {name}')} {reason}")
+
+    def check_url(self, name: str, url: str) -> None:
+        """Refuse what is no URL, or holds what would be shown wherever the URL is.
+
+        Raises:
+            StorageConfigException: The option's value cannot be meant.
+        """
+        if not _is_url(url):
+            self.refuse(name, f"must be a URL such as {self.example_url}")
+        if "@" in url and name != "proxy":
+            self.refuse(name, f"must not hold credentials: pass {self.credential_options}")
+        if "?" in url or "#" in url:
+            self.refuse(name, "must end with its path")
 
     def _check_type(self, option: Field[Any], value: Any) -> None:
         name, kind = option.name, str(option.type).removesuffix(" | None")
@@ -125,12 +164,13 @@ class HttpSettings:
             if not lowest <= value <= highest:  # so is NaN refused
                 self.refuse(name, f"must be from {lowest} to {highest}, not {value}")
         elif kind == "str" and (value is not None or option.type == "str"):
-            reason = misfit(value, spaces=name == "ca_bundle", beyond_ascii=name == "ca_bundle")
+            spaces, beyond_ascii = name in self.with_spaces, name in self.beyond_ascii
+            reason = misfit(value, spaces=spaces, beyond_ascii=beyond_ascii)
             if reason is not None:
                 self.refuse(name, reason)
 
 
-def is_url(url: str) -> bool:
+def _is_url(url: str) -> bool:
     """Return whether a text is a URL of HTTP with a host."""
     try:
         parts = urlsplit(url)
@@ -142,7 +182,13 @@ def is_url(url: str) -> bool:
 
 
 def misfit(value: object, *, spaces: bool = False, beyond_ascii: bool = False) -> str | None:
-    """Return why a value cannot be meant, such as ``"ends in a newline"``; None: it can."""
+    """Return why a value cannot be meant, such as ``"ends in a newline"``; None: it can.
+
+    Args:
+        value: What was passed for a text.
+        spaces: Whether it may have spaces.
+        beyond_ascii: Whether it may have any letters that can be printed.
+    """
     if not isinstance(value, str) or not value:
         return "is empty" if value == "" else f"must be text, not {type(value).__name__}"
     for index, char in reversed([*enumerate(value)]):

@@ -316,7 +316,7 @@ def exception_for(error: Exception, bucket: str, lack: str = "") -> Exception:
         system's or a fault in a program.
     """
     if not isinstance(error, S3Refusal):
-        return network_exception(error)
+        return network_exception(error, "endpoint_url (AWS_URL in the environment), region")
     ours = _refused(error, bucket)
     return UnsupportedOperationException(lack) if lack and str(ours) == _UNSUPPORTED else ours
 

@@ -6,14 +6,14 @@ import os
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore
 import pytest
 
-from jtc.storage.drivers.s3_driver._settings import Settings
-from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint, endpoint_of
 from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.http_support.network import proxy_for, tls_context
+from jtc.storage.http_support.settings import HttpSettings
 
 BUNDLE = Path(botocore.__file__).with_name("cacert.pem").read_text(encoding="utf-8")
 END = "-----END CERTIFICATE-----\n"
@@ -21,12 +21,12 @@ ONE_AUTHORITY = BUNDLE.partition(END)[0] + END
 
 
 def test_tls_context_verifies_by_the_libraries_bundle_loaded_once() -> None:
-    context = tls_context(Settings(bucket="b"))
+    context = tls_context(HttpSettings())
     assert isinstance(context, ssl.SSLContext)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert len(context.get_ca_certs()) > 50
-    assert tls_context(Settings(bucket="c", endpoint_url="https://s3.test")) is context
+    assert tls_context(HttpSettings(endpoint_url="https://s3.test")) is context
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_tls_context_verifies_by_the_libraries_bundle_loaded_once() -> None:
 def test_tls_context_without_verification_or_tls_loads_nothing(
     options: dict[str, Any], expected: bool
 ) -> None:
-    assert tls_context(Settings(**{"bucket": "b", **options})) is expected
+    assert tls_context(HttpSettings(**options)) is expected
 
 
 def test_tls_context_of_ca_bundle_has_its_authorities_alone(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.write_text(ONE_AUTHORITY)
-    settings = Settings(bucket="b", ca_bundle=str(bundle))
+    settings = HttpSettings(ca_bundle=str(bundle))
     context = tls_context(settings)
     assert isinstance(context, ssl.SSLContext)
     assert len(context.get_ca_certs()) == 1
@@ -58,7 +58,7 @@ def test_tls_context_of_ca_bundle_has_its_authorities_alone(tmp_path: Path) -> N
 def test_tls_context_of_ca_bundle_in_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(ONE_AUTHORITY)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert isinstance(tls_context(Settings(bucket="b", ca_bundle="~/ca.pem")), ssl.SSLContext)
+    assert isinstance(tls_context(HttpSettings(ca_bundle="~/ca.pem")), ssl.SSLContext)
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
@@ -67,8 +67,8 @@ def test_tls_context_of_broken_ca_bundle_names_it(tmp_path: Path, content: str |
     if content is not None:
         bundle.write_text(content)
     with pytest.raises(StorageConfigException, match=r"The option ca_bundle .*/ca\.pem"):
-        tls_context(Settings(bucket="b", ca_bundle=str(bundle)))
-    settings = Settings(bucket="b", ca_bundle=str(bundle), sources={"ca_bundle": "AWS_CA_BUNDLE"})
+        tls_context(HttpSettings(ca_bundle=str(bundle)))
+    settings = HttpSettings(ca_bundle=str(bundle), sources={"ca_bundle": "AWS_CA_BUNDLE"})
     with pytest.raises(StorageConfigException, match=r"AWS_CA_BUNDLE .*/ca\.pem"):
         tls_context(settings)
 
@@ -86,16 +86,15 @@ HTTPS = "https://store.test"
         (HTTP, {"http_proxy": "proxy.test:3128"}, "http://proxy.test:3128"),
         (HTTP, {"https_proxy": "http://proxy.test"}, None),
         (HTTPS, {"HTTPS_PROXY": "http://proxy.test"}, "http://proxy.test"),
-        (None, {"https_proxy": "http://proxy.test"}, "http://proxy.test"),
         (HTTP, {"http_proxy": "http://proxy.test", "no_proxy": "store.test"}, None),
         (HTTP, {"http_proxy": "http://proxy.test", "no_proxy": "*"}, None),
-        (None, {"https_proxy": "http://proxy.test", "NO_PROXY": "amazonaws.com"}, None),
+        (HTTPS, {"https_proxy": "http://proxy.test", "NO_PROXY": "test"}, None),
         (HTTP, {"http_proxy": "http://proxy.test", "no_proxy": "other"}, "http://proxy.test"),
     ],
 )
 def test_proxy_for_is_the_systems_by_scheme_and_no_proxy(
     monkeypatch: pytest.MonkeyPatch,
-    endpoint_url: str | None,
+    endpoint_url: str,
     environ: dict[str, str],
     expected: str | None,
 ) -> None:
@@ -104,9 +103,8 @@ def test_proxy_for_is_the_systems_by_scheme_and_no_proxy(
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    settings = Settings(bucket="b", endpoint_url=endpoint_url)
-    endpoint = endpoint_of(settings)
-    assert isinstance(endpoint, Endpoint)
-    assert proxy_for(settings, endpoint.scheme, endpoint.host) == expected
-    settings = Settings(bucket="b", endpoint_url=endpoint_url, proxy="http://mine.test:1")
-    assert proxy_for(settings, endpoint.scheme, endpoint.host) == "http://mine.test:1"
+    settings = HttpSettings(endpoint_url=endpoint_url)
+    parts = urlsplit(endpoint_url)
+    assert proxy_for(settings, parts.scheme, parts.hostname or "") == expected
+    settings = HttpSettings(endpoint_url=endpoint_url, proxy="http://mine.test:1")
+    assert proxy_for(settings, parts.scheme, parts.hostname or "") == "http://mine.test:1"
