@@ -12,7 +12,7 @@ META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/py
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 
 # The other Pythons that the tests run on, where they are installed (on PATH, or by pyenv).
-OTHERS := 3.12 3.13
+OTHERS := 3.12 3.13 3.14
 
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
@@ -287,8 +287,8 @@ ALIKE := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_content 
 	core/test_url_signing layers/test_validate drivers_local/test_modes drivers_local/test_listing_pages \
 	drivers_local/test_listing drivers_local/test_links drivers_local/test_page_cache sync_api/test_other_libraries)
 
-# What the newest shows for those before it, unless ALL=1.
-NEWEST := $(lastword $(OTHERS))
+# What the newest that is installed shows for those before it, unless ALL=1.
+NEWEST = $(lastword $(patsubst $(VENV)-%/installed,%,$(sort $(shell ls $(OTHERS:%=$(VENV)-%/installed) 2>/dev/null))))
 ON_NEWEST := tests/layers tests/drivers_memory tests/layers_otel tests/integrations_django tests/conformance/test_memory.py
 
 # What differs between Pythons: loops, threads, files, imports and types. Not documents, wheels and web
