@@ -333,3 +333,23 @@ def test_the_default_disk_may_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> 
     assert read_config({"default": "${WHICH:-a}", "disks": disks}).default == "a"
     with pytest.raises(StorageConfigException, match="'WHICH'"):
         read_config({"default": "${WHICH}", "disks": disks})
+
+
+def test_source_of_a_disk_names_the_file_or_what_else_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FILESYSTEM_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("storage.toml").write_text('default = "a"\n[disks.a]\ndriver = "memory"\nsecret = "5"')
+    expected = f"the file {str(tmp_path / 'storage.toml')!r}"
+    manager = StorageManager.isolated()
+    assert manager.source_of("memory") == "the environment variables of the driver 'memory'"
+    manager.configure("storage.toml")
+    assert manager.source_of("a") == manager.source_of() == expected
+    manager.set_driver(EightMethods(), "a")
+    assert manager.source_of("a") == "set_driver()"
+    manager.configure({"disks": {"b": {"driver": "memory"}}})
+    assert manager.source_of("b") == "a mapping"
+    monkeypatch.setenv("FILESYSTEM_CONFIG", "storage.toml")
+    assert StorageManager.isolated().source_of("default") == expected
+    assert manager.sync.source_of("b") == "a mapping"

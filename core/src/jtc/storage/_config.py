@@ -187,10 +187,11 @@ class DiskConfig:
 
 @dataclass(frozen=True, slots=True)
 class StorageConfig:
-    """Configuration of all disks, and the name of the default one."""
+    """Configuration of all disks, the name of the default one, and where they come from."""
 
     default: str | None
     disks: Mapping[str, DiskConfig]
+    source: str
 
 
 def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageConfig:
@@ -203,7 +204,9 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
     Raises:
         StorageConfigException: It cannot be read, or is invalid.
     """
+    origin = "a mapping"
     if not isinstance(source, Mapping):
+        origin = f"the file {str(Path(source).absolute())!r}"
         source = _read_toml(Path(source))
     if unknown := [key for key in source if key not in {"default", "disks"}]:
         raise _error(f"A configuration has the keys 'default' and 'disks', not {unknown}")
@@ -221,7 +224,7 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
         default = _interpolate(default, DEFAULT, "default", os.environ)
     if default is not None and not (isinstance(default, str) and default in disks):
         raise _error(f"The default disk is {default!r}, but there are only: {_names(disks)}")
-    return StorageConfig(default, disks)
+    return StorageConfig(default, disks, origin)
 
 
 def call(make: Callable[[], Any], disk: str, what: str) -> Any:

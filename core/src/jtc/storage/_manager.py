@@ -366,6 +366,24 @@ class StorageManager(DiskOperations):
             in_use = {*self._resolved_drivers, *self._current}
             return sorted(configured.union(in_use, *(each.own for each in self._fakes)))
 
+    def source_of(self, name: str | None = None) -> str:
+        """Return where a disk comes from, in words: the name of a file, and none of its content.
+
+        Args:
+            name: The disk; None and ``"default"`` mean the default one.
+
+        Raises:
+            StorageConfigException: The configuration of ``FILESYSTEM_CONFIG`` cannot be read.
+        """
+        with self._lock:
+            config = self._current_config()
+            name = self.name if name is None or name == DEFAULT else name
+            if name in self._by_hand:
+                return "set_driver()"
+            if config is None:
+                return f"the environment variables of the driver {name!r}"
+            return config.source
+
     def drivers(self) -> list[str]:
         """Return the names of the drivers that are installed, or registered by `extend`."""
         return sorted({*installed_drivers(), *self._factories})

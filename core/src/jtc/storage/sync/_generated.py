@@ -580,6 +580,13 @@ class Management(SyncApi[StorageManager]):
         """
         return self._behind.disks()
 
+    def source_of(self, name: str | None = None) -> str:
+        """Return where a disk comes from, in words: the name of a file, and none of its content.
+
+        It takes, returns and raises what `StorageManager.source_of` does.
+        """
+        return self._behind.source_of(name)
+
     def drivers(self) -> list[str]:
         """Return the names of the drivers that are installed, or registered by `extend`.
 
