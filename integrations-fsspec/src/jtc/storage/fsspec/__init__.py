@@ -1,4 +1,4 @@
-"""Any disk as an fsspec file system."""
+"""Any disk as an fsspec file system: ``jtc://disk/path``."""
 
 from jtc.storage.fsspec._filesystem import JtcFileSystem
 

@@ -1,0 +1,55 @@
+"""Transactions: files that appear together at the end of a block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fsspec.transaction import Transaction
+
+from jtc.storage.fsspec._blocking import run
+
+if TYPE_CHECKING:
+    from jtc.storage.files import WritableFile
+
+__all__ = ["DiskTransaction", "StagedFile"]
+
+
+class DiskTransaction(Transaction):
+    """Files that are stored when the block ends, and not if it raises.
+
+    Raises:
+        NotImplementedError: The file system is asynchronous: the end of a block cannot wait.
+    """
+
+    def __init__(self, fs: Any, **options: Any) -> None:
+        if fs.asynchronous:
+            raise NotImplementedError(
+                "A file system with asynchronous=True has no transactions, whose end waits: "
+                "write with open_async(), and close() or abort() each file"
+            )
+        super().__init__(fs, **options)
+
+
+class StagedFile:
+    """A file that was written whole within a transaction.
+
+    Args:
+        fs: The file system, in whose loop it was written.
+        file: The file, which is not stored before it is closed.
+    """
+
+    def __init__(self, fs: Any, file: WritableFile) -> None:
+        self._fs = fs
+        self._file = file
+
+    def commit(self) -> None:
+        """Store the file.
+
+        Raises:
+            StorageException: The storage failed; the file before the write is kept.
+        """
+        run(self._fs, self._file.close)
+
+    def discard(self) -> None:
+        """Discard the file; the one before is kept."""
+        run(self._fs, self._file.abort)
