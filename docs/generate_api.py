@@ -117,6 +117,7 @@ MODULES = (
     "jtc.storage.http_support.connections",
     "jtc.storage.http_support.concurrency",
     "jtc.storage.http_support.token_bucket",
+    "jtc.storage.http_support.header_values",
     "jtc.storage.http_support.network",
     "jtc.storage.http_support.redaction",
     "jtc.storage.http_support.closed_loop",

@@ -52,6 +52,12 @@ async def test_scrub_removes_signed_headers_from_aiohttp_errors():
     assert str(error).startswith("403, message='Forbidden'")
 
 
+async def test_scrub_removes_signed_queries_from_aiohttp_errors():
+    error = await caught(params={"sig": SECRET})
+    assert SECRET in shown(error)
+    assert SECRET not in scrubbed(error)
+
+
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("in_url", [True, False])
 async def test_scrub_removes_password_of_proxy_from_aiohttp_errors(in_url):

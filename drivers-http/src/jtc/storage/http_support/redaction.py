@@ -17,7 +17,7 @@ def scrub(error: BaseException) -> None:
 
 
 def remove_request(error: BaseException) -> None:
-    """Remove signed headers and a proxy's password from one error of aiohttp."""
+    """Remove signed headers and URLs, and a proxy's password, from one error of aiohttp."""
     if type(error).__module__.partition(".")[0] == "aiohttp":
         attributes = vars(error)
         attributes.update({name: _without_secrets(value) for name, value in attributes.items()})
@@ -25,10 +25,13 @@ def remove_request(error: BaseException) -> None:
 
 
 def _without_secrets(value: object) -> object:
-    """Return one of aiohttp's named tuples without signed headers and the proxy's password."""
+    """Return one of aiohttp's named tuples without signed headers, queries and passwords."""
     copy_with = getattr(value, "_replace", None)
     if copy_with is None:
         return value
     hidden: dict[str, object] = {"headers": {}, "proxy": None, "proxy_auth": None}
     fields = getattr(value, "_fields", ())
+    # A signature may be a part of the query.
+    urls = {name: getattr(value, name) for name in ("url", "real_url") if name in fields}
+    hidden |= {name: url.with_query(None) for name, url in urls.items()}
     return copy_with(**{name: hidden[name] for name in hidden if name in fields})
