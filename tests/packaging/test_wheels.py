@@ -59,7 +59,11 @@ ENTRY_POINTS = {
     "jtc-storage-s3": {"drivers": {"s3": "jtc.storage.drivers.s3_driver:S3Driver"}},
 }
 # What is imported under another name than the distribution's.
-IMPORTED_AS = {"djangorestframework": "rest_framework", "opentelemetry-api": "opentelemetry"}
+IMPORTED_AS = {
+    "azure-identity": "azure",
+    "djangorestframework": "rest_framework",
+    "opentelemetry-api": "opentelemetry",
+}
 # Each aiobotocore takes a few versions of botocore: naming those as well could only contradict it.
 BROUGHT = {
     "aiobotocore": {"botocore"},
@@ -81,6 +85,7 @@ OPTIONAL = {
         "sqlalchemy": "sqlalchemy",
         "taskiq": "taskiq",
     },
+    "jtc-storage-azure": {"azure-identity": "entra"},
     "jtc-storage-images": {"pillow-heif": "heic"},
     "jtc-storage-s3": {"aioboto3": "aioboto3"},
 }

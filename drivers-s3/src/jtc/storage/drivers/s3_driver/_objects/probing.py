@@ -19,6 +19,7 @@ from jtc.storage.drivers.s3_driver._transport import operations
 from jtc.storage.drivers.s3_driver._transport.errors import (
     ConflictException,
     NoUploadException,
+    may_have_acted,
 )
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -26,12 +27,11 @@ from jtc.storage.exceptions import (
     StorageException,
     UnsupportedOperationException,
 )
-from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from jtc.storage.drivers.s3_driver._transport.transport import Transport
+    from jtc.storage.drivers.s3_driver._transport.http import Transport
 
     _DeleteMany = Callable[
         [Transport, Sequence[str]], Coroutine[object, object, dict[str, bool | Exception]]

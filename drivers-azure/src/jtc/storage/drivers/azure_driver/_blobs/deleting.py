@@ -1,0 +1,161 @@
+"""Deletion of one file, of many, and of everything below a directory."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeVar
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.azure_driver._blobs import conditions, listing, metadata
+from jtc.storage.drivers.azure_driver._transport import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from jtc.storage.drivers.azure_driver._transport.transport import Transport
+
+__all__ = [
+    "delete_directory",
+    "delete_file",
+    "delete_files",
+    "delete_version",
+    "remove_empty_directory",
+]
+
+T = TypeVar("T")
+
+_REPLACED_MEANWHILE = 10
+"""How often a file may be replaced between the look at it and its deletion."""
+
+
+async def delete_file(transport: Transport, path: str) -> bool:
+    """Delete a file; of several that delete it at once, one gets True.
+
+    Where the account keeps directories, one of that name must not be taken for it: it is looked at
+    first, and deleted by its etag.
+    """
+    if not await transport.is_hierarchical():
+        return await delete_version(transport, path, None)
+    for _ in range(_REPLACED_MEANWHILE):
+        try:
+            etag = (await metadata.head(transport, path)).etag
+            return await delete_version(transport, path, etag)
+        except exceptions.FileNotFoundException:
+            return False
+        except exceptions.PreconditionFailedException:
+            continue
+    raise exceptions.StorageUnavailableException("The file is replaced again and again")
+
+
+async def delete_version(transport: Transport, path: str, etag: str | None) -> bool:
+    """Delete a file if it is this version; False where there is none.
+
+    What is gone when the request had to be sent twice was deleted by the first one: its answer
+    was lost.
+
+    Args:
+        transport: The container.
+        path: The file.
+        etag: The version; None is any.
+
+    Raises:
+        PreconditionFailedException: It is another version.
+    """
+    headers = {} if etag is None else {"if-match": conditions.one_version(etag)}
+    if transport.settings.delete_snapshots:
+        headers["x-ms-delete-snapshots"] = "include"
+    try:
+        await transport.send(transport.requests.delete_blob(path, headers))
+    except exceptions.FileNotFoundException as error:
+        return errors.may_have_acted(error)
+    except exceptions.PreconditionFailedException as error:
+        try:
+            await metadata.head(transport, path)
+        except exceptions.FileNotFoundException:  # Azure says the same where there is none
+            return errors.may_have_acted(error)
+        raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+    return True
+
+
+async def delete_files(transport: Transport, paths: Sequence[str]) -> dict[str, bool | Exception]:
+    """Delete files; return for each path whether it was there, or its error."""
+    await transport.is_hierarchical()
+    return {**await _each(transport, paths, delete_file)}
+
+
+async def _each(
+    transport: Transport, paths: Sequence[str], call: Callable[[Transport, str], Awaitable[T]]
+) -> dict[str, T | exceptions.StorageException]:
+    """Return the results for some paths, for which half of the connections are in use at once."""
+    asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
+    results: dict[str, T | exceptions.StorageException] = {}
+    remaining = iter(paths)
+
+    async def work() -> None:
+        for path in remaining:
+            try:
+                results[path] = await call(transport, path)
+            except exceptions.StorageException as error:
+                results[path] = error
+
+    at_once = min(max(transport.settings.max_connections // 2, 1), len(paths))
+    await asyncio.gather(*(work() for _ in range(at_once)))
+    return results
+
+
+async def delete_directory(transport: Transport, directory: str) -> None:
+    """Delete everything below a directory, and what marks it.
+
+    Raises:
+        StorageException: Some files could not be deleted; the others are.
+    """
+    markers: list[str] = []
+    async with aclosing(listing.list_pages(transport, f"{directory}/")) as pages:
+        async for page in pages:
+            files = [each.name for each in page.blobs if not each.is_directory]
+            markers += [each.name for each in page.blobs if each.is_directory]
+            _raise_first(await _each(transport, files, _delete_any))
+    if await transport.is_hierarchical() and await listing.is_marked(transport, directory):
+        markers.append(directory)
+    # Directories from within.
+    for marker in sorted(markers, key=lambda each: -each.count("/")):
+        await _delete_any(transport, marker)
+
+
+def _raise_first(results: Mapping[str, object]) -> None:
+    for path, error in results.items():
+        if isinstance(error, exceptions.StorageException):
+            error.path = path
+            raise error
+
+
+async def _delete_any(transport: Transport, name: str) -> None:
+    await delete_version(transport, name, None)
+
+
+async def remove_empty_directory(transport: Transport, directory: str) -> bool:
+    """Delete what marks a directory if nothing else is below it; False where there is none.
+
+    Nothing is lost in a race: a marker is no file, and files do not need it; and an account that
+    keeps directories does not delete one with entries.
+    """
+    below = f"{directory}/"
+    markers: list[str] = []
+    async with aclosing(listing.list_pages(transport, below, delimiter="/", most=2)) as pages:
+        async for page in pages:
+            if page.directories or any(each.name != below for each in page.blobs):
+                raise exceptions.PathConflictException("The directory is not empty")
+            markers += [each.name for each in page.blobs]
+    try:
+        blob = await transport.send(transport.requests.get_properties(directory))
+    except exceptions.FileNotFoundException:
+        pass
+    else:
+        if blob.is_directory:
+            markers.append(directory)
+        elif not markers:
+            raise exceptions.PathConflictException("A file is there, and no directory")
+    for marker in markers:
+        await _delete_any(transport, marker)
+    return bool(markers)

@@ -1,0 +1,61 @@
+"""Behaviour of a fake of an Azure disk in tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jtc.storage.driver import SIGNING_METHODS, FakeTraits
+from jtc.storage.drivers.azure_driver._blobs.metadata import declared_headers
+from jtc.storage.drivers.azure_driver._blobs.presigning import check_options
+from jtc.storage.exceptions import RejectedException
+from jtc.storage.models import Visibility
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage.drivers.azure_driver._transport.transport import Transport
+
+__all__ = ["options_without_keys", "traits"]
+
+_OF_KEYS = frozenset(
+    {"connection_string", "account_key", "sas_token", "credential", "anonymous", "ca_bundle"}
+)
+_FAKE_KEY = "ZmFrZQ=="
+
+_LONGEST_METADATA = 8192
+"""https://learn.microsoft.com/en-us/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources"""
+
+
+def options_without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a driver's options without keys, and files of keys and certificates."""
+    kept = {name: value for name, value in options.items() if name not in _OF_KEYS}
+    if kept.get("account") is None and kept.get("endpoint_url") is None:
+        kept["account"] = "fake"
+    anonymous = options.get("anonymous") or False
+    how = {"anonymous": True} if anonymous else {"account_key": _FAKE_KEY}
+    return {"container": "fake", **kept, **how}
+
+
+def traits(transport: Transport) -> FakeTraits:
+    """Return how a fake behaves."""
+
+    def check(method: str, _path: str, options: Any) -> None:
+        if method in SIGNING_METHODS:
+            transport.check_presignable()
+            check_options(options)
+        else:
+            declared_headers(options)
+            _check_length(options.metadata or {})
+
+    return FakeTraits(
+        visibility=Visibility.PRIVATE, keeps_visibility=False, infers_types=True, check=check
+    )
+
+
+def _check_length(metadata: Mapping[str, str]) -> None:
+    length = sum(len(name.encode()) + len(text.encode()) for name, text in metadata.items())
+    if length > _LONGEST_METADATA:
+        raise RejectedException(
+            f"The metadata takes {length} bytes, and Azure keeps {_LONGEST_METADATA}",
+            reason="metadata",
+        )

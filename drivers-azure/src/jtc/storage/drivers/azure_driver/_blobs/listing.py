@@ -1,0 +1,219 @@
+"""Directory listings: the store's pages, as entries in one fixed order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.azure_driver._transport.operations import quoted
+from jtc.storage.drivers.azure_driver._transport.xml import read_page
+from jtc.storage.http_support.requests import Refusal
+from jtc.storage.models import DirectoryInfo, listed_file
+from jtc.storage.paths import check_listed_path
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from jtc.storage.drivers.azure_driver._transport.transport import Transport
+    from jtc.storage.drivers.azure_driver._transport.xml import ListedBlob, Page
+    from jtc.storage.models import Entry
+    from jtc.storage.options import ListOptions
+
+__all__ = ["PAGE", "is_marked", "list_entries", "list_itself", "list_pages"]
+
+logger = logging.getLogger("jtc.storage")
+
+PAGE = 5000
+"""Names in an answer: Azure's limit."""
+
+_BAD_REQUEST = 400
+
+
+async def list_itself(transport: Transport, directory: str) -> AsyncGenerator[Entry, None]:
+    """Yield a directory if there is one: a name below it, or what marks it."""
+    if await _has_directory(transport, directory):
+        yield DirectoryInfo(path=directory)
+
+
+async def _has_directory(transport: Transport, directory: str) -> bool:
+    """Return whether there is a directory."""
+    # A page may be empty though there is another one.
+    async with aclosing(list_pages(transport, f"{directory}/", delimiter="/", most=1)) as pages:
+        async for page in pages:
+            if page.blobs or page.directories:
+                return True
+    return await is_marked(transport, directory)
+
+
+async def is_marked(transport: Transport, directory: str) -> bool:
+    """Return whether a blob of a directory's name stands for it."""
+    try:
+        blob = await transport.send(transport.requests.get_properties(directory))
+    except exceptions.FileNotFoundException:
+        return False
+    return blob.is_directory
+
+
+async def list_entries(
+    transport: Transport, prefix: str, options: ListOptions
+) -> AsyncGenerator[Entry, None]:
+    """Yield what is below a directory."""
+    below = f"{prefix}/" if prefix else ""
+    start_after = _start_after(below, options)
+    if start_after is None:
+        return
+    delimiter = "" if options.recursive else "/"
+    pages = list_pages(transport, below, delimiter=delimiter, start_after=start_after)
+    walks = options.recursive and options.directories
+    after = _place(start_after)
+    previous = start_after or below
+    refused = 0
+    try:
+        async with aclosing(pages):
+            async for page in pages:
+                for key, listed in _in_order(page, recursive=options.recursive):
+                    # A directory comes back after each name that is in it, and on several pages;
+                    # and a service that cannot begin at a name begins at the first.
+                    if key == previous or previous.startswith(key):
+                        continue
+                    if after and _place(key) <= after:
+                        continue
+                    for directory in _entered(previous, key) if walks else ():
+                        yield directory
+                    previous = key
+                    # What marks a directory makes it visible, as a prefix.
+                    if listed is not None and key[-1:] == "/":
+                        continue
+                    entry = _entry(key, listed)
+                    if entry is None:
+                        refused += 1
+                    else:
+                        yield entry
+    finally:
+        if refused:
+            logger.warning(
+                "%d names below %r break the path policy and are left out of the listing",
+                refused,
+                prefix,
+            )
+
+
+def _start_after(below: str, options: ListOptions) -> str | None:
+    """Return the key after which a listing begins; None where nothing comes after it."""
+    start_after = options.start_after or ""
+    if not start_after.startswith(below):
+        return "" if _place(start_after) <= _place(below) else None
+    if options.recursive or not start_after:
+        return start_after
+    # What lies in a directory comes after that directory.
+    name, slash, _ = start_after[len(below) :].partition("/")
+    return f"{below}{name}{slash}"
+
+
+def _entered(previous: str, key: str) -> Iterator[DirectoryInfo]:
+    """Yield the directories of a key that the one before it is not in."""
+    end = key.find("/")
+    while end >= 0:
+        if not previous.startswith(key[: end + 1]) and _is_listed(key[:end]):
+            yield DirectoryInfo(path=key[:end])
+        end = key.find("/", end + 1)
+
+
+def _entry(key: str, listed: ListedBlob | None) -> Entry | None:
+    """Return what a key stands for, or None where the path policy refuses the name."""
+    path = key if listed is not None else key[:-1]
+    if not _is_listed(path):
+        return None
+    if listed is None:
+        return DirectoryInfo(path=path)
+    return listed_file(path, listed.size, listed.last_modified, quoted(listed.etag))
+
+
+def _is_listed(path: str) -> bool:
+    try:
+        # The check drops one leading "/", but with it the name is another file's.
+        return check_listed_path(path) == path
+    except exceptions.InvalidPathException:
+        return False
+
+
+def _in_order(page: Page, *, recursive: bool) -> list[tuple[str, ListedBlob | None]]:
+    """Return a page's keys, directories (without a blob) and files, in the store's order."""
+    keys: dict[str, ListedBlob | None] = {}
+    for each in page.blobs:
+        if each.is_directory and each.name[-1:] != "/":
+            # By levels, what marks a directory is the directory.
+            keys[f"{each.name}/"] = each if recursive else None
+        else:
+            keys[each.name] = each
+    keys |= dict.fromkeys(page.directories)
+    entries = list(keys.items())
+    if page.directories or any(each.is_directory for each in page.blobs):
+        entries.sort(key=lambda entry: _place(entry[0]))
+    return entries
+
+
+def _place(key: str) -> bytes:
+    """Return by what the store orders a key: UTF-16, which differs for rare letters only."""
+    return key.encode("utf-16-be")
+
+
+async def list_pages(
+    transport: Transport,
+    prefix: str,
+    *,
+    delimiter: str = "",
+    start_after: str = "",
+    most: int | None = None,
+) -> AsyncGenerator[Page, None]:
+    """Yield the store's pages of the names below a prefix, whatever they look like."""
+    start_from = "" if transport.starts_listings is False else start_after
+    most = PAGE if most is None else most
+
+    def request(marker: str) -> asyncio.Task[bytes]:
+        listed = transport.requests.list_blobs(
+            prefix, delimiter=delimiter, marker=marker, start_from=start_from, most=most
+        )
+        return asyncio.get_running_loop().create_task(transport.send(listed))
+
+    coming = request("")
+    number, milestone = 0, ""
+    try:
+        while True:
+            try:
+                content = await coming
+            except exceptions.StorageException as error:
+                if not start_from or not _is_unknown(error):
+                    raise
+                transport.starts_listings, start_from = False, ""
+                coming = request("")
+                continue
+            page = await read_page(content)
+            marker = page.next_marker
+            if marker:
+                if marker == milestone:
+                    message = "The store's listing goes round in a circle"
+                    raise exceptions.StorageUnavailableException(message)
+                number += 1
+                if number.bit_count() == 1:
+                    milestone = marker  # A circle of any length comes by one of these again.
+                # It arrives while this page is used.
+                coming = request(marker)
+                await asyncio.sleep(0)
+            yield page
+            if not marker:
+                return
+    finally:
+        # Not waited for: a loop that ends closes all generators at the same time, and one that
+        # waits then cannot be closed by the one around it.
+        coming.cancel()
+        coming.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _is_unknown(error: exceptions.StorageException) -> bool:
+    """Return whether a service is too old to begin a listing at a name."""
+    refusal = error.__cause__
+    return isinstance(refusal, Refusal) and refusal.status == _BAD_REQUEST

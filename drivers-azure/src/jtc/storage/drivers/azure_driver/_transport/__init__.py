@@ -1,0 +1,1 @@
+"""Requests to Azure, signatures, and what answers mean."""
