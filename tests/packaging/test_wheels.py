@@ -61,6 +61,7 @@ ENTRY_POINTS = {
 # What is imported under another name than the distribution's.
 IMPORTED_AS = {
     "azure-identity": "azure",
+    "google-auth": "google",
     "djangorestframework": "rest_framework",
     "opentelemetry-api": "opentelemetry",
 }

@@ -1,0 +1,179 @@
+"""Presigned URLs and forms: permissions for one file that expire."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from jtc.storage.driver_support.content import in_thread
+from jtc.storage.driver_support.mime_types import guess_type
+from jtc.storage.drivers.gcs_driver._driver_options import upload_headers
+from jtc.storage.drivers.gcs_driver._transport.signing import policy_fields, unsigned_url
+from jtc.storage.exceptions import InvalidPathException, UnsupportedOperationException
+from jtc.storage.http_support.header_values import ascii_header
+from jtc.storage.models import PresignedForm, PresignedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jtc.storage.drivers.gcs_driver._settings import Settings
+    from jtc.storage.drivers.gcs_driver._transport.credentials import Signer
+    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.options import SignOptions
+
+__all__ = ["check_options", "check_presignable", "download_url", "upload_form", "upload_request"]
+
+_LONGEST = 7 * 24 * 3600
+"""https://cloud.google.com/storage/docs/access-control/signed-urls"""
+_SHORTEST_PERIOD = 0.001
+
+_ACLS = {"public": "public-read", "private": "project-private"}
+"""As the XML API names them."""
+
+
+def check_presignable(settings: Settings) -> None:
+    """Check that a disk can presign at all.
+
+    Raises:
+        UnsupportedOperationException: It has no credentials.
+    """
+    if settings.anonymous:
+        raise UnsupportedOperationException(
+            "An anonymous disk has no credentials to sign with: use url()"
+        )
+
+
+def check_options(path: str, options: SignOptions, *, form: bool) -> None:
+    """Check the values of options that Google does not sign for, without signing.
+
+    Raises:
+        InvalidPathException: Google would replace a part of the key of a form.
+        ValueError: A time is out of range.
+    """
+    _life(options.expires_in, options.stable_for)
+    if form:
+        _check_form_key(path)
+
+
+async def download_url(store: Store, path: str, options: SignOptions) -> str:
+    """Return a presigned URL for GET.
+
+    With `stable_for`, all URLs of a period are signed as of its start.
+    """
+    life = _life(options.expires_in, options.stable_for)
+    query: dict[str, str] = {}
+    for name in ("content_disposition", "content_type"):
+        if (value := getattr(options, name)) is not None:
+            query[f"response-{name.replace('_', '-')}"] = ascii_header(name, value)
+    if store.settings.requester_pays:
+        query["userProject"] = store.settings.project or ""
+    return await _signed(store, "GET", path, life, query, {})
+
+
+async def _signed(
+    store: Store,
+    method: str,
+    path: str,
+    life: tuple[int, int],
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+) -> str:
+    settings, signer = store.settings, await store.tokens.signer()
+    unsigned = unsigned_url(
+        method,
+        settings.signing_endpoint_url or settings.endpoint_url,
+        f"/{settings.bucket}/{path}",
+        signer.email,
+        life,
+        query=query,
+        headers=headers,
+    )
+    return unsigned.signed(await _signature(signer, unsigned.text))
+
+
+async def _signature(signer: Signer, text: str) -> bytes:
+    if signer.is_local:
+        return signer.sign(text.encode())
+    return await in_thread(signer.sign, text.encode())
+
+
+async def upload_request(store: Store, path: str, options: SignOptions) -> PresignedRequest:
+    """Return a presigned PUT request; the disk's `driver_options` and visibility are signed too."""
+    life = _life(options.expires_in)
+    sent = _upload_headers(store.settings)
+    if options.content_type is not None:
+        sent["Content-Type"] = ascii_header("content_type", options.content_type)
+    if options.size is not None:
+        sent["X-Goog-Content-Length-Range"] = f"{options.size},{options.size}"
+    signed = {name.lower(): value for name, value in sent.items()}
+    url = await _signed(store, "PUT", path, life, {}, signed)
+    return PresignedRequest(method="PUT", url=url, headers=sent, expires_at=float(sum(life)))
+
+
+def _upload_headers(settings: Settings) -> dict[str, str]:
+    headers = upload_headers(settings.driver_fields)
+    if settings.visibility is not None:
+        headers["x-goog-acl"] = _ACLS[settings.visibility.value]
+    if settings.requester_pays:
+        headers["x-goog-user-project"] = settings.project or ""
+    return headers
+
+
+async def upload_form(store: Store, path: str, options: SignOptions) -> PresignedForm:
+    """Return a presigned form.
+
+    Without a content type it has the one by the file's name: left open, the uploader could declare
+    an image to be a web page.
+
+    Raises:
+        InvalidPathException: Google would replace a part of the key.
+        ValueError: The time or a size is invalid; or there is no `max_size`.
+    """
+    life = _life(options.expires_in)
+    if options.max_size is None:
+        raise ValueError("A form needs max_size")
+    _check_form_key(path)
+    settings, signer = store.settings, await store.tokens.signer()
+    sent = {"key": path, **_upload_headers(settings)}
+    if acl := sent.pop("x-goog-acl", ""):
+        sent["acl"] = acl
+    kind = options.content_type or guess_type(path)
+    sent["Content-Type"] = ascii_header("content_type", kind)
+    fields = policy_fields(
+        sent,
+        [
+            {"bucket": settings.bucket},
+            ["content-length-range", options.min_size or 0, options.max_size],
+        ],
+        signer.email,
+        life,
+    )
+    signature = await _signature(signer, fields["policy"])
+    fields["x-goog-signature"] = signature.hex()
+    base = settings.signing_endpoint_url or settings.endpoint_url
+    url = f"{base}/{settings.bucket}/"
+    return PresignedForm(url=url, fields=fields, expires_at=float(sum(life)))
+
+
+def _check_form_key(key: str) -> None:
+    if "${filename}" in key:
+        # https://cloud.google.com/storage/docs/xml-api/post-object-forms
+        raise InvalidPathException("In a form, Google replaces ${filename} by the uploader's own")
+
+
+def _life(expires_in: float, stable_for: float | None = None) -> tuple[int, int]:
+    """Return when a result begins to be valid, and for how many seconds it is."""
+    now = time.time()
+    if not 1 <= expires_in <= _LONGEST:
+        raise ValueError(f"expires_in must be from 1 to {_LONGEST} seconds, not {expires_in}")
+    if stable_for is None:
+        return int(now), math.ceil(expires_in)
+    if not _SHORTEST_PERIOD <= stable_for <= _LONGEST - expires_in:
+        raise ValueError(
+            f"stable_for must be from {_SHORTEST_PERIOD} seconds, and at most {_LONGEST} (7 days) "
+            f"together with expires_in, not {stable_for} and {expires_in}"
+        )
+    start = now // stable_for * stable_for
+    seconds = math.ceil(start + stable_for + expires_in) - int(start)
+    return int(start), min(seconds, _LONGEST)

@@ -1,0 +1,65 @@
+"""Probes of a store: whether it keeps conditions, as Google does and not all emulators do."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from jtc.storage import exceptions
+from jtc.storage.drivers.gcs_driver._objects.versions import if_version
+from jtc.storage.drivers.gcs_driver._transport.operations import (
+    delete_object,
+    insert_object,
+    patch_object,
+    rewrite_object,
+)
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.http_support.requests import Request
+
+__all__ = ["check"]
+
+logger = logging.getLogger("jtc.storage")
+
+
+async def check(store: Store, path: str) -> None:
+    """Probe the store below a path, once, and warn of what it does not keep.
+
+    Raises:
+        StorageException: The store failed.
+    """
+    if store.learned.has_checked:
+        return
+    bucket, key = store.settings.bucket, f"{path}/target"
+    new, never = {"ifGenerationMatch": "0"}, if_version("")
+    await store.send(insert_object(bucket, {"name": key}, b"1", {}))
+    lost: list[str] = []
+    try:
+        requests: dict[str, Request[Any]] = {
+            "put": insert_object(bucket, {"name": key}, b"2", new),
+            "copy": rewrite_object(bucket, key, key, None, new),
+            "metadata": patch_object(bucket, key, {"contentType": "text/plain"}, never),
+            "delete": delete_object(bucket, key, never),
+        }
+        for kind, request in requests.items():
+            if await _is_made(store, request):
+                lost.append(kind)
+    finally:
+        await _is_made(store, delete_object(bucket, key, {}))
+    store.learned.has_checked = True
+    if lost:
+        logger.warning(
+            "The store of the bucket %r ignores conditions of requests of the kinds %s, which "
+            "Google keeps: overwrite=False and if_match may lose files there",
+            bucket,
+            ", ".join(lost),
+        )
+
+
+async def _is_made(store: Store, request: Request[Any]) -> bool:
+    try:
+        await store.send(request)
+    except (exceptions.PreconditionFailedException, exceptions.FileNotFoundException):
+        return False
+    return True

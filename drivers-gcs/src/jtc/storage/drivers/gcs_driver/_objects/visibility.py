@@ -1,0 +1,32 @@
+"""Visibility: the ACL of a file, where the bucket has fine-grained access."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jtc.storage.drivers.gcs_driver._settings import PREDEFINED_ACLS
+from jtc.storage.drivers.gcs_driver._transport.operations import list_acl, patch_object
+from jtc.storage.models import Visibility
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.gcs_driver._transport.store import Store
+
+__all__ = ["set_visibility", "visibility_of"]
+
+_EVERYONE = frozenset({"allUsers"})
+_READING = frozenset({"READER", "OWNER"})
+
+
+async def visibility_of(store: Store, path: str) -> Visibility:
+    """Return who may read a file by its ACL."""
+    entries = await store.send(list_acl(store.settings.bucket, path))
+    is_public = any(
+        each.get("entity") in _EVERYONE and each.get("role") in _READING for each in entries
+    )
+    return Visibility.PUBLIC if is_public else Visibility.PRIVATE
+
+
+async def set_visibility(store: Store, path: str, visibility: Visibility) -> None:
+    """Set who may read a file."""
+    query = {"predefinedAcl": PREDEFINED_ACLS[visibility.value]}
+    await store.send(patch_object(store.settings.bucket, path, {"acl": []}, query))

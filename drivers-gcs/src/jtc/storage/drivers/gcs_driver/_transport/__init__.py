@@ -1,0 +1,1 @@
+"""Requests to Google: their credentials, signatures and errors."""

@@ -1,0 +1,241 @@
+"""Refusals of Google, and their translation into `StorageException`.
+
+By https://cloud.google.com/storage/docs/json_api/v1/status-codes, and for reads, which go by the
+XML API, https://cloud.google.com/storage/docs/xml-api/reference-status.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    IntegrityException,
+    NotModifiedException,
+    PreconditionFailedException,
+    RejectedException,
+    StorageConfigException,
+    StorageException,
+    StorageFullException,
+    StoragePermissionException,
+    StorageUnavailableException,
+    UnsupportedOperationException,
+)
+from jtc.storage.http_support.requests import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jtc.storage.http_support.requests import Request
+
+__all__ = [
+    "CONTINUES",
+    "GoogleRefusal",
+    "LostUploadException",
+    "RangeException",
+    "UploadContinuesException",
+    "exception_for",
+    "is_temporary",
+    "is_unheeded",
+    "may_have_acted",
+    "refusal_of",
+]
+
+CONTINUES = 308
+"""The status of an upload that is not complete, which elsewhere in HTTP is a redirection."""
+
+_TOO_MANY, _TIMED_OUT, _SERVER_ERROR = 429, 408, 500
+_UNHEEDED = frozenset({_TOO_MANY, 503})
+_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "SlowDown"})
+_XML_FIELD = re.compile(r"<(Code|Message|Details)>(.*?)</\1>", re.DOTALL)
+_RECEIVED = re.compile(r"bytes=0-([0-9]+)")
+
+
+class RangeException(StorageException):
+    """The range begins behind the file's end."""
+
+
+class LostUploadException(StorageUnavailableException):
+    """The store does not know the upload any more: it has to begin again."""
+
+
+class UploadContinuesException(StorageException):
+    """The store wants the rest of an upload.
+
+    Attributes:
+        received: How many bytes the store has.
+    """
+
+    received = 0
+
+
+class GoogleRefusal(Refusal):
+    """A refusal of Google.
+
+    Attributes:
+        received: How many bytes of an upload the store has.
+    """
+
+    received = 0
+
+
+def refusal_of(status: int, document: bytes, headers: Mapping[str, str]) -> GoogleRefusal:
+    """Return what an answer of status 300 or more says: JSON, XML, or no words at all."""
+    text = document.decode(errors="replace")
+    reason = message = ""
+    if text.lstrip()[:1] == "{":
+        reason, message = _of_json(text)
+    else:
+        found = dict(_XML_FIELD.findall(text))
+        reason, message = found.get("Code", ""), found.get("Message", "")
+        if details := found.get("Details"):
+            message = f"{message} {details}"
+    request_id = headers.get("x-guploader-uploadid", "")
+    refusal = GoogleRefusal(status, reason, message[:1000], request_id, headers)
+    if received := _RECEIVED.fullmatch(headers.get("range", "")):
+        refusal.received = int(received[1]) + 1
+    return refusal
+
+
+def _of_json(text: str) -> tuple[str, str]:
+    """Return the reason and the message in Google's JSON, as far as it has them."""
+    try:
+        error: Any = json.loads(text).get("error")
+    except ValueError:
+        return "", ""
+    if not isinstance(error, dict):
+        return "", str(error or "")
+    reasons = error.get("errors") or [{}]
+    first = reasons[0] if isinstance(reasons, list) and isinstance(reasons[0], dict) else {}
+    return str(first.get("reason") or ""), str(error.get("message") or "")
+
+
+def is_temporary(refusal: Refusal) -> bool:
+    """Return whether the same request may succeed a moment later.
+
+    https://cloud.google.com/storage/docs/retry-strategy
+    """
+    status = refusal.status
+    return status >= _SERVER_ERROR or status in (_TIMED_OUT, _TOO_MANY) or refusal.code in _LIMITS
+
+
+def is_unheeded(refusal: Refusal) -> bool:
+    """Return whether the store refused to look at the request."""
+    return refusal.status in _UNHEEDED or refusal.code in _LIMITS
+
+
+def may_have_acted(error: BaseException) -> bool:
+    """Return whether the request was sent before, and may have had an effect then."""
+    return isinstance(error.__cause__, Refusal) and error.__cause__.is_repeated
+
+
+_NO_BUCKET = "The bucket {bucket!r} does not exist: check the option bucket (HTTP {status} {code})"
+_FORBIDDEN = (
+    "The store does not permit it: grant the credentials a role with the permission, such as "
+    "roles/storage.objectUser (HTTP {status} {code})"
+)
+_UNIFORM = (
+    "The bucket has uniform access, so that files have no visibility of their own: leave the "
+    "option visibility out, or give the bucket fine-grained ACLs"
+)
+
+_BY_REASON: dict[str, tuple[Callable[[str], StorageException], str]] = {
+    "NoSuchBucket": (StorageConfigException, _NO_BUCKET),
+    "authError": (
+        StoragePermissionException,
+        "The store does not accept the credentials (HTTP {status} {code})",
+    ),
+    "required": (
+        StoragePermissionException,
+        "The store needs credentials (HTTP {status} {code})",
+    ),
+    "retentionPolicyNotMet": (
+        StoragePermissionException,
+        "The bucket's retention policy keeps the file for now (HTTP {status} {code})",
+    ),
+    "objectUnderActiveHold": (
+        StoragePermissionException,
+        "A hold keeps the file: release it first (HTTP {status} {code})",
+    ),
+    "quotaExceeded": (
+        StorageFullException,
+        "A quota is used up (HTTP {status} {code})",
+    ),
+    "userProjectMissing": (
+        StorageConfigException,
+        "The requester pays for this bucket: set requester_pays and project (HTTP {status} {code})",
+    ),
+    "orgPolicyConstraintFailed": (
+        StoragePermissionException,
+        "A policy of the organization refuses it (HTTP {status} {code})",
+    ),
+    "BadDigest": (
+        partial(IntegrityException, retryable=True),
+        "The content was changed on its way to the store (HTTP {status} {code})",
+    ),
+}
+_BY_REASON |= {
+    "RetentionPolicyNotMet": _BY_REASON["retentionPolicyNotMet"],
+    "ObjectUnderActiveHold": _BY_REASON["objectUnderActiveHold"],
+    "UserProjectMissing": _BY_REASON["userProjectMissing"],
+    "InvalidSecurity": _BY_REASON["authError"],
+    "AuthenticationRequired": _BY_REASON["required"],
+}
+
+_BY_STATUS: dict[int, tuple[Callable[[str], StorageException], str]] = {
+    304: (NotModifiedException, "The file still is the version of if_none_match"),
+    401: _BY_REASON["authError"],
+    403: (StoragePermissionException, _FORBIDDEN),
+    404: (FileNotFoundException, "There is no such file"),
+    405: (UnsupportedOperationException, "The store does not know the request (HTTP 405)"),
+    410: (LostUploadException, "The store has lost the upload: put the file again (HTTP 410)"),
+    412: (PreconditionFailedException, "The file is another version"),
+    413: (
+        partial(RejectedException, reason="size"),
+        "The content is too large for the store (HTTP 413)",
+    ),
+    416: (RangeException, "The range begins behind the file's end"),
+    501: (UnsupportedOperationException, "The store does not know the request (HTTP 501)"),
+}
+
+_BY_MESSAGE: tuple[tuple[str, Callable[[str], StorageException], str], ...] = (
+    ("bucket does not exist", StorageConfigException, _NO_BUCKET),
+    ("uniform bucket-level access", UnsupportedOperationException, _UNIFORM),
+    ("doesn't match calculated", *_BY_REASON["BadDigest"]),
+    ("requester pays", *_BY_REASON["userProjectMissing"]),
+)
+
+
+def exception_for(refusal: Refusal, request: Request[Any], bucket: str) -> StorageException:
+    """Return the exception for a refusal.
+
+    Args:
+        refusal: What the store answered.
+        request: To what.
+        bucket: The bucket's name, for messages.
+    """
+    status, code = refusal.status, refusal.code
+    if status == CONTINUES and request.operation == "upload":
+        goes_on = UploadContinuesException("The store wants the rest of the content")
+        goes_on.received = getattr(refusal, "received", 0)
+        return goes_on
+    if 300 <= status < 400 and status not in _BY_STATUS:  # noqa: PLR2004
+        return StorageConfigException(
+            f"The store answers with a redirection, which is not followed (HTTP {status}): check "
+            "endpoint_url"
+        )
+    shown = {"bucket": bucket, "status": status, "code": code}
+    for words, make, message in _BY_MESSAGE:
+        if words in refusal.message.lower():
+            return make(message.format(**shown))
+    known = _BY_REASON.get(code)
+    if known is None and is_temporary(refusal) and status not in _BY_STATUS:
+        return StorageUnavailableException(f"The store is unavailable (HTTP {status} {code})")
+    known = known or _BY_STATUS.get(status)
+    if known is None:
+        return StorageException(f"The store refused the request (HTTP {status} {code})")
+    make, message = known
+    return make(message.format(**shown))
