@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import email.utils
 import pickle
-import ssl
 import time
-from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import pytest
 
 from jtc.storage.drivers.s3_driver import S3Refusal
 from jtc.storage.drivers.s3_driver._transport.errors import (
     ConflictException,
-    DisconnectedError,
     NoBucketException,
     NoUploadException,
-    RangeException,
     exception_for,
     is_temporary,
-    may_have_acted,
 )
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -38,6 +32,7 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.http_support.errors import RangeException
 
 SECRET = "AKIAIOSFODNN7EXAMPLE"
 
@@ -170,65 +165,6 @@ def test_exception_for_forbidden_request_at_the_right_time_does_not_blame_the_cl
     assert "clock" not in str(refused("", 403, headers=dated(100.0)))
 
 
-KEY = SimpleNamespace(
-    host="s3.test", port=443, ssl=True, is_ssl=True, proxy=f"http://u:{SECRET}@proxy.test"
-)
-"""aiohttp's ConnectionKey, as far as errors show it."""
-INFO = SimpleNamespace(real_url="http://s3.test", method="GET", headers={})
-
-
-@pytest.mark.parametrize(
-    ("error", "expected", "said"),
-    [
-        (DisconnectedError(), StorageUnavailableException, "broke off"),
-        (aiohttp.ClientPayloadError("cut"), StorageUnavailableException, "broke off"),
-        (aiohttp.ServerDisconnectedError(), StorageUnavailableException, "broke off"),
-        (aiohttp.ServerTimeoutError("slow"), StorageTimeoutException, "in time"),
-        (TimeoutError(), StorageTimeoutException, "in time"),
-        (
-            aiohttp.ClientProxyConnectionError(KEY, OSError(111, SECRET)),  # type: ignore[arg-type]
-            StorageUnavailableException,
-            "proxy",
-        ),
-        (
-            aiohttp.ClientHttpProxyError(INFO, (), status=407, message=SECRET),  # type: ignore[arg-type]
-            StorageUnavailableException,
-            "proxy refuses (HTTP 407)",
-        ),
-        (
-            aiohttp.ClientConnectorError(KEY, OSError(111, SECRET)),  # type: ignore[arg-type]
-            StorageUnavailableException,
-            "check endpoint_url (AWS_URL in the environment), region",
-        ),
-        (
-            aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLError(SECRET)),  # type: ignore[arg-type]
-            StorageUnavailableException,
-            "ca_bundle",
-        ),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
-)
-def test_exception_for_error_of_the_network_says_no_secret(
-    error: Exception, expected: type[StorageException], said: str
-) -> None:
-    ours = exception_for(error, "media")
-    assert type(ours) is expected
-    assert said in str(ours)
-    assert SECRET not in str(ours)
-
-
-def test_exception_for_broken_certificate_is_not_retryable() -> None:
-    error = aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLError("no"))  # type: ignore[arg-type]
-    ours = exception_for(error, "media")
-    assert isinstance(ours, StorageUnavailableException)
-    assert not ours.retryable
-
-
-@pytest.mark.parametrize("error", [FileNotFoundException("x"), ValueError("x"), OSError(5, "x")])
-def test_exception_for_what_needs_no_translation_is_the_error_itself(error: Exception) -> None:
-    assert exception_for(error, "media") is error
-
-
 @pytest.mark.parametrize(
     ("code", "status", "expected"),
     [
@@ -253,18 +189,6 @@ def test_is_temporary_is_of_what_may_succeed_a_moment_later(
     assert is_temporary(refusal(code, status)) is expected
 
 
-def test_may_have_acted_is_of_refusals_alone() -> None:
-    def raised_from(cause: Exception | None) -> StorageException:
-        error = StorageException("x")
-        error.__cause__ = cause
-        return error
-
-    assert may_have_acted(raised_from(refusal("", 412, is_repeated=True)))
-    assert not may_have_acted(raised_from(refusal("", 412)))
-    assert not may_have_acted(raised_from(ValueError("x")))
-    assert not may_have_acted(raised_from(None))
-
-
 def test_refusal_has_the_store_s_words_and_its_request_on_one_line() -> None:
     document = {"Code": "Odd\n", "Message": "a\r\nb", "RequestId": "R1", "Region": "eu-west-1"}
     error = S3Refusal(400, document, headers={"x-amz-request-id": "of the header"})
@@ -282,9 +206,9 @@ def test_refusal_is_pickled_with_all_it_has() -> None:
     error = refusal(
         "SlowDown",
         503,
-        is_repeated=True,
         headers={**dated(90.0), "retry-after": "3", "x-amz-bucket-region": "eu-west-1"},
     )
+    error.is_repeated = True
     assert (error.retry_after, error.region) == (3.0, "eu-west-1")
     assert error.clock == pytest.approx(90, abs=2)
     copy = pickle.loads(pickle.dumps(error))

@@ -13,7 +13,6 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage.drivers.s3_driver._objects import content_parts
-from jtc.storage.drivers.s3_driver._transport import http
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -24,6 +23,7 @@ from jtc.storage.exceptions import (
     StoragePermissionException,
     StorageUnavailableException,
 )
+from jtc.storage.http_support import client
 from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
 
 MIB = 1024 * 1024
@@ -33,7 +33,7 @@ CONTENT = random.Random(1).randbytes(300_000)
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     """Retry a request at once: tests/faults/s3 waits for the real pauses."""
-    monkeypatch.setattr(http, "_LONGEST_PAUSE", 0)
+    monkeypatch.setattr(client, "_LONGEST_PAUSE", 0)
 
 
 @pytest.fixture

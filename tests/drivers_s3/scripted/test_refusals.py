@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from disk_calls import CALLS, IN_PARTS, fill
-from jtc.storage import FileNotFoundException, StorageException, StoragePermissionException
+from jtc.storage import (
+    FileNotFoundException,
+    StorageException,
+    StoragePermissionException,
+    StorageUnavailableException,
+)
 from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, refusal, until
 
 if TYPE_CHECKING:
@@ -139,3 +144,12 @@ async def test_refusal_of_a_file_that_is_called_checksums_does_not_name_the_opti
     store.rule(Rule(times=ALWAYS, answer=refusal(status, code, inside=named)))
     with pytest.raises(kind):
         await disk.get("checksums.txt")
+
+
+async def test_unreachable_store_says_which_options_and_variables_to_check(
+    store: ScriptedStore, make_disk: MakeDisk
+) -> None:
+    disk = make_disk(store, endpoint_url="http://127.0.0.1:1")
+    said = r"check endpoint_url \(AWS_URL in the environment\), region and the network"
+    with pytest.raises(StorageUnavailableException, match=said):
+        await disk.get("a.txt")

@@ -20,7 +20,7 @@ from jtc.storage.http_support import connections
 from scripted_store import ALWAYS, Request, Rule, ScriptedStore, refusal, until
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
 
 MakeDisk = Callable[..., Disk]
 

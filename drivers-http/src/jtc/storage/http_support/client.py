@@ -18,7 +18,7 @@ from jtc.storage.http_support.concurrency import Concurrency
 from jtc.storage.http_support.connections import LARGE, Connections, OpenBody
 from jtc.storage.http_support.errors import DisconnectedError, network_exception
 from jtc.storage.http_support.network import proxy_for
-from jtc.storage.http_support.requests import Answer, Refusal
+from jtc.storage.http_support.requests import TEMPORARY, Answer, Refusal
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.http_support.token_bucket import RETRY_PRICE, TokenBucket
 
@@ -52,10 +52,6 @@ _LONGEST_ERROR = 64 * 1024
 _MOST_REMEDIES = 3
 _REFUSED, _NO_CONTINUE = 300, 417
 
-# As botocore's standard mode, with what RFC 9110 (15.5.9), RFC 6585 (4) and Cloudflare add:
-# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
-_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 _UNHEEDED = (425, 429)
 _TOO_MANY = (429, 503)
 
@@ -99,7 +95,7 @@ class Service(ABC):
 
     def is_temporary(self, refusal: Refusal) -> bool:
         """Return whether the same request may succeed a moment later."""
-        return refusal.status in _TEMPORARY
+        return refusal.status in TEMPORARY
 
     def is_unheeded(self, refusal: Refusal, request: Request[Any]) -> bool:  # noqa: ARG002
         """Return whether a refused request had no effect: the store refused to look at it."""

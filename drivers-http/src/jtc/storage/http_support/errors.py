@@ -10,11 +10,18 @@ from jtc.storage.exceptions import (
     StorageTimeoutException,
     StorageUnavailableException,
 )
+from jtc.storage.http_support.requests import Refusal
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["DisconnectedError", "RangeException", "network_exception"]
+__all__ = [
+    "DisconnectedError",
+    "RangeException",
+    "may_be_lost",
+    "may_have_acted",
+    "network_exception",
+]
 
 _UNREACHABLE = "The store cannot be reached: check {} and the network"
 _NOT_SECURE = (
@@ -63,3 +70,19 @@ def network_exception(error: Exception, options: str = "the address") -> Excepti
         return StorageUnavailableException(message, retryable=False)
     is_connecting = isinstance(error, aiohttp.ClientConnectorError)
     return StorageUnavailableException(_UNREACHABLE.format(options) if is_connecting else _BROKEN)
+
+
+def may_have_acted(error: StorageException) -> bool:
+    """Return whether a request was refused after an attempt whose answer was lost."""
+    return isinstance(error.__cause__, Refusal) and error.__cause__.is_repeated
+
+
+def may_be_lost(error: StorageException) -> bool:
+    """Return whether the store may have done what failed so: it was reached, and said nothing."""
+    cause = error.__cause__
+    if cause is None:
+        return False  # nothing was sent
+    if isinstance(cause, Refusal):
+        return cause.is_repeated
+    aiohttp: ModuleType | None = sys.modules.get("aiohttp")
+    return aiohttp is None or not isinstance(cause, aiohttp.ClientConnectorError)

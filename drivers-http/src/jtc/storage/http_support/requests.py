@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Answer", "Body", "Refusal", "Request"]
+__all__ = ["TEMPORARY", "Answer", "Body", "Refusal", "Request"]
 
 T = TypeVar("T")
+
+# As botocore's standard mode, with what RFC 9110 (15.5.9), RFC 6585 (4) and Cloudflare add:
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+"""The statuses after which the same request may succeed a moment later."""
 
 
 class Body(Protocol):

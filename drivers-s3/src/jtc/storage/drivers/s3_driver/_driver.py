@@ -33,11 +33,12 @@ from jtc.storage.drivers.s3_driver._objects.visibility import (
     set_visibility,
     visibility_of,
 )
-from jtc.storage.drivers.s3_driver._settings import GIB, MIB, Settings
+from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_of
-from jtc.storage.drivers.s3_driver._transport.http import Transport
 from jtc.storage.drivers.s3_driver._transport.operations import put_marker
+from jtc.storage.drivers.s3_driver._transport.transport import Transport
 from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.http_support.settings import GIB, MIB
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:

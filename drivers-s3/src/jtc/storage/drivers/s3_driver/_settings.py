@@ -7,26 +7,24 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from jtc.storage.driver_support.option_checks import checked_visibility
 from jtc.storage.drivers.s3_driver._driver_options import ACLS, driver_headers
 from jtc.storage.exceptions import StorageConfigException, UnsupportedOperationException
+from jtc.storage.http_support.settings import GIB, MIB, HttpSettings, number_from
 
 if TYPE_CHECKING:
     from jtc.storage.models import Visibility
 
 __all__ = [
-    "GIB",
     "LEAST_PART",
-    "MIB",
     "REGION",
     "AddressingStyle",
     "CredentialsSource",
     "Settings",
-    "misfit",
 ]
 
 AddressingStyle: TypeAlias = Literal["auto", "path", "virtual"]
@@ -36,9 +34,6 @@ CredentialsSource: TypeAlias = Callable[[], Awaitable[Any]]
 """Returns a mapping or an object with ``access_key``, ``secret_key`` and, where there is one,
 ``token``; ``expires_at``, in seconds since 1970 UTC, says how long to keep them."""
 
-MIB = 1024 * 1024
-GIB = 1024 * MIB
-
 # The most is that of one put and of one part:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 LEAST_PART, _MOST_AT_ONCE = 5 * MIB, 5 * GIB
@@ -46,13 +41,8 @@ LEAST_PART, _MOST_AT_ONCE = 5 * MIB, 5 * GIB
 _KEY_BYTES = 32  # of AES-256
 _CONDITIONS = ("put", "parts", "copy", "delete", "delete_any", "delete_many")
 _OF_AWS_ALONE = ("use_dualstack", "use_fips", "use_accelerate")
-_URLS = ("endpoint_url", "signing_endpoint_url", "public_url", "proxy")
-_WITH_SPACES = ("profile", "ca_bundle")
-_BEYOND_ASCII = ("secret_key", "public_url", *_WITH_SPACES)
-_BLANKS = {"\n": "a newline", "\r": "a carriage return", "\t": "a tab", " ": "a space"}
 
 REGION = re.compile(r"[a-z0-9-]{1,64}")
-_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _ADDRESS = re.compile(r"(?:[0-9]+\.){3}[0-9]+|.*:.*")
 _LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.[0-9]+){3}|::1")
 
@@ -75,16 +65,9 @@ _STORE_HOST = re.compile(
 )
 """Hosts of whole stores: what comes before them is a bucket."""
 
-_KINDS = {"bool": (bool,), "int": (int,), "float": (int, float)}
-_WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number"}
-
-
-def _from(lowest: float, highest: float, default: float) -> Any:
-    return field(default=default, metadata={"range": (lowest, highest)})
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Settings:
+class Settings(HttpSettings):
     """The options of `S3Driver`, whose docstring explains them.
 
     Attributes:
@@ -95,9 +78,18 @@ class Settings:
         StorageConfigException: An option is invalid, or two contradict each other.
     """
 
+    place_options: ClassVar[str] = "endpoint_url (AWS_URL in the environment), region"
+    url_options: ClassVar[tuple[str, ...]] = (
+        *("endpoint_url", "signing_endpoint_url", "public_url"),
+        "proxy",
+    )
+    example_url: ClassVar[str] = "https://s3.example.com"
+    credential_options: ClassVar[str] = "access_key and secret_key"
+    with_spaces: ClassVar[tuple[str, ...]] = ("profile", "ca_bundle")
+    beyond_ascii: ClassVar[tuple[str, ...]] = ("secret_key", "public_url", *with_spaces)
+
     bucket: str
     region: str = "us-east-1"
-    endpoint_url: str | None = None
     public_url: str | None = None
     signing_endpoint_url: str | None = None
     access_key: str | None = field(default=None, repr=False)
@@ -111,36 +103,21 @@ class Settings:
     use_dualstack: bool = False
     use_fips: bool = False
     use_accelerate: bool = False
-    proxy: str | None = field(default=None, repr=False)
-    ca_bundle: str | None = None
-    verify: bool = True
     requester_pays: bool = False
     sse_customer_key: bytes | None = field(default=None, repr=False)
     visibility: Visibility | None = None
     conditions: Collection[str] | None = None
-    multipart_threshold: int = _from(1, _MOST_AT_ONCE, 16 * MIB)
-    part_size: int = _from(LEAST_PART, _MOST_AT_ONCE, 5 * MIB)
-    copy_threshold: int = _from(1, _MOST_AT_ONCE, 5 * GIB)
-    max_concurrency: int = _from(1, 1000, 32)
-    max_connections: int = _from(1, 10_000, 64)
-    max_transfer_memory: int = _from(LEAST_PART, 1024 * GIB, 256 * MIB)
-    max_attempts: int = _from(1, 100, 3)
-    connect_timeout: float = _from(0.001, 3600.0, 3.0)
-    read_timeout: float = _from(0.001, 3600.0, 20.0)
-    request_timeout: float = _from(0.001, 86_400.0, 30.0)
-    copy_timeout: float = _from(0.001, 86_400.0, 60.0)
-    pool_timeout: float = _from(0.001, 86_400.0, 60.0)
+    multipart_threshold: int = number_from(1, _MOST_AT_ONCE, 16 * MIB)
+    part_size: int = number_from(LEAST_PART, _MOST_AT_ONCE, 5 * MIB)
+    copy_threshold: int = number_from(1, _MOST_AT_ONCE, 5 * GIB)
+    max_transfer_memory: int = number_from(LEAST_PART, 1024 * GIB, 256 * MIB)
     checksums: bool = True
     driver_options: Mapping[str, object] | None = None
     driver_headers: Mapping[str, str] = field(init=False)
-    sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def memory_for_uploads(self) -> int:
-        """Bytes that downloads leave free: a part that an upload waits for fits.
-
-        Else two copies, each from the disk that the other one goes to, could wait for each other.
-        """
+        """Bytes that downloads leave free: a part that an upload waits for fits."""
         most = self.max_transfer_memory
         return max(most // 2, min(most, max(self.part_size, self.multipart_threshold + 1)))
 
@@ -148,25 +125,16 @@ class Settings:
         if not self.bucket:
             raise StorageConfigException("The s3 driver needs AWS_BUCKET set, or the option bucket")
         self._set("session_token", self.session_token or None)
-        for each in fields(self):
-            self._check_type(each, getattr(self, each.name, None))
+        super().__post_init__()
         for pattern, reason in _REFUSED_BUCKETS.items():
             if re.fullmatch(pattern, self.bucket):
                 self.refuse("bucket", reason)
         if not REGION.fullmatch(self.region):
             self.refuse("region", "must be a name of a to z, 0 to 9 and -, such as 'us-east-1'")
-        for name in _URLS:
-            if getattr(self, name) is not None:
-                self._check_url(name, getattr(self, name))
         self._check_keys()
         self._check_values()
         self._check_sse_customer_key()
         self._check_driver_options()
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether requests go by https."""
-        return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
 
     def customer_key_headers(self, prefix: str) -> dict[str, str]:
         """Return the headers of `sse_customer_key`; none without one.
@@ -214,28 +182,6 @@ class Settings:
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
-    def refuse(self, name: str, reason: str) -> NoReturn:
-        """Raise the exception for an option, which is named by where it comes from.
-
-        Raises:
-            StorageConfigException: Always.
-        """
-        raise StorageConfigException(f"{self.sources.get(name, f'The option {name}')} {reason}")
-
-    def _check_type(self, option: Field[Any], value: Any) -> None:
-        name, kind = option.name, str(option.type).removesuffix(" | None")
-        if kind in _KINDS:
-            if type(value) not in _KINDS[kind]:  # True is an int as well
-                self.refuse(name, f"must be {_WORDS[kind]}, not {value!r}")
-            lowest, highest = option.metadata.get("range", (False, True))
-            if not lowest <= value <= highest:  # so is NaN refused
-                self.refuse(name, f"must be from {lowest} to {highest}, not {value}")
-        elif kind == "str" and (value is not None or option.type == "str"):
-            spaces, beyond_ascii = name in _WITH_SPACES, name in _BEYOND_ASCII
-            reason = misfit(value, spaces=spaces, beyond_ascii=beyond_ascii)
-            if reason is not None:
-                self.refuse(name, reason)
-
     def _check_driver_options(self) -> None:
         if not isinstance(self.driver_options, Mapping | None):
             self.refuse("driver_options", "must be a mapping")
@@ -250,13 +196,9 @@ class Settings:
         if reason:
             raise StorageConfigException(reason)
 
-    def _check_url(self, name: str, url: str) -> None:
-        if not _is_url(url):
-            self.refuse(name, "must be a URL such as https://s3.example.com")
-        if "@" in url and name != "proxy":  # they would be shown wherever the URL is
-            self.refuse(name, "must not hold credentials: pass access_key and secret_key")
-        if "?" in url or "#" in url:
-            self.refuse(name, "must end with its path")
+    def check_url(self, name: str, url: str) -> None:
+        """Refuse also an endpoint that has another bucket, or this one where it is added."""
+        super().check_url(name, url)
         if name not in ("endpoint_url", "signing_endpoint_url") or self.holds_bucket(url):
             return
         host = urlsplit(url).hostname or ""
@@ -310,25 +252,3 @@ class Settings:
         host = urlsplit(self.endpoint_url or "").hostname or ""
         if not self.is_secure and not _LOOPBACK.fullmatch(host):
             self.refuse("sse_customer_key", "needs an endpoint_url by https: the key is sent")
-
-
-def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        is_port = parts.port != 0
-    except ValueError:
-        return False
-    is_host = _HOST.fullmatch(parts.hostname or "") is not None
-    return is_host and is_port and parts.scheme in ("http", "https")
-
-
-def misfit(value: object, *, spaces: bool = False, beyond_ascii: bool = False) -> str | None:
-    """Return why a value cannot be meant, such as ``"ends in a newline"``; None: it can."""
-    if not isinstance(value, str) or not value:
-        return "is empty" if value == "" else f"must be text, not {type(value).__name__}"
-    for index, char in reversed([*enumerate(value)]):
-        is_shown = char.isprintable() and (char.isascii() or beyond_ascii)
-        if not is_shown or (char.isspace() and not spaces):
-            where = "ends in" if index == len(value) - 1 else "contains"
-            return f"{where} {_BLANKS.get(char, ascii(char))}"
-    return None

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import metadata
 from jtc.storage.drivers.s3_driver._transport import errors
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
     from jtc.storage.drivers.s3_driver._transport.operations import Request
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.models import FileInfo
     from jtc.storage.options import WriteOptions
 
@@ -197,7 +198,7 @@ async def unless_landed(
         size: The length in bytes of what was sent.
         crc32: Its CRC-32, if that is known.
     """
-    if not errors.may_have_acted(error) or await landed(transport, key, size, crc32) is None:
+    if not may_have_acted(error) or await landed(transport, key, size, crc32) is None:
         return meant
     return exceptions.StorageUnavailableException(
         "An answer of the store was lost: the file that is there may be the one that was sent",

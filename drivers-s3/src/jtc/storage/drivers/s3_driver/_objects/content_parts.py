@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.s3_driver._objects.crc32 import combined
-from jtc.storage.drivers.s3_driver._settings import MIB
+from jtc.storage.http_support.settings import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,16 +11,17 @@ from jtc.storage.drivers.s3_driver._objects.at_once import both
 from jtc.storage.drivers.s3_driver._objects.deleting import delete_version
 from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
 from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
-from jtc.storage.drivers.s3_driver._settings import GIB, LEAST_PART
+from jtc.storage.drivers.s3_driver._settings import LEAST_PART
 from jtc.storage.drivers.s3_driver._transport import errors
 from jtc.storage.drivers.s3_driver._transport.operations import copy_object, is_public
+from jtc.storage.http_support.settings import GIB
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
 
 __all__ = ["copy_file", "move_file", "source_of", "update_metadata"]
 

@@ -10,11 +10,12 @@ from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions, listing
 from jtc.storage.drivers.s3_driver._transport import errors, operations
 from jtc.storage.drivers.s3_driver._transport.xml import read_page
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.drivers.s3_driver._transport.xml import Page
 
 __all__ = [
@@ -74,7 +75,7 @@ async def delete_existing(transport: Transport, key: str) -> bool:
     except _MISSING as error:
         if not transport.learned.has_bucket:
             await conditions.etag_now(transport, key)  # raises if it is the bucket that is missing
-        return errors.may_have_acted(error)
+        return may_have_acted(error)
     return True
 
 
@@ -98,12 +99,12 @@ async def delete_if_match(transport: Transport, key: str, if_match: str) -> bool
     try:
         await conditions.despite_conflicts(transport, request)
     except exceptions.FileNotFoundException as error:
-        return errors.may_have_acted(error)
+        return may_have_acted(error)
     except exceptions.PreconditionFailedException as error:
         # Some say 412 to a missing file as well.
         if await conditions.etag_now(transport, key) is not None:
             raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
-        return errors.may_have_acted(error)
+        return may_have_acted(error)
     return True
 
 
@@ -125,12 +126,9 @@ async def delete_version(transport: Transport, key: str, etag: str | None) -> bo
     try:
         await conditions.despite_conflicts(transport, operations.delete_object(key, condition))
     except exceptions.FileNotFoundException as error:
-        return errors.may_have_acted(error)
+        return may_have_acted(error)
     except exceptions.PreconditionFailedException as error:
-        if (
-            not errors.may_have_acted(error)
-            or await conditions.etag_now(transport, key) is not None
-        ):
+        if not may_have_acted(error) or await conditions.etag_now(transport, key) is not None:
             raise
     except exceptions.UnsupportedOperationException:
         if etag is None:

@@ -17,7 +17,7 @@ from jtc.storage.paths import check_listed_path
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.drivers.s3_driver._transport.xml import ListedObject, Page
     from jtc.storage.models import Entry
     from jtc.storage.options import ListOptions

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._driver_options import ACLS, ascii_header, driver_headers
 from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.http_support.errors import RangeException
 from jtc.storage.models import FileInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.options import WriteOptions
 
 __all__ = [
@@ -145,7 +146,7 @@ async def measured(transport: Transport, key: str, found: operations.Object) -> 
     close(found)
     try:
         probe = await transport.send(operations.get_object(key, {"range": "bytes=0-0"}))
-    except errors.RangeException:
+    except RangeException:
         return replace(found, content=b"", length=0)
     close(probe)
     return replace(found, content=b"", length=size_of(probe))

@@ -19,7 +19,6 @@ from jtc.storage.drivers.s3_driver._transport import operations
 from jtc.storage.drivers.s3_driver._transport.errors import (
     ConflictException,
     NoUploadException,
-    may_have_acted,
 )
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -27,11 +26,12 @@ from jtc.storage.exceptions import (
     StorageException,
     UnsupportedOperationException,
 )
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
 
     _DeleteMany = Callable[
         [Transport, Sequence[str]], Coroutine[object, object, dict[str, bool | Exception]]

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import metadata
-from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.drivers.s3_driver._transport import operations
+from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.token_bucket import RETRY_PRICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.http_support.connections import Connections
+    from jtc.storage.http_support.requests import Body
     from jtc.storage.models import FileInfo
 
 __all__ = ["WHOLE", "NoRangesError", "Range", "get", "other_range"]
@@ -87,7 +89,7 @@ class Range:
     info: FileInfo
     position: int
     last: int
-    body: operations.Body | None = None
+    body: Body | None = None
     taken: Connections | None = None
     most: int | None = None
 
@@ -114,7 +116,7 @@ class Range:
             self.position += len(piece)
             return piece
 
-    async def _requested(self) -> operations.Body:
+    async def _requested(self) -> Body:
         """Request what is missing, of the same version."""
         etag = self.info.etag
         conditions = {} if etag is None else {"if-match": etag}
@@ -132,7 +134,7 @@ class Range:
         except (
             exceptions.PreconditionFailedException,
             exceptions.FileNotFoundException,
-            errors.RangeException,
+            RangeException,
         ) as changed:
             raise _replaced() from changed
         # A store that ignores the condition, or has no etags, may still say that it is another one.

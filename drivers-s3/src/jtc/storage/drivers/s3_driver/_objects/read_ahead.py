@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects.ranges import NoRangesError, Range, other_range
-from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.http_support.concurrency import Climb
+from jtc.storage.http_support.settings import MIB
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.http_support.connections import Places
 
 __all__ = ["READ_AHEAD_FROM", "ReadAhead"]

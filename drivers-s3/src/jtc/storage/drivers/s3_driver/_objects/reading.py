@@ -17,15 +17,18 @@ from jtc.storage.drivers.s3_driver._objects import metadata
 from jtc.storage.drivers.s3_driver._objects.conditions import OTHER_VERSION, one_version
 from jtc.storage.drivers.s3_driver._objects.ranges import WHOLE, Range, get, other_range
 from jtc.storage.drivers.s3_driver._objects.read_ahead import ReadAhead
-from jtc.storage.drivers.s3_driver._settings import MIB
-from jtc.storage.drivers.s3_driver._transport import errors, http, operations
+from jtc.storage.drivers.s3_driver._transport import operations
 from jtc.storage.drivers.s3_driver._transport.redaction import scrub
+from jtc.storage.http_support.client import SLOWEST_BYTES_PER_SECOND
+from jtc.storage.http_support.errors import RangeException
+from jtc.storage.http_support.settings import MIB
 from jtc.storage.options import DEFAULT_CHUNK_SIZE, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
+    from jtc.storage.http_support.requests import Body
     from jtc.storage.models import FileInfo
 
 __all__ = ["open_stream", "read_all"]
@@ -79,7 +82,7 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
     # counts from the end: then the length must be known first.
     if start != end and (start >= 0 or end is None):
         # An empty file has no range at all, and a start may lie past the end.
-        with suppress(errors.RangeException):
+        with suppress(RangeException):
             answer = await get(transport, key, start, end, conditions, most=_most(options))
     if answer is None:
         # The reader requests what there is to read.
@@ -135,14 +138,14 @@ def _most(options: ReadOptions) -> int | None:
     return max(options.chunk_size, _SMALLEST_TAKEN)
 
 
-async def _read_to_end(body: operations.Body, limit: float) -> bytes:
+async def _read_to_end(body: Body, limit: float) -> bytes:
     """Return the content of an answer that does not say how long it is."""
     pieces: list[bytes] = []
     try:
         async with asyncio.timeout(limit) as timer:
             while piece := await body.read(MIB):
                 pieces.append(piece)
-                more = len(piece) / http.SLOWEST_BYTES_PER_SECOND
+                more = len(piece) / SLOWEST_BYTES_PER_SECOND
                 timer.reschedule((timer.when() or 0) + more)
     except TimeoutError as error:
         if type(error) is TimeoutError:
@@ -220,7 +223,7 @@ class _Reader(AsyncIterator[bytes]):
             size -= len(piece)
             self.missing -= len(piece)
             # A large chunk takes its time, but not a chunk that comes byte by byte.
-            timer.reschedule((timer.when() or 0) + len(piece) / http.SLOWEST_BYTES_PER_SECOND)
+            timer.reschedule((timer.when() or 0) + len(piece) / SLOWEST_BYTES_PER_SECOND)
             self.checksum.update(piece)
         return b"".join(pieces)
 

@@ -10,7 +10,7 @@ from jtc.storage.drivers.s3_driver._transport.operations import abort_upload, li
 from jtc.storage.exceptions import FileNotFoundException, StorageUnavailableException
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
 
 __all__ = ["abort_stale_uploads"]
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions
-from jtc.storage.drivers.s3_driver._settings import MIB
 from jtc.storage.drivers.s3_driver._transport import errors, operations
 from jtc.storage.http_support.concurrency import Climb
+from jtc.storage.http_support.errors import may_be_lost, may_have_acted
+from jtc.storage.http_support.settings import MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.http_support.concurrency import Concurrency
     from jtc.storage.options import WriteOptions
 
@@ -115,7 +116,7 @@ class Upload:
         try:
             created = await self._create(headers)
         except exceptions.StorageUnavailableException as error:
-            if errors.may_be_lost(error):
+            if may_be_lost(error):
                 self._warn_of_another()
             raise
         if created.is_repeated:
@@ -309,7 +310,7 @@ class Upload:
 def _is_lost(error: exceptions.StorageUnavailableException) -> bool:
     """Return whether a completion that failed may have been made all the same."""
     if isinstance(error, errors.NoUploadException):
-        return errors.may_have_acted(error)
+        return may_have_acted(error)
     return error.retryable and not isinstance(error, errors.ConflictException)
 
 

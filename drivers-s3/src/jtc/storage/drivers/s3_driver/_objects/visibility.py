@@ -13,7 +13,7 @@ from jtc.storage.drivers.s3_driver._transport.operations import is_public, set_a
 from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
 
 __all__ = ["ensure_visibility", "set_visibility", "visibility_of"]
 

@@ -18,8 +18,8 @@ from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
-    from jtc.storage.drivers.s3_driver._transport.http import Transport
     from jtc.storage.drivers.s3_driver._transport.operations import Request, Stored
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
 
 __all__ = ["write_file"]
 

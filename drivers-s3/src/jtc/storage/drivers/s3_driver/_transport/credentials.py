@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, cast
 
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.fork_safety import reset_after_fork
-from jtc.storage.drivers.s3_driver._settings import misfit
 from jtc.storage.drivers.s3_driver._transport import sdk_keys
 from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.http_support.settings import misfit
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession

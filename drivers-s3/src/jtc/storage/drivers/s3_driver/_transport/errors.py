@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
 import functools
-import sys
-import time
 from typing import TYPE_CHECKING
 
 from jtc.storage.exceptions import (
@@ -24,27 +21,22 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
-from jtc.storage.http_support.errors import DisconnectedError, network_exception
+from jtc.storage.http_support.errors import RangeException
+from jtc.storage.http_support.requests import TEMPORARY, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import ModuleType
 
 __all__ = [
     "NO_ACLS",
     "ConflictException",
-    "DisconnectedError",
     "NoBucketException",
     "NoUploadException",
-    "RangeException",
     "S3Refusal",
     "exception_for",
     "is_for_checksums",
-    "is_for_load",
     "is_temporary",
-    "is_unheeded",
     "lack_of",
-    "may_have_acted",
 ]
 
 
@@ -54,7 +46,7 @@ _CAUSES = ("Code", "Message", "ArgumentName", "ArgumentValue", "Header")
 """Fields of an error's document that say what was wrong with the request."""
 
 
-class S3Refusal(Exception):
+class S3Refusal(Refusal):
     """What the store answered in place of a success: the ``__cause__`` of a `StorageException`.
 
     Never raised by itself, and pickled with its exception. An error without an answer (a timeout, a
@@ -64,7 +56,6 @@ class S3Refusal(Exception):
         status: The HTTP status.
         fields: The texts in the error's document, by S3's names; none where it has no body.
         headers: Those of the answer.
-        is_repeated: Whether the request may have had an effect before.
 
     Attributes:
         status: The HTTP status.
@@ -80,65 +71,21 @@ class S3Refusal(Exception):
     """
 
     def __init__(
-        self,
-        status: int,
-        fields: Mapping[str, str],
-        headers: Mapping[str, str] | None = None,
-        *,
-        is_repeated: bool = False,
+        self, status: int, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> None:
         headers = headers or {}
-        self.status = status
-        self.code = _printable(fields.get("Code", ""))
-        self.message = _printable(fields.get("Message", ""))
         request_id = fields.get("RequestId") or headers.get("x-amz-request-id", "")
-        self.request_id = _printable(request_id)
+        code, message = fields.get("Code", ""), fields.get("Message", "")
+        super().__init__(status, code, message, request_id, headers)
         self.region = fields.get("Region") or headers.get("x-amz-bucket-region", "")
-        self.is_repeated = is_repeated
-        self.clock = _seconds_until(headers.get("date", ""))
-        # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-        self.retry_after = max(_seconds_until(headers.get("retry-after", "")), 0.0)
         # Others, such as Key and Resource, have a file's name in them.
         said = [fields.get(name, "") for name in _CAUSES]
         self.names_checksums = any("checksum" in text.lower() for text in said)
-        named = f", request {self.request_id}" if self.request_id else ""
-        super().__init__(f"HTTP {status} {self.code}: {self.message}{named}")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt, (self.__dict__.copy(), self.args)
 
     @property
     def is_elsewhere(self) -> bool:
         """Whether it may be because the bucket is in another region. A HEAD's says 400 alone."""
         return self.status in (*_REDIRECTIONS, 400) or self.code in _REGION_CODES
-
-
-def _seconds_until(text: str) -> float:
-    """Return a number of seconds, or how many there are until a date; 0 for anything else."""
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    try:
-        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def _rebuilt(attributes: dict[str, object], args: tuple[object, ...]) -> S3Refusal:
-    refusal = S3Refusal.__new__(S3Refusal)
-    refusal.args = args
-    refusal.__dict__.update(attributes)
-    return refusal
-
-
-_LONGEST_TEXT = 500
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text[:_LONGEST_TEXT]).strip()
-
-
-class RangeException(StorageException):
-    """The range begins past the file's end (HTTP 416)."""
 
 
 class NoBucketException(StorageConfigException):
@@ -221,10 +168,8 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
 )
 _BY_CODE = {code: found[:2] for found in _EXCEPTIONS for code in found[2].split()}
 
-# As botocore's standard mode, with what RFC 9110 (15.5.9), RFC 6585 (4) and Cloudflare add:
+# As botocore's standard mode:
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
-_TEMPORARY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 _TEMPORARY_CODES = frozenset(
     {
         *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "InternalError"),
@@ -235,57 +180,21 @@ _TEMPORARY_CODES = frozenset(
         "ServiceUnavailable",
     }
 )
-_UNHEEDED = (425, 429)
 _CLEAR_STATUS = frozenset({304, 401, 403, 405, 412, 416, 501, 507})
 """Those that mean one thing, whatever a store's own code is. A 404 may be of a bucket, and a 409 of
 anything."""
 _REGION_CODES = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _OF_ACLS = ("GetObjectAcl", "PutObjectAcl")
-_FORBIDDEN, _UNAVAILABLE = 403, 503
-_TOO_MANY = (429, 503)
+_FORBIDDEN = 403
 _WRONG_CLOCK = 300.0
 """Seconds by which a clock may be wrong: S3 allows 900, others less."""
 
 
-def is_temporary(refusal: S3Refusal) -> bool:
+def is_temporary(refusal: Refusal) -> bool:
     """Return whether the same request may succeed a moment later."""
     if refusal.status in _REDIRECTIONS:
         return False
-    return refusal.status in _TEMPORARY_STATUS or refusal.code in _TEMPORARY_CODES
-
-
-def is_unheeded(failure: Exception, operation: str) -> bool:
-    """Return whether an attempt that failed had no effect: the store refused to look at it.
-
-    A 503 without S3's document is a proxy's, which Envoy also says after it has lost the answer;
-    and a completion of an upload may go on in the store after one.
-    """
-    if not isinstance(failure, S3Refusal):
-        return False
-    if failure.status == _UNAVAILABLE:
-        return bool(failure.code) and operation != "CompleteMultipartUpload"
-    return failure.status in _UNHEEDED
-
-
-def may_have_acted(error: StorageException) -> bool:
-    """Return whether a request was refused after an attempt whose answer was lost."""
-    return isinstance(error.__cause__, S3Refusal) and error.__cause__.is_repeated
-
-
-def may_be_lost(error: StorageException) -> bool:
-    """Return whether the store may have done what failed so: it was reached, and said nothing."""
-    cause = error.__cause__
-    if cause is None:
-        return False  # nothing was sent
-    if isinstance(cause, S3Refusal):
-        return cause.is_repeated
-    aiohttp: ModuleType | None = sys.modules.get("aiohttp")
-    return aiohttp is None or not isinstance(cause, aiohttp.ClientConnectorError)
-
-
-def is_for_load(refusal: S3Refusal) -> bool:
-    """Return whether the store refused since it has more requests than it wants."""
-    return refusal.status in _TOO_MANY or refusal.code == "SlowDown"
+    return refusal.status in TEMPORARY or refusal.code in _TEMPORARY_CODES
 
 
 def is_for_checksums(error: StorageException) -> bool:
@@ -303,21 +212,18 @@ def lack_of(operation: str, headers: Mapping[str, str]) -> str:
     return _NO_CONDITIONS if headers.keys() & {"if-match", "if-none-match"} else ""
 
 
-def exception_for(error: Exception, bucket: str, lack: str = "") -> Exception:
-    """Translate an error of the store or the network.
+def exception_for(refusal: S3Refusal, bucket: str, lack: str = "") -> StorageException:
+    """Translate a refusal of the store.
 
     Args:
-        error: What a request raised.
+        refusal: What a request raised.
         bucket: The bucket's name, for messages.
         lack: What the store lacks if it cannot do the request: the result of `lack_of`.
 
     Returns:
-        A new exception to be raised ``from error``; or the error itself, where it is ours, the
-        system's or a fault in a program.
+        A new exception to be raised ``from refusal``.
     """
-    if not isinstance(error, S3Refusal):
-        return network_exception(error, "endpoint_url (AWS_URL in the environment), region")
-    ours = _refused(error, bucket)
+    ours = _refused(refusal, bucket)
     return UnsupportedOperationException(lack) if lack and str(ours) == _UNSUPPORTED else ours
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 __all__ = ["Learned"]
@@ -22,8 +21,6 @@ class Learned:
             it: https://github.com/milvus-io/milvus-storage/pull/454
         whole_checksums: Whether an upload in parts may have a CRC-32 of the whole.
         copy_checksums: Whether a copy in parts may have CRC-32s.
-        continues: Whether the store answers ``Expect: 100-continue``.
-        accepted: When the store last accepted a large body, by the monotonic clock.
         bare_etags: Whether a condition's etag must be sent without its quotes.
         kept_conditions: The kinds of conditional requests that the store was seen to keep.
         bulk_conditions: Whether requests that delete many keep the etags of their entries.
@@ -39,8 +36,6 @@ class Learned:
     checks_content: bool | None = None
     whole_checksums: bool = True
     copy_checksums: bool = True
-    continues: bool | None = None
-    accepted: float = -math.inf
     bare_etags: bool | None = None
     kept_conditions: frozenset[str] | None = None
     bulk_conditions: bool | None = None

@@ -9,9 +9,9 @@ import email.utils
 import re
 import time
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import md5
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote, unquote_plus
 
 from jtc.storage.drivers.s3_driver._settings import LEAST_PART
@@ -23,13 +23,16 @@ from jtc.storage.drivers.s3_driver._transport.xml import (
     timestamp,
 )
 from jtc.storage.exceptions import StorageUnavailableException, UnsupportedOperationException
+from jtc.storage.http_support import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from jtc.storage.drivers.s3_driver._transport.credentials import Keys
+    from jtc.storage.drivers.s3_driver._transport.sigv4 import Target
+    from jtc.storage.http_support.requests import Answer, Body
 
 __all__ = [
-    "Answer",
-    "Body",
     "DeletedObjects",
     "Object",
     "Part",
@@ -64,72 +67,21 @@ _ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-[0-9]+/([0-9]{1,20})")
 
 
-class Body(Protocol):
-    """An object's content that is still on its way. It holds one of the disk's connections."""
-
-    async def read(self, size: int) -> bytes:
-        """Return the next bytes, `size` at most; none at the end.
-
-        Raises:
-            StorageException: The connection broke off.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release the connection: to the pool if all was read, else by closing it."""
-        ...
-
-
 @dataclass(slots=True, eq=False, repr=False)
-class Answer:
-    """An answer of the store that is no refusal.
+class Request(requests.Request[T]):
+    """A request to the bucket, whose place and path are known when it is signed.
 
     Attributes:
-        status: The HTTP status.
-        headers: By names in any case.
-        content: The whole body; or what it is read from, where the request left it open.
-        is_repeated: Whether the request was sent before, and may have had an effect then.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes | Body
-    is_repeated: bool
-
-    @property
-    def document(self) -> bytes:
-        """The body, which was read."""
-        return cast("bytes", self.content)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Request(Generic[T]):
-    """A request to the bucket, without host, keys and signature.
-
-    Attributes:
-        operation: S3's name of it.
-        method: Of HTTP.
         key: The object's key; empty for the bucket.
-        result: Reads the answer.
-        headers: By names in lower case.
-        query: Percent-encoded and sorted by name.
-        body: What is sent.
-        leave_open_from: An answer's body of more bytes is left open; None: none is.
-        most: How many bytes of an open body are taken at once, and only when the reader of those
-            before wants more; None: as many as make it fast.
-        copies: How many bytes the store copies by itself meanwhile, silently; None: no copy.
+        payload: What the signature says of the body; empty before the first attempt.
+        target: Where the last attempt went.
+        keys: Who signed that.
     """
 
-    operation: str
-    method: str
-    key: str
-    result: Callable[[Answer], T]
-    headers: dict[str, str] = field(default_factory=dict)
-    query: str = ""
-    body: bytes = b""
-    leave_open_from: int | None = None
-    most: int | None = None
-    copies: int | None = None
+    key: str = ""
+    payload: str = ""
+    target: Target | None = None
+    keys: Keys | None = None
 
 
 # Objects
@@ -210,13 +162,20 @@ def get_object(
 ) -> Request[Object]:
     """Read an object, or the range that ``range`` in the headers names."""
     return Request(
-        "GetObject", "GET", key, _object, headers, leave_open_from=leave_open_from, most=most
+        "GetObject",
+        "GET",
+        "",
+        _object,
+        headers,
+        leave_open_from=leave_open_from,
+        most=most,
+        key=key,
     )
 
 
 def head_object(key: str, headers: dict[str, str]) -> Request[Object]:
     """Read an object's headers."""
-    return Request("HeadObject", "HEAD", key, _object, headers)
+    return Request("HeadObject", "HEAD", "", _object, headers, key=key)
 
 
 def put_object(
@@ -226,23 +185,23 @@ def put_object(
     if crc32 is not None:
         # As `crc32_text`, without the call.
         headers["x-amz-checksum-crc32"] = b64encode(crc32.to_bytes(4, "big")).decode()
-    return Request("PutObject", "PUT", key, _stored, headers, body=body)
+    return Request("PutObject", "PUT", "", _stored, headers, body=body, key=key)
 
 
 def put_marker(path: str, headers: dict[str, str]) -> Request[None]:
     """Store the empty object that stands for a directory."""
-    return Request("PutObject", "PUT", f"{path}/", _marked, headers)
+    return Request("PutObject", "PUT", "", _marked, headers, key=f"{path}/")
 
 
 def copy_object(key: str, source: str, headers: dict[str, str], size: int = 0) -> Request[Stored]:
     """Have the store copy an object: `source` is the bucket's name, a ``/`` and the key."""
     headers["x-amz-copy-source"] = quote(source, safe="/~")
-    return Request("CopyObject", "PUT", key, _copied, headers, copies=size)
+    return Request("CopyObject", "PUT", "", _copied, headers, copies=size, key=key)
 
 
 def delete_object(key: str, headers: dict[str, str]) -> Request[None]:
     """Delete an object; a missing one is no error."""
-    return Request("DeleteObject", "DELETE", key, _nothing, headers)
+    return Request("DeleteObject", "DELETE", "", _nothing, headers, key=key)
 
 
 class DeletedObjects(NamedTuple):
@@ -328,7 +287,7 @@ def create_upload(
         headers = {**headers, "x-amz-checksum-algorithm": "CRC32"}
         if whole:
             headers["x-amz-checksum-type"] = "FULL_OBJECT"
-    return Request("CreateMultipartUpload", "POST", key, _created, headers, "uploads=")
+    return Request("CreateMultipartUpload", "POST", "", _created, headers, "uploads=", key=key)
 
 
 def upload_part(
@@ -337,7 +296,9 @@ def upload_part(
     """Store a part of an upload."""
     headers = {} if crc32 is None else {"x-amz-checksum-crc32": crc32_text(crc32)}
     query = f"partNumber={number}&uploadId={_encoded(upload_id)}"
-    return Request("UploadPart", "PUT", key, _stored, headers, query, body)
+    return Request(
+        "UploadPart", "PUT", "", _stored, headers, query, body, asks_first=False, key=key
+    )
 
 
 def copy_part(
@@ -346,7 +307,7 @@ def copy_part(
     """Have the store copy a part from another object; ``x-amz-copy-source-range`` has its bytes."""
     headers["x-amz-copy-source"] = quote(source, safe="/~")
     query = f"partNumber={number}&uploadId={_encoded(upload_id)}"
-    return Request("UploadPartCopy", "PUT", key, _copied_part, headers, query, copies=size)
+    return Request("UploadPartCopy", "PUT", "", _copied_part, headers, query, copies=size, key=key)
 
 
 def complete_upload(
@@ -361,14 +322,22 @@ def complete_upload(
     body = parts_document(parts)
     copies = len(parts) * LEAST_PART
     return Request(
-        "CompleteMultipartUpload", "POST", key, _completed, headers, query, body, copies=copies
+        "CompleteMultipartUpload",
+        "POST",
+        "",
+        _completed,
+        headers,
+        query,
+        body,
+        copies=copies,
+        key=key,
     )
 
 
 def abort_upload(key: str, upload_id: str) -> Request[None]:
     """Give up an upload; its parts are deleted."""
     query = f"uploadId={_encoded(upload_id)}"
-    return Request("AbortMultipartUpload", "DELETE", key, _nothing, {}, query)
+    return Request("AbortMultipartUpload", "DELETE", "", _nothing, {}, query, key=key)
 
 
 def list_uploads(after: tuple[str, str] | None) -> Request[Uploads]:
@@ -417,12 +386,12 @@ def list_objects(
 
 def is_public(key: str) -> Request[bool]:
     """Read an object's ACL: whether all users may read it."""
-    return Request("GetObjectAcl", "GET", key, _is_public, {}, "acl=")
+    return Request("GetObjectAcl", "GET", "", _is_public, {}, "acl=", key=key)
 
 
 def set_acl(key: str, acl: str) -> Request[None]:
     """Set an object's ACL to one of S3's canned ones."""
-    return Request("PutObjectAcl", "PUT", key, _nothing, {"x-amz-acl": acl}, "acl=")
+    return Request("PutObjectAcl", "PUT", "", _nothing, {"x-amz-acl": acl}, "acl=", key=key)
 
 
 # Results

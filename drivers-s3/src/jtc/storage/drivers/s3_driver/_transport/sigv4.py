@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._transport.credentials import Keys
     from jtc.storage.drivers.s3_driver._transport.endpoint import Endpoint
 
-__all__ = ["EMPTY_SHA256", "UNSIGNED", "Signer", "Signing"]
+__all__ = ["EMPTY_SHA256", "UNSIGNED", "Signer", "Signing", "Target"]
 
 EMPTY_SHA256 = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_GOOGLE = "storage.googleapis.com"
 _Headers: TypeAlias = "Mapping[str, str]"
 _Life: TypeAlias = tuple[int, int]
 """From when a result is valid, in seconds since 1970 UTC, and for how many seconds."""
@@ -156,6 +157,31 @@ class Signer:
             token = f"&X-Amz-Security-Token={quote(keys.token, '')}" if keys.token else ""
             day = self._day = _Day(keys, date, scope, credential, key, parameters, token)
         return stamp, day
+
+
+class Target(NamedTuple):
+    """Where requests go, and who signs them: replaced as a whole.
+
+    Attributes:
+        endpoint: The bucket's place.
+        signing: That of presigned URLs.
+        signer: For the region.
+    """
+
+    endpoint: Endpoint
+    signing: Endpoint
+    signer: Signer
+
+    @property
+    def encoding(self) -> str:
+        """The encoding that content is to come in: as it is stored.
+
+        Google's store decompresses what is stored with ``Content-Encoding: gzip``, and then leaves
+        out length, etag and ranges, unless the client says that it takes gzip. Others, such as a
+        proxy, might compress the rest for such a client.
+        https://cloud.google.com/storage/docs/transcoding
+        """
+        return "gzip" if self.endpoint.host.endswith(_GOOGLE) else "identity"
 
 
 class Signing(NamedTuple):
