@@ -121,6 +121,11 @@ MODULES = (
     "jtc.storage.http_support.network",
     "jtc.storage.http_support.redaction",
     "jtc.storage.http_support.closed_loop",
+    "jtc.storage.http_support.transfers",
+    "jtc.storage.http_support.transfers.answers",
+    "jtc.storage.http_support.transfers.ranges",
+    "jtc.storage.http_support.transfers.read_ahead",
+    "jtc.storage.http_support.transfers.reading",
     "jtc.storage.testing",
     "pytest_jtc_storage",
 )

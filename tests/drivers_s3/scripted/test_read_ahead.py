@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from jtc.storage import Disk, IntegrityException, StorageUnavailableException
 from jtc.storage.drivers.s3_driver import S3Driver
-from jtc.storage.drivers.s3_driver._objects import read_ahead
 from jtc.storage.http_support import concurrency
+from jtc.storage.http_support.transfers import read_ahead
 from jtc.storage.options import ReadOptions
 from s3_fixtures import open_connections
 from scripted_store import ALWAYS, Request, Rule, ScriptedStore, refusal, until

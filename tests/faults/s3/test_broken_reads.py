@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from faulty_proxy import Fault
-from jtc.storage.drivers.s3_driver._objects import read_ahead
 from jtc.storage.exceptions import IntegrityException, StorageUnavailableException
 from jtc.storage.http_support import concurrency
+from jtc.storage.http_support.transfers import read_ahead
 from jtc.storage.options import ReadOptions
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.s3_driver._transport.operations import list_objects, quoted
+from jtc.storage.drivers.s3_driver._transport.operations import list_objects
 from jtc.storage.drivers.s3_driver._transport.xml import continuation_of, read_page
+from jtc.storage.http_support.transfers.answers import quoted
 from jtc.storage.models import DirectoryInfo, listed_file
 from jtc.storage.paths import check_listed_path
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage.drivers.s3_driver._transport.transport import Transport
+    from jtc.storage.http_support.transfers.answers import FileAnswer
     from jtc.storage.options import WriteOptions
 
 __all__ = [
     "checksums_of",
-    "close",
     "declared_headers",
     "file_info",
     "head",
@@ -102,9 +102,7 @@ def _text(headers: Mapping[str, str], name: str) -> str | None:
         return raw.decode("latin-1")
 
 
-async def head(
-    transport: Transport, key: str, headers: dict[str, str] | None = None
-) -> operations.Object:
+async def head(transport: Transport, key: str, headers: dict[str, str] | None = None) -> FileAnswer:
     """Return the headers of an object.
 
     Raises:
@@ -133,7 +131,7 @@ async def head(
         raise
 
 
-async def measured(transport: Transport, key: str, found: operations.Object) -> operations.Object:
+async def measured(transport: Transport, key: str, found: FileAnswer) -> FileAnswer:
     """Return what was found with the object's length: a range says it where an answer does not.
 
     The content of an answer that does not is closed, and to be requested again.
@@ -143,19 +141,13 @@ async def measured(transport: Transport, key: str, found: operations.Object) -> 
     """
     if found.size is not None:
         return found
-    close(found)
+    found.close()
     try:
         probe = await transport.send(operations.get_object(key, {"range": "bytes=0-0"}))
     except RangeException:
         return replace(found, content=b"", length=0)
-    close(probe)
+    probe.close()
     return replace(found, content=b"", length=size_of(probe))
-
-
-def close(answer: operations.Object) -> None:
-    """Release the connection of an answer whose content was left open."""
-    if not isinstance(answer.content, bytes):
-        answer.content.close()
 
 
 async def stat(transport: Transport, path: str) -> FileInfo:
@@ -168,7 +160,7 @@ async def stat(transport: Transport, path: str) -> FileInfo:
     return file_info(path, await measured(transport, path, await head(transport, path, mode)))
 
 
-def file_info(path: str, found: operations.Object) -> FileInfo:
+def file_info(path: str, found: FileAnswer) -> FileInfo:
     """Return the metadata in the answer to a HEAD or a GET."""
     headers = found.headers
     return FileInfo(
@@ -194,7 +186,7 @@ def _content_encoding(headers: Mapping[str, str]) -> str | None:
     return ", ".join(kept) or None
 
 
-def size_of(found: operations.Object) -> int:
+def size_of(found: FileAnswer) -> int:
     """Return the whole file's length in bytes, also where the answer is a part of it.
 
     Raises:

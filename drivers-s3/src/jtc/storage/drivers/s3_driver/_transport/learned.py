@@ -25,7 +25,6 @@ class Learned:
         kept_conditions: The kinds of conditional requests that the store was seen to keep.
         bulk_conditions: Whether requests that delete many keep the etags of their entries.
         keeps_directories: Whether a directory stays when its last file is deleted.
-        ranges: False once the store has answered a range with the whole file.
     """
 
     has_bucket: bool = False
@@ -40,4 +39,3 @@ class Learned:
     kept_conditions: frozenset[str] | None = None
     bulk_conditions: bool | None = None
     keeps_directories: bool | None = None
-    ranges: bool | None = None

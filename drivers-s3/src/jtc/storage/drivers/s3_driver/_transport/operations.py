@@ -5,9 +5,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Sto
 
 from __future__ import annotations
 
-import email.utils
-import re
-import time
 from base64 import b64encode
 from dataclasses import dataclass
 from hashlib import md5
@@ -24,17 +21,17 @@ from jtc.storage.drivers.s3_driver._transport.xml import (
 )
 from jtc.storage.exceptions import StorageUnavailableException, UnsupportedOperationException
 from jtc.storage.http_support import requests
+from jtc.storage.http_support.transfers.answers import FileAnswer, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jtc.storage.drivers.s3_driver._transport.credentials import Keys
     from jtc.storage.drivers.s3_driver._transport.sigv4 import Target
-    from jtc.storage.http_support.requests import Answer, Body
+    from jtc.storage.http_support.requests import Answer
 
 __all__ = [
     "DeletedObjects",
-    "Object",
     "Part",
     "Request",
     "Stored",
@@ -54,7 +51,6 @@ __all__ = [
     "list_uploads",
     "put_marker",
     "put_object",
-    "quoted",
     "set_acl",
     "upload_part",
 ]
@@ -63,8 +59,6 @@ T = TypeVar("T")
 
 _ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
-
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-[0-9]+/([0-9]{1,20})")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -87,64 +81,6 @@ class Request(requests.Request[T]):
 # Objects
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Object:
-    """What the answer to a GET or a HEAD says.
-
-    Attributes:
-        status: 206 for a range, else 200.
-        headers: By names in any case.
-        content: The whole body or where it is read from; nothing for a HEAD.
-        length: The whole object's length in bytes, where another answer said it.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes | Body
-    length: int | None = None
-
-    @property
-    def etag(self) -> str | None:
-        """The etag in quotes; None for a weak one, which meets no condition (RFC 9110, 13.1.1)."""
-        return quoted(self.headers.get("etag"))
-
-    @property
-    def size(self) -> int | None:
-        """The whole object's length in bytes, where an answer says it."""
-        if self.length is not None:
-            return self.length
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        text = found[2] if found else self.headers.get("content-length", "")
-        if self.status == _PARTIAL and not found:
-            return None
-        return int(text) if text.isascii() and text.isdecimal() else None
-
-    @property
-    def is_unplaced(self) -> bool:
-        """Whether this is a range that does not say which one (RFC 9110, 15.3.7.1, wants it)."""
-        said = self.headers.get("content-range", "")
-        return self.status == _PARTIAL and not _CONTENT_RANGE.fullmatch(said)
-
-    @property
-    def first(self) -> int:
-        """The position in the object of the first byte of this answer."""
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        return int(found[1]) if found else 0
-
-    @property
-    def last_modified(self) -> float:
-        """When the object was written, in seconds since 1970 UTC; now, where no answer says it."""
-        for name in ("last-modified", "date"):
-            try:
-                return email.utils.parsedate_to_datetime(self.headers[name]).timestamp()
-            except (KeyError, ValueError, OverflowError):
-                continue
-        return float(int(time.time()))
-
-
-_PARTIAL = 206
-
-
 class Stored(NamedTuple):
     """An object or a part that the store confirmed.
 
@@ -159,13 +95,13 @@ class Stored(NamedTuple):
 
 def get_object(
     key: str, headers: dict[str, str], *, leave_open_from: int = -1, most: int | None = None
-) -> Request[Object]:
+) -> Request[FileAnswer]:
     """Read an object, or the range that ``range`` in the headers names."""
     return Request(
         "GetObject",
         "GET",
         "",
-        _object,
+        FileAnswer.of,
         headers,
         leave_open_from=leave_open_from,
         most=most,
@@ -173,9 +109,9 @@ def get_object(
     )
 
 
-def head_object(key: str, headers: dict[str, str]) -> Request[Object]:
+def head_object(key: str, headers: dict[str, str]) -> Request[FileAnswer]:
     """Read an object's headers."""
-    return Request("HeadObject", "HEAD", "", _object, headers, key=key)
+    return Request("HeadObject", "HEAD", "", FileAnswer.of, headers, key=key)
 
 
 def put_object(
@@ -397,10 +333,6 @@ def set_acl(key: str, acl: str) -> Request[None]:
 # Results
 
 
-def _object(answer: Answer) -> Object:
-    return Object(answer.status, answer.headers, answer.content)
-
-
 def _stored(answer: Answer) -> Stored:
     etag = answer.headers.get("etag", "")
     # As most stores write it, without a call.
@@ -492,13 +424,6 @@ def _confirmed(etag: str | None) -> str:
     if found is None:
         raise _lacks("ETag")
     return found
-
-
-def quoted(etag: str | None) -> str | None:
-    """Return an etag in quotes, which some answers lack; None for a weak one."""
-    if not etag or etag.startswith("W/"):
-        return None
-    return etag if etag[0] == '"' else f'"{etag}"'
 
 
 def _lacks(name: str) -> StorageUnavailableException:

@@ -7,12 +7,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.s3_driver._objects.ranges import NoRangesError, Range, other_range
 from jtc.storage.http_support.concurrency import Climb
 from jtc.storage.http_support.settings import MIB
+from jtc.storage.http_support.transfers.ranges import NoRangesError, Range, other_range
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.http_support.connections import Places
 
 __all__ = ["READ_AHEAD_FROM", "ReadAhead"]
@@ -89,24 +88,24 @@ class ReadAhead:
     free at once, and ends by itself whatever its reader does, so readers never wait for each other.
 
     Args:
-        transport: Where.
         first: What is open, up to the last byte that is wanted.
         memory: The loop's.
         is_eager: Whether to read ahead at all.
     """
 
-    def __init__(
-        self, transport: Transport, first: Range, memory: Places, *, is_eager: bool
-    ) -> None:
-        self.climb = Climb(transport.downloads, WINDOW // RANGE)
-        self._transport, self._memory = transport, memory
-        self._leaving = transport.settings.memory_for_uploads
+    def __init__(self, first: Range, memory: Places, *, is_eager: bool) -> None:
+        client = first.version.client
+        self.climb = Climb(client.downloads, WINDOW // RANGE)
+        self._client, self._memory = client, memory
+        self._leaving = client.settings.memory_for_uploads
         self._first, self._end = first, first.last
         self._ahead: deque[_Ahead] = deque()
         self._busy = self._direct = 0
         self._has_others = self._is_closed = False
         missing = first.last - first.position
-        self._is_eager = is_eager and first.info.etag is not None and missing >= READ_AHEAD_FROM
+        self._is_eager = (
+            is_eager and first.version.info.etag is not None and missing >= READ_AHEAD_FROM
+        )
 
     async def read(self, size: int) -> bytes:
         """Return the next bytes, `size` at most; none at the end.
@@ -126,7 +125,7 @@ class ReadAhead:
                     return piece
             elif first.last < self._end:
                 first.close()
-                self._first = Range(first.transport, first.info, first.last, self._end)
+                self._first = Range(first.version, first.last, self._end)
             else:
                 first.close()
                 return b""
@@ -161,7 +160,7 @@ class ReadAhead:
             if first.body is None:
                 raise other_range() from error
             # The first connection has the rest as well.
-            self._transport.learned.ranges = self._is_eager = False
+            self._client.has_ranges = self._is_eager = False
             self._drop()
             first.last = self._end
             return b""
@@ -171,7 +170,7 @@ class ReadAhead:
             # One connection may be all that the path or the store gives: its rest is read so.
             first.close()
             self._first = ahead.source
-            self._transport.downloads.refusals += 1
+            self._client.downloads.refusals += 1
             self._ahead.popleft()
             self._memory.release(RANGE)
             return b""
@@ -188,7 +187,7 @@ class ReadAhead:
         while (start := self._next_start()) is not None:
             if not self._memory.take_free(RANGE, leaving=self._leaving):
                 return
-            connections = self._transport.free_place()
+            connections = self._client.free_place()
             if connections is None:
                 self._memory.release(RANGE)
                 return
@@ -196,7 +195,7 @@ class ReadAhead:
             if not self._ahead:
                 first.last = start
             last = min(start + RANGE, self._end)
-            source = Range(first.transport, first.info, start, last, taken=connections)
+            source = Range(first.version, start, last, taken=connections)
             self._busy += 1
             self._has_others = True
             self._ahead.append(_Ahead(source, self))

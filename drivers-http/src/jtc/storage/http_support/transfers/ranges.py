@@ -5,50 +5,41 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.s3_driver._objects import metadata
-from jtc.storage.drivers.s3_driver._transport import operations
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.token_bucket import RETRY_PRICE
+from jtc.storage.http_support.transfers.answers import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from jtc.storage.drivers.s3_driver._transport.transport import Transport
+    from jtc.storage.http_support.client import HttpClient
     from jtc.storage.http_support.connections import Connections
-    from jtc.storage.http_support.requests import Body
+    from jtc.storage.http_support.requests import Body, Request
+    from jtc.storage.http_support.transfers.answers import FileAnswer
     from jtc.storage.models import FileInfo
 
-__all__ = ["WHOLE", "NoRangesError", "Range", "get", "other_range"]
+__all__ = ["NoRangesError", "Range", "Version", "other_range", "range_header"]
 
 _RETRY_SECONDS = 0.1
 """The pause before a broken connection is replaced, more or less by half, so that not all readers
 come back at once; twice as long each time that no byte came."""
 
-WHOLE = 200
-"""The status of an answer that has the whole file."""
 
+def range_header(start: int, end: int | None) -> dict[str, str]:
+    """Return the header ``Range`` for some bytes (RFC 9110, 14.1.2); none for all of them.
 
-async def get(
-    transport: Transport,
-    key: str,
-    start: int,
-    end: int | None,
-    conditions: Mapping[str, str],
-    taken: Connections | None = None,
-    most: int | None = None,
-) -> operations.Object:
-    """Request a file or a range of it: ``Range`` of RFC 9110, 14.1.2."""
-    headers = dict(conditions)
+    Args:
+        start: Where they begin; negative: that many before the file's end.
+        end: Where they end, the last one not included; None is the file's end.
+    """
     if start < 0:
-        headers["range"] = f"bytes={start}"
-    elif start or end is not None:
-        headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"  # the last is included
-    elif transport.settings.checksums:
-        headers["x-amz-checksum-mode"] = "ENABLED"
-    return await transport.send(operations.get_object(key, headers, most=most), taken)
+        return {"range": f"bytes={start}"}
+    if not start and end is None:
+        return {}
+    return {"range": f"bytes={start}-{'' if end is None else end - 1}"}  # the last is included
 
 
 def other_range() -> exceptions.IntegrityException:
@@ -71,13 +62,27 @@ class NoRangesError(Exception):
     """The store answered a range with the whole file, as RFC 9110 allows."""
 
 
+class Version(NamedTuple):
+    """One version of a file, and how bytes of it are requested.
+
+    Attributes:
+        client: Who sends the requests.
+        info: The version.
+        request: Makes the request for the bytes from a position up to another one, under the
+            condition that the file still is this version. Its result is a `FileAnswer`.
+    """
+
+    client: HttpClient
+    info: FileInfo
+    request: Callable[[int, int], Request[Any]]
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Range:
     """The bytes from `position` to `last` of one version of a file.
 
     Attributes:
-        transport: Where.
-        info: The version.
+        version: The version.
         position: The next byte that is read.
         last: The byte after the last.
         body: What they come from, which may have more of them; None where it must be requested.
@@ -85,8 +90,7 @@ class Range:
         most: As that of a request.
     """
 
-    transport: Transport
-    info: FileInfo
+    version: Version
     position: int
     last: int
     body: Body | None = None
@@ -95,7 +99,8 @@ class Range:
 
     async def read(self, size: int) -> bytes:
         """Return the next bytes, `size` at most; a broken connection is replaced."""
-        budget, most = self.transport.budget, self.transport.settings.max_attempts
+        client = self.version.client
+        budget, most = client.budget, client.settings.max_attempts
         failures = 0
         while True:
             try:
@@ -118,19 +123,12 @@ class Range:
 
     async def _requested(self) -> Body:
         """Request what is missing, of the same version."""
-        etag = self.info.etag
-        conditions = {} if etag is None else {"if-match": etag}
+        client, info, make = self.version
+        request = make(self.position, self.last)
+        request.leave_open_from, request.most = -1, self.most
         taken, self.taken = self.taken, None
         try:
-            answer = await get(
-                self.transport,
-                self.info.path,
-                self.position,
-                self.last,
-                conditions,
-                taken,
-                self.most,
-            )
+            answer: FileAnswer = await client.send(request, taken)
         except (
             exceptions.PreconditionFailedException,
             exceptions.FileNotFoundException,
@@ -138,10 +136,10 @@ class Range:
         ) as changed:
             raise _replaced() from changed
         # A store that ignores the condition, or has no etags, may still say that it is another one.
-        is_same = answer.size in (None, self.info.size)
-        is_same = is_same and (None in (etag, answer.etag) or answer.etag == etag)
+        is_same = answer.size in (None, info.size)
+        is_same = is_same and (None in (info.etag, answer.etag) or answer.etag == info.etag)
         if not is_same or answer.first != self.position or isinstance(answer.content, bytes):
-            metadata.close(answer)
+            answer.close()
             if is_same and answer.is_unplaced:
                 raise _unplaced_range()
             if is_same and answer.status == WHOLE:
