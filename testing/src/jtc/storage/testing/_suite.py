@@ -34,6 +34,7 @@ __all__ = [
     "metadata_update_options",
     "must_raise",
     "needs",
+    "needs_empty_files",
 ]
 
 DISK_NAME = "conformance"
@@ -96,6 +97,12 @@ def needs(
     return mark
 
 
+def needs_empty_files(test: T) -> T:
+    """Run a test only for backends that store empty files."""
+    test.conformance_empty_files = True  # type: ignore[attr-defined]
+    return test
+
+
 def also_alone(tests: T) -> T:
     """Run a test, or each test of a group, on a driver alone too.
 
@@ -135,6 +142,10 @@ class Suite:
         keeps_visibility: A write without `visibility` keeps that of the file it replaces, and a
             copy or a moved file has its source's. False: these have the disk's default.
         gives_urls: Files have URLs. False: `url` raises UnsupportedOperationException.
+        keeps_empty_files: A file may be empty. False: it is refused, with
+            UnsupportedOperationException, and what was there stays.
+        replaces_without_gap: A file that is replaced is there all the time. False: a reader may
+            find none for a moment, and never half a file.
         max_path_bytes: The longest path, in bytes: the policy's, minus what a view puts before it.
         many_files: How many files a long listing has: more than a page of the backend.
         patience: Seconds after which a call counts as one that hangs.
@@ -148,6 +159,8 @@ class Suite:
     changes_nothing_after_cancellation: bool = True
     keeps_visibility: bool = True
     gives_urls: bool = True
+    keeps_empty_files: bool = True
+    replaces_without_gap: bool = True
     max_path_bytes: int = MAX_PATH_BYTES
     many_files: int = 1_050
     patience: float = 30
@@ -187,6 +200,13 @@ class Suite:
         """
         return None
 
+    def refuses_path(self, path: str) -> bool:  # noqa: ARG002
+        """Return whether the backend cannot keep a path that the policy accepts.
+
+        The driver then refuses it with InvalidPathException, and never keeps it under another one.
+        """
+        return False
+
     def expiry_of(self, url: str) -> float | None:
         """Return when a presigned URL ends, in seconds since 1970 UTC; None where it says nothing.
 
@@ -210,6 +230,14 @@ class Suite:
         wanted: Needs = getattr(request.function, "conformance_needs", Needs())
         if (lacking := lacking_of(wanted, capabilities)) is not None:
             pytest.skip(lacking)
+        needs_empty_files = getattr(request.function, "conformance_empty_files", False)
+        if needs_empty_files and not self.keeps_empty_files:
+            pytest.skip("the backend stores no empty files")
+
+    def skip_refused(self, path: str) -> None:
+        """Skip a test of a path that the backend cannot keep."""
+        if self.refuses_path(path):
+            pytest.skip(f"the backend cannot keep the path {path!r}")
 
     @pytest_asyncio.fixture
     async def manager(self, driver: StorageDriver) -> AsyncIterator[StorageManager]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
+from jtc.storage.exceptions import FileNotFoundException
 from jtc.storage.testing._suite import Suite
 
 if TYPE_CHECKING:
@@ -47,7 +50,10 @@ class ConcurrencyTests(Suite):
         async def read() -> int:
             torn = 0
             while not done.is_set():
-                torn += await storage.get("a") not in contents
+                try:
+                    torn += await storage.get("a") not in contents
+                except FileNotFoundException:
+                    assert not self.replaces_without_gap, "get() of a file that is replaced"
                 await asyncio.sleep(0)
             return torn
 
@@ -55,6 +61,8 @@ class ConcurrencyTests(Suite):
         assert first == second == 0
 
     async def test_a_file_exists_all_the_time_while_it_is_replaced(self, storage: Disk) -> None:
+        if not self.replaces_without_gap:
+            pytest.skip("the backend removes a file before it replaces it")
         await storage.put("a", b"old")
         done = asyncio.Event()
 

@@ -11,7 +11,7 @@ import pytest
 from jtc.storage.exceptions import FileExistsException, PreconditionFailedException
 from jtc.storage.models import FileInfo
 from jtc.storage.options import WriteOptions
-from jtc.storage.testing._suite import Suite, must_raise, needs
+from jtc.storage.testing._suite import Suite, must_raise, needs, needs_empty_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,6 +40,7 @@ class ConditionalWriteTests(Suite):
         assert await storage.get("a.txt") == b"old"
 
     @needs(put=["overwrite"])
+    @needs_empty_files
     async def test_create_only_refuses_an_empty_file_that_is_there(self, storage: Disk) -> None:
         await storage.put("empty", b"")
         with pytest.raises(FileExistsException):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import pytest
 
 from jtc.storage.exceptions import IntegrityException, RejectedException
-from jtc.storage.testing._suite import Suite, also_alone, needs
+from jtc.storage.testing._suite import Suite, also_alone, needs, needs_empty_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -174,6 +174,7 @@ class ContentTests(Suite):
         assert await storage.get("a.txt") == content
 
     @_KIND
+    @needs_empty_files
     async def test_every_kind_of_content_may_be_empty(
         self, storage: Disk, tmp_path: Path, kind: str
     ) -> None:
@@ -203,6 +204,7 @@ class ContentTests(Suite):
         await storage.put("a.txt", "größer \U0001f600")
         assert await storage.get("a.txt") == "größer \U0001f600".encode()
 
+    @needs_empty_files
     async def test_an_empty_str_is_an_empty_file(self, storage: Disk) -> None:
         await storage.put("a.txt", "")
         assert await storage.get("a.txt") == b""

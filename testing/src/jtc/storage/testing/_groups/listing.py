@@ -119,6 +119,7 @@ class ListingTests(Suite):
     @needs("listing")
     @pytest.mark.parametrize("prefix", ["*", "?", "[a]", "{a,b}", "a*", "%61", ".*"])
     async def test_a_prefix_is_no_pattern(self, storage: Disk, prefix: str) -> None:
+        self.skip_refused(f"{prefix}/3")
         await _put_all(storage, ["a/1", "b/2"])
         assert await _keys(storage.list(prefix)) == []
         await _put_all(storage, [f"{prefix}/3"])
@@ -216,6 +217,7 @@ class ListingTests(Suite):
         ],
     )
     async def test_names_are_listed_as_they_were_put(self, storage: Disk, name: str) -> None:
+        self.skip_refused(f"{name}/{name}")
         await _put_all(storage, [f"{name}/{name}"])
         assert await _keys(storage.list()) == [f"{name}/"]
         assert await _keys(storage.list(name)) == [f"{name}/{name}"]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.testing._suite import Suite, also_alone, assert_same
+from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.testing._suite import Suite, also_alone, assert_same, must_raise, needs_empty_files
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -37,6 +38,7 @@ class WholeFileTests(Suite):
         await storage.put("a.txt", b"a long content")
         assert await storage.get("a.txt") == b"a long content"
 
+    @needs_empty_files
     async def test_put_replaces_a_file_by_an_empty_one(self, storage: Disk) -> None:
         await storage.put("a.txt", b"content")
         await storage.put("a.txt", b"")
@@ -51,14 +53,27 @@ class WholeFileTests(Suite):
         await storage.put("a.txt", bytearray(b"content"))
         assert type(await storage.get("a.txt")) is bytes
 
+    async def test_an_empty_file_is_kept_or_refused(self, storage: Disk) -> None:
+        await storage.put("a.txt", b"content")
+        if self.keeps_empty_files:
+            await storage.put("a.txt", b"")
+            assert await storage.get("a.txt") == b""
+        else:
+            with must_raise(UnsupportedOperationException, "put('a.txt', b'')"):
+                await storage.put("a.txt", b"")
+            assert await storage.get("a.txt") == b"content"
+
+    @needs_empty_files
     async def test_an_empty_file_has_no_bytes(self, storage: Disk) -> None:
         await storage.put("empty", b"")
         assert await storage.get("empty") == b""
 
+    @needs_empty_files
     async def test_an_empty_file_exists(self, storage: Disk) -> None:
         await storage.put("empty", b"")
         assert await storage.exists("empty") is True
 
+    @needs_empty_files
     async def test_an_empty_file_is_deleted_like_any_other(self, storage: Disk) -> None:
         await storage.put("empty", b"")
         assert await storage.delete("empty") is True
@@ -196,7 +211,7 @@ class WholeFileTests(Suite):
 
     async def test_missing_is_the_opposite_of_exists(self, disk: Disk) -> None:
         assert await disk.missing("a.txt") is True
-        await disk.put("a.txt", b"")
+        await disk.put("a.txt", b"a")
         assert await disk.missing("a.txt") is False
 
     async def test_text_comes_back_as_text(self, disk: Disk) -> None:
