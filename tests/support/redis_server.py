@@ -22,13 +22,17 @@ REDIS = shutil.which("redis-server", path=os.environ.get("PATH", "") + ":/usr/sb
 
 
 @contextlib.contextmanager
-def redis_server() -> Iterator[str]:
-    """Start a server that writes nothing to disk; yield its URL, and stop it."""
+def redis_server(port: int = 0) -> Iterator[str]:
+    """Start a server that writes nothing to disk; yield its URL, and stop it.
+
+    Args:
+        port: Where it listens too; 0 is nowhere.
+    """
     assert REDIS is not None
     # Not pytest's directory: the path of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         socket = Path(folder) / "socket"
-        options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder]
+        options = ["--port", str(port), "--unixsocket", str(socket), "--save", "", "--dir", folder]
         server = subprocess.Popen([REDIS, *options], stdout=subprocess.DEVNULL)
         try:
             _wait(f"unix://{socket}", server)

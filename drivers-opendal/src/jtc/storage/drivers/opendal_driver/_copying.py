@@ -1,0 +1,49 @@
+"""Copies and moves by the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jtc.storage.drivers.opendal_driver._metadata import key, stat
+from jtc.storage.drivers.opendal_driver._staging import check_target, rename
+
+if TYPE_CHECKING:
+    from jtc.storage.drivers.opendal_driver._calls import Calls
+    from jtc.storage.drivers.opendal_driver._staging import Staging
+
+__all__ = ["copy_file", "move_file"]
+
+
+async def copy_file(calls: Calls, staging: Staging, src: str, dst: str) -> None:
+    """Copy a file; onto itself, nothing changes.
+
+    Raises:
+        FileNotFoundException: There is no source.
+    """
+    size = (await stat(calls, src)).size
+    if src == dst:
+        return
+    target = staging.new_name() if calls.stages else dst
+    try:
+        await calls.send(
+            lambda operator: operator.copy(key(src), key(target)), size=size, reads=False
+        )
+        if calls.stages:
+            await staging.finish(calls, target, dst)
+    except BaseException:
+        if calls.stages:
+            staging.remove(calls, target)
+        raise
+
+
+async def move_file(calls: Calls, src: str, dst: str) -> None:
+    """Rename a file; onto itself, nothing changes.
+
+    Raises:
+        FileNotFoundException: There is no source; a directory is none.
+        PathConflictException: A directory is at the target.
+    """
+    await stat(calls, src)
+    if src != dst:
+        await check_target(calls, dst)
+        await rename(calls, src, dst)
