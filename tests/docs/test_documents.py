@@ -18,7 +18,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from clamd import ClamdMissing, RealClamd
-from jtc.storage import Storage
+from jtc.storage import Storage, StorageManager
 from jtc.storage._config import read_config
 from jtc.storage._hooks import Hooks
 
@@ -127,6 +127,26 @@ def test_examples_of_s3_page_do_on_a_store_what_it_says(
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "File not found: 'reports/missing.pdf' (disk 's3', operation 'get')"
     assert printed[1].startswith("404 NoSuchKey The specified key does not exist. ")
+
+
+def test_examples_of_fsspec_page_do_on_s3_what_they_do_on_files(
+    seaweedfs: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure = StorageManager.configure
+    layers = [{"name": "scoped", "prefix": "fsspec-page"}]
+    disk = {"driver": "s3", "bucket": seaweedfs.bucket, "layers": layers, **seaweedfs.options}
+    config = {"default": "media", "disks": {"media": disk}}
+    monkeypatch.setattr(StorageManager, "configure", lambda self, _: configure(self, config))
+    document = SYBIL.parse(ROOT / "docs" / "fsspec.md")
+    _enter(document.namespace)
+    try:
+        for example in document.examples():
+            if "processes" not in example.parsed:  # whose configuration is not changed
+                example.evaluate()
+        assert not any(Path.cwd().glob("files/*"))
+        assert Storage.sync.disk("media").exists("field.zarr/c/0/0")
+    finally:
+        _leave(document.namespace)
 
 
 def test_examples_of_scanning_page_do_with_clamd_what_it_says(
