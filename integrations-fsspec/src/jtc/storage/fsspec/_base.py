@@ -12,6 +12,7 @@ from fsspec.spec import make_instance
 from fsspec.utils import stringify_path, tokenize
 
 from jtc.storage import InvalidPathException, StorageConfigException
+from jtc.storage.fsspec._concurrency import current_bulk
 from jtc.storage.fsspec._configurations import Config, absolute, configurations, identity
 from jtc.storage.fsspec._transaction import DiskTransaction
 
@@ -47,24 +48,7 @@ class Place(NamedTuple):
 class Base(AsyncFileSystem):
     """A file system's configuration, and its disks, which are looked up at each operation.
 
-    Args:
-        config: A mapping, or the path of a TOML file, as for `StorageManager.configure`; None is
-            the program's own, that of `Storage`.
-        disk: The disk of URLs without one, ``jtc:///path``; None is the default disk.
-        asynchronous: The methods are awaited in the caller's event loop. Otherwise they run in
-            fsspec's own.
-        loop: An event loop that runs in another thread, in place of fsspec's own.
-        batch_size: How many files are copied, read or deleted at once.
-        use_listings_cache: Keep listings, so that files that others write are not seen before
-            `invalidate_cache`.
-        listings_expiry_time: Seconds after which a kept listing is read again.
-        max_paths: How many listings are kept.
-        pickled_from: Set by pickle: where the disks came from in the process that pickled this.
-        **unknown: None.
-
-    Raises:
-        StorageConfigException: The configuration cannot be read, or is invalid.
-        TypeError: There is no such option.
+    Its options are described in `JtcFileSystem`.
     """
 
     protocol = "jtc"
@@ -187,6 +171,8 @@ class Base(AsyncFileSystem):
             InvalidPathException: It names no disk.
             StorageConfigException: There is no such disk, in a process that unpickled this.
         """
+        if (operation := current_bulk()) is not None:
+            operation.join()
         name, _, key = self._strip_protocol(path).partition("/")
         if not name:
             raise InvalidPathException(

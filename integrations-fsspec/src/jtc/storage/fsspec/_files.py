@@ -49,13 +49,16 @@ class ReadFile(AbstractBufferedFile):
         if_match: str | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(fs, path, "rb", block_size, size=size, **options)
+        details = None
         if size is None:
-            if self.details["type"] == "directory":
-                self.closed = True
+            details = fs.info(path)
+            if details["type"] == "directory":
                 raise IsADirectoryError(errno.EISDIR, "It is a directory", path)
-            if_match = if_match or self.details["etag"]
-        self.kwargs = {"if_match": if_match}  # which pickle keeps
+            size, if_match = details["size"], if_match or details["etag"]
+        # Some caches read at once. The last keyword is kept in `kwargs`, which pickle passes on.
+        super().__init__(fs, path, "rb", block_size, size=size, if_match=if_match, **options)
+        if details is not None:
+            self.details = details
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         if start >= end:
@@ -103,8 +106,10 @@ class WriteFile(AbstractBufferedFile):
             ValueError: The file is closed.
             StorageException: The storage failed; the file before the write is kept.
         """
+        if self.closed:
+            raise ValueError("I/O operation on a closed file")
         view = memoryview(data)
-        if self.closed or view.nbytes < self.blocksize:
+        if view.nbytes < self.blocksize:
             return int(super().write(data))
         held: bytes = self.buffer.getvalue()
         self.buffer = io.BytesIO()
@@ -117,10 +122,11 @@ class WriteFile(AbstractBufferedFile):
         run(self.fs, lambda: self._send(held, close=final and self.autocommit))
 
     async def _send(self, *chunks: bytes | memoryview, close: bool = False) -> None:
-        for chunk in chunks:
-            await self._file.write(chunk)
-        if close:
-            await self._file.close()
+        async with self.fs.os_errors(self.path):
+            for chunk in chunks:
+                await self._file.write(chunk)
+            if close:
+                await self._file.close()
 
     def close(self) -> None:
         """Store the file, unless the ``with`` block that it belongs to has raised.
@@ -146,7 +152,7 @@ class WriteFile(AbstractBufferedFile):
             StorageException: The storage failed; the file before the write is kept.
         """
         self.close()
-        run(self.fs, self._file.close)
+        run(self.fs, lambda: self._send(close=True))
 
     def discard(self) -> None:
         """Discard what was written; the file before the write is kept."""

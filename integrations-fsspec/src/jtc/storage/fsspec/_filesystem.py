@@ -28,6 +28,25 @@ class JtcFileSystem(Writing):
     A path is ``disk/path``; a URL without a disk, ``jtc:///path``, is on the default one. fsspec
     finds it by its entry point: ``fsspec.filesystem("jtc")``, and ``storage_options`` of pandas
     and others are its arguments.
+
+    Args:
+        config: A mapping, or the path of a TOML file, as for `StorageManager.configure`; None is
+            the program's own, that of `Storage`.
+        disk: The disk of URLs without one, ``jtc:///path``; None is the default disk.
+        asynchronous: The methods are awaited in the caller's event loop. Otherwise they run in
+            fsspec's own.
+        loop: An event loop that runs in another thread, in place of fsspec's own.
+        batch_size: How many files are copied, read or deleted at once.
+        use_listings_cache: Keep listings, so that files that others write are not seen before
+            `invalidate_cache`.
+        listings_expiry_time: Seconds after which a kept listing is read again.
+        max_paths: How many listings are kept.
+        pickled_from: Set by pickle: where the disks came from in the process that pickled this.
+        **unknown: None.
+
+    Raises:
+        StorageConfigException: The configuration cannot be read, or is invalid.
+        TypeError: There is no such option.
     """
 
     def open(
@@ -100,7 +119,7 @@ class JtcFileSystem(Writing):
             raise ValueError("open_async() opens binary files only, without a compression")
         place = await self._file(path)
         given = {name: value for name, value in options.items() if name not in _FOR_READING}
-        async with self._as_os_errors(path):
+        async with self.os_errors(path):
             file: Any = await place.disk.open(place.key, mode, **given)  # type: ignore[call-overload]
         if mode != "rb":
             self.invalidate_cache(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
-from jtc.storage.fsspec._concurrency import gather_limited
+from jtc.storage.fsspec._concurrency import bulk, gather_limited
 from jtc.storage.fsspec._listing import Listing
 
 if TYPE_CHECKING:
@@ -66,7 +66,12 @@ class Reading(Listing):
             given = await self._expand_path(path)
             found = [await self._find(each) for each in given]
             path = sorted({file for files in found for file in files})
-        return await super()._cat(path, on_error=on_error, batch_size=batch_size, **options)
+        async with bulk():
+            return await super()._cat(path, on_error=on_error, batch_size=batch_size, **options)
+
+    async def _get(self, rpath: Any, lpath: Any, *args: Any, **options: Any) -> Any:
+        async with bulk():
+            return await super()._get(rpath, lpath, *args, **options)
 
     async def _cat_ranges(
         self,

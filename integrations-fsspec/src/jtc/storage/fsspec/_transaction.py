@@ -35,11 +35,13 @@ class StagedFile:
 
     Args:
         fs: The file system, in whose loop it was written.
+        path: Its path.
         file: The file, which is not stored before it is closed.
     """
 
-    def __init__(self, fs: Any, file: WritableFile) -> None:
+    def __init__(self, fs: Any, path: str, file: WritableFile) -> None:
         self._fs = fs
+        self._path = path
         self._file = file
 
     def commit(self) -> None:
@@ -48,8 +50,12 @@ class StagedFile:
         Raises:
             StorageException: The storage failed; the file before the write is kept.
         """
-        run(self._fs, self._file.close)
+        run(self._fs, self._store)
 
     def discard(self) -> None:
         """Discard the file; the one before is kept."""
         run(self._fs, self._file.abort)
+
+    async def _store(self) -> None:
+        async with self._fs.os_errors(self._path):
+            await self._file.close()

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from jtc.storage import PathConflictException, UnsupportedOperationException
+from jtc.storage.fsspec._concurrency import bulk, current_bulk
 from jtc.storage.fsspec._reading import Reading
 from jtc.storage.fsspec._transaction import StagedFile
 
@@ -28,34 +28,32 @@ __all__ = ["Writing"]
 
 _CHUNK = 1024 * 1024
 
-_wanted: ContextVar[set[str] | None] = ContextVar("_wanted", default=None)
-"""The directories that a copy of many files has asked for, within it."""
-
 
 class Writing(Reading):
     """Methods that write, copy, move and delete."""
 
     async def _put(self, lpath: Any, rpath: Any, *args: Any, **options: Any) -> Any:
-        async with self._directories_last():
-            return await super()._put(lpath, rpath, *args, **options)
+        async with bulk() as operation:
+            result = await super()._put(lpath, rpath, *args, **options)
+        await self._make_directories(operation.directories)
+        return result
 
     async def _copy(self, path1: Any, path2: Any, *args: Any, **options: Any) -> Any:
-        async with self._directories_last():
-            return await super()._copy(path1, path2, *args, **options)
+        async with bulk() as operation:
+            result = await super()._copy(path1, path2, *args, **options)
+        await self._make_directories(operation.directories)
+        return result
 
-    @asynccontextmanager
-    async def _directories_last(self) -> AsyncIterator[None]:
-        """Make the directories that a copy of many files asks for at its end, one by one.
+    async def _pipe(self, path: Any, *args: Any, **options: Any) -> Any:
+        async with bulk():
+            return await super()._pipe(path, *args, **options)
+
+    async def _make_directories(self, wanted: set[str]) -> None:
+        """Make the directories that a copy of many files has asked for, one by one.
 
         fsspec asks for all at once, each with its parents, and stores delay writes of one key that
         come at the same time: SeaweedFS by a second each.
         """
-        wanted: set[str] = set()
-        token = _wanted.set(wanted)
-        try:
-            yield
-        finally:
-            _wanted.reset(token)
         above = {self._parent(path) for path in wanted}
         for path in sorted(wanted - above):  # which makes the others too
             await self._makedirs(path, exist_ok=True)
@@ -75,12 +73,12 @@ class Writing(Reading):
         **options: Any,
     ) -> None:
         local = Path(lpath)
-        if _is_directory(local):
+        if (size := _size(local)) is None:
             await self._makedirs(rpath, exist_ok=True)
             return
+        callback.set_size(size)
 
-        def progress(done: int, total: int | None) -> None:
-            callback.set_size(total)
+        def progress(done: int, _total: int | None) -> None:
             callback.absolute_update(done)
 
         await self._put_content(rpath, local, mode, progress=progress, **options)
@@ -91,11 +89,10 @@ class Writing(Reading):
         place = await self._file(path)
         if mode == "create":
             options["overwrite"] = False
-        async with self._as_os_errors(path):
+        async with self.os_errors(path):
             if self._intrans:
-                self.transaction.files.append(
-                    StagedFile(self, await _staged(place, content, options))
-                )
+                staged = await _staged(place, content, options)
+                self.transaction.files.append(StagedFile(self, path, staged))
             else:
                 await place.disk.put(place.key, content, **options)
         self.invalidate_cache(path)
@@ -108,7 +105,7 @@ class Writing(Reading):
     async def _cp_file(self, path1: str, path2: str, **options: Any) -> None:
         source, target = await self._place(path1), await self._place(path2)
         if source.key:
-            async with self._as_os_errors(path2):
+            async with self.os_errors(path2):
                 try:
                     await source.disk.copy(source.key, target.key, to=target.disk, **options)
                 except FileNotFoundError:
@@ -142,7 +139,7 @@ class Writing(Reading):
 
     async def _mv_file(self, path1: str, path2: str, **options: Any) -> None:
         source, target = await self._file(path1), await self._file(path2)
-        async with self._as_os_errors(path2):
+        async with self.os_errors(path2):
             await source.disk.move(source.key, target.key, to=target.disk, **options)
         self.invalidate_cache(path1)
         self.invalidate_cache(path2)
@@ -208,15 +205,16 @@ class Writing(Reading):
         await self._make_directory(place, path)
 
     async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
-        if exist_ok and (wanted := _wanted.get()) is not None:
-            wanted.add(self._strip_protocol(path))
+        operation = current_bulk()
+        if exist_ok and operation is not None:
+            operation.directories.add(self._strip_protocol(path))
         elif not exist_ok:
             await self._mkdir(path)
         elif (place := await self._place(path)).key:
             await self._make_directory(place, path)
 
     async def _make_directory(self, place: Place, path: str) -> None:
-        async with self._as_os_errors(path):
+        async with self.os_errors(path):
             if "directories" in place.disk.capabilities:
                 await place.disk.make_directory(place.key)
         self.invalidate_cache(path)
@@ -239,7 +237,7 @@ class Writing(Reading):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
     @asynccontextmanager
-    async def _as_os_errors(self, path: str) -> AsyncIterator[None]:
+    async def os_errors(self, path: str) -> AsyncIterator[None]:
         """Raise the errors that users of fsspec expect where a file or directory is in the way.
 
         Raises:
@@ -257,9 +255,9 @@ class Writing(Reading):
             raise OSError(number, str(error), str(path)) from error  # its class is the number's
 
 
-def _is_directory(path: Path) -> bool:
-    """Return whether there is a directory on this machine."""
-    return path.is_dir()
+def _size(path: Path) -> int | None:
+    """Return the length of a file of this machine; None for a directory."""
+    return None if path.is_dir() else path.stat().st_size
 
 
 async def _staged(place: Place, content: bytes | Path, options: dict[str, Any]) -> Any:
