@@ -126,6 +126,8 @@ MODULES = (
     "jtc.storage.http_support.transfers.ranges",
     "jtc.storage.http_support.transfers.read_ahead",
     "jtc.storage.http_support.transfers.reading",
+    "jtc.storage.http_support.transfers.content_parts",
+    "jtc.storage.http_support.transfers.sending",
     "jtc.storage.testing",
     "pytest_jtc_storage",
 )

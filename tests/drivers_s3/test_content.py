@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import io
-import threading
 import zlib
 from typing import Any
 
@@ -14,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jtc.storage.drivers.s3_driver._driver_options import DRIVER_OPTIONS, driver_headers
-from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
+from jtc.storage.drivers.s3_driver._objects.content_parts import CheckedParts
 from jtc.storage.drivers.s3_driver._objects.crc32 import combined
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.http_support.connections import Places
@@ -31,12 +29,12 @@ async def chunks(*lengths: int):
         at += length
 
 
-async def all_parts(parts: ContentParts, size: int) -> list[bytes]:
+async def all_parts(parts: CheckedParts, size: int) -> list[bytes]:
     found = []
     while True:
-        part, crc32, release = await parts.next(size)
+        part, release = await parts.next(size)
         release()
-        assert crc32 == zlib.crc32(part)
+        assert parts.part_crc32 == zlib.crc32(part)
         if not part:
             return found
         found.append(part)
@@ -44,49 +42,18 @@ async def all_parts(parts: ContentParts, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("size", [1000, 1_048_576, 3_000_000])
 @pytest.mark.parametrize("source", ["bytes", "file", "chunks"])
-async def test_content_parts_are_of_one_length_but_the_last(source: str, size: int):
+async def test_checked_parts_are_of_one_length_but_the_last(source: str, size: int):
     content: Any = {
         "bytes": CONTENT,
         "file": io.BytesIO(CONTENT),
         "chunks": chunks(1, 0, 500_000, 0, 0, len(CONTENT)),
     }[source]
-    parts = ContentParts(content, PLACES, PLACES.number)
+    parts = CheckedParts(content, PLACES, PLACES.number)
     assert (await parts.head(10))[:10] == CONTENT[:10]
     found = await all_parts(parts, size)
     assert b"".join(found) == CONTENT
     assert {len(part) for part in found[:-1]} <= {size}
     assert (parts.size, parts.crc32) == (len(CONTENT), zlib.crc32(CONTENT))
-
-
-async def test_content_parts_larger_than_all_memory_wait_for_no_download():
-    """The part of a file of more than a terabyte: downloads may wait for the same upload."""
-    places = Places("max_transfer_memory", 300_000, 0.01)
-    assert places.take_free(150_000)  # a download's
-    parts = ContentParts(io.BytesIO(CONTENT), places, 150_000)
-    assert b"".join(await all_parts(parts, 1_000_000)) == CONTENT
-    places.release(150_000)
-    assert places.are_free(300_000)
-
-
-async def test_content_parts_read_a_file_no_further_when_cancelled():
-    class Blocking(io.BytesIO):
-        reads = 0
-
-        def read(self, _size: int | None = -1, /) -> bytes:
-            self.reads += 1
-            if self.reads == 1:
-                loop.call_soon_threadsafe(task.cancel)
-            else:
-                is_cancelled.wait(10)
-            return b"1" if self.reads < 9 else b""
-
-    loop, file, is_cancelled = asyncio.get_running_loop(), Blocking(), threading.Event()
-    task = asyncio.ensure_future(ContentParts(file, PLACES, PLACES.number).head(1_000))
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    is_cancelled.set()
-    await loop.shutdown_default_executor()
-    assert file.reads <= 2
 
 
 MOMENT = dt.datetime(2030, 1, 1, 12, 30, 15, tzinfo=dt.timezone(dt.timedelta(hours=2)))

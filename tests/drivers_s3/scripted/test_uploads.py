@@ -216,7 +216,7 @@ async def test_put_whose_connection_breaks_unasked_asks_the_next_time(
 async def test_put_of_more_parts_than_there_may_be_is_refused(
     store: ScriptedStore, make_disk: MakeDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jtc.storage.drivers.s3_driver._objects.upload_parts._MAX_PARTS", 2)
+    monkeypatch.setattr("jtc.storage.drivers.s3_driver._objects.upload_parts.MAX_PARTS", 2)
     disk = make_disk(store, **IN_PARTS)
     with pytest.raises(RejectedException, match="more than 2 parts"):
         await disk.put("a", chunks(12))

@@ -1,4 +1,4 @@
-"""Transfers over several connections: reads of one version of a file.
+"""Transfers over several connections: reads of one version of a file, and uploads in parts.
 
 A driver requests a file or the beginning of a range by itself, under the conditions of its caller.
 With what the answer says it makes a `Version`, whose `request` asks for other bytes of the same
@@ -23,4 +23,22 @@ free, and a whole file is held to its checksum:
     ) -> Request[FileAnswer]:
         wanted = {**headers, **range_header(start, end)}
         return Request("Get", "GET", f"/{path}", FileAnswer.of, wanted, leave_open_from=-1)
+
+An upload is cut into parts that each take memory before they are read, and as many are sent at once
+as the path carries. A driver gives what sends one of them:
+
+.. code-block:: python
+
+    async def send_content(self, content: DriverContent, upload_id: str, size: int) -> None:
+        client = self._client
+
+        async def part(number: int, body: bytes) -> None:
+            await client.send(self._put_part(upload_id, number, body))
+
+        most = client.settings.memory_for_uploads
+        parts = ContentParts(content, await client.memory(), most)
+        try:
+            await send_all(client, parts, size, part, most_parts=10_000)
+        finally:
+            parts.close()
 """

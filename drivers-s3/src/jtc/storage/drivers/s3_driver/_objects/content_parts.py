@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import io
-import threading
 import zlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.s3_driver._objects.crc32 import combined
 from jtc.storage.http_support.settings import MIB
+from jtc.storage.http_support.transfers.content_parts import ContentParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,105 +16,45 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
     from jtc.storage.http_support.connections import Places
 
-__all__ = ["THREAD_FROM", "ContentParts"]
+__all__ = ["CheckedParts", "crc32_of"]
 
-_PIECE = 8 * MIB
-"""Bytes of one read from a blocking file, after each of which a cancellation is looked for. More
-than a part has: what is read at once is not copied."""
-
-_SMALL = 64 * 1024
-"""Bytes that a part may have without a place in memory."""
-
-THREAD_FROM = MIB
+_THREAD_FROM = MIB
 """Bytes from which on a checksum is worth a thread: CRC-32 takes up to a millisecond a MiB."""
 
 
-class ContentParts:
-    """Content that is read part by part, always in the task that asks.
+async def crc32_of(content: bytes) -> int:
+    """Return the CRC-32 of a content."""
+    return (
+        zlib.crc32(content) if len(content) < _THREAD_FROM else await in_thread(zlib.crc32, content)
+    )
 
-    Each part takes memory before it is read, unless it is so small that it needs none: those who
-    upload slowly must not keep such files out.
+
+class CheckedParts(ContentParts):
+    """Parts with their CRC-32s.
 
     Args:
-        content: What a driver is given.
-        memory: Bytes that transfers may take.
-        most: How many of them a part takes at most, whatever it has: the part of a file of more
-            than a terabyte must not wait for what downloads hold, which may wait for this upload.
+        content: As of `ContentParts`.
+        memory: As of `ContentParts`.
+        most: As of `ContentParts`.
 
     Attributes:
-        size: The length in bytes of all parts so far.
-        crc32: Their CRC-32.
+        crc32: That of all parts so far.
+        part_crc32: That of the last one.
     """
 
     def __init__(self, content: DriverContent, memory: Places, most: int) -> None:
-        self._memory, self._most, self._taken = memory, most, 0
-        # It shares the bytes.
-        self._content = io.BytesIO(content) if isinstance(content, bytes) else content
-        self._held = b""
-        self.size = 0
-        self.crc32 = 0
+        super().__init__(content, memory, most)
+        self.crc32 = self.part_crc32 = 0
 
-    async def head(self, size: int) -> bytes:
-        """Return the next bytes, `size` or more of them if there are, and keep them."""
-        content, held = self._content, [self._held] if self._held else []
-        length = len(self._held)
-        while length < size:
-            if length > _SMALL and not self._taken:
-                taken = min(size, self._most)
-                await self._memory.take(taken)
-                self._taken = taken
-            missing = size - length if length else min(size, _SMALL)
-            if isinstance(content, AsyncIterator):
-                chunk = await anext(content, None)
-            else:
-                chunk = await _read(content, missing) or None
-            if chunk is None:
-                break
-            held.append(chunk)
-            length += len(chunk)
-        self._held = b"".join(held)
-        return self._held
-
-    async def next(self, size: int) -> tuple[bytes, int, Callable[[], None]]:
-        """Return the next `size` bytes; fewer at the end, and none after it.
-
-        Returns:
-            The bytes, their CRC-32, and what releases their memory, to be called once.
-        """
-        part = (await self.head(size))[:size]
-        self._held = self._held[size:]
-        if len(part) < THREAD_FROM:
-            crc32 = zlib.crc32(part)
-        else:
-            crc32 = await in_thread(zlib.crc32, part)
-        self.crc32 = combined(self.crc32, crc32, len(part)) if self.size else crc32
-        self.size += len(part)
-        taken, self._taken = self._taken, 0
-        return part, crc32, functools.partial(self._memory.release, taken)
-
-    def close(self) -> None:
-        """Release the memory of a part that was not returned."""
-        taken, self._taken = self._taken, 0
-        self._memory.release(taken)
-
-
-async def _read(file: BinaryIO, size: int) -> bytes:
-    cancelled = threading.Event()
-    try:
-        return await in_thread(_read_blocking, file, size, cancelled)
-    finally:
-        # If this task is cancelled, the thread ends after the piece that it reads.
-        cancelled.set()
-
-
-def _read_blocking(file: BinaryIO, size: int, cancelled: threading.Event) -> bytes:
-    pieces: list[bytes] = []
-    missing = size
-    while missing and not cancelled.is_set():
-        # A pipe or a socket may return less than there is to come.
-        piece = file.read(min(missing, _PIECE))
-        if not piece:
-            break
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
+    async def next(self, size: int) -> tuple[bytes, Callable[[], None]]:
+        """Return the next `size` bytes, and what releases their memory."""
+        before = self.size
+        part, release = await super().next(size)
+        try:
+            self.part_crc32 = await crc32_of(part)
+        except BaseException:
+            release()
+            raise
+        crc32 = self.part_crc32
+        self.crc32 = combined(self.crc32, crc32, len(part)) if before else crc32
+        return part, release

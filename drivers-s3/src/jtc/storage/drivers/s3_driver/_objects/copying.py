@@ -9,12 +9,13 @@ from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions, metadata
 from jtc.storage.drivers.s3_driver._objects.at_once import both
 from jtc.storage.drivers.s3_driver._objects.deleting import delete_version
-from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
+from jtc.storage.drivers.s3_driver._objects.upload_parts import MAX_PARTS, upload_in_parts
 from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
 from jtc.storage.drivers.s3_driver._settings import LEAST_PART
 from jtc.storage.drivers.s3_driver._transport import errors
 from jtc.storage.drivers.s3_driver._transport.operations import copy_object, is_public
 from jtc.storage.http_support.settings import GIB
+from jtc.storage.http_support.transfers.sending import part_size
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
@@ -226,7 +227,7 @@ async def _copied_in_parts(
     transport, size = original.transport, original.size
     settings, learned = transport.settings, transport.learned
     source, checksums = source_of(settings.bucket, original.key), learned.copy_checksums
-    step = part_size(max(min(_COPY_PART, settings.copy_threshold), LEAST_PART), size)
+    step = part_size(max(min(_COPY_PART, settings.copy_threshold), LEAST_PART), size, MAX_PARTS)
     try:
         async with upload_in_parts(transport, dst, headers, options, checksums=checksums) as upload:
             await upload.copy_all(source, size, step, condition)

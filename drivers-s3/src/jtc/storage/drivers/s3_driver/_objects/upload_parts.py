@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import math
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import md5
@@ -14,49 +13,23 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions
 from jtc.storage.drivers.s3_driver._transport import errors, operations
-from jtc.storage.http_support.concurrency import Climb
 from jtc.storage.http_support.errors import may_be_lost, may_have_acted
-from jtc.storage.http_support.settings import MIB
+from jtc.storage.http_support.transfers.sending import parts_at_once, send_all, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Coroutine
 
-    from jtc.storage.drivers.s3_driver._objects.content_parts import ContentParts
+    from jtc.storage.drivers.s3_driver._objects.content_parts import CheckedParts
     from jtc.storage.drivers.s3_driver._transport.transport import Transport
-    from jtc.storage.http_support.concurrency import Concurrency
     from jtc.storage.options import WriteOptions
 
-    _Make = Callable[[str, int], operations.Request[operations.Stored]]
-    """Makes a part's request, given the upload's id and the part's number."""
 
-    _Send = Callable[..., Awaitable[None]]
-
-__all__ = ["Upload", "part_size", "upload_in_parts"]
+__all__ = ["MAX_PARTS", "Upload", "upload_in_parts"]
 
 logger = logging.getLogger("jtc.storage")
 
-_MAX_PARTS = 10_000
+MAX_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
-
-_MOST_MEMORY = 75 * MIB
-"""Bytes of one upload's parts at once, the one that is read included: a put of any length has to
-fit into 150 MiB of a process, which takes 45 without it, and some for buffers."""
-
-
-def part_size(wanted: int, size: int | None) -> int:
-    """Return the size of an upload's parts: all alike, as Cloudflare's R2 wants them.
-
-    Args:
-        wanted: The size that is set.
-        size: The file's length where it is known; more than 10,000 parts are not possible.
-    """
-    if size is None or size <= wanted * _MAX_PARTS:
-        return wanted
-    return math.ceil(size / _MAX_PARTS / MIB) * MIB
-
-
-def _nothing() -> None:
-    pass
 
 
 @asynccontextmanager
@@ -84,7 +57,7 @@ async def upload_in_parts(
     try:
         yield upload
     except BaseException:
-        await _settled(upload.abort())
+        await to_its_end(upload.abort())
         raise
 
 
@@ -172,35 +145,22 @@ class Upload:
                 type(error).__name__,
             )
 
-    async def send_all(self, parts: ContentParts, size: int) -> None:
-        """Send parts of `size` bytes, several at once; the source is read in this task.
-
-        Async sources may hold cancel scopes that belong to a task. A part takes memory before it
-        is read, and the next one is read while others are sent.
-        """
+    async def send_all(self, parts: CheckedParts, size: int) -> None:
+        """Send parts of `size` bytes, several at once; the source is read in this task."""
         checksums = self.transport.settings.checksums
-        number = 0
-        most = max(_MOST_MEMORY // size - 1, 1)
-        async with self._sending(self.transport.uploads, most) as send:
-            while True:
-                body, crc32, release = await parts.next(size)
-                if number == _MAX_PARTS or (number and not body):
-                    release()
-                    if not body:
-                        return
-                    raise exceptions.RejectedException(
-                        f"The content has more than {_MAX_PARTS} parts: pass its size, or raise "
-                        "part_size",
-                        reason="size",
-                    )
-                number += 1
-                make = functools.partial(
-                    operations.upload_part, self.key, body=body, crc32=crc32 if checksums else None
-                )
-                length = len(body)
-                del body  # `make` holds it as long as it is sent
-                await send(number, length, make, release)
-                del make
+
+        def part(number: int, body: bytes) -> Coroutine[object, object, None]:
+            return self._send_part(number, body, parts.part_crc32 if checksums else None)
+
+        await send_all(
+            self.transport, parts, size, part, most_parts=MAX_PARTS, beside=self._begun()
+        )
+
+    async def _send_part(self, number: int, body: bytes, crc32: int | None) -> None:
+        upload_id = (await self._begun()).upload_id
+        request = operations.upload_part(self.key, upload_id, number, body, crc32)
+        del body  # the request holds it
+        self._parts.append(operations.Part(number, *await self.transport.send(request)))
 
     async def copy_all(self, source: str, size: int, step: int, headers: dict[str, str]) -> None:
         """Have the store copy an object's bytes, `step` a part.
@@ -211,61 +171,21 @@ class Upload:
             step: The length of a part.
             headers: The source's condition.
         """
-        most = self.transport.settings.max_concurrency
-        async with self._sending(self.transport.copies, most) as send:
+        transport = self.transport
+        most = transport.settings.max_concurrency
+        async with parts_at_once(transport, transport.copies, most, self._begun()) as sender:
             for number, first in enumerate(range(0, size, step), start=1):
                 last = min(first + step, size) - 1
                 sent = headers | {"x-amz-copy-source-range": f"bytes={first}-{last}"}
                 length = last + 1 - first
-                make = functools.partial(
-                    operations.copy_part, self.key, source=source, headers=sent, size=length
-                )
-                await send(number, length, make)
+                await sender.send(self._copy_part(number, source, sent, length), length)
 
-    @asynccontextmanager
-    async def _sending(self, known: Concurrency, most: int) -> AsyncIterator[_Send]:
-        """Enter a group of tasks that send parts, as many at once as the path carries.
-
-        More than one is sent only while connections are free: other requests wait for them too.
-        """
-        climb, may_send, busy = Climb(known, most), asyncio.Event(), 0
-
-        async def send(
-            number: int, length: int, make: _Make, release: Callable[[], None] = _nothing
-        ) -> None:
-            nonlocal busy
-            sending = self._send(number, make)
-            try:
-                while busy and (busy >= climb.level or not self.transport.has_free_place()):
-                    may_send.clear()
-                    await may_send.wait()
-                # It refuses where a part failed, and the source took no notice of its cancellation.
-                task = group.create_task(sending)
-            except BaseException:
-                sending.close()
-                release()
-                raise
-            busy += 1
-            task.add_done_callback(functools.partial(ended, length, release))
-
-        def ended(length: int, release: Callable[[], None], task: asyncio.Task[None]) -> None:
-            nonlocal busy
-            release()
-            if not task.cancelled() and task.exception() is None:
-                climb.moved(length)
-                climb.ended(busy)
-            busy -= 1
-            may_send.set()
-
-        async with _group() as group:
-            # Where it is refused, the source is not read on.
-            group.create_task(self._begun())
-            yield send
-
-    async def _send(self, number: int, make: _Make) -> None:
-        begun = await self._begun()
-        stored = await self.transport.send(make(begun.upload_id, number))
-        self._parts.append(operations.Part(number, *stored))
+    async def _copy_part(
+        self, number: int, source: str, headers: dict[str, str], size: int
+    ) -> None:
+        upload_id = (await self._begun()).upload_id
+        request = operations.copy_part(self.key, upload_id, number, source, headers, size)
+        self._parts.append(operations.Part(number, *await self.transport.send(request)))
 
     async def complete(self, size: int, crc32: int | None = None) -> str:
         """Make the file appear; return its etag.
@@ -321,31 +241,3 @@ def _etag_of(parts: list[operations.Part]) -> str | None:
     except ValueError:
         return None
     return f'"{md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
-
-
-@asynccontextmanager
-async def _group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Enter a task group that raises its first failure itself, not in an exception group."""
-    failure: BaseException | None = None
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failures:
-        failure = failures.exceptions[0]
-    if failure is not None:
-        # Outside of `except`: the group would become the context of its own member.
-        raise failure
-
-
-async def _settled(action: Coroutine[object, object, None]) -> None:
-    """Do something to its end, also if this task is cancelled meanwhile."""
-    task = asyncio.ensure_future(action)
-    cancellation: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancellation = error
-    if cancellation is not None:
-        raise cancellation from (None if task.cancelled() else task.exception())
-    task.result()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
 from jtc.storage.drivers.s3_driver._objects import conditions
-from jtc.storage.drivers.s3_driver._objects.content_parts import THREAD_FROM, ContentParts
+from jtc.storage.drivers.s3_driver._objects.content_parts import CheckedParts, crc32_of
 from jtc.storage.drivers.s3_driver._objects.metadata import declared_headers
-from jtc.storage.drivers.s3_driver._objects.upload_parts import part_size, upload_in_parts
+from jtc.storage.drivers.s3_driver._objects.upload_parts import MAX_PARTS, upload_in_parts
 from jtc.storage.drivers.s3_driver._transport.errors import ConflictException
 from jtc.storage.drivers.s3_driver._transport.operations import put_object
+from jtc.storage.http_support.transfers.sending import part_size
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
@@ -39,10 +38,7 @@ async def write_file(
         return await _write_source(transport, key, content, headers, options)
     if "content-type" not in headers:
         headers["content-type"] = _inferred_type(key, content, headers)
-    if len(content) < THREAD_FROM:
-        crc32 = zlib.crc32(content)
-    else:
-        crc32 = await in_thread(zlib.crc32, content)
+    crc32 = await crc32_of(content)
     request = put_object(key, content, headers, crc32 if settings.checksums else None)
     if options.overwrite and options.if_match is None:
         try:
@@ -70,7 +66,7 @@ async def _write_source(
     limit = settings.multipart_threshold
     if size is None:
         limit = min(limit, settings.part_size)
-    parts = ContentParts(content, await transport.memory(), transport.settings.memory_for_uploads)
+    parts = CheckedParts(content, await transport.memory(), transport.settings.memory_for_uploads)
     del content
     try:
         # Of content that is known to need parts, only what its type needs is held meanwhile.
@@ -82,9 +78,10 @@ async def _write_source(
         del beginning
         if needs_parts:
             async with upload_in_parts(transport, key, headers, options) as upload:
-                await upload.send_all(parts, part_size(settings.part_size, size))
+                await upload.send_all(parts, part_size(settings.part_size, size, MAX_PARTS))
                 return await upload.complete(parts.size, parts.crc32)
-        body, crc32, release = await parts.next(limit)
+        body, release = await parts.next(limit)
+        crc32 = parts.part_crc32
         request = put_object(key, body, headers, crc32 if settings.checksums else None)
         try:
             return await _put(transport, request, crc32, options)
