@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
+    from openssh import OpenSSH
+
 # A developer's own profile is no part of a test.
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
@@ -44,6 +46,17 @@ def seaweedfs() -> Iterator[SeaweedFS]:
     """Serve a real S3 store with one bucket; started at first use, for the whole run."""
     with SeaweedFS() as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def openssh() -> Iterator[OpenSSH]:
+    """Serve SFTP by a real OpenSSH server; started at first use, for the whole run."""
+    from openssh import SSHD, OpenSSH
+
+    if SSHD is None:
+        pytest.skip("needs sshd: tests/install_tools.sh")
+    with OpenSSH() as server:
+        yield server
 
 
 class Scheduling(LoadScopeScheduling):

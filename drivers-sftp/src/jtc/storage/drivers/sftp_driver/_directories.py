@@ -1,0 +1,200 @@
+"""Directories: made, removed if they are empty, deleted with all that is below."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+import asyncssh
+
+from jtc.storage.drivers.sftp_driver._errors import Refused
+from jtc.storage.drivers.sftp_driver._looks import (
+    check_directories,
+    is_below_directories,
+    is_directory,
+    lstat,
+)
+from jtc.storage.exceptions import (
+    FileExistsException,
+    PathConflictException,
+    StoragePermissionException,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jtc.storage.drivers.sftp_driver._looks import Root, Status
+    from jtc.storage.drivers.sftp_driver._sessions import Session
+
+__all__ = [
+    "delete_directory",
+    "has_directory",
+    "make_directories",
+    "make_directory",
+    "make_parents",
+    "read_directory",
+    "remove_empty_directory",
+]
+
+_AT_ONCE = 16
+_ROUNDS = 5
+
+
+async def make_directories(
+    session: Session, places: Sequence[bytes], modes: Sequence[int | None]
+) -> None:
+    """Make directories, each below the one before, where they are missing.
+
+    Args:
+        session: The session.
+        places: Where they are at the server.
+        modes: Their permission bits; None leaves them to the server.
+
+    Raises:
+        PathConflictException: A file is in the way.
+    """
+    # Most are there, so from the last one upwards.
+    missing = len(places)
+    while missing and (status := await lstat(session, places[missing - 1])) is None:
+        missing -= 1
+    if missing and not is_directory(status) and missing > 1:
+        raise PathConflictException("A file stands where a directory is needed")
+    if not missing:
+        await _make_root(session, places[0])
+        missing = 1
+    for place, mode in list(zip(places, modes, strict=True))[missing:]:
+        await _make(session, place, mode)
+
+
+async def _make_root(session: Session, place: bytes) -> None:
+    """Make the root and what is above it."""
+    parts = place.split(b"/")
+    for end in range(1, len(parts) + 1):
+        above = b"/".join(parts[:end])
+        if above and await lstat(session, above) is None:
+            await _make(session, above, None)
+
+
+async def _make(session: Session, place: bytes, mode: int | None) -> None:
+    attributes = asyncssh.SFTPAttrs() if mode is None else asyncssh.SFTPAttrs(permissions=mode)
+    try:
+        await session.request(session.sftp.mkdir, place, attributes)
+    except (Refused, FileExistsException, StoragePermissionException):
+        status = await lstat(session, place)
+        if status is None:
+            raise
+        if not is_directory(status):
+            raise PathConflictException("A file stands where a directory is needed") from None
+        return
+    if mode is not None:  # the umask may have taken from it
+        await session.request(session.sftp.setstat, place, attributes)
+
+
+async def make_parents(session: Session, root: Root, path: str) -> None:
+    """Make the directories above a path."""
+    parts = path.split("/")
+    places = [root.at("/".join(parts[:end])) for end in range(len(parts))]
+    await make_directories(session, places, [session.settings.modes.new_directory] * len(places))
+
+
+async def make_directory(session: Session, root: Root, path: str) -> None:
+    """Make a directory and those above it."""
+    found = await root.look(session, path)
+    check_directories([*found, None])
+    for _ in range(_ROUNDS):
+        try:
+            await make_parents(session, root, f"{path}/")
+        except FileNotFoundError:
+            continue  # one was removed meanwhile
+        else:
+            return
+    raise FileNotFoundError(path)
+
+
+async def has_directory(session: Session, root: Root, path: str) -> bool:
+    """Return whether there is a directory; the root is one also before it is made."""
+    if not path:
+        return True
+    found = await root.look(session, path)
+    return is_below_directories([*found, None])
+
+
+async def remove_empty_directory(session: Session, root: Root, path: str) -> bool:
+    """Remove a directory if it is empty, in one request; return False if there is none.
+
+    Raises:
+        PathConflictException: It has entries, or a file is there.
+    """
+    found = await root.look(session, path)
+    if found[-1] is None or not is_below_directories(found):
+        return False
+    if not is_directory(found[-1]):
+        raise PathConflictException("It is a file, and no directory")
+    place = root.at(path)
+    try:
+        await session.request(session.sftp.rmdir, place)
+    except FileNotFoundError:
+        return False
+    except (Refused, PathConflictException):
+        if await lstat(session, place) is None:
+            return False
+        raise PathConflictException("The directory is not empty") from None
+    return True
+
+
+async def read_directory(session: Session, place: bytes) -> list[tuple[bytes, Status]]:
+    """Return the names in a directory with their status. It is closed in any case."""
+
+    async def entries() -> list[tuple[bytes, Status]]:
+        return [
+            (cast("bytes", entry.filename), entry.attrs)
+            async for entry in session.sftp.scandir(place)
+        ]
+
+    found = await asyncio.shield(session.spawn(session.request(entries)))
+    return [entry for entry in found if entry[0] not in {b".", b".."}]
+
+
+async def delete_directory(session: Session, root: Root, path: str) -> None:
+    """Delete a directory and everything below it. Links are removed, and not followed."""
+    found = await root.look(session, path)
+    if found[-1] is None or not is_below_directories(found):
+        return
+    if not is_directory(found[-1]):
+        raise PathConflictException("It is a file, and no directory")
+    await _delete_tree(session, root.at(path))
+
+
+async def _delete_tree(session: Session, place: bytes) -> None:
+    """Delete a directory; what is put there meanwhile, too."""
+    for round_ in range(_ROUNDS):
+        try:
+            entries = await read_directory(session, place)
+        except FileNotFoundError:
+            return
+        files = []
+        for name, status in entries:
+            below = place + b"/" + name
+            if is_directory(status):
+                await _delete_tree(session, below)
+            else:
+                files.append(below)
+        for start in range(0, len(files), _AT_ONCE):
+            await asyncio.gather(
+                *(_remove(session, each) for each in files[start : start + _AT_ONCE])
+            )
+        try:
+            await session.request(session.sftp.rmdir, place)
+        except FileNotFoundError:
+            return
+        except (Refused, PathConflictException):
+            if round_ == _ROUNDS - 1:
+                raise
+        else:
+            return
+
+
+async def _remove(session: Session, place: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        await session.request(session.sftp.remove, place)
