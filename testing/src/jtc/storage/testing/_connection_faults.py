@@ -139,6 +139,9 @@ class _Connection:
     """A driver's connection, and the one to the server behind it."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        for end in (client, server):
+            # Else small messages wait for acknowledgements of up to 40 ms each.
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.client = client
         self.server = server
         self.is_dead = False
