@@ -421,7 +421,7 @@ class Exchange(Generic[T]):
         status, headers, service = response.status, response.headers, self._client.service
         body: OpenBody | None = None
         try:
-            if status >= _REFUSED:
+            if status >= _REFUSED and status not in request.accepts:
                 document = await _content(response, _LONGEST_ERROR, is_cut=True)
                 raise service.refusal(status, document, headers)
             length, limit = response.content_length, request.leave_open_from

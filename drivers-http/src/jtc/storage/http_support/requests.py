@@ -78,6 +78,8 @@ class Request(Generic[T]):
         asks_first: Whether the store is asked before a large body is sent (RFC 9110, 10.1.1): not
             for a part of an upload that was just begun, which it hardly refuses. None: where the
             headers have If-Match or If-None-Match, or it accepted no such body lately.
+        accepts: Statuses of 300 and more that are no refusal, such as that by which a store wants
+            the next part of an upload.
         origin: Where it goes, such as ``"https://host:443"``; empty: to the endpoint. Of several
             hosts, `Service.signed` sets it.
     """
@@ -93,6 +95,7 @@ class Request(Generic[T]):
     most: int | None = None
     copies: int | None = None
     asks_first: bool | None = None
+    accepts: frozenset[int] = frozenset()
     origin: str = ""
 
 

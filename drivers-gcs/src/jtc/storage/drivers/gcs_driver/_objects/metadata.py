@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import email.utils
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -162,21 +161,16 @@ def media_info(path: str, media: Media) -> FileInfo:
     """Return the metadata in an answer with content, by the XML API.
 
     Raises:
-        StorageUnavailableException: It lacks the length, the version or the time.
+        StorageUnavailableException: It lacks the length or the version.
     """
-    headers = media.headers
-    generation = headers.get("x-goog-generation", "")
-    if not generation.isdecimal():
-        raise _not_said("which version it has")
-    try:
-        modified = email.utils.parsedate_to_datetime(headers.get("last-modified", ""))
-    except (ValueError, TypeError) as error:
-        raise _not_said("when the file was written") from error
+    headers, size = media.headers, media.size
+    if size is None or media.etag is None:
+        raise _not_said("the file's size" if size is None else "which version it has")
     return FileInfo(
         path=path,
-        size=_media_size(media),
-        last_modified=modified.timestamp(),
-        etag=f"{generation}.{headers.get('x-goog-metageneration', '1')}",
+        size=size,
+        last_modified=media.last_modified,
+        etag=media.etag,
         content_type=headers.get("content-type"),
         cache_control=headers.get("cache-control"),
         content_disposition=header_text(headers, "content-disposition"),
@@ -188,14 +182,6 @@ def media_info(path: str, media: Media) -> FileInfo:
         },
         checksums=_checksums(_hashes(headers).get("md5")),
     )
-
-
-def _media_size(media: Media) -> int:
-    headers = media.headers
-    if "content-range" in headers:
-        return _size(headers["content-range"].rpartition("/")[2])
-    said = headers.get("x-goog-stored-content-length", headers.get("content-length"))
-    return len(media.content) if said is None and isinstance(media.content, bytes) else _size(said)
 
 
 def _hashes(headers: Mapping[str, str]) -> dict[str, str]:

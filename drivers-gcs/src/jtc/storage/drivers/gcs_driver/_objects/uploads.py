@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.gcs_driver._objects.chunks import Chunks
     from jtc.storage.drivers.gcs_driver._transport.operations import Resource
     from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.http_support.requests import Request
 
 __all__ = ["Upload"]
 
@@ -116,30 +117,26 @@ class Upload:
             if not first <= answer <= last:
                 raise _lost()
             failures = failures + 1 if answer <= position else 0
+            if failures > self._store.settings.max_attempts:
+                message = "The store takes nothing more of the content"
+                raise exceptions.StorageUnavailableException(message)
             position = answer
 
-    async def _attempt(self, request: Any, total: int | None, failures: int) -> Resource | int:
+    async def _attempt(
+        self, request: Request[Resource | int], total: int | None, failures: int
+    ) -> Resource | int:
         """Return the file, or how many bytes the store has, which is asked for after a failure."""
+        settings = self._store.settings
         try:
-            result: Resource = await self._store.send(request)
-        except errors.UploadContinuesException as goes_on:
-            if failures >= self._store.settings.max_attempts:
-                message = "The store takes nothing more of the content"
-                raise exceptions.StorageUnavailableException(message) from goes_on
-            return goes_on.received
+            return await self._store.send(request)
         except exceptions.FileNotFoundException as error:
             raise _lost() from error
         except exceptions.StorageUnavailableException as error:
             is_lost = isinstance(error, errors.LostUploadException)
-            if is_lost or not error.retryable or failures >= self._store.settings.max_attempts:
+            if is_lost or not error.retryable or failures >= settings.max_attempts:
                 raise
-        else:
-            return result
-        query = operations.query_upload(self._store.settings.bucket, self._path, self._id, total)
-        try:
-            return await self._store.send(query)
-        except errors.UploadContinuesException as goes_on:
-            return goes_on.received
+        query = operations.query_upload(settings.bucket, self._path, self._id, total)
+        return await self._store.send(query)
 
     async def _give_up(
         self, sending: asyncio.Task[Resource | None] | None, error: BaseException
@@ -160,7 +157,7 @@ class Upload:
                 continue  # it ends by its time limit, and the first cancellation is raised
 
     async def _cancel(self) -> None:
-        # The answer has a status of its own; and what failed before is what the caller receives.
+        # What failed before is what the caller receives.
         with suppress(exceptions.StorageException):
             bucket = self._store.settings.bucket
             await self._store.send(operations.cancel_upload(bucket, self._path, self._id))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXISTS",
     "OTHER_VERSION",
+    "SAME_VERSION",
     "etag_of",
     "if_version",
     "lost_answer",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 EXISTS = "The file exists already"
+SAME_VERSION = "The file still is the version of if_none_match"
 OTHER_VERSION = "The file is not the version that if_match names"
 
 _ETAG = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")

@@ -24,19 +24,14 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.requests import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jtc.storage.http_support.requests import Request
-
 __all__ = [
-    "CONTINUES",
-    "GoogleRefusal",
     "LostUploadException",
-    "RangeException",
-    "UploadContinuesException",
     "exception_for",
     "is_temporary",
     "is_unheeded",
@@ -44,45 +39,17 @@ __all__ = [
     "refusal_of",
 ]
 
-CONTINUES = 308
-"""The status of an upload that is not complete, which elsewhere in HTTP is a redirection."""
-
-_TOO_MANY, _TIMED_OUT, _SERVER_ERROR = 429, 408, 500
+_TOO_MANY, _TIMED_OUT, _SERVER_ERROR, _UNKNOWN = 429, 408, 500, 501
 _UNHEEDED = frozenset({_TOO_MANY, 503})
 _LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "SlowDown"})
 _XML_FIELD = re.compile(r"<(Code|Message|Details)>(.*?)</\1>", re.DOTALL)
-_RECEIVED = re.compile(r"bytes=0-([0-9]+)")
-
-
-class RangeException(StorageException):
-    """The range begins behind the file's end."""
 
 
 class LostUploadException(StorageUnavailableException):
     """The store does not know the upload any more: it has to begin again."""
 
 
-class UploadContinuesException(StorageException):
-    """The store wants the rest of an upload.
-
-    Attributes:
-        received: How many bytes the store has.
-    """
-
-    received = 0
-
-
-class GoogleRefusal(Refusal):
-    """A refusal of Google.
-
-    Attributes:
-        received: How many bytes of an upload the store has.
-    """
-
-    received = 0
-
-
-def refusal_of(status: int, document: bytes, headers: Mapping[str, str]) -> GoogleRefusal:
+def refusal_of(status: int, document: bytes, headers: Mapping[str, str]) -> Refusal:
     """Return what an answer of status 300 or more says: JSON, XML, or no words at all."""
     text = document.decode(errors="replace")
     reason = message = ""
@@ -94,10 +61,7 @@ def refusal_of(status: int, document: bytes, headers: Mapping[str, str]) -> Goog
         if details := found.get("Details"):
             message = f"{message} {details}"
     request_id = headers.get("x-guploader-uploadid", "")
-    refusal = GoogleRefusal(status, reason, message[:1000], request_id, headers)
-    if received := _RECEIVED.fullmatch(headers.get("range", "")):
-        refusal.received = int(received[1]) + 1
-    return refusal
+    return Refusal(status, reason, message[:1000], request_id, headers)
 
 
 def _of_json(text: str) -> tuple[str, str]:
@@ -119,6 +83,8 @@ def is_temporary(refusal: Refusal) -> bool:
     https://cloud.google.com/storage/docs/retry-strategy
     """
     status = refusal.status
+    if status == _UNKNOWN:
+        return False
     return status >= _SERVER_ERROR or status in (_TIMED_OUT, _TOO_MANY) or refusal.code in _LIMITS
 
 
@@ -209,19 +175,14 @@ _BY_MESSAGE: tuple[tuple[str, Callable[[str], StorageException], str], ...] = (
 )
 
 
-def exception_for(refusal: Refusal, request: Request[Any], bucket: str) -> StorageException:
+def exception_for(refusal: Refusal, bucket: str) -> StorageException:
     """Return the exception for a refusal.
 
     Args:
         refusal: What the store answered.
-        request: To what.
         bucket: The bucket's name, for messages.
     """
     status, code = refusal.status, refusal.code
-    if status == CONTINUES and request.operation == "upload":
-        goes_on = UploadContinuesException("The store wants the rest of the content")
-        goes_on.received = getattr(refusal, "received", 0)
-        return goes_on
     if 300 <= status < 400 and status not in _BY_STATUS:  # noqa: PLR2004
         return StorageConfigException(
             f"The store answers with a redirection, which is not followed (HTTP {status}): check "
@@ -232,7 +193,7 @@ def exception_for(refusal: Refusal, request: Request[Any], bucket: str) -> Stora
         if words in refusal.message.lower():
             return make(message.format(**shown))
     known = _BY_REASON.get(code)
-    if known is None and is_temporary(refusal) and status not in _BY_STATUS:
+    if known is None and is_temporary(refusal):
         return StorageUnavailableException(f"The store is unavailable (HTTP {status} {code})")
     known = known or _BY_STATUS.get(status)
     if known is None:

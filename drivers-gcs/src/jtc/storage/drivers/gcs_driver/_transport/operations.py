@@ -7,22 +7,25 @@ https://cloud.google.com/storage/docs/json_api/v1, https://cloud.google.com/stor
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from jtc.storage.exceptions import StorageUnavailableException
 from jtc.storage.http_support.requests import Answer, Request
+from jtc.storage.http_support.transfers.answers import FileAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from jtc.storage.http_support.requests import Body
+T = TypeVar("T")
 
 __all__ = [
     "OF_BUCKET",
     "ListedPage",
+    "Media",
     "Resource",
     "Rewritten",
     "begin_upload",
@@ -50,6 +53,12 @@ _FIELDS = (
 _LISTED = "items(name,size,timeCreated,generation,metageneration),prefixes,nextPageToken"
 _JSON = {"content-type": "application/json; charset=UTF-8"}
 _NO_CONTENT_FROM = 0
+
+_CONTINUES, _CANCELLED = 308, 499
+_OF_UPLOADS = frozenset({_CONTINUES, _CANCELLED})
+"""Answers to uploads that are no refusals: the store lacks some bytes, or has given it up."""
+
+_RECEIVED = re.compile(r"bytes=0-([0-9]+)")
 
 
 class Resource(dict[str, Any]):
@@ -134,28 +143,23 @@ def get_object(bucket: str, key: str, conditions: Mapping[str, str]) -> Request[
     return Request("get", "GET", _object_path(bucket, key), _resource, query=query)
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Media:
-    """An object's content, or a range of it.
+class Media(FileAnswer):
+    """An object's content, or a range of it, by the XML API."""
 
-    Attributes:
-        status: The HTTP status: 200 is the whole, 206 a range.
-        headers: By names in any case.
-        content: The bytes, or what they are read from.
-    """
+    __slots__ = ()
 
-    status: int
-    headers: Mapping[str, str]
-    content: bytes | Body
+    @property
+    def etag(self) -> str | None:
+        """The generation and the metageneration, as in the JSON API."""
+        generation = self.headers.get("x-goog-generation", "")
+        metageneration = self.headers.get("x-goog-metageneration", "1")
+        return f"{generation}.{metageneration}" if generation.isdecimal() else None
 
-    def close(self) -> None:
-        """Release the connection of content that was left open."""
-        if not isinstance(self.content, bytes):
-            self.content.close()
-
-
-def _media(answer: Answer) -> Media:
-    return Media(answer.status, answer.headers, answer.content)
+    @property
+    def size(self) -> int | None:
+        """The stored length in bytes."""
+        stored = self.headers.get("x-goog-stored-content-length", "")
+        return int(stored) if stored.isdecimal() else super().size
 
 
 def get_media(
@@ -164,6 +168,7 @@ def get_media(
     headers: Mapping[str, str],
     leave_open_from: int = _NO_CONTENT_FROM,
     most: int | None = None,
+    method: str = "GET",
 ) -> Request[Media]:
     """Request content, as it is stored: compressed content is not decompressed.
 
@@ -172,7 +177,13 @@ def get_media(
     path = f"/{quote(bucket, safe='')}/{quote(key, safe='/')}"
     sent = {"accept-encoding": "gzip", **headers}
     return Request(
-        "media", "GET", path, _media, headers=sent, leave_open_from=leave_open_from, most=most
+        "media",
+        method,
+        path,
+        Media.of,
+        headers=sent,
+        leave_open_from=None if method == "HEAD" else leave_open_from,
+        most=most,
     )
 
 
@@ -349,20 +360,33 @@ def begin_upload(
     )
 
 
+def _uploaded(answer: Answer) -> Resource | int:
+    if answer.status != _CONTINUES:
+        return _resource(answer)
+    received = _RECEIVED.fullmatch(answer.headers.get("range", ""))
+    return int(received[1]) + 1 if received else 0
+
+
 def _upload(
-    bucket: str, key: str, upload_id: str, method: str, headers: dict[str, str], body: bytes
-) -> Request[Resource]:
+    bucket: str,
+    key: str,
+    upload_id: str,
+    method: str,
+    result: Callable[[Answer], T],
+    headers: dict[str, str],
+    body: bytes,
+) -> Request[T]:
     query = {"name": key, "uploadType": "resumable", "upload_id": upload_id}
-    path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o"
     return Request(
         "upload",
         method,
-        path,
-        _resource,
+        f"/upload/storage/v1/b/{quote(bucket, safe='')}/o",
+        result,
         headers=headers,
         query=_query(query),
         body=body,
         asks_first=False,
+        accepts=_OF_UPLOADS,
     )
 
 
@@ -375,8 +399,8 @@ def upload_chunk(
     *,
     total: int | None,
     headers: Mapping[str, str],
-) -> Request[Resource]:
-    """Send a chunk; the result is that of the last one, others are answered by `CONTINUES`.
+) -> Request[Resource | int]:
+    """Send a chunk; the result is the object, or how many bytes the store has while it lacks some.
 
     Args:
         bucket: The bucket's name.
@@ -389,14 +413,17 @@ def upload_chunk(
     """
     length = "*" if total is None else str(total)
     extent = f"bytes {first}-{first + len(body) - 1}/{length}" if body else f"bytes */{length}"
-    return _upload(bucket, key, upload_id, "PUT", {**headers, "content-range": extent}, body)
+    sent = {**headers, "content-range": extent}
+    return _upload(bucket, key, upload_id, "PUT", _uploaded, sent, body)
 
 
-def query_upload(bucket: str, key: str, upload_id: str, total: int | None) -> Request[Resource]:
+def query_upload(
+    bucket: str, key: str, upload_id: str, total: int | None
+) -> Request[Resource | int]:
     """Ask how much of an upload the store has."""
     return upload_chunk(bucket, key, upload_id, 0, b"", total=total, headers={})
 
 
-def cancel_upload(bucket: str, key: str, upload_id: str) -> Request[Resource]:
-    """Give an upload up; the store answers with a status of its own, 499."""
-    return _upload(bucket, key, upload_id, "DELETE", {}, b"")
+def cancel_upload(bucket: str, key: str, upload_id: str) -> Request[bool]:
+    """Give an upload up."""
+    return _upload(bucket, key, upload_id, "DELETE", _nothing, {}, b"")

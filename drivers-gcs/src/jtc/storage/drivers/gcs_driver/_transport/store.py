@@ -42,8 +42,8 @@ class _Google(Service):
     def refusal(self, status: int, document: bytes, headers: Mapping[str, str]) -> Refusal:
         return errors.refusal_of(status, document, headers)
 
-    def exception_for(self, refusal: Refusal, request: Request[Any]) -> Exception:
-        return errors.exception_for(refusal, request, self._settings.bucket)
+    def exception_for(self, refusal: Refusal, request: Request[Any]) -> Exception:  # noqa: ARG002
+        return errors.exception_for(refusal, self._settings.bucket)
 
     def is_temporary(self, refusal: Refusal) -> bool:
         return errors.is_temporary(refusal)
