@@ -183,7 +183,7 @@ class OpenDALDriver:
     @property
     def location(self) -> str:
         """Where the files are: drivers of one location keep the same files."""
-        return self._settings.place
+        return self._settings.location
 
     def __reduce__(self) -> NoReturn:
         raise _NotPicklableException(
@@ -275,7 +275,7 @@ class OpenDALDriver:
     def path(self, path: str, /) -> str:
         """Return a URI of the service's scheme, host, root and path."""
         root = self._settings.root.rstrip("/")
-        return f"{self._settings.scheme}://{self._settings.host}{root}/{path}"
+        return f"{self._settings.scheme}://{self._settings.address}{root}/{path}"
 
     # The capabilities
 

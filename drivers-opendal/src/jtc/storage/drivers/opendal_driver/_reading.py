@@ -19,7 +19,12 @@ from jtc.storage.drivers.opendal_driver._metadata import (
     stat,
     value_info,
 )
-from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
+from jtc.storage.drivers.opendal_driver._services import CUTS_READS
+from jtc.storage.exceptions import (
+    IntegrityException,
+    PreconditionFailedException,
+    StorageUnavailableException,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -44,16 +49,22 @@ async def read_all(calls: Calls, path: str) -> bytes:
     Raises:
         FileNotFoundException: There is no file.
     """
-    content = await calls.send_patiently(
-        lambda operator: operator.read(key(path)), lambda: _size(calls, path)
+    for _ in range(_ATTEMPTS):
+        content = await calls.send_patiently(
+            lambda operator: operator.read(key(path)), lambda: _size(calls, path)
+        )
+        if may_be_index(calls, content):
+            await look(calls, path)
+        if calls.settings.scheme not in CUTS_READS or await _size(calls, path) == len(content):
+            return content
+    raise StorageUnavailableException(
+        "The service sent another number of bytes than the file has: the connection was cut, or "
+        "the file is replaced again and again"
     )
-    if may_be_index(calls, content):
-        await stat(calls, path)
-    return content
 
 
 async def _size(calls: Calls, path: str) -> int:
-    return (await stat(calls, path)).size
+    return (await look(calls, path)).content_length
 
 
 async def open_stream(calls: Calls, path: str, options: ReadOptions) -> ReadStream:
@@ -139,7 +150,11 @@ class _Reading:
             )
         else:
             file = await calls.send(lambda operator: operator.open(key(path), "rb", **given))
-            begun = await _read(calls, file, min(chunk_size, length))
+            try:
+                begun = await _read(calls, file, min(chunk_size, length))
+            except BaseException:
+                await _close(calls, file)
+                raise
         if file is None and len(begun) != length:
             raise IntegrityException("The file was replaced while it was read")
         return cls(calls, file, begun, length=length, chunk_size=chunk_size, is_pinned=is_pinned)
@@ -160,9 +175,13 @@ class _Reading:
     async def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with suppress(*OpenDALError):  # TimeoutError too; nothing was written
-                async with asyncio.timeout(self._calls.settings.request_timeout):
-                    await file.close()
+            await _close(self._calls, file)
+
+
+async def _close(calls: Calls, file: AsyncFile) -> None:
+    with suppress(*OpenDALError):  # TimeoutError too; nothing was written
+        async with asyncio.timeout(calls.settings.request_timeout):
+            await file.close()
 
 
 async def _read(calls: Calls, file: AsyncFile, size: int) -> bytes:

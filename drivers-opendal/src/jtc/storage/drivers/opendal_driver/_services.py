@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CUTS_READS",
     "HAS_TRUE_ETAGS",
     "IN_PROCESS",
     "LOSES_CONNECTIONS",
@@ -23,6 +24,7 @@ __all__ = [
     "WRITES_WHOLE",
     "canonical_scheme",
     "known_options",
+    "required_options",
     "schemes",
 ]
 
@@ -59,6 +61,9 @@ UNKEPT: Mapping[str, frozenset[str]] = {
 
 LOSES_CONNECTIONS = frozenset({"ftp"})
 """Services where a read that ends early leaves a connection that serves no other call."""
+
+CUTS_READS = frozenset({"ftp"})
+"""Services where a file whose connection ends on the way seems to end there."""
 
 MAY_SERVE_INDEXES = frozenset({"http", "webdav"})
 """Services that may answer a directory's URL with a page that lists it."""
@@ -101,6 +106,14 @@ def known_options(scheme: str) -> frozenset[str] | None:
     """Return the names of a service's options; None where OpenDAL does not say them."""
     config = _configs().get(canonical_scheme(scheme))
     return None if config is None else frozenset(config.__annotations__) - {"scheme"}
+
+
+def required_options(scheme: str) -> frozenset[str]:
+    """Return the names of the options that a service needs."""
+    config = _configs().get(canonical_scheme(scheme))
+    annotations = {} if config is None else config.__annotations__
+    required = {name for name, each in annotations.items() if "NotRequired" not in str(each)}
+    return frozenset(required - {"scheme"})
 
 
 def _configs() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from jtc.storage.drivers.opendal_driver._errors import OpenDALError, without_sec
 from jtc.storage.drivers.opendal_driver._services import (
     canonical_scheme,
     known_options,
+    required_options,
     schemes,
 )
 from jtc.storage.exceptions import StorageConfigException
@@ -42,6 +43,11 @@ OWN_OPTIONS = frozenset(
 _SECRET = re.compile(
     "password|token|secret|key|credential|connection_string|service_account|delegation"
 )
+_DEFAULT = "0"
+"""The number of a database that is meant where none is given."""
+
+_NOT_PLACES = frozenset({"cluster_endpoints", "endpoint", "root", "user", "username"})
+
 _USER_INFO = re.compile(r"//([^/@\s]*)@")
 
 
@@ -75,19 +81,27 @@ class Settings(NamedTuple):
     @property
     def host(self) -> str:
         """Where the service is, without user and password; "" where no option says it."""
-        endpoint = self.service.get("endpoint") or self.service.get("cluster_endpoints") or ""
-        return ",".join(_shown(each) for each in endpoint.split(",")) if endpoint else ""
+        return ",".join(each.partition("/")[0] for each in self._endpoints())
 
     @property
-    def place(self) -> str:
-        """Where the files are: the options that are no secrets."""
+    def address(self) -> str:
+        """The service's host, and the path of its endpoint."""
+        return ",".join(self._endpoints())
+
+    @property
+    def location(self) -> str:
+        """Where the files are. Without the credentials: two users may have the same files."""
         shown = {
-            name: _shown(text) if "endpoint" in name else text
+            name: text
             for name, text in self.service.items()
-            if not _SECRET.search(name) and name != "root"
+            if not _SECRET.search(name) and name not in _NOT_PLACES and text != _DEFAULT
         }
         options = ",".join(f"{name}={text}" for name, text in sorted(shown.items()))
-        return f"{self.scheme}:{options}:{self.root}"
+        return f"{self.scheme}://{self.address}{self.root}?{options}"
+
+    def _endpoints(self) -> list[str]:
+        endpoint = self.service.get("endpoint") or self.service.get("cluster_endpoints") or ""
+        return [_shown(each) for each in endpoint.split(",") if each]
 
     @property
     def root(self) -> str:
@@ -142,10 +156,27 @@ def make_settings(
 def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a driver's options with what a fake needs in place of keys and missing ones."""
     kept = {"scheme": "memory", **options}
-    known = known_options(str(kept["scheme"])) or frozenset()
-    needed = {"endpoint": "https://fake.example.com", "root": "/"}
-    kept = {**{name: text for name, text in needed.items() if name in known}, **kept}
-    return {name: "fake" if _SECRET.search(name) else value for name, value in kept.items()}
+    scheme = canonical_scheme(str(kept["scheme"]))
+    others = {"ftp", "mongodb", "mysql", "postgresql", "redis"}
+    url = f"{scheme if scheme in others else 'https'}://fake.example.com/fake"
+    needed = {
+        "endpoint": url,
+        "connection_string": url,
+        "access_token": "fake",
+        "region": "fake",
+        "account_name": "fake",
+        "disable_config_load": True,
+        **dict.fromkeys(required_options(scheme), "fake"),
+        "db": 0,
+    }
+    known = known_options(scheme) or frozenset()
+    kept = {**{name: value for name, value in needed.items() if name in known}, **kept}
+    kept |= {
+        name: needed.get(name, "fake")
+        for name, value in kept.items()
+        if isinstance(value, str) and _SECRET.search(name)
+    }
+    return kept | {"root": "/"} if scheme == "fs" else kept  # OpenDAL makes the root
 
 
 def make_operator(settings: Settings) -> opendal.AsyncOperator:
@@ -225,6 +256,7 @@ def _secrets(service: Mapping[str, str]) -> frozenset[str]:
 
 
 def _shown(url: str) -> str:
-    """Return a URL's host and port."""
+    """Return a URL's host, port and path."""
     without_user = _USER_INFO.sub("//", url)
-    return urlsplit(without_user).netloc or without_user.partition("?")[0]
+    parts = urlsplit(without_user)
+    return (parts.netloc + parts.path if parts.netloc else parts.path).rstrip("/")

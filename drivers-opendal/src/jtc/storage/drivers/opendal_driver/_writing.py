@@ -13,11 +13,15 @@ from jtc.storage.drivers.opendal_driver._metadata import key
 from jtc.storage.drivers.opendal_driver._services import NEEDS_WHOLE_CONTENT
 from jtc.storage.exceptions import (
     FileExistsException,
+    FileNotFoundException,
     PreconditionFailedException,
+    StorageException,
     UnsupportedOperationException,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from opendal import AsyncOperator
 
     from jtc.storage.driver import DriverContent
@@ -127,12 +131,16 @@ async def _write(calls: Calls, path: str, content: DriverContent, given: dict[st
     def write(operator: AsyncOperator) -> Any:
         return operator.write(key(path), content, **given)
 
-    sent = calls.send(write, size=len(content), again=not conditional, reads=False)
-    if calls.settings.scheme not in NEEDS_WHOLE_CONTENT:
+    sent: Awaitable[Any] = calls.send(write, size=len(content), again=not conditional, reads=False)
+    if calls.settings.scheme in NEEDS_WHOLE_CONTENT:
+        # A call that is ended on the way leaves a part behind: it goes on when this is cancelled.
+        sent = asyncio.shield(asyncio.ensure_future(sent))
+    try:
         await sent
-        return
-    # A call that is ended on the way leaves a part behind: it goes on when this is cancelled.
-    await asyncio.shield(asyncio.ensure_future(sent))
+    except FileNotFoundException:
+        raise StorageException(
+            f"The service finds no place for the file: is the root {calls.settings.root!r} there?"
+        ) from None
 
 
 async def _stream(calls: Calls, path: str, content: DriverContent, given: dict[str, Any]) -> None:
