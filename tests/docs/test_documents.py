@@ -83,6 +83,7 @@ def _enter(namespace: dict[str, Any]) -> None:
     os.chdir(folder.name)
     # The documents speak of S3 too; that it does the same is what tests/drivers_s3 shows.
     namespace["fake"] = Storage.fake("s3")
+    namespace["fake_gcs"] = Storage.fake("gcs")  # and so do tests/drivers_gcs of Google's
 
 
 def _leave(namespace: dict[str, Any]) -> None:

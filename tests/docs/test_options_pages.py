@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("folder", "factory"),
     [
+        ("drivers-gcs", GCSDriver),
         ("drivers-local", LocalDriver),
         ("drivers-memory", MemoryDriver),
         ("drivers-s3", S3Driver),
