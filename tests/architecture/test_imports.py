@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SUPPORT = sorted((ROOT / "core/src/jtc/storage/driver_support").glob("*.py"))
+SUPPORT = sorted(
+    [
+        *(ROOT / "core/src/jtc/storage/driver_support").glob("*.py"),
+        *(ROOT / "drivers-http/src/jtc/storage/http_support").rglob("*.py"),
+    ]
+)
 
 # https://docs.python.org/3/library/intro.html#notes-on-availability
 ON_SOME_SYSTEMS = {"fcntl", "grp", "msvcrt", "posix", "pwd", "resource", "termios", "winreg"}
 
 
 @pytest.mark.parametrize("module", SUPPORT, ids=lambda module: module.stem)
-def test_driver_support_imports_nothing_that_one_system_lacks(module: Path) -> None:
+def test_support_of_drivers_imports_nothing_that_one_system_lacks(module: Path) -> None:
     imported = {
         name.partition(".")[0]
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))

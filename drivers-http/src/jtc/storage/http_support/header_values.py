@@ -43,7 +43,11 @@ def header_text(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def encoded_value(value: str) -> str:
-    """Return a text of metadata as ASCII: plain where that is unambiguous, else by RFC 2047."""
+    """Return a text of metadata as ASCII: plain where that is unambiguous, else by RFC 2047.
+
+    AWS itself answers so for what its headers cannot hold:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
     # Some stores forget an empty header.
     is_plain = value.isascii() and value.isprintable() and value.strip() == value != ""
     if is_plain and not value.startswith("=?"):

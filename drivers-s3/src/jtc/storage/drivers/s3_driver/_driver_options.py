@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.http_support.header_values import ascii_header
 from jtc.storage.models import Visibility
 
-__all__ = ["ACLS", "DRIVER_OPTIONS", "ascii_header", "driver_headers"]
+__all__ = ["ACLS", "DRIVER_OPTIONS", "driver_headers"]
 
 ACLS = {Visibility.PUBLIC: "public-read", Visibility.PRIVATE: "private"}
 """S3's canned ACLs."""
@@ -74,17 +75,3 @@ def _option_text(name: str, value: object) -> str:
             return f"{value.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
     expected = _NOT_TEXT.get(name, "a str")
     raise ValueError(f"driver_options[{name!r}] is {expected}, not {value!r}")
-
-
-def ascii_header(name: str, value: str) -> str:
-    """Check that HTTP can carry a header's value, and return it.
-
-    Raises:
-        ValueError: It has letters beyond ASCII, which have no agreed meaning in a header.
-    """
-    if not value.isascii() or not value.isprintable():
-        raise ValueError(
-            f"{name} must be printable ASCII to be an HTTP header; a file's name in a "
-            "Content-Disposition may be filename*=UTF-8''... (RFC 6266)"
-        )
-    return value

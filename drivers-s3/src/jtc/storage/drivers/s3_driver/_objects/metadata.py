@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import email.errors
-import email.header
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.s3_driver._driver_options import ACLS, ascii_header, driver_headers
+from jtc.storage.drivers.s3_driver._driver_options import ACLS, driver_headers
 from jtc.storage.drivers.s3_driver._transport import errors, operations
 from jtc.storage.http_support.errors import RangeException
+from jtc.storage.http_support.header_values import (
+    ascii_header,
+    decoded_value,
+    encoded_value,
+    header_text,
+)
 from jtc.storage.models import FileInfo
 
 if TYPE_CHECKING:
@@ -47,8 +50,6 @@ _OF_FILE = (
     "x-amz-server-side-encryption-bucket-key-enabled",
 )
 
-_ENCODED_WORDS = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=(\s+=\?[^?]+\?[BbQq]\?[^?]*\?=)*")
-
 
 def declared_headers(options: WriteOptions) -> dict[str, str]:
     """Return the headers of what the options declare.
@@ -63,7 +64,7 @@ def declared_headers(options: WriteOptions) -> dict[str, str]:
         if value is not None:
             headers[name.replace("_", "-")] = ascii_header(name, value)
     for name, value in (options.metadata or {}).items():
-        headers[_META + name] = _encoded(value)
+        headers[_META + name] = encoded_value(value)
     if options.visibility is not None:
         # An ACL only where the option is given: new AWS buckets refuse any.
         headers["x-amz-acl"] = ACLS[options.visibility]
@@ -81,25 +82,13 @@ def kept_headers(
         is_same_file: Also keep how the file is stored: class, encryption, redirection.
     """
     names = _OF_FILE if is_same_file else _OF_CONTENT
-    kept = {name: text for name in names if (text := _text(headers, name))}
+    kept = {name: text for name in names if (text := header_text(headers, name))}
     return kept if options.metadata is not None else kept | _metadata(headers)
 
 
 def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    found = {name.lower(): _text(headers, name) or "" for name in headers}
+    found = {name.lower(): header_text(headers, name) or "" for name in headers}
     return {name: value for name, value in found.items() if name.startswith(_META)}
-
-
-def _text(headers: Mapping[str, str], name: str) -> str | None:
-    """Return a header's text; bytes that are not UTF-8 are read as Latin-1, as HTTP once had it."""
-    value = headers.get(name)
-    if value is None or value.isascii():
-        return value
-    raw = value.encode(errors="surrogateescape")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 async def head(transport: Transport, key: str, headers: dict[str, str] | None = None) -> FileAnswer:
@@ -168,12 +157,13 @@ def file_info(path: str, found: FileAnswer) -> FileInfo:
         size=size_of(found),
         last_modified=found.last_modified,
         etag=found.etag,
-        content_type=_text(headers, "content-type"),
-        cache_control=_text(headers, "cache-control"),
-        content_disposition=_text(headers, "content-disposition"),
+        content_type=header_text(headers, "content-type"),
+        cache_control=header_text(headers, "cache-control"),
+        content_disposition=header_text(headers, "content-disposition"),
         content_encoding=_content_encoding(headers),
         metadata={
-            name.removeprefix(_META): _decoded(value) for name, value in _metadata(headers).items()
+            name.removeprefix(_META): decoded_value(value)
+            for name, value in _metadata(headers).items()
         },
         checksums=checksums_of(headers),
     )
@@ -181,7 +171,7 @@ def file_info(path: str, found: FileAnswer) -> FileInfo:
 
 def _content_encoding(headers: Mapping[str, str]) -> str | None:
     """Return how the content is compressed, without how a client once sent it in chunks to S3."""
-    codings = (_text(headers, "content-encoding") or "").split(",")
+    codings = (header_text(headers, "content-encoding") or "").split(",")
     kept = [text for each in codings if (text := each.strip()) not in ("", "aws-chunked")]
     return ", ".join(kept) or None
 
@@ -212,30 +202,3 @@ def checksums_of(headers: Mapping[str, str]) -> dict[str, str]:
         except binascii.Error:
             continue
     return checksums
-
-
-def _encoded(value: str) -> str:
-    """Return a metadata value as ASCII: plain where that is unambiguous, else by RFC 2047.
-
-    AWS itself answers so for what its headers cannot hold:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
-    """
-    # Some stores forget an empty header.
-    is_plain = value.isascii() and value.isprintable() and value.strip() == value != ""
-    if is_plain and not value.startswith("=?"):
-        return value
-    return f"=?UTF-8?B?{base64.b64encode(value.encode()).decode()}?="
-
-
-def _decoded(value: str) -> str:
-    """Return the text of a metadata value, or the value itself where it is not encoded."""
-    if not _ENCODED_WORDS.fullmatch(value):
-        return value
-    try:
-        words = email.header.decode_header(value)
-        return "".join(
-            word if isinstance(word, str) else word.decode(charset or "ascii")
-            for word, charset in words
-        )
-    except (ValueError, LookupError, email.errors.HeaderParseError):
-        return value

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 from jtc.storage.driver_support.mime_types import guess_type
-from jtc.storage.drivers.s3_driver._driver_options import ascii_header
 from jtc.storage.drivers.s3_driver._transport.xml import tags_document
 from jtc.storage.exceptions import InvalidPathException, UnsupportedOperationException
+from jtc.storage.http_support.header_values import ascii_header
 from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
