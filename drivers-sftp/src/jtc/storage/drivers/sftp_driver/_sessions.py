@@ -55,6 +55,7 @@ class Session:
         settings: The driver's.
         block: Bytes of one read or write.
         has_staging: Whether the reserved directory is known to be one.
+        created_modes: What the server makes of the mode of a new file.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Session:
         sizes = [each for each in (limits.max_read_len, limits.max_write_len) if each]
         self.block = min([*sizes, _LARGEST_BLOCK])
         self.has_staging = False
+        self.created_modes: dict[int | None, int | None] = {}
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._stalled = False

@@ -43,7 +43,6 @@ __all__ = ["StagedFile"]
 
 _NEW = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
 _PERMISSIONS = 0o777
-_OTHERS = 0o077
 _COPY_BYTES = 64 * 1024 * 1024
 """Bytes that a server copies for one request: it answers no other one meanwhile."""
 _ATTEMPTS = 5
@@ -77,6 +76,7 @@ class StagedFile:
         self._options = options
         self._given_mode: int | None = None
         self._mode: int | None = None
+        self._created_mode: int | None = None
         self._is_open = False
         self._name = b""
         self._size = 0
@@ -169,11 +169,20 @@ class StagedFile:
                 await make_directories(session, [self._root.path, staging], [None, 0o700])
             else:
                 session.has_staging = True
+                await self._learn_mode(session, file, mode)
                 return file
         raise _directory_gone()
 
+    async def _learn_mode(self, session: Session, file: File, mode: int | None) -> None:
+        """Find out once what the server makes of a mode, so that most files need no other."""
+        if mode not in session.created_modes:
+            session.created_modes[mode] = (await session.request(file.stat)).permissions
+        made = session.created_modes[mode]
+        self._created_mode = None if made is None else made & _PERMISSIONS
+
     async def _open_beside(self, session: Session, name: str, mode: int | None) -> File:
         self._name = self._root.beside(self._path, name)
+        self._created_mode = None
         for _ in range(_ATTEMPTS):
             try:
                 return await session.open(self._name, _NEW, mode)
@@ -222,8 +231,7 @@ class StagedFile:
         """
         file, session = self._file, self.session
         steps: list[Awaitable[object]] = []
-        # The umask takes nothing from the owner.
-        if self._mode is not None and (self._mode & _OTHERS or self._options.visibility is None):
+        if self._mode is not None and self._mode != self._created_mode:
             attributes = asyncssh.SFTPAttrs(permissions=self._mode)
             steps.append(session.request(file.setstat, attributes))
         if session.settings.durable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -65,9 +66,9 @@ async def _sweep(session: Session, root: Root) -> None:
 
 async def _remove_stale(session: Session, root: Root, found: list[tuple[bytes, int]]) -> None:
     with suppress(OSError, StorageException, asyncssh.Error):
-        if not found:
+        if not any(time.time() - modified > STALE_SECONDS / 2 for _, modified in found):
             return
-        # By the server's clock: this machine's may differ by more.
+        # By the server's clock: this machine's may differ.
         now = await _server_time(session, root)
         for place, modified in found:
             if now - modified > STALE_SECONDS:
