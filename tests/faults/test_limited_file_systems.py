@@ -165,6 +165,9 @@ NTFS_HAS_NOT = {
     "test_a_reader_never_sees_half_a_file": "its rename is a deletion and a link",
     "test_a_file_exists_all_the_time_while_it_is_replaced": "its rename is a deletion and a link",
     "test_get_ranges_is_of_one_version": "its rename is a deletion and a link",
+    "test_event_loops_in_each_of_which_many_tasks_contend_can_use_it": (
+        "its rename is a deletion and a link"
+    ),
     "test_no_append_is_lost": "its rename is a deletion and a link",
     "test_no_update_is_lost_where_each_names_the_version_it_read": (
         "its rename is a deletion and a link"
