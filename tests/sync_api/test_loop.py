@@ -485,6 +485,13 @@ class Interrupted(Exception):
     pass
 
 
+# Between its making and its run a coroutine belongs to the interpreter alone: an interruption there
+# leaves it, and nothing that it began.
+bears_interruptions = pytest.mark.filterwarnings(
+    "ignore:coroutine '.*' was never awaited:RuntimeWarning"
+)
+
+
 @contextlib.contextmanager
 def interrupted_often() -> Iterator[list[bool]]:
     """Interrupt this thread every two milliseconds; while the list that is given is not empty."""
@@ -513,6 +520,7 @@ def interrupted_often() -> Iterator[list[bool]]:
         signal.signal(signal.SIGUSR1, before)
 
 
+@bears_interruptions
 def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage) -> None:
     """Signals arrive before, while and after a call is passed to the loop."""
     storage.put("a", b"1")
@@ -529,6 +537,7 @@ def test_an_interruption_at_any_place_leaves_nothing_behind(storage: SyncStorage
     assert storage.get("a") == b"1"
 
 
+@bears_interruptions
 def test_an_interrupted_write_is_not_written_twice(storage: SyncStorage) -> None:
     """Either `tell` is the length of what was taken, and that is the file, or close fails."""
     disk = storage.disk("local")
