@@ -28,6 +28,9 @@ WITH_AIOBOTO3 := tests/drivers_s3 tests/conformance/test_s3.py
 # As many workers as there are processors; each starts a SeaweedFS of its own when it needs one.
 PARALLEL := -n auto
 
+# Two more for the tests that wait most of their time: for processes, servers and deadlines.
+WAITING = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Or each of the processes that the tests start would compile everything anew.
@@ -106,7 +109,7 @@ test: $(VENV)/installed build/aioboto3/installed
 	@echo "==> Running the tests, those that measure the coverage first"
 	@failed=0; \
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term $(MEASURED) || failed=1; \
-	$(BIN)/python -m pytest $(PARALLEL) $(MEASURED:%=--ignore=%) || failed=1; \
+	$(BIN)/python -m pytest $(WAITING) $(MEASURED:%=--ignore=%) || failed=1; \
 	echo "==> Running the tests of the S3 driver beside aioboto3, on the oldest aiohttp"; \
 	PATH="$(CURDIR)/$(BIN):$$PATH" build/aioboto3/bin/python -m pytest -q $(PARALLEL) $(WITH_AIOBOTO3) || failed=1; \
 	exit $$failed
