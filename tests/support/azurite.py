@@ -24,6 +24,7 @@ import hmac
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,8 @@ class Azurite:
 
     Args:
         container: The container to make: three letters or more.
-        cert: A PEM file of a certificate, and one of its key: by https then.
+        certificate: A directory with certificate.pem and key.pem; then by https, which takes
+            tokens of Entra ID, too.
 
     Attributes:
         container: That.
@@ -69,11 +71,14 @@ class Azurite:
     account, key = ACCOUNT, KEY
 
     def __init__(
-        self, container: str = "test-container", *, cert: tuple[Path, Path] | None = None
+        self, container: str = "test-container", *, certificate: Path | None = None
     ) -> None:
         self.container = container
         self.endpoint_url = ""
-        self._cert = cert
+        self._certificate = certificate
+        self._context: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._context = ssl.create_default_context(cafile=certificate / "certificate.pem")
         self._directory = Path(tempfile.mkdtemp(prefix="azurite-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -118,13 +123,21 @@ class Azurite:
 
     def _start(self, program: Path) -> bool:
         (port,) = free_ports(1)
+        scheme, options = "http", list[str]()
+        if self._certificate is not None:
+            scheme = "https"
+            files = ("--cert", "certificate.pem"), ("--key", "key.pem")
+            options = [
+                each for name, file in files for each in (name, str(self._certificate / file))
+            ]
+            options += ["--oauth", "basic"]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ending_with_this(
                     str(_node() / "bin" / "node"),
                     str(program),
                     *("--blobHost", HOST, "--blobPort", str(port), "--skipApiVersionCheck"),
-                    *("--inMemoryPersistence", "--silent", "--disableTelemetry"),
+                    *("--inMemoryPersistence", "--silent", "--disableTelemetry", *options),
                 ),
                 cwd=self._directory,
                 env={
@@ -137,11 +150,12 @@ class Azurite:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.endpoint_url = f"http://{HOST}:{port}/{ACCOUNT}"
+        self.endpoint_url = f"{scheme}://{HOST}:{port}/{ACCOUNT}"
         ends = time.monotonic() + _SECONDS
         while self._process.poll() is None and time.monotonic() < ends:
             try:
-                urllib.request.urlopen(f"http://{HOST}:{port}/", timeout=5).close()
+                url = f"{scheme}://{HOST}:{port}/"
+                urllib.request.urlopen(url, timeout=5, context=self._context).close()
             except urllib.error.HTTPError as answer:
                 answer.close()
                 return True
@@ -199,7 +213,7 @@ class Azurite:
         request = urllib.request.Request(url, data=body or None, headers=sent, method=method)
         if not body:
             request.add_header("content-length", "0")
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=self._context) as answer:
             found = {name.lower(): value for name, value in answer.headers.items()}
             return found, answer.read()
 
@@ -219,7 +233,9 @@ class Azurite:
 def _signature(
     method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
 ) -> str:
-    ms = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name[:5] == "x-ms-")
+    lower = {name.lower(): value for name, value in headers.items()}
+    names = sorted(lower, key=lambda name: name.replace("_", "!"))
+    ms = "".join(f"{name}:{lower[name]}\n" for name in names if name[:5] == "x-ms-")
     lines = [
         method,
         "",

@@ -82,11 +82,12 @@ class AzureDriver:
             deleted.
         multipart_threshold: Content of more bytes is sent in blocks.
         part_size: Bytes of a block; a file of more than 50,000 blocks gets larger ones.
-        max_concurrency: The most blocks of one file at once. Each transfer finds out how many the
-            path carries, and uses no more.
+        max_concurrency: The most blocks or ranges of one file at once. Each transfer finds out how
+            many the path carries, and uses no more.
         max_connections: Connections of one event loop.
-        max_transfer_memory: Bytes that the blocks of all uploads of one event loop may take in
-            memory; a further one waits. `part_size` at least.
+        max_transfer_memory: Bytes that the blocks and ranges of all uploads and downloads of one
+            event loop may take in memory. A further block waits; a download takes what is free of
+            the half, and else reads over one connection. `part_size` at least.
         max_attempts: How often a request is sent at most, and a broken read continued.
         connect_timeout: Seconds until a connection must be open.
         read_timeout: Seconds that may pass without a byte from the store.
@@ -173,7 +174,7 @@ class AzureDriver:
         # It may hold a key, and a traceback holds this function's variables.
         with ScrubbedLocals():
             options = completed({}, environ)
-        is_signed = options.get("account_key") or options.get("sas_token")
+        is_signed = bool(options.get("account_key") or options.get("sas_token"))
         del environ
         try:
             options.pop("sources")
@@ -281,7 +282,7 @@ class AzureDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        return (await metadata.head(self._transport, path)).size
+        return (await metadata.head(self._transport, path)).known_size
 
     async def last_modified(self, path: str, /) -> float:
         """Return when a file was written, in whole seconds since 1970 UTC.

@@ -161,7 +161,7 @@ class BlockUpload:
     async def _etag_now(self) -> str | None:
         requests = self._transport.requests
         try:
-            return (await self._transport.send(requests.get_properties(self._path))).etag
+            return (await self._transport.send(requests.get_properties(self._path))).confirmed_etag
         except exceptions.FileNotFoundException:
             return None
 

@@ -42,7 +42,7 @@ async def copy_file(transport: Transport, src: str, dst: str, options: WriteOpti
         raise exceptions.FileExistsException(conditions.EXISTS, path=dst)
     if _replaces_metadata(options) or options.driver_options:
         return await _updated(transport, src, original, options)
-    return original.etag
+    return original.confirmed_etag
 
 
 async def move_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str:
@@ -57,7 +57,7 @@ async def move_file(transport: Transport, src: str, dst: str, options: WriteOpti
     original = await _original(transport, src, "if_source_match", options.if_source_match)
     etag = await _copied(transport, src, dst, original, options)
     try:
-        is_deleted = await delete_version(transport, src, original.etag)
+        is_deleted = await delete_version(transport, src, original.confirmed_etag)
     except exceptions.PreconditionFailedException:
         is_deleted = False
     if not is_deleted:
@@ -81,7 +81,7 @@ async def update_metadata(transport: Transport, path: str, options: WriteOptions
 
 async def _original(transport: Transport, path: str, option: str, expected: str | None) -> Blob:
     found = await metadata.head(transport, path)
-    if expected not in {None, found.etag}:
+    if expected not in {None, found.confirmed_etag}:
         message = f"The file is not the version that {option} names"
         raise exceptions.PreconditionFailedException(message)
     return found
@@ -105,7 +105,7 @@ async def _updated(transport: Transport, path: str, original: Blob, options: Wri
     same bytes, so that no reader meets the one without the other.
     """
     served, described = metadata.kept_headers(original, options)
-    condition = {"if-match": original.etag}
+    condition = {"if-match": original.confirmed_etag}
     requests = transport.requests
     try:
         if options.driver_options or (options.metadata is not None and _replaces_headers(options)):
@@ -126,7 +126,7 @@ async def _copied(
     transport: Transport, src: str, dst: str, original: Blob, options: WriteOptions
 ) -> str:
     declared = {**transport.settings.driver_headers, **metadata.declared_headers(options)}
-    is_one = original.size <= _COPIED_AT_ONCE and not _replaces_headers(options)
+    is_one = original.known_size <= _COPIED_AT_ONCE and not _replaces_headers(options)
     # That request keeps the original's metadata where it is given none.
     is_one = is_one and options.metadata != {}
     described = {name for name in declared if name.startswith("x-ms-meta-")}
@@ -149,7 +149,7 @@ async def _copied(
 
 async def _is_replaced(transport: Transport, src: str, original: Blob) -> bool:
     try:
-        return (await metadata.head(transport, src)).etag != original.etag
+        return (await metadata.head(transport, src)).confirmed_etag != original.confirmed_etag
     except exceptions.FileNotFoundException:
         return True
 
@@ -162,7 +162,7 @@ async def _unless_landed(
     md5 = metadata.file_info(dst, original).checksums.get("md5")
     probe = exceptions.StorageException()
     probe.__cause__ = cause
-    return await conditions.unless_landed(transport, dst, probe, error, md5, original.size)
+    return await conditions.unless_landed(transport, dst, probe, error, md5, original.known_size)
 
 
 async def _copied_at_once(
@@ -177,12 +177,12 @@ async def _copied_at_once(
     sent = {
         **declared,
         **permission,
-        "x-ms-source-if-match": original.etag,
+        "x-ms-source-if-match": original.confirmed_etag,
         **conditions.condition_headers(options),
     }
     if "x-ms-tags" not in sent and original.headers.get("x-ms-tag-count"):
         sent["x-ms-copy-source-tag-option"] = "COPY"
-    copy = transport.requests.copy_from_url(dst, source, sent, original.size)
+    copy = transport.requests.copy_from_url(dst, source, sent, original.known_size)
     return await transport.send(copy)
 
 
@@ -198,12 +198,12 @@ async def _recomposed(
         tags = await transport.send(transport.requests.get_tags(src, {}))
         headers["x-ms-tags"] = urlencode(tags)
     upload = BlockUpload(transport, dst)
-    if original.size:
+    if original.known_size:
         source, permission = await transport.source(src)
-        sent = {**permission, "x-ms-source-if-match": original.etag}
-        await upload.copy_all(source, original.size, sent)
+        sent = {**permission, "x-ms-source-if-match": original.confirmed_etag}
+        await upload.copy_all(source, original.known_size, sent)
     if src == dst:
-        options = WriteOptions(if_match=original.etag)
+        options = WriteOptions(if_match=original.confirmed_etag)
     return await upload.commit(headers, options)
 
 

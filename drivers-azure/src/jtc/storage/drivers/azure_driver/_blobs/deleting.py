@@ -39,7 +39,7 @@ async def delete_file(transport: Transport, path: str) -> bool:
         return await delete_version(transport, path, None)
     for _ in range(_REPLACED_MEANWHILE):
         try:
-            etag = (await metadata.head(transport, path)).etag
+            etag = (await metadata.head(transport, path)).confirmed_etag
             return await delete_version(transport, path, etag)
         except exceptions.FileNotFoundException:
             return False
@@ -116,7 +116,7 @@ async def delete_directory(transport: Transport, directory: str) -> None:
             files = [each.name for each in page.blobs if not each.is_directory]
             markers += [each.name for each in page.blobs if each.is_directory]
             _raise_first(await _each(transport, files, _delete_any))
-    if await transport.is_hierarchical() and await listing.is_marked(transport, directory):
+    if await listing.is_marked(transport, directory):
         markers.append(directory)
     # Directories from within.
     for marker in sorted(markers, key=lambda each: -each.count("/")):

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._transport.operations import quoted
 from jtc.storage.drivers.azure_driver._transport.xml import read_page
 from jtc.storage.http_support.requests import Refusal
+from jtc.storage.http_support.transfers.answers import quoted
 from jtc.storage.models import DirectoryInfo, listed_file
 from jtc.storage.paths import check_listed_path
 

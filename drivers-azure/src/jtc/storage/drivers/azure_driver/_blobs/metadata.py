@@ -59,9 +59,9 @@ def file_info(path: str, blob: Blob) -> FileInfo:
     headers = blob.headers
     return FileInfo(
         path=path,
-        size=blob.size,
+        size=blob.known_size,
         last_modified=blob.last_modified,
-        etag=blob.etag,
+        etag=blob.confirmed_etag,
         content_type=header_text(headers, "content-type"),
         cache_control=header_text(headers, "cache-control"),
         content_disposition=header_text(headers, "content-disposition"),

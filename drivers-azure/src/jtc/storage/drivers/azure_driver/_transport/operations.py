@@ -5,78 +5,49 @@ https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-rest-api
 
 from __future__ import annotations
 
-import email.utils
-import re
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from jtc.storage.drivers.azure_driver._transport import xml
 from jtc.storage.exceptions import FileNotFoundException, StorageUnavailableException
 from jtc.storage.http_support.requests import Request
+from jtc.storage.http_support.transfers.answers import FileAnswer, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from jtc.storage.http_support.requests import Answer, Body
+    from jtc.storage.http_support.requests import Answer
 
-__all__ = ["Blob", "ContainerRequests", "quoted"]
-
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-[0-9]+/([0-9]{1,20})")
-_PARTIAL = 206
+__all__ = ["Blob", "ContainerRequests"]
 
 STARTING_VERSION = "2026-02-06"
 """The version of the service from which on a listing may begin at a name."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Blob:
-    """What the answer to a GET or a HEAD says.
+class Blob(FileAnswer):
+    """What the answer to a GET or a HEAD says."""
 
-    Attributes:
-        status: 206 for a range, else 200.
-        headers: By names in any case.
-        content: The whole body or where it is read from; nothing for a HEAD.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes | Body
+    __slots__ = ()
 
     @property
-    def etag(self) -> str:
-        """The etag in quotes."""
+    def confirmed_etag(self) -> str:
+        """The etag in quotes.
+
+        Raises:
+            StorageUnavailableException: The answer does not say it.
+        """
         return _confirmed(self.headers)
 
     @property
-    def size(self) -> int:
+    def known_size(self) -> int:
         """The whole blob's length in bytes.
 
         Raises:
             StorageUnavailableException: The answer does not say it.
         """
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        text = found[2] if found else self.headers.get("content-length", "")
-        if not (text.isascii() and text.isdecimal()) or (self.status == _PARTIAL and not found):
+        if self.size is None:
             raise _lacks("size")
-        return int(text)
-
-    @property
-    def first(self) -> int:
-        """The position in the blob of the first byte of this answer."""
-        found = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-        return int(found[1]) if found else 0
-
-    @property
-    def last_modified(self) -> float:
-        """When the blob was written, in seconds since 1970 UTC; now, where no answer says it."""
-        for name in ("last-modified", "date"):
-            try:
-                return email.utils.parsedate_to_datetime(self.headers[name]).timestamp()
-            except (KeyError, ValueError, OverflowError):
-                continue
-        return float(int(time.time()))
+        return self.size
 
     @property
     def is_directory(self) -> bool:
@@ -93,11 +64,6 @@ class Blob:
             self.close()
             raise FileNotFoundException("A directory is there, and no file")
         return self
-
-    def close(self) -> None:
-        """Release the connection where the content was left open."""
-        if not isinstance(self.content, bytes):
-            self.content.close()
 
 
 class ContainerRequests:
@@ -133,7 +99,7 @@ class ContainerRequests:
             "Get Blob",
             "GET",
             self.path(blob),
-            _opened,
+            Blob.of,
             headers,
             query=self._sas_token,
             leave_open_from=leave_open_from,
@@ -143,7 +109,7 @@ class ContainerRequests:
     def get_properties(self, blob: str, headers: dict[str, str] | None = None) -> Request[Blob]:
         """Read a blob's headers."""
         path, query = self.path(blob), self._sas_token
-        return Request("Get Blob Properties", "HEAD", path, _opened, headers or {}, query=query)
+        return Request("Get Blob Properties", "HEAD", path, Blob.of, headers or {}, query=query)
 
     def put_blob(self, blob: str, body: bytes, headers: dict[str, str]) -> Request[str]:
         """Store a blob whole; its etag."""
@@ -257,24 +223,15 @@ class ContainerRequests:
         return Request(operation, "POST", path, _delegation, query=query, body=body)
 
 
-def _opened(answer: Answer) -> Blob:
-    return Blob(answer.status, answer.headers, answer.content)
-
-
 def _stored(answer: Answer) -> str:
     return _confirmed(answer.headers)
 
 
 def _confirmed(headers: Mapping[str, str]) -> str:
-    etag = quoted(headers.get("etag", ""))
-    if not etag:
+    etag = quoted(headers.get("etag"))
+    if etag is None:
         raise _lacks("ETag")
     return etag
-
-
-def quoted(etag: str) -> str:
-    """Return an etag in quotes, which listings lack."""
-    return etag if not etag or etag[0] == '"' else f'"{etag}"'
 
 
 def _lacks(name: str) -> StorageUnavailableException:

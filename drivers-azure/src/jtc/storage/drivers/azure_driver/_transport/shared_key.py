@@ -60,9 +60,9 @@ def signature(key: bytes, text: str) -> str:
 
 
 def _order(name: str) -> tuple[str, bytes]:
-    """Return by what the service sorts a header's name: hyphens count only where all else is equal.
+    """Return by what the service sorts a header's name: as .NET compares words.
 
-    Microsoft's own clients sort so too; by plain ASCII, some pairs of metadata names would be
-    refused.
+    Underscores come before digits, and hyphens count only where all else is equal. Microsoft's own
+    clients sort so too; by plain ASCII, some pairs of metadata names would be refused.
     """
-    return name.replace("-", ""), bytes(each == "-" for each in name)
+    return name.replace("-", "").replace("_", "!"), bytes(each == "-" for each in name)

@@ -85,7 +85,8 @@ class AzureService(Service):
 
     def has_old_credentials(self, refusal: Refusal) -> bool:
         """Return whether the request may succeed with a new token."""
-        return self._settings.is_entra and refusal.status == _UNAUTHORIZED
+        is_refused = refusal.status == _UNAUTHORIZED or refusal.code == "AuthenticationFailed"
+        return self._settings.is_entra and is_refused
 
     def exception_for(self, refusal: Refusal, request: Request[Any]) -> Exception:  # noqa: ARG002
         """Return our exception for a refusal."""

@@ -127,7 +127,9 @@ class _Reader:
         elif name == _METADATA:
             self._below = ""
         else:
-            self._item[f"{self._below}{name}"] = "".join(self._texts)
+            # A header's name, as that of metadata is, means the same in any case.
+            key = f"{self._below}{name.lower()}" if self._below else name
+            self._item[key] = "".join(self._texts)
         self._texts.clear()
 
 
