@@ -50,6 +50,9 @@ _CONTINUE_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0
 """How long closing waits for requests that are under way."""
 
+_GOODBYE_SECONDS = 0.5
+"""How long closing waits for the other machine to take note of it."""
+
 
 class Places:
     """A limit to what one event loop uses at once, given out in the order of the calls.
@@ -209,6 +212,13 @@ class Connections:
         self.sending.detach()
         await self.session.close()
         await self.fresh.close()
+        # TLS says goodbye before it closes, and the loop may end after this.
+        ends = time.monotonic() + _GOODBYE_SECONDS
+        while self._has_open_sockets() and time.monotonic() < ends:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.001)
+
+    def _has_open_sockets(self) -> bool:
+        return any(each.fileno() >= 0 for each in list(self._sockets.values()))
 
     def discard(self) -> None:
         """Release the connections where the loop does not run any more."""
