@@ -7,7 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Never
 
-from fsspec.asyn import AsyncFileSystem, get_loop
+from fsspec.asyn import get_loop, iothread, reset_lock
 from fsspec.spec import make_instance
 from fsspec.utils import stringify_path, tokenize
 
@@ -15,6 +15,7 @@ from jtc.storage import InvalidPathException, StorageConfigException
 from jtc.storage.fsspec._concurrency import current_bulk
 from jtc.storage.fsspec._configurations import Config, absolute, configurations, identity
 from jtc.storage.fsspec._transaction import DiskTransaction
+from jtc.storage.fsspec._untyped import AsyncFileSystem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,7 @@ class Base(AsyncFileSystem):
             )
         super().__init__(
             asynchronous=asynchronous,
-            loop=loop,
+            loop=None if asynchronous else loop or _blocking_loop(),
             batch_size=batch_size,
             use_listings_cache=use_listings_cache,
             listings_expiry_time=listings_expiry_time,
@@ -134,7 +135,7 @@ class Base(AsyncFileSystem):
         """The event loop of the blocking methods; a forked process has its own."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self._loop = None if self.asynchronous else get_loop()
+            self._loop = None if self.asynchronous else _blocking_loop()
         return self._loop
 
     @classmethod
@@ -232,3 +233,11 @@ class Base(AsyncFileSystem):
         except StorageConfigException:
             return {}  # it cannot be read here either
         return {name: manager.source_of(name) for name in names}
+
+
+def _blocking_loop() -> asyncio.AbstractEventLoop:
+    """Return fsspec's own event loop; in a forked process, one of its own."""
+    if iothread[0] is not None and not iothread[0].is_alive():
+        reset_lock()  # older versions of fsspec would return the parent's, in which nothing runs
+    loop: asyncio.AbstractEventLoop = get_loop()
+    return loop

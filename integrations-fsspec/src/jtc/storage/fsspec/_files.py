@@ -8,9 +8,8 @@ import inspect
 import io
 from typing import TYPE_CHECKING, Any, Self
 
-from fsspec.spec import AbstractBufferedFile
-
 from jtc.storage.fsspec._blocking import run
+from jtc.storage.fsspec._untyped import AbstractBufferedFile
 
 if TYPE_CHECKING:
     from jtc.storage.files import WritableFile
@@ -181,6 +180,11 @@ class CompressedFile(io.BufferedIOBase):
     def __init__(self, file: WriteFile, compressor: Any) -> None:
         self._file = file
         self._compressor = compressor
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self._file.path)
 
     def writable(self) -> bool:
         """Return whether the file is open."""

@@ -56,7 +56,8 @@ class Writing(Reading):
         """
         above = {self._parent(path) for path in wanted}
         for path in sorted(wanted - above):  # which makes the others too
-            await self._makedirs(path, exist_ok=True)
+            if (place := await self._place(path)).key:
+                await self._make_directory(place, path)
 
     async def _pipe_file(
         self, path: str, value: Any, mode: str = "overwrite", **options: Any
@@ -210,8 +211,16 @@ class Writing(Reading):
             operation.directories.add(self._strip_protocol(path))
         elif not exist_ok:
             await self._mkdir(path)
-        elif (place := await self._place(path)).key:
+        elif not await self._has_directory(place := await self._place(path)):
             await self._make_directory(place, path)
+
+    async def _has_directory(self, place: Place) -> bool:
+        """Return whether a directory needs no making: fsspec asks for it before each new file."""
+        if not place.key:
+            return True
+        with contextlib.suppress(UnsupportedOperationException):
+            return await place.disk.directory_exists(place.key)
+        return False
 
     async def _make_directory(self, place: Place, path: str) -> None:
         async with self.os_errors(path):
