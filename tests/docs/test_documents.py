@@ -25,6 +25,8 @@ from jtc.storage._hooks import Hooks
 if TYPE_CHECKING:
     from tests.seaweedfs import SeaweedFS
 
+    from openssh import OpenSSH
+
 
 def _run_python(example: Example) -> None:
     """Run a block as a cell: names stay for the next one, and it may await."""
@@ -84,6 +86,7 @@ def _enter(namespace: dict[str, Any]) -> None:
     # The documents speak of S3 too; that it does the same is what tests/drivers_s3 shows.
     namespace["fake"] = Storage.fake("s3")
     namespace["fake_gcs"] = Storage.fake("gcs")  # and so do tests/drivers_gcs of Google's
+    namespace["fake_sftp"] = Storage.fake("sftp")
 
 
 def _leave(namespace: dict[str, Any]) -> None:
@@ -128,6 +131,27 @@ def test_examples_of_s3_page_do_on_a_store_what_it_says(
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "File not found: 'reports/missing.pdf' (disk 's3', operation 'get')"
     assert printed[1].startswith("404 NoSuchKey The specified key does not exist. ")
+
+
+def test_examples_of_sftp_page_do_on_a_server_what_it_says(
+    openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openssh.empty()
+    monkeypatch.setenv("SFTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SFTP_PORT", str(openssh.port))
+    monkeypatch.setenv("SFTP_USERNAME", openssh.username)
+    monkeypatch.setenv("SFTP_PRIVATE_KEY", openssh.private_key)
+    monkeypatch.setenv("SFTP_HOST_KEY", openssh.host_key)
+    monkeypatch.setenv("SFTP_ROOT", str(openssh.files))
+    document = SYBIL.parse(ROOT / "drivers-sftp" / "README.md")
+    _enter(document.namespace)
+    document.namespace["fake_sftp"].restore()
+    try:
+        for example in document.examples():
+            example.evaluate()
+    finally:
+        _leave(document.namespace)
+    assert (openssh.files / "done" / "may.csv").read_bytes() == b"1;2;3"
 
 
 def test_examples_of_fsspec_page_do_on_s3_what_they_do_on_files(

@@ -13,6 +13,7 @@ from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.drivers.sftp_driver import SFTPDriver
 from jtc.storage.layers.otel_layer import OpenTelemetry
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
         ("drivers-local", LocalDriver),
         ("drivers-memory", MemoryDriver),
         ("drivers-s3", S3Driver),
+        ("drivers-sftp", SFTPDriver),
         ("layers-otel", OpenTelemetry),
     ],
 )

@@ -62,7 +62,7 @@ async def copy_file(
 async def _copy(session: Session, root: Root, src: str, dst: str, staged: StagedFile) -> None:
     with _errors_of("copy", src):
         status = await root.existing_file(session, src)
-        source = await session.open(root.at(src), asyncssh.FXF_READ)
+        source = await session.open(root.at(src), "rb")
     try:
         status = await session.request(source.stat)
         with _errors_of("copy", dst):

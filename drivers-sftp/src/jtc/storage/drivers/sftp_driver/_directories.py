@@ -55,9 +55,10 @@ async def make_directories(
         PathConflictException: A file is in the way.
     """
     # Most are there, so from the last one upwards.
-    missing = len(places)
-    while missing and (status := await lstat(session, places[missing - 1])) is None:
-        missing -= 1
+    missing, status = len(places), None
+    while missing and status is None:
+        status = await lstat(session, places[missing - 1])
+        missing -= status is None
     if missing and not is_directory(status) and missing > 1:
         raise PathConflictException("A file stands where a directory is needed")
     if not missing:

@@ -163,9 +163,6 @@ class SFTPDriver:
         Raises:
             StorageConfigException: SFTP_HOST is missing, or a variable is invalid.
         """
-        if not environ.get("SFTP_HOST"):
-            del environ
-            refuse("SFTP_HOST", "is missing: it names the server")
         names = ("username", "password", "private_key", "passphrase", "host_key", "known_hosts")
         options: dict[str, Any] = {
             name: environ.get(f"SFTP_{name.upper()}") or None for name in (*names, "host")
@@ -174,6 +171,8 @@ class SFTPDriver:
         root, base_url = environ.get("SFTP_ROOT") or "", environ.get("SFTP_URL") or None
         del environ  # it holds the password, and a traceback holds this function's variables
         try:
+            if options["host"] is None:
+                refuse("SFTP_HOST", "is missing: it names the server")
             if port is not None and not port.isdecimal():
                 refuse("SFTP_PORT", f"is a number, not {port!r}")
             number = None if port is None else int(port)

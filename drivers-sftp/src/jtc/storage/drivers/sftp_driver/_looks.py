@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import stat
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -109,21 +110,22 @@ async def lstat(session: Session, place: bytes) -> Status | None:
 
 
 def is_file(status: Status | None) -> bool:
-    """Return whether it is a file. A server that says nothing of kinds has files."""
-    return status is not None and status.type in {
-        asyncssh.FILEXFER_TYPE_REGULAR,
-        asyncssh.FILEXFER_TYPE_UNKNOWN,
-    }
+    """Return whether it is a file. A server that reports no kinds has files."""
+    return status is not None and (not _kind(status) or stat.S_ISREG(_kind(status)))
 
 
 def is_directory(status: Status | None) -> bool:
     """Return whether it is a directory."""
-    return status is not None and status.type == asyncssh.FILEXFER_TYPE_DIRECTORY
+    return status is not None and stat.S_ISDIR(_kind(status))
 
 
 def is_link(status: Status) -> bool:
     """Return whether it is a symbolic link."""
-    return status.type == asyncssh.FILEXFER_TYPE_SYMLINK
+    return stat.S_ISLNK(_kind(status))
+
+
+def _kind(status: Status) -> int:
+    return stat.S_IFMT(status.permissions or 0)
 
 
 def is_below_directories(found: Sequence[Status | None]) -> bool:

@@ -7,8 +7,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-import asyncssh
-
 from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.derived import check_version
 from jtc.storage.driver_support.ranges import coalesced, resolve_range
@@ -18,6 +16,8 @@ from jtc.storage.exceptions import StorageUnavailableException
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
+
+    import asyncssh
 
     from jtc.storage.drivers.sftp_driver._looks import Root, Status
     from jtc.storage.drivers.sftp_driver._sessions import Session, Sessions
@@ -38,7 +38,7 @@ that a younger one may have been replaced by another with the same time."""
 async def read_file(session: Session, root: Root, path: str) -> bytes:
     """Return a file's content."""
     status = await root.existing_file(session, path)
-    file = await session.open(root.at(path), asyncssh.FXF_READ)
+    file = await session.open(root.at(path), "rb")
     try:
         size = status.size or 0
         if size < session.block:
@@ -74,7 +74,7 @@ async def read_ranges(
     """Return several ranges of one version of a file, which is opened once."""
     status = await root.existing_file(session, path)
     check_version(info_of(path, status), options.if_match, None)
-    file = await session.open(root.at(path), asyncssh.FXF_READ)
+    file = await session.open(root.at(path), "rb")
     try:
         size = (await session.request(file.stat)).size or 0
         spans = [resolve_range(start, end, size) for start, end in ranges]
@@ -125,7 +125,7 @@ class _Stream:
     async def open(self, session: Session) -> Status:
         """Open the file; the same version of it where it was open before."""
         await self._root.existing_file(session, self._path)
-        file = await session.open(self._root.at(self._path), asyncssh.FXF_READ)
+        file = await session.open(self._root.at(self._path), "rb")
         self._session, self._file = session, file
         status = await session.request(file.stat)
         version = status.size, status.mtime

@@ -174,13 +174,13 @@ class Session:
             task.exception()
 
     async def open(
-        self, path: bytes, flags: int, mode: int | None = None
+        self, path: bytes, flags: str, mode: int | None = None
     ) -> asyncssh.SFTPClientFile:
         """Open a file. If this is cancelled, the file is closed when it is open.
 
         Args:
             path: The path at the server.
-            flags: Of asyncssh, such as ``FXF_READ``.
+            flags: As of `open`: ``"rb"``, or ``"xb"`` for a new file.
             mode: The permission bits of a new file.
         """
         attributes = asyncssh.SFTPAttrs() if mode is None else asyncssh.SFTPAttrs(permissions=mode)
@@ -192,11 +192,9 @@ class Session:
             raise
 
     async def _open(
-        self, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs
+        self, path: bytes, flags: str, attributes: asyncssh.SFTPAttrs
     ) -> asyncssh.SFTPClientFile:
-        return await self.request(
-            self.sftp.open, path, flags, attributes, encoding=None, block_size=None
-        )
+        return await self.request(self.sftp.open, path, flags, attributes, block_size=None)
 
     async def read(self, file: asyncssh.SFTPClientFile, size: int, at: int) -> bytes:
         """Return bytes of an open file from a position on; fewer only at its end."""

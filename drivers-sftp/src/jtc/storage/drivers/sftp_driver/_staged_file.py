@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StagedFile"]
 
-_NEW = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
 _PERMISSIONS = 0o777
 _COPY_BYTES = 64 * 1024 * 1024
 """Bytes that a server copies for one request: it answers no other one meanwhile."""
@@ -164,7 +163,7 @@ class StagedFile:
         self._name = staging + b"/" + name
         for _ in range(_ATTEMPTS):
             try:
-                file = await session.open(self._name, _NEW, mode)
+                file = await session.open(self._name, "xb", mode)
             except FileNotFoundError:
                 await make_directories(session, [self._root.path, staging], [None, 0o700])
             else:
@@ -185,7 +184,7 @@ class StagedFile:
         self._created_mode = None
         for _ in range(_ATTEMPTS):
             try:
-                return await session.open(self._name, _NEW, mode)
+                return await session.open(self._name, "xb", mode)
             except FileNotFoundError:
                 await make_parents(session, self._root, self._path)
         raise _directory_gone()
@@ -300,7 +299,7 @@ class StagedFile:
         staged = self._name
         if not staged.startswith(self._root.staging):
             raise Refused("The SFTP server refuses to rename the file, and gives no reason")
-        source = await session.open(staged, asyncssh.FXF_READ)
+        source = await session.open(staged, "rb")
         name = TEMPORARY_PREFIX + secrets.token_hex(8)
         try:
             self._file = await self._open_beside(session, name, 0o600)

@@ -79,8 +79,7 @@ async def _remove_stale(session: Session, root: Root, found: list[tuple[bytes, i
 
 async def _server_time(session: Session, root: Root) -> int:
     name = root.staging + f"/{TEMPORARY_PREFIX}{secrets.token_hex(8)}".encode()
-    flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
-    file = await session.open(name, flags, 0o600)
+    file = await session.open(name, "xb", 0o600)
     try:
         return (await session.request(file.stat)).mtime or 0
     finally:
