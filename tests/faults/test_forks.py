@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from google_store import GoogleStore
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DRIVERS = ("local", "memory", "s3")
+DRIVERS = ("gcs", "local", "memory", "s3")
 
 # -W error and -X dev: what is not closed is an error on stderr. asyncio imports the module of its
 # threads at their first use, and CPython has a race there: what that module registers while
@@ -125,6 +127,9 @@ if "s3" in sys.argv[1]:
     from jtc.storage.drivers.s3_driver._transport import sdk_keys
     locks += [driver._transport.keys._lock, driver._transport._clients._slots.lock]
     locks += [sdk_keys._import_lock.held]
+if "gcs" in sys.argv[1]:
+    tokens = driver._store.tokens
+    locks += [tokens._lock, tokens._loading, driver._store.client._clients._slots.lock]
 if "local" in sys.argv[1]:
     from jtc.storage.drivers.local_driver import _path_locks
     workers = driver._root.workers
@@ -196,11 +201,17 @@ tell()
 
 
 @pytest.fixture(params=DRIVERS)
-def options(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
     if request.param == "s3":
         store = request.getfixturevalue("seaweedfs")
-        return {"driver": "s3", "bucket": store.bucket, **store.options}
-    return {"driver": request.param} | ({"root": str(tmp_path)} if request.param == "local" else {})
+        yield {"driver": "s3", "bucket": store.bucket, **store.options}
+    elif request.param == "gcs":
+        with GoogleStore() as google:
+            yield {"driver": "gcs", "bucket": google.bucket, **google.options}
+    elif request.param == "local":
+        yield {"driver": "local", "root": str(tmp_path)}
+    else:
+        yield {"driver": request.param}
 
 
 def run(program: str, options: dict[str, Any], argument: float) -> str:

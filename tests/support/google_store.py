@@ -36,6 +36,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import cached_property
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, unquote
 from xml.sax.saxutils import escape
@@ -86,9 +87,13 @@ class Stored:
     metageneration: int = 1
     created: float = field(default_factory=time.time)
 
-    @property
+    @cached_property
     def crc32c(self) -> str:
         return checksum(self.content)
+
+    @cached_property
+    def md5(self) -> str:
+        return base64.b64encode(hashlib.md5(self.content).digest()).decode()
 
     def resource(self, bucket: str, name: str) -> dict[str, Any]:
         made = datetime.fromtimestamp(self.created, UTC).isoformat().replace("+00:00", "Z")
@@ -102,7 +107,7 @@ class Stored:
             "timeCreated": made,
             "updated": made,
             "crc32c": self.crc32c,
-            "md5Hash": base64.b64encode(hashlib.md5(self.content).digest()).decode(),
+            "md5Hash": self.md5,
             "storageClass": "STANDARD",
             **self.fields,
         }
@@ -708,7 +713,6 @@ def _headers(stored: Stored) -> dict[str, str]:
     headers = {
         header: stored.fields[name] for name, header in names.items() if name in stored.fields
     }
-    md5 = base64.b64encode(hashlib.md5(stored.content).digest()).decode()
     return {
         **headers,
         **{f"x-goog-meta-{name}": text for name, text in stored.fields.get("metadata", {}).items()},
@@ -716,7 +720,7 @@ def _headers(stored: Stored) -> dict[str, str]:
         "last-modified": formatdate(stored.created, usegmt=True),
         "x-goog-generation": str(stored.generation),
         "x-goog-metageneration": str(stored.metageneration),
-        "x-goog-hash": f"crc32c={stored.crc32c},md5={md5}",
+        "x-goog-hash": f"crc32c={stored.crc32c},md5={stored.md5}",
         "x-goog-stored-content-length": str(len(stored.content)),
         "x-goog-stored-content-encoding": stored.fields.get("contentEncoding", "identity"),
     }

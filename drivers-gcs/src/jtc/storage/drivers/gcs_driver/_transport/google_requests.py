@@ -42,8 +42,10 @@ class _Response(google.auth.transport.Response):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    def http_error_302(self, *_: Any, **__: Any) -> None:
+        return None  # the answer is an error then
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class BlockingRequests(google.auth.transport.Request):
@@ -60,7 +62,7 @@ class BlockingRequests(google.auth.transport.Request):
         if not isinstance(context, bool):
             handlers.append(urllib.request.HTTPSHandler(context=context))
         if settings.proxy is not None:
-            proxies = dict.fromkeys(("http", "https"), settings.proxy)
+            proxies = {"http": settings.proxy, "https": settings.proxy}
             handlers.append(urllib.request.ProxyHandler(proxies))
         self._opener = urllib.request.build_opener(*handlers)
 
