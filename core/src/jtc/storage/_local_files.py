@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -134,7 +135,8 @@ class LocalFile(Fallible):
             if self._given_up:
                 return
             file = self._append(1)
-            os.fchmod(file.fileno(), self._mode())
+            if sys.platform != "win32":  # there the directory says who may read its files
+                os.fchmod(file.fileno(), self._mode())
             file.close()  # some file systems say only now that there is no room
             if not self._given_up:
                 self._temporary.replace(self._path)
@@ -218,7 +220,10 @@ def _write_all(file: FileIO, batch: list[bytes]) -> None:
     """Write chunks by one system call, for each may have to wait for the interpreter's lock."""
     for at in range(0, len(batch), _MOST_CHUNKS):
         chunks = batch[at : at + _MOST_CHUNKS]
-        written = os.writev(file.fileno(), chunks)
+        if sys.platform == "win32":
+            written = file.write(b"".join(chunks))
+        else:
+            written = os.writev(file.fileno(), chunks)
         if written < sum(map(len, chunks)):
             rest = memoryview(b"".join(chunks))[written:]
             while rest:
