@@ -69,6 +69,7 @@ class BulkDeleteTests(Suite):
 
     @pytest.mark.parametrize("name", ["a b", "a+b", "%20", "<&>", "größe", "\U0001f600"])
     async def test_special_characters_of_names_are_deleted(self, storage: Disk, name: str) -> None:
+        self.skip_refused(name)
         await storage.put(name, b"1")
         assert dict(await storage.delete_many([name])) == {name: True}
         assert await storage.exists(name) is False

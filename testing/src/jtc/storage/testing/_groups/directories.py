@@ -132,6 +132,7 @@ class DirectoryTests(Suite):
     @needs("listing")
     @pytest.mark.parametrize("pattern", ["*", "?", "[a]", "a*", "%61"])
     async def test_a_directory_to_delete_is_no_pattern(self, storage: Disk, pattern: str) -> None:
+        self.skip_refused(pattern)
         await storage.put("a/1", b"1")
         await storage.delete_directory(pattern)
         assert await storage.get("a/1") == b"1"
