@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
+from jtc.storage.drivers.local_driver._windows_names import name_error
 from jtc.storage.testing import DriverConformance
 from jtc.storage.testing._groups.capabilities import CapabilityTests
 from jtc.storage.testing._groups.urls import UrlTests
@@ -35,6 +36,16 @@ class TestLocalPortable(TestLocal):
 
     stands_alone = False  # what the driver does alone, it does so by the same code both ways
     way = "portable"
+
+
+class TestLocalByPath(TestLocal):
+    """The same by paths, as on Windows."""
+
+    stands_alone = False
+    way = "by path"
+
+    def refuses_path(self, path: str) -> bool:
+        return any(name_error(part) is not None for part in path.split("/"))
 
 
 class TestLocalWithASecret(UrlTests, CapabilityTests, VisibilityTests):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local_ways import WAYS, descriptors_below, local_driver, temporaries_below, workers_idle
+from local_ways import ALL_WAYS, descriptors_below, local_driver, temporaries_below, workers_idle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -24,9 +24,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=ALL_WAYS)
 def driver(request: pytest.FixtureRequest, root: Path) -> LocalDriver:
-    """The driver, with what only Linux has and without."""
+    """The driver, in all its ways."""
     return local_driver(root, request.param)
 
 

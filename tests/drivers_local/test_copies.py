@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage.drivers.local_driver import LocalDriver
-from jtc.storage.drivers.local_driver import _system_calls as system_calls
+from jtc.storage.drivers.local_driver import _directories as directories
 from jtc.storage.exceptions import FileNotFoundException, PreconditionFailedException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
-from local_ways import names_in
+from local_ways import WAYS, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -245,7 +245,7 @@ async def test_copy_of_a_sparse_file_takes_all_as_data_without_seek_data(
 async def test_without_renameat2_a_link_decides(
     driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(system_calls, "_renameat2", lambda: None)
+    monkeypatch.setattr(directories, "_exclusive_rename", lambda: None)
     await driver.put("a", b"a")
     results = await asyncio.gather(
         *(driver.move_file("a", f"to{who}", WriteOptions(overwrite=False)) for who in range(8)),
@@ -256,6 +256,7 @@ async def test_without_renameat2_a_link_decides(
     assert sum(isinstance(result, str) for result in results[8:]) == 1
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path there are no modes
 async def test_the_permissions_of_a_copy_are_those_of_its_source(
     driver: LocalDriver, root: Path
 ) -> None:

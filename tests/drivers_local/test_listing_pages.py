@@ -12,6 +12,7 @@ from jtc.storage import Disk, StorageManager
 from jtc.storage.drivers.local_driver import _safe_open as safe_open
 from jtc.storage.drivers.local_driver import _sorted_keys as sorted_keys
 from jtc.storage.options import ListOptions
+from local_ways import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,7 @@ async def pages(disk: Disk, size: int, **options: Any) -> list[str]:
     [({}, 1), ({"recursive": True}, 3), ({"recursive": True, "directories": True}, 3)],
     ids=["one level", "tree", "tree with directories"],
 )
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path no keys are kept
 async def test_listing_in_pages_reads_the_names_of_each_directory_once(
     disk: Disk, scanned: Scanned, size: int, options: dict[str, Any], directories: int
 ) -> None:
@@ -103,6 +105,7 @@ async def test_page_shows_what_changed_since_the_one_before(disk: Disk, root: Pa
     assert entries[0].size == 6  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path no keys are kept
 async def test_page_from_any_place_reads_no_names_again(disk: Disk, scanned: Scanned) -> None:
     await page(disk, 10)
     for start in (20, 3, 12, 3):
@@ -126,6 +129,7 @@ async def test_directory_that_another_replaced_is_read_again(
     assert len(scanned) == 2
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path no keys are kept
 async def test_keys_of_few_directories_are_kept_and_dropped_after_a_while(
     disk: Disk, driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +149,7 @@ async def test_keys_of_few_directories_are_kept_and_dropped_after_a_while(
     assert [*kept] == ["d"]
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path no keys are kept
 async def test_keys_are_dropped_where_the_loop_of_their_timer_has_ended(
     disk: Disk, driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

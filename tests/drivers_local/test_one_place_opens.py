@@ -1,6 +1,8 @@
 """`_safe_open.py` is the one place of the driver that opens a path in a worker.
 
-`_page_cache.py` opens, by `openat2` as well, what the kernel has in memory.
+`_path_root.py` is that place where the system opens no directories, and `_attributes.py` opens a
+stream beside a file there. `_page_cache.py` opens, by `openat2` as well, what the kernel has in
+memory.
 Everywhere else a name is looked at, renamed or deleted in a directory that was opened there, and
 what is read or written is a descriptor. This reads the sources, so that it sees every way.
 """
@@ -25,24 +27,28 @@ BY_DESCRIPTOR = {
     "cpu_count", "fsencode", "fspath", "geteuid", "register_at_fork", "strerror",
 }  # fmt: skip
 # They take a path or a descriptor: these are the names that descriptors have here.
-BY_EITHER = {"getxattr", "scandir", "setxattr", "utime"}
-DESCRIPTORS = {"descriptor", "directory", "self.descriptor"}
+BY_EITHER = {"getxattr", "scandir", "setxattr", "stat", "utime"}
+DESCRIPTORS = {"descriptor", "directory", "self.descriptor", "self.handle", "subject"}
 # They take a name in a directory.
 BY_NAME = {
     "link": {"dst_dir_fd"},
     "mkdir": {"dir_fd"},
     "rename": {"src_dir_fd", "dst_dir_fd"},
+    "replace": {"src_dir_fd", "dst_dir_fd"},
     "rmdir": {"dir_fd"},
     "stat": {"dir_fd"},
     "unlink": {"dir_fd"},
 }
 # The root's own name, which is returned and compared; nothing is opened by them.
-BY_WORD = {"os.path.abspath", "os.path.join", "os.path.realpath", "os.PathLike"}
+BY_WORD = {
+    "os.path.abspath", "os.path.join", "os.path.normcase", "os.path.realpath", "os.PathLike"
+}  # fmt: skip
 MODULES_THAT_OPEN = {
     "aiofiles", "aiofiles.os", "aiofiles.ospath", "aiofiles.tempfile", "codecs", "fileinput",
     "glob", "importlib", "pathlib", "shutil", "subprocess", "tempfile",
 }  # fmt: skip
 OPENS = {"open", "io.open", "io.open_code", "FileIO", "io.FileIO", "eval", "exec", "__import__"}
+OPENING = {"_attributes.py", "_path_root.py", "_safe_open.py"}
 # A class of our own, of a descriptor.
 OWN_FILE = "class _OpenFile(io.FileIO)"
 
@@ -117,7 +123,7 @@ def test_no_other_module_of_the_driver_opens_a_path() -> None:
     found = {
         path.name: said
         for path in SOURCES
-        if path.name != "_safe_open.py" and (said := violations(path.read_text(encoding="utf-8")))
+        if path.name not in OPENING and (said := violations(path.read_text(encoding="utf-8")))
     }
     assert len(SOURCES) > 8
     assert found == {}
@@ -130,10 +136,29 @@ def test_safe_open_opens_below_the_root_or_in_a_directory() -> None:
         for text in violations(opening.read_text(encoding="utf-8"))
         if text.startswith("os.open(") and "dir_fd=" not in text
     ]
-    assert opened == [
-        "os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)",  # the root itself
-        "os.open(self.lock_name, _LOCKING | os.O_NOFOLLOW)",  # nothing is read from it or written
+    assert sorted(opened) == [
+        "os.open(self.lock_name, _LOCKING | NO_FOLLOW)",  # nothing is read from it or written
+        "os.open(self.path, (PASSING if path else flags) | CLOSING)",  # the root itself
     ]
+
+
+def test_files_by_path_are_opened_where_links_are_looked_for() -> None:
+    opened = {
+        path.name: [text for text in violations(path.read_text("utf-8")) if "open" in text]
+        for path in SOURCES
+        if path.name in {"_attributes.py", "_path_root.py"}
+    }
+    assert opened == {
+        "_attributes.py": [
+            "os.open(f'{subject}{_STREAM}', os.O_RDONLY | CLOSING)",
+            "os.open(f'{subject}{_STREAM}', making)",
+        ],
+        "_path_root.py": [
+            "os.open(full_name(name), _LOCKING)",
+            "os.open(reserved.at(_LOCK), _LOCKING | os.O_CREAT, 384)",
+            "os.open",  # by `patiently`, between two looks
+        ],
+    }
 
 
 def test_openat2_is_called_by_safe_open_and_page_cache_only() -> None:

@@ -73,6 +73,7 @@ async def condition(driver: LocalDriver, path: str = "a") -> None:
     await driver.write_file(path, b"new", WriteOptions(if_match=etag))
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path there are no modes
 async def test_lock_file_is_made_by_the_first_condition_for_the_owner_alone(
     driver: LocalDriver, lock: Path
 ) -> None:
@@ -99,6 +100,7 @@ async def test_put_goes_on_while_another_user_locks_the_directory(
             await condition(driver, "d/e")
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path there are no modes
 async def test_lock_file_of_a_root_that_a_group_shares_is_for_that_group(
     driver: LocalDriver, root: Path, lock: Path
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.models import Visibility
 from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
-from local_ways import names_in
+from local_ways import WAYS, names_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -95,25 +94,6 @@ def test_url_and_path_check_the_path(driver: LocalDriver, method: str) -> None:
 @pytest.mark.skipif(not has_openat2(), reason="this kernel has no openat2")
 def test_linux_opens_with_one_system_call(root: Path) -> None:
     assert LocalDriver(root)._root._open_below is safe_open._open_by_openat2
-
-
-async def test_elsewhere_than_on_linux_nothing_of_linux_is_asked_for(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What CPython has on macOS: none of these.
-    for name in ("copy_file_range", "getxattr", "setxattr"):
-        monkeypatch.delattr(os, name)
-    monkeypatch.setattr(safe_open, "_open_by_openat2", None)
-    monkeypatch.setattr(safe_open, "make_unnamed", None)
-    monkeypatch.setattr(sys, "platform", "darwin")
-    driver = LocalDriver(root)
-    await driver.put("a", b"content")
-    await driver.copy_file("a", "b", WriteOptions())
-    await driver.move_file("b", "c", WriteOptions())
-    assert await driver.get("c") == b"content"
-    assert (await driver.stat("c")).content_type is None
-    with pytest.raises(UnsupportedOperationException):
-        await driver.write_file("d", b"", WriteOptions(content_type="text/plain"))
 
 
 @pytest.mark.parametrize(
@@ -259,6 +239,7 @@ async def test_an_option_that_would_mean_something_else_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # it opens no files by path
 async def test_exists_is_never_false_for_another_failure(
     driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +325,7 @@ async def test_the_umask_is_respected(driver: LocalDriver, root: Path) -> None:
     assert stat.S_IMODE((root / "d").stat().st_mode) == 0o750
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path there are no modes
 async def test_visibility_is_kept_in_the_mode(driver: LocalDriver, root: Path) -> None:
     await driver.write_file("a", b"", WriteOptions(visibility=Visibility.PRIVATE))
     assert stat.S_IMODE((root / "a").stat().st_mode) == 0o600

@@ -18,7 +18,7 @@ from jtc.storage.exceptions import (
     PreconditionFailedException,
 )
 from jtc.storage.options import ListOptions, ReadOptions, WriteOptions
-from local_ways import names_in
+from local_ways import WAYS, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +174,7 @@ async def test_a_missing_file_fails_at_once(driver: LocalDriver) -> None:
     assert caught.value.operation == "stream"
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path it is another version
 async def test_a_file_cut_by_another_program_is_no_whole_file(
     driver: LocalDriver, root: Path
 ) -> None:
@@ -185,6 +186,7 @@ async def test_a_file_cut_by_another_program_is_no_whole_file(
     await stream.aclose()
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path none is open
 async def test_aclose_closes_the_descriptor(
     driver: LocalDriver, descriptors: Callable[[], list[str]]
 ) -> None:
@@ -230,6 +232,7 @@ async def test_a_close_that_is_cancelled_closes(
     assert descriptors() == []
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path none is open
 def test_close_that_waits_for_a_thread_closes_though_its_loop_ends(
     driver: LocalDriver,
     descriptors: Callable[[], list[str]],

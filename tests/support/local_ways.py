@@ -1,4 +1,4 @@
-"""The local driver with what only Linux has and without, in this process and in others."""
+"""The local driver with what only Linux has, without, and by paths, here and in other processes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from jtc.storage.drivers.local_driver import LocalDriver, _workers
+from jtc.storage.drivers.local_driver._path_root import PathRoot
 from jtc.storage.drivers.local_driver._safe_open import Root
 from jtc.storage.paths import RESERVED_DIRECTORY, TEMPORARY_PREFIX
 
 WAYS = ("linux", "portable")
+"""With what only Linux has, and with what POSIX and macOS have."""
+
+ALL_WAYS = (*WAYS, "by path")
+"""Also the way of Windows. Here, an attribute stands for a stream of NTFS, and `fcntl` locks."""
 
 
 def local_driver(root: Path, way: str, *, durable: bool = False, **options: Any) -> LocalDriver:
     """Make a driver: "linux" with openat2, O_TMPFILE and the rest, "portable" without."""
     driver = LocalDriver(root, durable=durable, **options)
     modes = driver._root.modes
-    driver._root = Root(str(root), durable=durable, portable=way == "portable", modes=modes)
+    if way == "by path":
+        driver._root = PathRoot(str(root), durable=durable, modes=modes)
+    else:
+        driver._root = Root(str(root), durable=durable, portable=way == "portable", modes=modes)
     return driver
 
 

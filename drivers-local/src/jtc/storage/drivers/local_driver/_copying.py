@@ -7,19 +7,22 @@ import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.drivers.local_driver._metadata import (
-    declared_by,
-    etag_of,
-    other_version,
-    read_declared,
+from jtc.storage.drivers.local_driver._directories import (
+    Directory,
+    NoExclusiveRename,
+    look,
+    rename_exclusively,
+    replace,
 )
+from jtc.storage.drivers.local_driver._metadata import declared_by, etag_of, other_version
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
-from jtc.storage.drivers.local_driver._safe_open import Root, attempts, look
+from jtc.storage.drivers.local_driver._safe_open import Root, attempts
+from jtc.storage.drivers.local_driver._sharing import patiently
 from jtc.storage.drivers.local_driver._staged_file import StagedFile, check_place
-from jtc.storage.drivers.local_driver._system_calls import NoExclusiveRename, rename_exclusively
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PreconditionFailedException,
@@ -30,6 +33,7 @@ from jtc.storage.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jtc.storage.drivers.local_driver._metadata import Opened
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
@@ -81,33 +85,45 @@ def _copy(
     token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions
 ) -> tuple[str, str]:
     """Copy a file; return the etags of the source and of the copy."""
+    with _opened(root, src) as source:
+        etag = _expected(source.status, src, options)
+        if src == dst and options.overwrite and not _changes(options):
+            return etag, etag
+        staged = _staged_copy(token, root, source, dst)
+    return etag, _place(staged, source, options)
+
+
+@contextmanager
+def _opened(root: Root, src: str) -> Iterator[Opened]:
     try:
-        source, status = root.open_file(src)
+        source = root.open_declared(src)
     except FileNotFoundError as error:
         raise FileNotFoundException("File not found", path=src) from error
     try:
-        etag = _expected(status, src, options)
-        if src == dst and options.overwrite and not _changes(options):
-            return etag, etag
-        return etag, _copy_opened(token, root, source, status, dst, options)
+        yield source
     finally:
-        os.close(source)
+        os.close(source.descriptor)
 
 
-def _copy_opened(
-    token: CancelToken,
-    root: Root,
-    source: int,
-    status: os.stat_result,
-    dst: str,
-    options: WriteOptions,
-) -> str:
-    """Copy an open file; return the copy's etag."""
+def _staged_copy(token: CancelToken, root: Root, source: Opened, dst: str) -> StagedFile:
+    """Copy an open file's content into a staged file."""
     staged = StagedFile(root, dst, token)
     try:
-        staged.copy_from(source, status)
-        declared = read_declared(source) | declared_by(options)
-        return staged.place(options, declared, stat.S_IMODE(status.st_mode) & 0o777)
+        staged.copy_from(source.descriptor, source.status)
+    except BaseException:
+        staged.close()
+        raise
+    return staged
+
+
+def _place(staged: StagedFile, source: Opened, options: WriteOptions) -> str:
+    """Place a copy, when the source is closed: on Windows it could not be replaced before.
+
+    Returns:
+        The copy's etag.
+    """
+    try:
+        return staged.place(options, source.declared | declared_by(options), source.mode)
     finally:
         staged.close()
 
@@ -130,14 +146,11 @@ def replace_by_copy(
     Raises:
         PreconditionFailedException: The file was replaced meanwhile.
     """
-    source, now = root.open_file(path)
-    try:
-        if etag_of(now) != etag_of(status):
+    with _opened(root, path) as source:
+        if etag_of(source.status) != etag_of(status):
             raise other_version()
-        condition = dataclasses.replace(options, if_match=etag_of(status))
-        return _copy_opened(token, root, source, now, path, condition)
-    finally:
-        os.close(source)
+        staged = _staged_copy(token, root, source, path)
+    return _place(staged, source, dataclasses.replace(options, if_match=etag_of(status)))
 
 
 def _changes(options: WriteOptions) -> bool:
@@ -155,30 +168,59 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
                 source = root.open_directory(parent)
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise FileNotFoundException("File not found", path=src) from error
-            held.callback(os.close, source)
+            held.callback(source.close)
             _expected(look(source, name), src, options)  # before a directory is made for nothing
             target = root.make_directory(new_parent, token)
-            held.callback(os.close, target)
+            held.callback(target.close)
             held.enter_context(PathLocks(root, token, src, dst, required=exclusive))
             status = look(source, name)
             etag = _expected(status, src, options)
             there = check_place(target, new_name, options)
-            with token:
-                try:
-                    if options.overwrite:
-                        os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
-                    else:
-                        rename_exclusively(source, name, target, new_name)
-                except FileNotFoundError:
-                    continue  # the directory was deleted: make it again
-                if there is not None and look(source, name) == status:
-                    # Two names of one file, made by another program: rename() leaves both.
-                    os.unlink(name, dir_fd=source)
-                if root.durable:
-                    os.fsync(target)
-                    os.fsync(source)
-            return etag
+            rename = partial(
+                _rename_once, root, (source, name), (target, new_name), status, there, options
+            )
+            if patiently(token, rename):
+                return etag
     raise StorageUnavailableException("The directory is deleted again and again meanwhile")
+
+
+def _rename_once(
+    root: Root,
+    old: tuple[Directory, str],
+    new: tuple[Directory, str],
+    status: os.stat_result | None,
+    there: os.stat_result | None,
+    options: WriteOptions,
+) -> bool:
+    """Rename a file; return False if one of the directories is gone."""
+    source, name = old
+    target, new_name = new
+    try:
+        if options.overwrite:
+            replace(source, name, target, new_name)
+        else:
+            rename_exclusively(source, name, target, new_name)
+    except FileNotFoundError:
+        return False  # the directory was deleted: make it again
+    if there is not None and look(source, name) == status and _are_two_names(old, new):
+        # Two names of one file, made by another program: rename() leaves both.
+        os.unlink(source.at(name), dir_fd=source.descriptor)
+    if root.durable:
+        target.sync()
+        source.sync()
+    return True
+
+
+def _are_two_names(old: tuple[Directory, str], new: tuple[Directory, str]) -> bool:
+    """Return whether each name is that of an entry, and not another spelling of one entry's.
+
+    A volume may not distinguish cases or Unicode forms: a file was renamed to such a spelling then.
+    """
+    for directory, name in (old, new):
+        with directory.entries() as entries:
+            if all(entry.name != name for entry in entries):
+                return False
+    return True
 
 
 def _delete_version(token: CancelToken, root: Root, path: str, etag: str) -> None:
@@ -189,9 +231,9 @@ def _delete_version(token: CancelToken, root: Root, path: str, etag: str) -> Non
         with PathLocks(root, token, path, required=True), token:
             status = look(directory, name)
             if status is not None and etag_of(status) == etag:
-                os.unlink(name, dir_fd=directory)
+                os.unlink(directory.at(name), dir_fd=directory.descriptor)
     finally:
-        os.close(directory)
+        directory.close()
 
 
 def _expected(status: os.stat_result | None, src: str, options: WriteOptions) -> str:

@@ -6,11 +6,14 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from jtc.storage.drivers.local_driver._directories import Directory, is_directory, look
 from jtc.storage.drivers.local_driver._metadata import etag_of, other_version
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
-from jtc.storage.drivers.local_driver._safe_open import Root, look, reraise_at
+from jtc.storage.drivers.local_driver._safe_open import Root, reraise_at
+from jtc.storage.drivers.local_driver._sharing import patiently
 from jtc.storage.exceptions import PathConflictException, StorageException
 
 if TYPE_CHECKING:
@@ -36,22 +39,26 @@ def delete_file(token: CancelToken, root: Root, path: str, if_match: str | None 
         status = look(directory, name)
         if status is None or not stat.S_ISREG(status.st_mode):
             return False
-        with PathLocks(root, token, path, required=if_match is not None), token:
-            if if_match is not None:
-                _check_etag(directory, name, if_match)
-            os.unlink(name, dir_fd=directory)
+        with PathLocks(root, token, path, required=if_match is not None):
+            patiently(token, partial(_unlink, directory, name, if_match))
     except FileNotFoundError:
         return False
     else:
         return True
     finally:
-        os.close(directory)
+        directory.close()
 
 
-def _check_etag(directory: int, name: str, if_match: str) -> None:
+def _check_etag(directory: Directory, name: str, if_match: str) -> None:
     status = look(directory, name)
     if status is not None and etag_of(status) != if_match:
         raise other_version()
+
+
+def _unlink(directory: Directory, name: str, if_match: str | None = None) -> None:
+    if if_match is not None:
+        _check_etag(directory, name, if_match)
+    os.unlink(directory.at(name), dir_fd=directory.descriptor)
 
 
 def delete_files(
@@ -95,15 +102,15 @@ def _empty(token: CancelToken, root: Root, path: str) -> list[str]:
     directories = []
     directory = root.open_directory(path)
     try:
-        with os.scandir(directory) as entries:
+        with directory.entries() as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                if is_directory(entry):
                     directories.append(entry.name)
                     continue
-                with suppress(FileNotFoundError), token:
-                    os.unlink(entry.name, dir_fd=directory)
+                with suppress(FileNotFoundError):
+                    patiently(token, partial(_unlink, directory, entry.name))
     finally:
-        os.close(directory)
+        directory.close()
     return directories
 
 
@@ -112,12 +119,12 @@ def _remove_directory(token: CancelToken, root: Root, path: str) -> None:
     directory = root.open_directory(parent)
     try:
         with token:
-            os.rmdir(name, dir_fd=directory)
+            os.rmdir(directory.at(name), dir_fd=directory.descriptor)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
     finally:
-        os.close(directory)
+        directory.close()
 
 
 def remove_empty_directory(token: CancelToken, root: Root, path: str) -> bool:
@@ -134,7 +141,7 @@ def remove_empty_directory(token: CancelToken, root: Root, path: str) -> bool:
         if not stat.S_ISDIR(status.st_mode):
             raise PathConflictException("A file is there, and no directory")
         with token:
-            os.rmdir(name, dir_fd=directory)
+            os.rmdir(directory.at(name), dir_fd=directory.descriptor)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -145,4 +152,4 @@ def remove_empty_directory(token: CancelToken, root: Root, path: str) -> bool:
     else:
         return True
     finally:
-        os.close(directory)
+        directory.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from jtc.storage.drivers.local_driver._deleting import (
 )
 from jtc.storage.drivers.local_driver._listing import list_entries
 from jtc.storage.drivers.local_driver._metadata import known_info
+from jtc.storage.drivers.local_driver._path_root import PathRoot
 from jtc.storage.drivers.local_driver._reading import (
     file_status,
     open_stream,
@@ -121,7 +123,8 @@ class LocalDriver(PresignedUrls):
             raise StorageConfigException(f"'durable' is true or false, not {durable!r}")
         self._base_url = _DEFAULT_URL
         modes = modes_of(visibility, file_modes, directory_modes, is_private=secret is not None)
-        self._root = Root(_checked_root(root), durable=durable, modes=modes)
+        make_root = PathRoot if sys.platform == "win32" else Root
+        self._root: Root = make_root(_checked_root(root), durable=durable, modes=modes)
         try:
             if base_url is not None:
                 self._base_url = checked_base_url(base_url).rstrip("/")
@@ -196,7 +199,7 @@ class LocalDriver(PresignedUrls):
     @property
     def location(self) -> str:
         """Where the files are, links resolved: drivers of one location keep the same files."""
-        return os.path.realpath(self._root.path)
+        return os.path.normcase(os.path.realpath(self._root.path))
 
     # The eight methods
 
@@ -295,7 +298,8 @@ class LocalDriver(PresignedUrls):
         Raises:
             InvalidPathException: The path breaks the path policy.
         """
-        return os.path.join(self._root.path, path)  # noqa: PTH118 - the result is a str
+        self._root.check_names(path)
+        return os.path.join(self._root.path, *path.split("/"))  # noqa: PTH118 - a str
 
     # The capabilities
 
@@ -440,7 +444,9 @@ class LocalDriver(PresignedUrls):
         Raises:
             FileNotFoundException: There is no file.
         """
-        return self._root.modes.visibility_of((await self._status(path)).st_mode)
+        status = await self._cached_status(path)
+        mode = await run(_file_mode, self._root, path) if status is None else status.st_mode
+        return self._root.modes.visibility_of(mode)
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
         """Set a file's mode to that of `file_modes`: 0644 if public, 0600 if private.
@@ -508,5 +514,10 @@ def _checked_root(root: object) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - follows no link
 
 
+def _file_mode(_token: CancelToken, root: Root, path: str) -> int:
+    root.find_page_cache()
+    return root.file_mode(path)
+
+
 def _make_directory(token: CancelToken, root: Root, path: str) -> None:
-    os.close(root.make_directory(path, token))
+    root.make_directory(path, token).close()

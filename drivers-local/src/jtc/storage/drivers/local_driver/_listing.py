@@ -18,6 +18,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.drivers.local_driver._directories import is_directory
 from jtc.storage.drivers.local_driver._metadata import etag_of
 from jtc.storage.drivers.local_driver._safe_open import reraise_at
 from jtc.storage.drivers.local_driver._sorted_keys import SortedKeys
@@ -30,6 +31,7 @@ from jtc.storage.paths import MAX_PATH_BYTES, TEMPORARY_PREFIX, check_path, is_r
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from jtc.storage.drivers.local_driver._directories import Directory
     from jtc.storage.drivers.local_driver._safe_open import Root
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import Entry
@@ -152,7 +154,9 @@ class _Listing:
                         return child
                 else:
                     try:
-                        status = os.stat(key, dir_fd=directory, follow_symlinks=False)
+                        status = os.stat(
+                            directory.at(key), dir_fd=directory.descriptor, follow_symlinks=False
+                        )
                     except FileNotFoundError:
                         continue
                     except PermissionError as error:
@@ -164,10 +168,10 @@ class _Listing:
                 if len(entries) >= self._size:
                     return None
         finally:
-            os.close(directory)
+            directory.close()
         return None
 
-    def _open(self, path: str) -> int | None:
+    def _open(self, path: str) -> Directory | None:
         """Open a directory; None if it is gone, or no directory any more."""
         try:
             return self._root.open_directory(path)
@@ -199,7 +203,7 @@ class _Listing:
             self._leave_out(path, error)
             return
         finally:
-            os.close(directory)
+            directory.close()
         self._levels.append(_Level(path, keys.since(bound)))
 
     def _bound(self, above: str) -> str | None:
@@ -245,12 +249,12 @@ class _Listing:
         if len(self.examples) < _EXAMPLES:
             self.examples.append(path)
 
-    def _sorted_runs(self, token: CancelToken, directory: int, above: str) -> list[list[str]]:
+    def _sorted_runs(self, token: CancelToken, directory: Directory, above: str) -> list[list[str]]:
         """Read a directory's names as keys, in sorted runs."""
         runs: list[list[str]] = []
         keys: list[str] = []
-        all_fit = len(above) <= MAX_PATH_BYTES // 4
-        with os.scandir(directory) as found:
+        all_fit = len(above) <= MAX_PATH_BYTES // 4 and self._root.name_error is None
+        with directory.entries() as found:
             for entry in found:
                 # Nearly all are such files: calling `_key` takes as long as the rest of the loop.
                 if all_fit and _PLAIN(entry.name) and entry.is_file(follow_symlinks=False):
@@ -269,7 +273,7 @@ class _Listing:
         runs.append(keys)
         return runs
 
-    def _key(self, entry: os.DirEntry[str], directory: int, above: str) -> str | None:
+    def _key(self, entry: os.DirEntry[str], directory: Directory, above: str) -> str | None:
         """Return an entry's key below its directory, or None if it is not to be listed."""
         name = entry.name
         is_plain = _PLAIN(name) is not None
@@ -281,9 +285,12 @@ class _Listing:
             return None
         if entry.is_file(follow_symlinks=False):
             key = name
-        elif entry.is_dir(follow_symlinks=False):
+        elif is_directory(entry):
             key = name + "/"
         else:
+            return None
+        if (error := self._root.name_error) is not None and error(name) is not None:
+            self.refused += 1
             return None
         if not is_plain or len(above) + len(name) > MAX_PATH_BYTES // 4:
             try:

@@ -2,7 +2,11 @@
 
 What a put declares (content type, headers, metadata) is one JSON object in the extended attribute
 ``user.jtc.storage`` (https://man7.org/linux/man-pages/man7/xattr.7.html), set before the file
-becomes visible, so that content and declaration are never of two different puts.
+becomes visible, so that content and declaration are never of two different puts. Where files have
+no modes, that object holds the mode as well.
+
+A subject is what these functions change: an open descriptor, or the path of a file where the system
+has no calls for descriptors.
 """
 
 from __future__ import annotations
@@ -16,8 +20,15 @@ import stat
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from jtc.storage.drivers.local_driver._attributes import (
+    NO_ATTRIBUTES,
+    TOO_LONG,
+    read_attribute,
+    write_attribute,
+)
+from jtc.storage.drivers.local_driver._system_calls import sync
 from jtc.storage.exceptions import (
     PreconditionFailedException,
     RejectedException,
@@ -26,26 +37,33 @@ from jtc.storage.exceptions import (
 from jtc.storage.models import FileInfo, listed_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jtc.storage.options import WriteOptions
 
 __all__ = [
     "Declared",
+    "Opened",
     "declared_by",
     "etag_of",
     "file_info",
     "known_info",
     "other_version",
     "read_declared",
+    "recorded_mode",
     "remember",
     "set_mode",
     "set_time",
+    "status_of",
+    "sync_subject",
     "write_declared",
 ]
 
 Declared: TypeAlias = dict[str, Any]
 """What was declared of a file: names and values of `FileInfo`'s fields."""
 
-_ATTRIBUTE = "user.jtc.storage"
+_MODE = "mode"
+_WHERE = "streams" if sys.platform == "win32" else "extended attributes"
 _TEXTS = ("content_type", "cache_control", "content_disposition", "content_encoding")
 # What file systems without permissions answer; vfat and exFAT answer EPERM to the owner himself.
 _NO_MODES = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
@@ -60,10 +78,28 @@ _REMEMBERED = 4096
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _RANDOM_BITS = 16  # 65 µs, less than a put takes
+_NTFS_NS = 100
+"""What NTFS counts a file's time in."""
 _COARSEST_NS = 2_000_000_000
 """What FAT counts a file's time in; ext3 and HFS+ count seconds."""
 
 _remembered: dict[tuple[int, int, int], Declared] = {}
+
+
+class Opened(NamedTuple):
+    """A file that is open for reading, and what was found of it.
+
+    Attributes:
+        descriptor: The file.
+        status: Its status.
+        declared: What was declared of it.
+        mode: Its permission bits.
+    """
+
+    descriptor: int
+    status: os.stat_result
+    declared: Declared
+    mode: int
 
 
 def etag_of(status: os.stat_result) -> str:
@@ -72,25 +108,41 @@ def etag_of(status: os.stat_result) -> str:
     return "%x-%x" % (status.st_mtime_ns, status.st_size)  # noqa: UP031
 
 
-def set_time(descriptor: int, after: int = 0) -> os.stat_result:
-    """Give an open file a time that names a new version; return its status.
+def set_time(subject: int | str, after: int = 0) -> os.stat_result:
+    """Give a file a time that names a new version; return its status.
 
     It is the clock's, less some random nanoseconds: where the clock stands still, or two servers
     have one, two files of one path have two times all the same.
 
     Args:
-        descriptor: The file.
+        subject: The file.
         after: The time of the version that it replaces, in nanoseconds.
     """
     # The kernel's own stamp may be one tick (4 ms) for many files, and so names no version.
     now = time.time_ns() - random.getrandbits(_RANDOM_BITS)
-    stamp = now if now > after else after + 1
-    os.utime(descriptor, ns=(stamp, stamp))
-    status = os.fstat(descriptor)
+    step = 1 if isinstance(subject, int) else _NTFS_NS
+    stamp = max(now, after + step)
+    os.utime(subject, ns=(stamp, stamp))
+    status = status_of(subject)
     if status.st_mtime_ns > after:
         return status
-    os.utime(descriptor, ns=(stamp, after + _COARSEST_NS))
-    return os.fstat(descriptor)
+    os.utime(subject, ns=(stamp, after + _COARSEST_NS))
+    return status_of(subject)
+
+
+def status_of(subject: int | str) -> os.stat_result:
+    """Return a file's status."""
+    return os.stat(subject)  # noqa: PTH116 - mostly a descriptor
+
+
+def sync_subject(subject: int | str) -> None:
+    """Have what was changed of a file survive a power cut.
+
+    A file that is known by its path was synced before it was closed; what is beside its content
+    follows when the system writes it.
+    """
+    if isinstance(subject, int):
+        sync(subject)
 
 
 def file_info(path: str, status: os.stat_result, declared: Declared | None = None) -> FileInfo:
@@ -137,20 +189,23 @@ def _copied(declared: Declared) -> Declared:
     return declared
 
 
-def set_mode(descriptor: int, mode: int) -> None:
-    """Set an open file's permission bits.
+def set_mode(subject: int | str, mode: int) -> None:
+    """Set a file's permission bits.
 
     Raises:
         UnsupportedOperationException: The file system keeps none, as FAT.
     """
+    if sys.platform == "win32" or isinstance(subject, str):
+        _write_record(subject, {**_read_record(subject), _MODE: f"{mode:04o}"})
+        return
     refused: OSError | None = None
     try:
-        os.fchmod(descriptor, mode)
+        os.fchmod(subject, mode)
     except OSError as error:
         if error.errno not in _NO_MODES:
             raise
         refused = error
-    status = os.fstat(descriptor)
+    status = os.fstat(subject)
     # Some answer nothing and keep the mode that all their files have: nothing is private there.
     if stat.S_IMODE(status.st_mode) == mode:
         return
@@ -160,6 +215,14 @@ def set_mode(descriptor: int, mode: int) -> None:
         "The file system keeps no permissions, and so no visibility",
         errno=None if refused is None else refused.errno,
     )
+
+
+def recorded_mode(subject: int | str) -> int | None:
+    """Return the permission bits that `set_mode` kept beside a file; None if it kept none."""
+    try:
+        return int(str(_read_record(subject).get(_MODE)), 8) & 0o777
+    except ValueError:
+        return None
 
 
 def declared_by(options: WriteOptions) -> Declared:
@@ -178,55 +241,59 @@ def other_version() -> PreconditionFailedException:
     return PreconditionFailedException("The file is not the version that if_match names")
 
 
-def write_declared(descriptor: int, declared: Declared) -> None:
-    """Keep what was declared beside an open file.
+def write_declared(subject: int | str, declared: Declared) -> None:
+    """Keep what was declared beside a file.
 
     Raises:
         UnsupportedOperationException: The file system has no extended attributes.
         RejectedException: It is more than the file system keeps.
     """
-    record = json.dumps(declared, ensure_ascii=False, separators=(",", ":")).encode()
+    _write_record(subject, declared)
+
+
+def _write_record(subject: int | str, fields: Mapping[str, Any]) -> None:
+    record = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     try:
-        if sys.platform != "linux":
-            raise OSError(errno.ENOTSUP, "No extended attributes")
-        os.setxattr(descriptor, _ATTRIBUTE, record)
+        write_attribute(subject, record)
     except OSError as error:
-        if error.errno == errno.ENOTSUP:
+        if error.errno in NO_ATTRIBUTES:
             raise UnsupportedOperationException(
-                "The file system has no extended attributes, and so keeps no "
-                f"{' or '.join(declared)}",
+                f"The file system has no {_WHERE}, and so keeps no {' or '.join(_said(fields))}",
                 errno=error.errno,
             ) from error
-        too_long = error.errno in (errno.E2BIG, errno.ERANGE)
+        too_long = error.errno in TOO_LONG
         if too_long or (error.errno == errno.ENOSPC and len(record) > _MODEST_BYTES):
             raise RejectedException(
-                f"{' and '.join(declared)} take {len(record)} bytes, more than the file system "
-                "keeps beside a file",
+                f"{' and '.join(_said(fields))} take {len(record)} bytes, more than the file "
+                "system keeps beside a file",
                 reason="metadata",
                 errno=error.errno,
             ) from error
         raise
 
 
-def read_declared(descriptor: int) -> Declared:
-    """Return what was declared of an open file; nothing if another program wrote it."""
-    if sys.platform != "linux":
+def _said(fields: Mapping[str, Any]) -> list[str]:
+    return ["visibility" if name == _MODE else name for name in fields]
+
+
+def read_declared(subject: int | str) -> Declared:
+    """Return what was declared of a file; nothing if another program wrote it."""
+    return _understood(_read_record(subject))
+
+
+def _read_record(subject: int | str) -> dict[str, Any]:
+    content = read_attribute(subject)
+    if content is None:
         return {}
     try:
-        record = json.loads(os.getxattr(descriptor, _ATTRIBUTE))
-    except OSError as error:
-        if error.errno in (errno.ENODATA, errno.ENOTSUP):
-            return {}
-        raise
+        record = json.loads(content)
     except (ValueError, RecursionError):
         return {}
-    return _understood(record)
+    return record if isinstance(record, dict) else {}
 
 
-def _understood(record: object) -> Declared:
+def _understood(record: Mapping[str, Any]) -> Declared:
     """Return those fields of an attribute that this version writes, as a put would take them."""
-    if not isinstance(record, dict):
-        return {}
     declared: Declared = {
         name: text
         for name in _TEXTS

@@ -116,7 +116,7 @@ class PageCache:
         Raises:
             FileNotFoundError: There is nothing.
         """
-        if not self.has_content:
+        if sys.platform == "win32" or not self.has_content:
             return None
         name = self._prefix + path.encode()
         leaves_access_time = bool(_NOATIME)
@@ -224,6 +224,8 @@ def read_next(descriptor: int, size: int) -> bytes | None:
 
     The file must be one that a `PageCache` opens. Its position advances by what is returned.
     """
+    if sys.platform == "win32":
+        return None
     content, memory = _new_chunk(size)
     try:
         count = os.preadv(descriptor, [memory], -1, _NOWAIT)

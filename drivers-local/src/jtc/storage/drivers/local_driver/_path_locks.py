@@ -12,10 +12,7 @@ lock, since `link` replaces nothing.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import struct
 import threading
 import time
 import unicodedata
@@ -23,6 +20,8 @@ import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from jtc.storage.drivers.local_driver._file_locks import lock_places, unlock_places
+from jtc.storage.drivers.local_driver._system_calls import after_fork
 from jtc.storage.exceptions import StorageTimeoutException, UnsupportedOperationException
 
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ _FIRST_PAUSE = 0.000_05
 _LONGEST_PAUSE = 0.002
 _PATIENCE = 0.1
 
-_F_OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
-_BUSY = frozenset({errno.EAGAIN, errno.EACCES})
-
 _MUTEXES = 512
 _mutexes: list[threading.Lock]
 
@@ -53,7 +49,7 @@ def _make_mutexes() -> None:
 
 _make_mutexes()
 # A thread that holds one at a fork never releases it in the child.
-os.register_at_fork(after_in_child=_make_mutexes)
+after_fork(_make_mutexes)
 
 
 class PathLocks:
@@ -107,6 +103,7 @@ class PathLocks:
     def __exit__(self, *exc_info: object) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            unlock_places(descriptor, self._places)
             os.close(descriptor)
         while self._taken:
             self._taken.pop().release()
@@ -130,14 +127,9 @@ class PathLocks:
         """Lock places of the file, without waiting; return whether it is done."""
         descriptor = self._descriptor
         try:
-            if _F_OFD_SETLK is None or self._root.portable:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            else:
-                for place in self._places:
-                    fcntl.fcntl(descriptor, _F_OFD_SETLK, _exclusive(place))
-        except OSError as error:
-            if error.errno in _BUSY:
+            if not lock_places(descriptor, self._places, by_range=not self._root.portable):
                 return False
+        except OSError as error:
             if self._required:
                 raise UnsupportedOperationException(
                     "The file system cannot lock files, and so cannot keep a condition"
@@ -153,8 +145,3 @@ def _place_of(path: str) -> int:
     if not path.isascii():
         path = unicodedata.normalize("NFKC", path)
     return zlib.crc32(path.casefold().encode())
-
-
-def _exclusive(place: int) -> bytes:
-    """Return a `struct flock` for one byte at a place."""
-    return struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)

@@ -7,7 +7,7 @@ import io
 import os
 import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiofiles.threadpool import wrap
 
@@ -16,10 +16,11 @@ from jtc.storage.driver_support.derived import check_version
 from jtc.storage.driver_support.error_translation import no_thread
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.ranges import resolve_range
-from jtc.storage.drivers.local_driver._metadata import file_info, read_declared, remember
+from jtc.storage.drivers.local_driver._metadata import etag_of, file_info, remember
 from jtc.storage.drivers.local_driver._page_cache import read_next
+from jtc.storage.drivers.local_driver._system_calls import read_at
 from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot, run
-from jtc.storage.exceptions import IntegrityException
+from jtc.storage.exceptions import IntegrityException, PreconditionFailedException
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,9 @@ _PIECE = 4 * 1024 * 1024
 _LARGEST_AT_OPENING = 64 * 1024
 """A range of at most this many bytes is read where its file is opened: a small file takes one way
 to a worker and back in place of three."""
+
+_LEAST_REOPENED = 256 * 1024
+"""How much is read at least where a file is opened for each piece."""
 
 _LARGEST_CACHED = 1024 * 1024
 """Longer chunks are copied in a worker: in the event loop that would take a millisecond or more."""
@@ -92,7 +96,7 @@ def _read_range(token: CancelToken, descriptor: int, first: int, last: int) -> b
     while first < last:
         token.check()
         with processor_slot(token):
-            piece = os.pread(descriptor, min(last - first, _PIECE), first)
+            piece = read_at(descriptor, min(last - first, _PIECE), first)
         if not piece:
             raise _shortened()
         pieces.append(piece)
@@ -103,13 +107,13 @@ def _read_range(token: CancelToken, descriptor: int, first: int, last: int) -> b
 def stat_file(_token: CancelToken, root: Root, path: str) -> FileInfo:
     """Return a file's metadata, with what was declared of it."""
     root.find_page_cache()
-    descriptor, status = root.open_file(path)
+    opened = root.open_declared(path)
     try:
-        declared = read_declared(descriptor)
-        remember(status, declared)
-        return file_info(path, status, declared)
+        if root.page_cache is not None:
+            remember(opened.status, opened.declared)
+        return file_info(path, opened.status, opened.declared)
     finally:
-        os.close(descriptor)
+        os.close(opened.descriptor)
 
 
 def file_status(_token: CancelToken, root: Root, path: str) -> os.stat_result:
@@ -122,6 +126,8 @@ async def open_stream(root: Root, path: str, options: ReadOptions) -> ReadStream
     """Open a file for reading a range of it in chunks."""
     opened = await run(_open_range, root, path, options, discard=_close_first)
     file, info, length, content = opened
+    if isinstance(file, _ReopenedFile):
+        return ReadStream(info, _Chunks(file, file, length, options.chunk_size, content), _nothing)
     in_thread = wrap(file, executor=root.workers.executor)
     may_be_cached = (
         root.page_cache is not None
@@ -178,6 +184,66 @@ class _OpenFile(io.FileIO):
             super().close()
 
 
+class _ReopenedFile:
+    """A version of a file that is opened for each piece: between two, it can be replaced.
+
+    On Windows a file that is open can be neither replaced nor deleted, and a stream may stay open
+    for hours.
+
+    Args:
+        root: The disk's root.
+        path: The file.
+        etag: Its version.
+        first: Where to begin.
+    """
+
+    def __init__(self, root: Root, path: str, etag: str, first: int) -> None:
+        self._root = root
+        self._path = path
+        self._etag = etag
+        self._position = first
+        self._piece = b""
+
+    async def read(self, size: int) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            PreconditionFailedException: The file has been replaced.
+        """
+        if not self._piece:
+            length = max(size, _LEAST_REOPENED)
+            self._piece = await run(
+                _read_version, self._root, self._path, self._etag, self._position, length
+            )
+            self._position += len(self._piece)
+        chunk, self._piece = self._piece[:size], self._piece[size:]
+        return chunk
+
+    def close(self) -> None:
+        """Do nothing: the file is closed."""
+
+
+def _read_version(
+    token: CancelToken, root: Root, path: str, etag: str, first: int, length: int
+) -> bytes:
+    descriptor, status = root.open_file(path)
+    try:
+        if etag_of(status) != etag:
+            raise PreconditionFailedException("The file was replaced while it was read")
+        with processor_slot(token):
+            return read_at(descriptor, length, first)
+    finally:
+        os.close(descriptor)
+
+
+async def _nothing() -> None:
+    """Close what is not open."""
+
+
+class _HasRead(Protocol):
+    async def read(self, size: int, /) -> bytes: ...
+
+
 class _Chunks(AsyncIterator[bytes]):
     """The chunks of a range, each read in one hop to a thread, or without one from the page cache.
 
@@ -192,13 +258,13 @@ class _Chunks(AsyncIterator[bytes]):
 
     def __init__(
         self,
-        file: _OpenFile,
-        in_thread: AsyncFileIO,
+        file: _OpenFile | _ReopenedFile,
+        in_thread: AsyncFileIO | _HasRead,
         length: int,
         chunk_size: int,
         content: bytes | None,
         *,
-        may_be_cached: bool,
+        may_be_cached: bool = False,
     ) -> None:
         self._file = file
         self._in_thread = in_thread
@@ -216,7 +282,7 @@ class _Chunks(AsyncIterator[bytes]):
             return self._content
         size = min(self._chunk_size, self._left)
         # The first read, in a thread, sets the file's access time if need be.
-        if self._has_read and self._may_be_cached:
+        if self._has_read and self._may_be_cached and isinstance(self._file, _OpenFile):
             if over_budget():
                 await next_iteration()
             if (chunk := self._file.read_cached(size)) is not None:
@@ -235,31 +301,34 @@ class _Chunks(AsyncIterator[bytes]):
 
 def _open_range(
     _token: CancelToken, root: Root, path: str, options: ReadOptions
-) -> tuple[_OpenFile, FileInfo, int, bytes | None]:
+) -> tuple[_OpenFile | _ReopenedFile, FileInfo, int, bytes | None]:
     """Open a file at a range's beginning.
 
     Returns:
         The file, its metadata, the range's length, and its content where that is one small chunk.
     """
     root.find_page_cache()
-    descriptor, status = root.open_file(path)
+    descriptor, status, declared, _ = root.open_declared(path)
     try:
-        info = file_info(path, status, read_declared(descriptor))
+        info = file_info(path, status, declared)
         check_version(info, options.if_match, options.if_none_match)
         first, last = resolve_range(options.start, options.end, status.st_size)
-        os.lseek(descriptor, first, os.SEEK_SET)
         length, content = last - first, None
         if length <= min(_LARGEST_AT_OPENING, options.chunk_size):
-            content = os.pread(descriptor, length, first)
+            content = read_at(descriptor, length, first)
             if len(content) < length:
                 content = None  # the reader says so
+        if not root.keeps_files_open:
+            os.close(descriptor)
+            return _ReopenedFile(root, path, etag_of(status), first), info, length, content
+        os.lseek(descriptor, first, os.SEEK_SET)
         return _OpenFile(descriptor), info, length, content
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def _close_first(opened: tuple[_OpenFile, FileInfo, int, bytes | None]) -> None:
+def _close_first(opened: tuple[_OpenFile | _ReopenedFile, FileInfo, int, bytes | None]) -> None:
     opened[0].close()
 
 

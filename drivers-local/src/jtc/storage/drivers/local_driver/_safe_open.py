@@ -14,16 +14,21 @@ import os
 import stat
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from jtc.storage.driver_support.error_translation import translate
 from jtc.storage.driver_support.file_modes import Modes
+from jtc.storage.drivers.local_driver._directories import Directory, look
+from jtc.storage.drivers.local_driver._metadata import Opened, read_declared
 from jtc.storage.drivers.local_driver._page_cache import CAN_READ_CACHED, PageCache
 from jtc.storage.drivers.local_driver._sorted_keys import KnownKeys
 from jtc.storage.drivers.local_driver._system_calls import (
+    CLOSING,
+    DIRECTORY,
+    NO_FOLLOW,
     PASSING,
     READING,
     RESOLVE_BENEATH,
@@ -56,7 +61,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Root",
     "attempts",
-    "look",
     "make_file",
     "make_unnamed",
     "open_name",
@@ -69,9 +73,8 @@ _ATTEMPT_SECONDS = 0.001
 
 _O_PATH = getattr(os, "O_PATH", 0)
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0)
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_MAKING = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_LOCKING = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_MAKING = os.O_CREAT | os.O_EXCL | CLOSING
+_LOCKING = os.O_RDWR | (READING & ~os.O_RDONLY) | CLOSING
 # What open() answers for a socket, and for a device without a driver.
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
 # What file systems and kernels without O_TMPFILE answer.
@@ -112,7 +115,15 @@ class Root:
         lock_name: The file whose ranges are the locks of paths.
         page_cache: Where `find_page_cache` found it: reads without a worker.
         has_staging: Whether files may be staged in the reserved directory.
+        updates_in_place: Whether metadata and mode are changed without a copy of the content.
+        keeps_files_open: Whether a stream has its file open all the time.
+        name_error: Says why a name is not one that the system takes; None where it takes all that
+            the path policy permits.
     """
+
+    updates_in_place = True
+    keeps_files_open = True
+    name_error: Callable[[str], str | None] | None = None
 
     def __init__(
         self,
@@ -165,15 +176,12 @@ class Root:
 
     def _open(self, path: str, flags: int) -> int:
         try:
-            root = os.open(self.path, (PASSING if path else flags) | os.O_CLOEXEC)
+            root = os.open(self.path, (PASSING if path else flags) | CLOSING)
         except OSError as error:
-            if isinstance(error, PermissionError):
-                raise self._closed_root(error) from error
-            if (wrong := self._wrong_root(error)) is not None:
-                raise wrong from error
+            self._check_root_error(error)
             raise
         if not self._knows_device:
-            self._find_workers(root)
+            self._find_workers(os.fstat(root).st_dev)
         if not path:
             return root
         try:
@@ -181,10 +189,17 @@ class Root:
         finally:
             os.close(root)
 
-    def _find_workers(self, root: int) -> None:
+    def _check_root_error(self, error: OSError) -> None:
+        """Raise what is wrong with the root, if it is not just missing."""
+        if isinstance(error, PermissionError):
+            raise self._closed_root(error) from error
+        if (wrong := self._wrong_root(error)) is not None:
+            raise wrong from error
+
+    def _find_workers(self, device: int) -> None:
         """Have the workers of the root's device, once it is there."""
         self._knows_device = True
-        self.workers = share(self.path, os.fstat(root).st_dev, self.workers)
+        self.workers = share(self.path, device, self.workers)
 
     def open_file(self, path: str) -> tuple[int, os.stat_result]:
         """Open a regular file for reading.
@@ -221,7 +236,35 @@ class Root:
         finally:
             os.close(descriptor)
 
-    def open_directory(self, path: str) -> int:
+    def open_declared(self, path: str) -> Opened:
+        """Open a regular file with what was declared of it; raise as `open_file` does."""
+        descriptor, status = self.open_file(path)
+        try:
+            declared = read_declared(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return Opened(descriptor, status, declared, stat.S_IMODE(status.st_mode) & 0o777)
+
+    def file_mode(self, path: str) -> int:
+        """Return the mode of a regular file; raise as `open_file` does."""
+        return self.file_status(path).st_mode
+
+    def mode_at(self, directory: Directory, name: str, status: os.stat_result) -> int | None:
+        """Return the permission bits of a file in a directory; None if they are nowhere kept."""
+        del directory, name
+        return status.st_mode & 0o777
+
+    @contextmanager
+    def attributes(self, directory: Directory, name: str) -> Iterator[int | str]:
+        """Give what the functions of `_metadata` take, for a file in a directory."""
+        descriptor = _step(directory, name, READING)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def open_directory(self, path: str) -> Directory:
         """Open a directory for reading its names and for locking it.
 
         Raises:
@@ -229,7 +272,7 @@ class Root:
             NotADirectoryError: It, or a part before it, is something else.
             OSError: ELOOP for a symbolic link; what else `open` answers.
         """
-        return self._open(path, _DIRECTORY)
+        return Directory(self._open(path, DIRECTORY))
 
     def is_directory(self, path: str) -> bool:
         """Return whether there is a directory, which need not be readable.
@@ -243,31 +286,31 @@ class Root:
             return False
         return True
 
-    def stamp_of(self, directory: int) -> Stamp | None:
+    def stamp_of(self, directory: Directory) -> Stamp | None:
         """Return a stamp that each change of a directory's names changes; None if it just did."""
-        status = os.fstat(directory)
+        status = directory.status()
         changed = max(status.st_mtime, status.st_ctime)
         settled = _SETTLED_HERE if self.page_cache is not None else _SETTLED
         if not 0 < changed < time.time() - settled:
             return None
         return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
-    def open_nearest(self, path: str, token: CancelToken) -> tuple[int, bool]:
+    def open_nearest(self, path: str, token: CancelToken) -> tuple[Directory, bool]:
         """Open a directory, or the nearest existing one above it; make the root if need be.
 
         Returns:
-            The descriptor, and whether it is the directory itself.
+            What was opened, and whether it is the directory itself.
         """
         nearest = path
         while True:
             try:
-                return self._open(nearest, _DIRECTORY), nearest == path
+                return self.open_directory(nearest), nearest == path
             except FileNotFoundError:
                 if not nearest:
                     self._make_root(token)
                 nearest = nearest.rpartition("/")[0]
 
-    def open_staging(self, target: int, token: CancelToken) -> int | None:
+    def open_staging(self, target: Directory, token: CancelToken) -> Directory | None:
         """Open the directory for staged files, and make it if need be.
 
         It is the reserved directory, with mode 0700.
@@ -277,7 +320,7 @@ class Root:
             token: The call's.
 
         Returns:
-            The descriptor; None where a file may have to be staged beside its target: the target is
+            The directory; None where a file may have to be staged beside its target: the target is
             on another device or gives its files another group, or this process may not write there.
         """
         if not self.has_staging:
@@ -287,9 +330,9 @@ class Root:
         except OSError:
             return None
         try:
-            here, there = os.fstat(staging), os.fstat(target)
+            here, there = staging.status(), target.status()
         except BaseException:
-            os.close(staging)
+            staging.close()
             raise
         if (here.st_dev, here.st_gid, here.st_mode & stat.S_ISGID) == (
             there.st_dev,
@@ -297,7 +340,7 @@ class Root:
             there.st_mode & stat.S_ISGID,
         ):
             return staging
-        os.close(staging)
+        staging.close()
         return None
 
     def open_lock(self, token: CancelToken, *, required: bool) -> int:
@@ -317,9 +360,7 @@ class Root:
         """
         try:
             try:
-                # By its name, in one call for the three of `_open`: at worst, a link that the
-                # root's owner put there leads to a file that is locked for a moment.
-                descriptor = os.open(self.lock_name, _LOCKING | os.O_NOFOLLOW)
+                descriptor = self._open_lock()
             except FileNotFoundError:
                 if not required:
                     return -1
@@ -340,12 +381,20 @@ class Root:
             raise self._no_lock()
         return descriptor if trusted else -1
 
+    def check_names(self, path: str) -> None:
+        """Raise InvalidPathException for a path with a name that the system does not take."""
+
+    def _open_lock(self) -> int:
+        # By its name, in one call for the three of `_open`: at worst, a link that the root's owner
+        # put there leads to a file that is locked for a moment.
+        return os.open(self.lock_name, _LOCKING | NO_FOLLOW)
+
     def _make_lock(self, token: CancelToken) -> int:
         """Make the reserved directory and the lock, each for the owner, or the root's group."""
         reserved = self.make_directory(RESERVED_DIRECTORY, token, 0o700)
         try:
             with token:
-                lock = os.open("lock", _LOCKING | _MAKING, 0o600, dir_fd=reserved)
+                lock = os.open("lock", _LOCKING | _MAKING, 0o600, dir_fd=reserved.descriptor)
         except FileExistsError:
             return _step(reserved, "lock", _LOCKING)
         else:
@@ -353,15 +402,16 @@ class Root:
             time.sleep(_LOCK_MADE_SECONDS)
             return lock
         finally:
-            os.close(reserved)
+            reserved.close()
 
-    def _share_lock(self, reserved: int, lock: int) -> None:
+    def _share_lock(self, reserved: Directory, lock: int) -> None:
         """Let the root's group open a new lock, if that group may write to the root."""
         try:
             root = self._root_status()
             if root.st_mode & stat.S_IWGRP and os.fstat(lock).st_gid == root.st_gid:
-                os.fchmod(reserved, 0o710)
-                os.fchmod(lock, 0o660)
+                reserved.set_mode(0o710)
+                if sys.platform != "win32":
+                    os.fchmod(lock, 0o660)
         except BaseException:
             os.close(lock)
             raise
@@ -377,7 +427,7 @@ class Root:
         """Return whether those who may open a lock may write to the root as well."""
         if not stat.S_ISREG(lock.st_mode):
             return False
-        if lock.st_uid in (os.geteuid(), 0):
+        if sys.platform == "win32" or lock.st_uid in (os.geteuid(), 0):
             return True
         root = self._root_status()
         shared = bool(root.st_mode & stat.S_IWGRP) and lock.st_gid == root.st_gid
@@ -389,7 +439,7 @@ class Root:
             "Let one user, or the group of the root, write to the disk's root"
         )
 
-    def make_directory(self, path: str, token: CancelToken, mode: int | None = None) -> int:
+    def make_directory(self, path: str, token: CancelToken, mode: int | None = None) -> Directory:
         """Make a directory and those above it where they are missing, and open it.
 
         Args:
@@ -408,26 +458,26 @@ class Root:
                 return self._make_parts(path, token, mode)
         return self.open_directory(path)
 
-    def _make_parts(self, path: str, token: CancelToken, mode: int | None) -> int:
+    def _make_parts(self, path: str, token: CancelToken, mode: int | None) -> Directory:
         if mode is None:
             mode = self.modes.new_directory
         self._make_root(token)
-        directory = self._open("", _DIRECTORY)
+        directory = self.open_directory("")
         try:
             for part in path.split("/") if path else ():
                 is_new = False
                 with suppress(FileExistsError), token:
-                    os.mkdir(part, 0o777 if mode is None else mode, dir_fd=directory)
+                    os.mkdir(part, 0o777 if mode is None else mode, dir_fd=directory.descriptor)
                     is_new = True
                     if self.durable:
-                        os.fsync(directory)
-                child = _step(directory, part, _DIRECTORY)
-                os.close(directory)
+                        directory.sync()
+                child = Directory(_step(directory, part, DIRECTORY))
+                directory.close()
                 directory = child
                 if is_new and mode is not None:
                     _add_bits(directory, mode)
         except BaseException:
-            os.close(directory)
+            directory.close()
             raise
         return directory
 
@@ -438,11 +488,11 @@ class Root:
                 is_new = mode is not None and not root.exists()
                 root.mkdir(0o777 if mode is None else mode, parents=True, exist_ok=True)
             if is_new and mode is not None:
-                made = self._open("", _DIRECTORY)
+                made = self.open_directory("")
                 try:
                     _add_bits(made, mode)
                 finally:
-                    os.close(made)
+                    made.close()
         except OSError as error:
             raise self._wrong_root(error) or self._not_made(error) from error
 
@@ -493,30 +543,31 @@ class Root:
         return None
 
 
-def _add_bits(directory: int, mode: int) -> None:
+def _add_bits(directory: Directory, mode: int) -> None:
     """Give a new directory the permission bits that the umask took away."""
-    given = stat.S_IMODE(os.fstat(directory).st_mode)
+    given = stat.S_IMODE(directory.status().st_mode)
     if given | mode != given:
         with suppress(OSError):  # all directories of this file system have one mode
-            os.fchmod(directory, given | mode)
+            directory.set_mode(given | mode)
 
 
-def open_name(directory: int, name: str) -> int:
+def open_name(directory: Directory, name: str) -> int:
     """Open a name in a directory for reading; raise ELOOP for a symbolic link."""
     return _step(directory, name, READING)
 
 
-def make_file(directory: int, name: str, mode: int) -> int:
+def make_file(directory: Directory, name: str, mode: int) -> int:
     """Make a file in a directory, under a name that must be free, and open it for writing."""
     # O_EXCL follows no link either.
-    return os.open(name, os.O_WRONLY | _MAKING, mode, dir_fd=directory)
+    name = directory.at(name)
+    return os.open(name, os.O_WRONLY | _MAKING, mode, dir_fd=directory.descriptor)
 
 
-def make_unnamed(directory: int, mode: int) -> int | None:
+def make_unnamed(directory: Directory, mode: int) -> int | None:
     """Make a file in a directory that has no name yet, and open it for writing.
 
     Args:
-        directory: Its descriptor.
+        directory: The directory.
         mode: The file's permission bits, of which the umask takes some away.
 
     Returns:
@@ -526,7 +577,8 @@ def make_unnamed(directory: int, mode: int) -> int | None:
     if not _O_TMPFILE or not _has_proc():
         return None
     try:
-        return os.open(".", _O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode, dir_fd=directory)
+        flags = _O_TMPFILE | os.O_WRONLY | CLOSING
+        return os.open(".", flags, mode, dir_fd=directory.descriptor)
     except OSError as error:
         if error.errno not in _NO_TMPFILE:
             raise
@@ -536,21 +588,6 @@ def make_unnamed(directory: int, mode: int) -> int | None:
 @cache
 def _has_proc() -> bool:
     return Path("/proc/self/fd").is_dir()
-
-
-def look(directory: int, name: str) -> os.stat_result | None:
-    """Return the status of a name in a directory, or None where it is free.
-
-    Raises:
-        OSError: ELOOP for a symbolic link.
-    """
-    try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISLNK(status.st_mode):
-        raise os_error(errno.ELOOP)
-    return status
 
 
 def attempts() -> Iterator[None]:
@@ -584,24 +621,26 @@ def _how_below(flags: int) -> bytes:
 def _walk(root: int, path: str, flags: int) -> int:
     """Open a path below a directory part by part."""
     *parents, name = path.split("/")
-    directory = root
+    directory = Directory(root)
     try:
         for part in parents:
-            child = _step(directory, part, PASSING)
-            if directory != root:
-                os.close(directory)
+            child = Directory(_step(directory, part, PASSING))
+            if directory.descriptor != root:
+                directory.close()
             directory = child
         return _step(directory, name, flags)
     finally:
-        if directory != root:
-            os.close(directory)
+        if directory.descriptor != root:
+            directory.close()
 
 
-def _step(directory: int, name: str, flags: int) -> int:
+def _step(directory: Directory, name: str, flags: int) -> int:
     """Open one name in a directory, unless it is a link."""
+    name = directory.at(name)
     while True:
         try:
-            descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            flags |= NO_FOLLOW | CLOSING
+            descriptor = os.open(name, flags, dir_fd=directory.descriptor)
             break
         except NotADirectoryError:
             # Of a link, O_DIRECTORY makes it this error and not O_NOFOLLOW's.

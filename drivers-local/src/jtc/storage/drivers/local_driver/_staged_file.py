@@ -11,7 +11,6 @@ Directories are made last, so that a put that fails leaves none behind.
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import os
 import secrets
@@ -20,30 +19,37 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from jtc.storage.drivers.local_driver._directories import (
+    Directory,
+    NoExclusiveRename,
+    look,
+    rename_exclusively,
+    replace,
+)
+from jtc.storage.drivers.local_driver._file_locks import hold_shared, is_held
 from jtc.storage.drivers.local_driver._metadata import (
     declared_by,
     etag_of,
     other_version,
     set_mode,
     set_time,
+    status_of,
+    sync_subject,
     write_declared,
 )
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
 from jtc.storage.drivers.local_driver._safe_open import (
     Root,
     attempts,
-    look,
     make_file,
     make_unnamed,
     open_name,
 )
-from jtc.storage.drivers.local_driver._system_calls import (
-    NoExclusiveRename,
-    data_ranges,
-    rename_exclusively,
-)
+from jtc.storage.drivers.local_driver._sharing import patiently
+from jtc.storage.drivers.local_driver._system_calls import after_fork, data_ranges, sync
 from jtc.storage.drivers.local_driver._worker_calls import LARGE_BYTES, processor_slot
 from jtc.storage.exceptions import (
     FileExistsException,
@@ -91,7 +97,7 @@ def _make_prefix() -> None:
 
 
 _make_prefix()
-os.register_at_fork(after_in_child=_make_prefix)
+after_fork(_make_prefix)
 
 
 def write_file(
@@ -147,7 +153,7 @@ class StagedFile:
         self._mode = 0o666 if root.modes.new_file is None else root.modes.new_file
         self._parent, _, self._name = path.rpartition("/")
         self._temporary: str | None = None
-        self._staging = -1  # the directory that a temporary name is in
+        self._staging: Directory | None = None  # that a temporary name is in
         for _ in attempts():
             # In the nearest existing directory: those below it are made when the file is placed.
             self._directory, self._is_target = root.open_nearest(self._parent, token)
@@ -156,13 +162,19 @@ class StagedFile:
                 self.descriptor = self._open_named(beside) if unnamed is None else unnamed
             except OSError as error:
                 # In a directory that was deleted meanwhile, ext4 answers EPERM.
-                deleted = error.errno == errno.ENOENT or not os.fstat(self._directory).st_nlink
-                os.close(self._directory)
+                deleted = error.errno == errno.ENOENT or self._is_deleted()
+                self._directory.close()
                 if not deleted:
                     raise
             else:
                 return
         raise _directory_gone()
+
+    def _is_deleted(self) -> bool:
+        try:
+            return not self._directory.status().st_nlink
+        except FileNotFoundError:
+            return True
 
     def _open_named(self, beside: bool) -> int:
         """Make a file with a temporary name: in the reserved directory, or beside the target.
@@ -180,13 +192,12 @@ class StagedFile:
         except OSError:
             if staging is None:
                 raise
-            os.close(staging)  # it was removed just now, or is not this process's to write to
+            staging.close()  # it was removed just now, or is not this process's to write to
             staging = None
             descriptor = make_file(self._directory, name, self._mode)
         self._staging = self._directory if staging is None else staging
         self._temporary = name
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        hold_shared(descriptor)
         return descriptor
 
     def write(self, content: bytes) -> None:
@@ -249,8 +260,7 @@ class StagedFile:
     def wait(self) -> Self:
         """Keep only the file's own descriptor open until the next write."""
         if self._temporary is None:
-            os.close(self._directory)
-            self._directory = -1
+            self._directory.close()
             self._is_target = False
         return self
 
@@ -284,18 +294,18 @@ class StagedFile:
                 return self._place_copy(options, declared, mode)
             else:
                 if self._root.durable:
-                    os.fsync(target)
-                    if self._staging not in (-1, target):  # the rename is in both
-                        os.fsync(self._staging)
+                    target.sync()
+                    if self._staging not in (None, target):  # the rename is in both
+                        self._staging.sync()
                 return etag_of(status)
             finally:
-                if target != self._directory:
+                if target is not self._directory:
                     with suppress(OSError):  # the file may have its name
-                        os.close(target)
+                        target.close()
         raise _directory_gone()
 
     def _place_in(
-        self, target: int, status: os.stat_result, options: WriteOptions, *, keeps_mode: bool
+        self, target: Directory, status: os.stat_result, options: WriteOptions, *, keeps_mode: bool
     ) -> os.stat_result:
         """Give the file its name in its directory: a free name, or in the lock of its path.
 
@@ -304,10 +314,9 @@ class StagedFile:
         """
         required = options.if_match is not None
         if not required and check_place(target, self._name, options) is None:
-            status = self._fit(status, None, options, keeps_mode=keeps_mode)
+            status = self._fit(status, target, None, options, keeps_mode=keeps_mode)
             try:
-                with self._token:
-                    self._take_free_name(target)
+                patiently(self._token, partial(self._take_free_name, target))
             except NoExclusiveRename:
                 # In the lock, a look and a rename are one for all who take it.
                 required = not options.overwrite
@@ -318,56 +327,73 @@ class StagedFile:
                 return status
         with PathLocks(self._root, self._token, self._path, required=required):
             there = check_place(target, self._name, options)
-            with self._token:
-                status = self._fit(status, there, options, keeps_mode=keeps_mode)
-                self._replace(target)
-        return status
 
-    def _take_free_name(self, target: int) -> None:
-        if self._temporary is None:
-            os.link(f"/proc/self/fd/{self.descriptor}", self._name, dst_dir_fd=target)
+            def step() -> os.stat_result:
+                fitted = self._fit(status, target, there, options, keeps_mode=keeps_mode)
+                self._replace(target)
+                return fitted
+
+            return patiently(self._token, step)
+
+    def _take_free_name(self, target: Directory) -> None:
+        if self._temporary is None or self._staging is None:
+            source = f"/proc/self/fd/{self.descriptor}"
+            os.link(source, self._name, dst_dir_fd=target.descriptor)
         else:
             rename_exclusively(self._staging, self._temporary, target, self._name)
             self._temporary = None
 
-    def _replace(self, target: int) -> None:
+    def _replace(self, target: Directory) -> None:
         """Give the file its name in place of what has it."""
         temporary, staging = self._temporary, self._staging
-        if temporary is None:
+        if temporary is None or staging is None:
             # Not in the reserved directory: the name is there for one system call, and opening that
             # directory makes the work of a put 1.2 times as long.
             temporary, staging = f"{_prefix}{next(_numbers):x}", target
-            os.link(f"/proc/self/fd/{self.descriptor}", temporary, dst_dir_fd=target)
+            source = f"/proc/self/fd/{self.descriptor}"
+            os.link(source, temporary, dst_dir_fd=target.descriptor)
         try:
-            os.rename(temporary, self._name, src_dir_fd=staging, dst_dir_fd=target)
+            replace(staging, temporary, target, self._name)
         except BaseException:
             if self._temporary is None:
-                os.unlink(temporary, dir_fd=target)
+                os.unlink(temporary, dir_fd=target.descriptor)
             raise
         self._temporary = None
 
     def _seal(self, options: WriteOptions, declared: Declared, mode: int | None) -> os.stat_result:
+        subject: int | str = self.descriptor
+        if not self._root.updates_in_place and self._staging is not None:
+            # What is written to an open file may set its time once more when it is closed.
+            if self._root.durable:
+                sync(self.descriptor)
+            self._close_descriptor()
+            subject = self._staging.at(str(self._temporary))
         if declared:
-            write_declared(self.descriptor, declared)
+            write_declared(subject, declared)
         if options.visibility is not None:
-            set_mode(self.descriptor, self._root.modes.of(options.visibility))
+            set_mode(subject, self._root.modes.of(options.visibility))
         elif mode is not None:
             with suppress(UnsupportedOperationException):  # all its files have one mode
-                set_mode(self.descriptor, mode)
-        status = set_time(self.descriptor)
+                set_mode(subject, mode)
+        status = set_time(subject)
         if self._root.durable:
-            os.fsync(self.descriptor)
+            sync_subject(subject)
         # Some file systems write at a close, and may fail there: not after the file has its name.
         if self._temporary is None:
             os.close(os.dup(self.descriptor))
         else:
-            descriptor, self.descriptor = self.descriptor, -1
-            os.close(descriptor)
+            self._close_descriptor()
         return status
+
+    def _close_descriptor(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _fit(
         self,
         status: os.stat_result,
+        target: Directory,
         there: os.stat_result | None,
         options: WriteOptions,
         *,
@@ -377,41 +403,45 @@ class StagedFile:
 
         Args:
             status: The file's.
+            target: The directory that it goes to.
             there: That of the file which is replaced, or None.
             options: `visibility_if_new` counts.
             keeps_mode: The mode is not settled yet.
         """
         mode = after = None
         if there is not None:
-            mode = there.st_mode & _PERMISSIONS
+            if keeps_mode:
+                mode = self._root.mode_at(target, self._name, there)
             if 0 <= there.st_mtime_ns - status.st_mtime_ns < _NEAR_NS:
                 after = there.st_mtime_ns
         elif self._root.modes.default is not None:
             mode = self._root.modes.new_file
         elif options.visibility_if_new is not None:
             mode = self._root.modes.of(options.visibility_if_new)
-        if not keeps_mode or mode == status.st_mode & _PERMISSIONS:
+        has_mode = self._root.updates_in_place and mode == status.st_mode & _PERMISSIONS
+        if not keeps_mode or has_mode:
             mode = None
         return status if mode is after is None else self._amend(mode, after)
 
     def _amend(self, mode: int | None, after: int | None) -> os.stat_result:
         """Change the mode, or the time, of a file that is sealed; return its status."""
-        descriptor = self.descriptor
-        if self._temporary is not None:
-            descriptor = open_name(self._staging, self._temporary)
-        try:
-            if mode is not None:
-                with suppress(UnsupportedOperationException):
-                    set_mode(descriptor, mode)
-            status = os.fstat(descriptor) if after is None else set_time(descriptor, after)
-            if self._root.durable:
-                os.fsync(descriptor)
-        finally:
-            if descriptor != self.descriptor:
-                os.close(descriptor)
+        if self._temporary is None or self._staging is None:
+            return self._amended(self.descriptor, mode, after)
+        with self._root.attributes(self._staging, self._temporary) as subject:
+            return self._amended(subject, mode, after)
+
+    def _amended(self, subject: int | str, mode: int | None, after: int | None) -> os.stat_result:
+        if mode is not None:
+            with suppress(UnsupportedOperationException):
+                set_mode(subject, mode)
+            if after is None and not self._root.updates_in_place:
+                after = 0  # a write beside the content sets the time as well
+        status = status_of(subject) if after is None else set_time(subject, after)
+        if self._root.durable:
+            sync_subject(subject)
         return status
 
-    def _open_target(self, options: WriteOptions) -> int:
+    def _open_target(self, options: WriteOptions) -> Directory:
         if options.if_match is None:
             return self._root.make_directory(self._parent, self._token)
         try:
@@ -425,6 +455,8 @@ class StagedFile:
         Files are staged beside their targets from then on.
         """
         self._root.has_staging = False
+        if self._staging is None:
+            raise _directory_gone()
         copy = StagedFile(self._root, self._path, self._token, beside=True)
         try:
             descriptor = open_name(self._staging, str(self._temporary))
@@ -439,18 +471,20 @@ class StagedFile:
     def close(self) -> None:
         """Close the descriptors, and remove a file that was not placed."""
         with self._lock:
-            if self._temporary is not None:
+            with suppress(OSError):  # the file is placed, or is not to be
+                self._close_descriptor()
+            if self._temporary is not None and self._staging is not None:
+                name, directory = self._staging.at(self._temporary), self._staging.descriptor
                 with suppress(OSError):  # an error that there may be already tells more
-                    os.unlink(self._temporary, dir_fd=self._staging)
+                    os.unlink(name, dir_fd=directory)
                 self._temporary = None
-            for descriptor in {self.descriptor, self._directory, self._staging}:
-                if descriptor >= 0:
-                    with suppress(OSError):  # the file is placed, or is not to be
-                        os.close(descriptor)
-            self.descriptor = self._directory = self._staging = -1
+            for opened in (self._directory, self._staging):
+                if opened is not None:
+                    with suppress(OSError):
+                        opened.close()
 
 
-def check_place(directory: int, name: str, options: WriteOptions) -> os.stat_result | None:
+def check_place(directory: Directory, name: str, options: WriteOptions) -> os.stat_result | None:
     """Return the status of the file that the options let a new one replace; None for a free name.
 
     Raises:
@@ -472,19 +506,24 @@ def check_place(directory: int, name: str, options: WriteOptions) -> os.stat_res
     return there
 
 
-def sweep(directory: int, name: str) -> None:
+def sweep(directory: Directory, name: str) -> None:
     """Remove a temporary that its process, killed in a put, left behind."""
     with suppress(OSError):
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        status = os.stat(directory.at(name), dir_fd=directory.descriptor, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode) or time.time() - status.st_ctime < _STALE_SECONDS:
             return
         descriptor = open_name(directory, name)
         try:
             # The writer of a slow upload holds this lock for as long as it lives.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(name, dir_fd=directory)
+            if is_held(descriptor):
+                return
+            if sys.platform == "win32":  # a file that is open cannot be removed there
+                os.close(descriptor)
+                descriptor = -1
+            os.unlink(directory.at(name), dir_fd=directory.descriptor)
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def sweep_staging(root: Root) -> None:
@@ -492,12 +531,12 @@ def sweep_staging(root: Root) -> None:
     with suppress(OSError):
         directory = root.open_directory(RESERVED_DIRECTORY)
         try:
-            with os.scandir(directory) as entries:
+            with directory.entries() as entries:
                 for name in [entry.name for entry in entries]:
                     if name.startswith(TEMPORARY_PREFIX):
                         sweep(directory, name)
         finally:
-            os.close(directory)
+            directory.close()
 
 
 def _directory_gone() -> StorageUnavailableException:

@@ -1,7 +1,4 @@
-"""System calls that Python's `os` lacks: `openat2`, and a rename that replaces nothing.
-
-Also the ranges of a sparse file that hold data.
-"""
+"""System calls that Python's `os` lacks, such as `openat2`, or has on some systems only."""
 
 from __future__ import annotations
 
@@ -10,15 +7,22 @@ import errno
 import os
 import stat
 import struct
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
     "AT_FDCWD",
+    "CLOSING",
+    "DIRECTORY",
     "HOW_BYTES",
+    "NO_FOLLOW",
     "OPENAT2",
     "PASSING",
     "READING",
@@ -27,15 +31,17 @@ __all__ = [
     "RESOLVE_NO_LINKS",
     "RESOLVE_NO_XDEV",
     "STATUS_ONLY",
-    "NoExclusiveRename",
+    "after_fork",
     "check_regular",
     "data_ranges",
     "has_openat2",
+    "is_link",
     "open_how",
     "openat2",
     "os_error",
     "quick_system_call",
-    "rename_exclusively",
+    "read_at",
+    "sync",
     "understands_resolve",
 ]
 
@@ -49,23 +55,70 @@ RESOLVE_NO_LINKS = 0x02 | 0x04  # _NO_MAGICLINKS and _NO_SYMLINKS
 RESOLVE_BENEATH = 0x08
 RESOLVE_CACHED = 0x20
 
-_O_PATH = getattr(os, "O_PATH", 0)
-PASSING = _O_PATH | os.O_DIRECTORY
+
+def _flags(*names: str) -> int:
+    """Return those of some flags that the system has."""
+    found = 0
+    for name in names:
+        found |= getattr(os, name, 0)
+    return found
+
+
+CLOSING = _flags("O_CLOEXEC", "O_NOINHERIT", "O_BINARY")
+"""Not for programs that this one starts; and Windows changes no line end."""
+DIRECTORY = os.O_RDONLY | _flags("O_DIRECTORY")
+NO_FOLLOW = _flags("O_NOFOLLOW")
+_O_PATH = _flags("O_PATH")
+PASSING = _O_PATH | _flags("O_DIRECTORY")
 # Not to wait at a FIFO for a writer, nor to take over a terminal.
-READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+READING = os.O_RDONLY | _flags("O_NONBLOCK", "O_NOCTTY")
 STATUS_ONLY = _O_PATH or READING
 
-_RENAME_NOREPLACE = 1
-# An old kernel; a file system without the flag, such as NFS; a seccomp filter.
-_NO_RENAMEAT2 = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM})
 # What st_blocks counts in, whatever the file system's blocks are.
 _BLOCK_BYTES = 512
-# A file system without links.
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+# Of a reparse point that stands for another name: a symbolic link or a junction, and not, say, a
+# file whose content is in a cloud (IsReparseTagNameSurrogate of <winnt.h>).
+_NAME_SURROGATE = 0x20000000
+
+# What file systems answer that cannot have the drive write its cache.
+_NO_FULL_SYNC = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY})
 
 
-class NoExclusiveRename(Exception):
-    """Neither the system nor the file system has a rename that replaces nothing."""
+def after_fork(function: Callable[[], None]) -> None:
+    """Have a function called in each child of this process, where processes fork."""
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=function)
+
+
+def sync(descriptor: int) -> None:
+    """Have what was written to an open file or directory survive a power cut.
+
+    On macOS, `fsync` leaves it in the drive's cache; see fcntl(2) there.
+    """
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+        else:
+            return
+    os.fsync(descriptor)
+
+
+def read_at(descriptor: int, length: int, first: int) -> bytes:
+    """Read bytes of an open file from a place on; where it stands afterwards is not said."""
+    if sys.platform != "win32":
+        return os.pread(descriptor, length, first)
+    os.lseek(descriptor, first, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+def is_link(status: os.stat_result) -> bool:
+    """Return whether a status is that of a symbolic link, or of a junction."""
+    tag: int = getattr(status, "st_reparse_tag", 0)
+    return stat.S_ISLNK(status.st_mode) or bool(tag & _NAME_SURROGATE)
 
 
 def os_error(number: int) -> OSError:
@@ -90,13 +143,17 @@ def data_ranges(descriptor: int, status: os.stat_result) -> Iterator[tuple[int, 
     By SEEK_DATA and SEEK_HOLE (https://man7.org/linux/man-pages/man2/lseek.2.html), which file
     systems without holes answer as if all were data.
     """
-    if status.st_blocks * _BLOCK_BYTES >= status.st_size or not hasattr(os, "SEEK_DATA"):
+    if sys.platform == "win32" or not hasattr(os, "SEEK_DATA"):
+        return None
+    if status.st_blocks * _BLOCK_BYTES >= status.st_size:
         return None
     return _data_ranges(descriptor, status.st_size)
 
 
 def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
     end = 0
+    if sys.platform == "win32":
+        return
     while end < size:
         try:
             start = os.lseek(descriptor, end, os.SEEK_DATA)
@@ -112,7 +169,7 @@ def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
 
 def open_how(flags: int, resolve: int) -> bytes:
     """Return a `struct open_how`: flags, mode and resolve, 64 bits each."""
-    return struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
+    return struct.pack("=QQQ", flags | CLOSING, 0, resolve)
 
 
 def openat2(directory: int, path: str, how: bytes) -> int:
@@ -141,6 +198,8 @@ def has_openat2() -> bool:
 @cache
 def understands_resolve(resolve: int) -> bool:
     """Return whether the kernel's `openat2` takes flags such as RESOLVE_CACHED (Linux 5.12)."""
+    if sys.platform != "linux":
+        return False
     how = open_how(PASSING, resolve)
     descriptor = _system_call()(OPENAT2, AT_FDCWD, b"/", how, HOW_BYTES)
     if descriptor < 0:
@@ -176,53 +235,3 @@ def _typed(library: ctypes.CDLL) -> Callable[..., int]:
     )
     function.restype = ctypes.c_long
     return function
-
-
-def rename_exclusively(source: int, name: str, target: int, new_name: str) -> None:
-    """Rename a file; fail if the new name is taken.
-
-    By renameat2 (https://man7.org/linux/man-pages/man2/rename.2.html); where there is none, by
-    `link` and `unlink`: for a moment the file then has both names.
-
-    Args:
-        source: The directory that the file is in.
-        name: The file's name in it.
-        target: The directory to put it in.
-        new_name: Its name there.
-
-    Raises:
-        FileExistsError: The new name is taken.
-        NoExclusiveRename: There is no such rename here.
-        OSError: What else `rename` answers.
-    """
-    if (function := _renameat2()) is not None:
-        arguments = (source, os.fsencode(name), target, os.fsencode(new_name), _RENAME_NOREPLACE)
-        if function(*arguments) == 0:
-            return
-        number = ctypes.get_errno()
-        if number not in _NO_RENAMEAT2:
-            raise os_error(number)
-    try:
-        os.link(name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _NO_LINKS:
-            raise NoExclusiveRename from error
-        raise
-    os.unlink(name, dir_fd=source)
-
-
-@cache
-def _renameat2() -> Callable[..., int] | None:
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if function is None:
-        return None
-    function.argtypes = (
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_uint,
-    )
-    function.restype = ctypes.c_int
-    checked: Callable[..., int] = function
-    return checked

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-import os
-import resource
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.drivers.local_driver._system_calls import after_fork
 from jtc.storage.exceptions import StorageUnavailableException
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver._workers import Workers
 
 __all__ = ["LARGE_BYTES", "Call", "CancelToken", "HasWorkers", "processor_slot", "run"]
+
+if sys.platform != "win32":
+    import resource
 
 R = TypeVar("R")
 
@@ -41,6 +44,7 @@ _PATIENCE = 0.1
 _SLOT_SECONDS = 1.0
 
 _MANY_DESCRIPTORS = 65_536
+_WINDOWS_DESCRIPTORS = 8192
 _DESCRIPTORS_OF_A_CALL = 8
 
 LARGE_BYTES = 256 * 1024
@@ -332,13 +336,15 @@ def _make_slots() -> None:
     thousand puts at once must all succeed. A usual limit of 1,024 never makes a worker wait.
     """
     global _descriptor_slots  # noqa: PLW0603 - a process has one table of them
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        limit = _MANY_DESCRIPTORS
+    limit = _WINDOWS_DESCRIPTORS
+    if sys.platform != "win32":
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit == resource.RLIM_INFINITY:
+            limit = _MANY_DESCRIPTORS
     _descriptor_slots = threading.Semaphore(max(1, limit // _DESCRIPTORS_OF_A_CALL))
 
 
 _descriptor_slots: threading.Semaphore
 _make_slots()
 # A worker that holds a slot at a fork never releases it in the child.
-os.register_at_fork(after_in_child=_make_slots)
+after_fork(_make_slots)
