@@ -310,3 +310,36 @@ async def test_aclose_drops_the_client_and_a_use_makes_another(server: ServedDir
     await driver.aclose()
     assert await driver.get("a") == b"content"
     await driver.aclose()
+
+
+async def test_get_that_takes_longer_than_a_request_may_goes_on_while_bytes_come() -> None:
+    content = bytes(10 * 65_536)
+
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        try:
+            asked = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # a connection that OpenDAL did not need
+            return
+        head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        writer.write(head % len(content))
+        if asked.startswith(b"GET"):
+            for at in range(0, len(content), 65_536):
+                writer.write(content[at : at + 65_536])
+                await asyncio.sleep(0.1)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    driver = OpenDALDriver("http", endpoint=endpoint, request_timeout=0.6, max_concurrency=1)
+    began = time.monotonic()
+    assert await driver.get("a") == content
+    assert time.monotonic() - began > 0.6
+    with pytest.raises(UnsupportedOperationException, match="read-only"):
+        await driver.put("a", b"content")
+    server.close()
+    for writer in writers:
+        writer.close()
+    await asyncio.sleep(0.05)

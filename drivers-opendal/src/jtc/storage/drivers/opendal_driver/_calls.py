@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from opendal import AsyncOperator
+    from opendal.types import Metadata
 
     from jtc.storage.drivers.opendal_driver._settings import Settings
 
@@ -127,31 +128,46 @@ class Calls:
                 raise self.late(seconds) from None
 
     async def send_patiently(
-        self, call: Callable[[AsyncOperator], Awaitable[T]], size: Callable[[], Awaitable[int]]
+        self,
+        call: Callable[[AsyncOperator], Awaitable[T]],
+        look: Callable[[AsyncOperator], Awaitable[Metadata]],
     ) -> T:
         """Make a call that moves content of a length that is asked for only where it takes long.
 
         Args:
             call: As for `send`.
-            size: Returns how many bytes it moves.
+            look: Called with OpenDAL's client for the file's metadata, which has its length.
 
         Raises:
             StorageTimeoutException: It did not end in time.
             StorageException: The service's error.
         """
+        loop = asyncio.get_running_loop()
         seconds = self.settings.request_timeout
+        asking: asyncio.Task[None] | None = None
+
+        async def ask() -> None:
+            found = await self._attempts(look, again=True, reads=True)
+            if (when := limit.when()) is not None and not limit.expired():
+                limit.reschedule(when + found.content_length / _BYTES_A_SECOND)
+
+        def begin() -> None:
+            nonlocal asking
+            asking = loop.create_task(ask())
+
         async with self._slot():
-            reading = asyncio.ensure_future(self._attempts(call, again=True, reads=True))
+            slow = loop.call_later(seconds / 2, begin)
+            limit = asyncio.timeout(seconds)
             try:
-                await asyncio.wait([reading], timeout=seconds)
-                if not reading.done():
-                    more = await size() / _BYTES_A_SECOND
-                    await asyncio.wait([reading], timeout=more)
-                if reading.done():
-                    return reading.result()
-                raise self.late(seconds + more)
+                async with limit:
+                    return await self._attempts(call, again=True, reads=True)
+            except TimeoutError:
+                raise self.late(seconds) from None
             finally:
-                reading.cancel()
+                slow.cancel()
+                if asking is not None:
+                    asking.cancel()
+                    await asyncio.gather(asking, return_exceptions=True)
 
     def _slot(self) -> asyncio.Semaphore:
         runtime.use()

@@ -314,6 +314,10 @@ class OpenDALDriver:
             PreconditionFailedException: `if_match` names another version, or there is no file.
             UnsupportedOperationException: As for `put`.
         """
+        if "write" not in self._calls.claims:
+            raise UnsupportedOperationException(
+                f"The service {self._settings.scheme!r} of OpenDAL is read-only"
+            )
         if self._calls.tears and not self._settings.accept_torn_writes:
             raise UnsupportedOperationException(
                 f"The service {self._settings.scheme!r} of OpenDAL cannot store a file whole or "

@@ -51,7 +51,7 @@ async def read_all(calls: Calls, path: str) -> bytes:
     """
     for _ in range(_ATTEMPTS):
         content = await calls.send_patiently(
-            lambda operator: operator.read(key(path)), lambda: _size(calls, path)
+            lambda operator: operator.read(key(path)), lambda operator: operator.stat(key(path))
         )
         if may_be_index(calls, content):
             await look(calls, path)

@@ -61,12 +61,8 @@ async def write_file(
     Raises:
         FileExistsException: `overwrite` is False, and there is a file.
         PreconditionFailedException: `if_match` names another version, or there is no file.
-        UnsupportedOperationException: The service cannot write, or not without content.
+        UnsupportedOperationException: The service stores no empty files.
     """
-    if "write" not in calls.claims:
-        raise UnsupportedOperationException(
-            f"OpenDAL's service {calls.settings.scheme!r} is read-only"
-        )
     given = _given(calls, path, options)
     whole = None
     if not _streams(calls, content):
@@ -111,7 +107,7 @@ def _given(calls: Calls, path: str, options: WriteOptions) -> dict[str, Any]:
         for ours, name in _DECLARED.items()
         if (value := getattr(options, ours)) is not None
     }
-    if "metadata" in write_options(calls) and options.metadata is not None:
+    if options.metadata is not None:
         given["user_metadata"] = dict(options.metadata)
     if options.content_type is None and "write_with_content_type" in calls.claims:
         given["content_type"] = guess_type(path)
