@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 BARE = "opendal"
 SAME = "opendal, with the same promise"
-"""OpenDAL's calls for what ours promises: a staged file and a rename, or a look at the length."""
+"""OpenDAL's calls for what ours promises: staged files and renames, or looks at lengths."""
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -59,6 +59,7 @@ async def service(name: str, rounds: int, calls: int) -> list[Row]:
 
         async def staged(number: int) -> None:
             await bare.write(f".jtc/opendal/{number}", small)
+            assert not await bare.exists("same/")  # a rename would remove a directory
             await bare.rename(f".jtc/opendal/{number}", "same")
 
         async def checked(path: str) -> None:

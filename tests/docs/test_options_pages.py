@@ -12,6 +12,7 @@ import pytest
 from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
+from jtc.storage.drivers.opendal_driver import OpenDALDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.sftp_driver import SFTPDriver
 from jtc.storage.layers.otel_layer import OpenTelemetry
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
         ("drivers-gcs", GCSDriver),
         ("drivers-local", LocalDriver),
         ("drivers-memory", MemoryDriver),
+        ("drivers-opendal", OpenDALDriver),
         ("drivers-s3", S3Driver),
         ("drivers-sftp", SFTPDriver),
         ("layers-otel", OpenTelemetry),

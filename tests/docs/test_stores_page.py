@@ -17,6 +17,7 @@ import pytest
 
 from disk_calls import CALLS, IN_PARTS, fill
 from jtc.storage import Disk, StorageException, StorageManager
+from jtc.storage.drivers.opendal_driver import OpenDALDriver
 from jtc.storage.drivers.s3_driver import S3Driver
 from scripted_store import Request, ScriptedStore
 from store_profiles import PROFILES
@@ -51,9 +52,11 @@ DISKS = {
 }
 
 
-def toml_disks() -> dict[str, dict[str, Any]]:
+def toml_disks(driver: str = "s3") -> dict[str, dict[str, Any]]:
+    """Return the page's disks of a driver, by name."""
     blocks = re.findall(r"^```toml\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    return {name: disk for block in blocks for name, disk in tomllib.loads(block)["disks"].items()}
+    disks = [pair for block in blocks for pair in tomllib.loads(block)["disks"].items()]
+    return {name: disk for name, disk in disks if disk["driver"] == driver}
 
 
 def rows(heading: str) -> list[str]:
@@ -78,6 +81,17 @@ def test_every_disk_of_page_is_built_and_has_options_of_its_profile() -> None:
             has_acls = "visibility" not in profile.refused
             assert set_here.pop("disable", []) == ([] if has_acls else ["visibility"])
             assert set_here == {**profile.options}, name
+
+
+def test_every_disk_by_opendal_is_built_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    disks = toml_disks("opendal")
+    assert {"nextcloud", "ftp", "redis", "gdrive", "dropbox"} <= disks.keys()
+    for name in re.findall(r"\$\{(\w+)\}", str(disks)):
+        url = "postgresql://me:secret@127.0.0.1/media"
+        monkeypatch.setenv(name, url if name == "DATABASE_URL" else "secret")
+    manager = StorageManager.isolated({"disks": disks})
+    for name, given in disks.items():
+        assert given["scheme"] in repr(manager.disk(name).driver_as(OpenDALDriver))
 
 
 def test_conditions_of_page_are_those_of_profiles() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.opendal_driver._metadata import key, stat
-from jtc.storage.drivers.opendal_driver._staging import check_target, rename
+from jtc.storage.drivers.opendal_driver._staging import check_name, check_target, rename
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.opendal_driver._calls import Calls
@@ -23,6 +23,7 @@ async def copy_file(calls: Calls, staging: Staging, src: str, dst: str) -> None:
     size = (await stat(calls, src)).size
     if src == dst:
         return
+    await check_name(calls, dst)
     target = staging.new_name() if calls.stages else dst
     try:
         await calls.send(
@@ -45,5 +46,6 @@ async def move_file(calls: Calls, src: str, dst: str) -> None:
     """
     await stat(calls, src)
     if src != dst:
+        await check_name(calls, dst)
         await check_target(calls, dst)
         await rename(calls, src, dst)

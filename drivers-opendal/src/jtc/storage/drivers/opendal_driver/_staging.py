@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.drivers.opendal_driver._calls import Calls
 
-__all__ = ["Staging", "check_target"]
+__all__ = ["Staging", "check_name", "check_target", "rename"]
 
 _log = logging.getLogger(__name__)
 
@@ -115,21 +115,28 @@ async def rename(calls: Calls, src: str, dst: str) -> None:
             raise
 
 
-async def check_target(calls: Calls, path: str) -> None:
-    """Check that a rename goes to a path, and removes no directory there.
+async def check_name(calls: Calls, path: str) -> None:
+    """Check that a rename to a path goes there.
 
     Raises:
         InvalidPathException: The server would rename to another path.
-        PathConflictException: A directory is there.
     """
-    if calls.settings.scheme not in REMOVES_ITS_TARGET:
+    if calls.settings.scheme not in REMOVES_ITS_TARGET or _IN_URLS.isdisjoint(path):
         return
-    if not _IN_URLS.isdisjoint(path) and not await _keeps_names(calls):
+    if not await _keeps_names(calls):
         raise InvalidPathException(
             "The WebDAV server moves a file to another path where a name has one of '?', '#' and "
             "';'. With staged=False it is written directly, and a reader may see half of it"
         )
-    if await is_directory(calls, path):
+
+
+async def check_target(calls: Calls, path: str) -> None:
+    """Check that a rename removes no directory.
+
+    Raises:
+        PathConflictException: There is one.
+    """
+    if calls.settings.scheme in REMOVES_ITS_TARGET and await is_directory(calls, path):
         raise PathConflictException("There is a directory where a file is needed")
 
 

@@ -11,6 +11,7 @@ from jtc.storage.drivers.opendal_driver._content import pieces, read_whole
 from jtc.storage.drivers.opendal_driver._errors import OpenDALError
 from jtc.storage.drivers.opendal_driver._metadata import key
 from jtc.storage.drivers.opendal_driver._services import NEEDS_WHOLE_CONTENT
+from jtc.storage.drivers.opendal_driver._staging import check_name
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -81,6 +82,7 @@ async def write_file(
                 raise FileExistsException("The file exists already") from None
             raise
         return
+    await check_name(calls, path)
     staged = staging.new_name()
     try:
         await _write(calls, staged, content if whole is None else whole, given)
