@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .conftest import MakeClient
 
 MIB = 2**20
-PART = 5 * MIB
+CHUNK = 2**17
+PART = 5 * CHUNK
 
 
 def _nothing(_: Answer) -> None:
@@ -55,16 +56,16 @@ class Upload:
 async def chunks(number: int, read: list[int]) -> AsyncIterator[bytes]:
     for each in range(number):
         read.append(each)
-        yield each.to_bytes(2, "big") * (MIB // 2)
+        yield each.to_bytes(2, "big") * (CHUNK // 2)
 
 
 async def test_send_all_sends_parts_of_one_length_and_the_rest(
     store: ScriptedStore, client: HttpClient
 ) -> None:
-    content = bytes(range(256)) * 4096 * 12 + b"rest"
+    content = bytes(range(256)) * (12 * CHUNK // 256) + b"rest"
     await Upload(client).send(io.BytesIO(content))
     found = [store.content(str(number)) or b"" for number in range(1, 4)]
-    assert [len(each) for each in found] == [PART, PART, 2 * MIB + 4]
+    assert [len(each) for each in found] == [PART, PART, 2 * CHUNK + 4]
     assert b"".join(found) == content
 
 
