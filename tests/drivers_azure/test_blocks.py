@@ -231,12 +231,6 @@ async def test_too_many_blocks_are_refused(make_driver, folder, content, monkeyp
         await driver.write_file(f"{folder}/file", pieces(content), WriteOptions())
 
 
-def test_block_size_grows_with_files_that_are_known_to_be_large():
-    assert blocks.block_size(8 * 2**20, None) == 8 * 2**20
-    assert blocks.block_size(8 * 2**20, 2**40) == 21 * 2**20
-    assert blocks.block_size(8 * 2**20, 2**40) * blocks.MOST_BLOCKS >= 2**40
-
-
 KILLED = """
 import asyncio, sys
 from jtc.storage.drivers.azure_driver import AzureDriver

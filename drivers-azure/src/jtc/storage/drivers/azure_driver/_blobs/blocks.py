@@ -9,12 +9,9 @@ https://learn.microsoft.com/en-us/rest/api/storageservices/put-block-list
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-import math
 import os
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
@@ -22,39 +19,17 @@ from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.azure_driver._blobs import conditions
 from jtc.storage.drivers.azure_driver._settings import MIB, MOST_BLOCKS
 from jtc.storage.drivers.azure_driver._transport import errors
-from jtc.storage.http_support.concurrency import Climb
+from jtc.storage.http_support.transfers.sending import part_size, parts_at_once, send_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
-
-    from jtc.storage.drivers.azure_driver._blobs.content_blocks import ContentBlocks
     from jtc.storage.drivers.azure_driver._transport.transport import Transport
-    from jtc.storage.http_support.concurrency import Concurrency
+    from jtc.storage.http_support.transfers.content_parts import ContentParts
     from jtc.storage.options import WriteOptions
 
-    _Block = Coroutine[object, object, None]
-    _Send = Callable[[_Block, int, Callable[[], None]], _Block]
-
-__all__ = ["BlockUpload", "block_size"]
-
-_MOST_MEMORY = 75 * MIB
-"""Bytes of one upload's blocks at once, the one that is read included: a put of any length has to
-fit into 150 MiB of a process, which takes 45 without it, and some for buffers."""
+__all__ = ["BlockUpload"]
 
 _COPIED_BLOCK = 256 * MIB
 """Bytes of a block that the store copies: nothing of it goes over the network."""
-
-
-def block_size(wanted: int, size: int | None) -> int:
-    """Return the size of an upload's blocks.
-
-    Args:
-        wanted: The size that is set.
-        size: The file's length where it is known; more than 50,000 blocks are not possible.
-    """
-    if size is None or size <= wanted * MOST_BLOCKS:
-        return wanted
-    return math.ceil(size / MOST_BLOCKS / MIB) * MIB
 
 
 class BlockUpload:
@@ -75,44 +50,27 @@ class BlockUpload:
         return base64.b64encode(self._id + number.to_bytes(4, "big")).decode()
 
     def _ids(self) -> list[str]:
-        return [self._block_id(number) for number in range(self._count)]
+        return [self._block_id(number) for number in range(1, self._count + 1)]
 
-    def _next(self, size: int) -> str:
-        if self._count == MOST_BLOCKS:
-            message = f"The content has more than {MOST_BLOCKS} blocks: pass its size, or raise "
-            raise exceptions.RejectedException(f"{message}part_size", reason="size")
-        self._count, self._size = self._count + 1, self._size + size
-        return self._block_id(self._count - 1)
+    async def send_all(self, parts: ContentParts, size: int | None) -> None:
+        """Send blocks, several at once.
 
-    async def send_all(self, blocks: ContentBlocks, size: int) -> None:
-        """Send blocks of `size` bytes, several at once; the source is read in this task.
-
-        Async sources may hold cancel scopes that belong to a task. A block takes memory before it
-        is read, and the next one is read while others are sent.
+        Args:
+            parts: The content.
+            size: Its length in bytes, where it is known.
         """
-        most = max(_MOST_MEMORY // size - 1, 1)
-        async with _sending(self._transport, self._transport.http.uploads, most) as send:
-            while True:
-                body, release = await blocks.next(size)
-                if not body:
-                    release()
-                    return
-                try:
-                    block_id = self._next(len(body))
-                except BaseException:
-                    release()
-                    raise
-                length = len(body)
-                sending = self._put_block(block_id, body)
-                del body  # the coroutine holds it as long as it is sent
-                await send(sending, length, release)
+        transport = self._transport
+        wanted = part_size(transport.settings.part_size, size, MOST_BLOCKS)
+        await send_all(transport.http, parts, wanted, self._put_block, most_parts=MOST_BLOCKS)
+        self._size = parts.size
 
-    async def _put_block(self, block_id: str, body: bytes) -> None:
+    async def _put_block(self, number: int, body: bytes) -> None:
+        self._count = max(self._count, number)
         headers: dict[str, str] = {}
         if self._transport.settings.checksums:
             headers["content-md5"] = await in_thread(_md5_text, body)
-        requests = self._transport.requests
-        await self._transport.send(requests.put_block(self._path, block_id, body, headers))
+        put_block = self._transport.requests.put_block
+        await self._transport.send(put_block(self._path, self._block_id(number), body, headers))
 
     async def copy_all(self, source: str, size: int, headers: dict[str, str]) -> None:
         """Have the store make blocks of another blob's bytes.
@@ -122,16 +80,17 @@ class BlockUpload:
             size: Its length in bytes.
             headers: The source's condition and permission.
         """
-        settings, requests = self._transport.settings, self._transport.requests
-        step = max(_COPIED_BLOCK, block_size(settings.part_size, size))
-        most = settings.max_concurrency
-        async with _sending(self._transport, self._transport.http.copies, most) as send:
-            for first in range(0, size, step):
+        transport, copy = self._transport, self._transport.requests.put_block_from_url
+        step = part_size(_COPIED_BLOCK, size, MOST_BLOCKS)
+        most, known = transport.settings.max_concurrency, transport.http.copies
+        async with parts_at_once(transport.http, known, most) as sender:
+            for self._count, first in enumerate(range(0, size, step), start=1):
                 length = min(step, size - first)
                 sent = {**headers, "x-ms-source-range": f"bytes={first}-{first + length - 1}"}
-                block_id = self._next(length)
-                copy = requests.put_block_from_url(self._path, block_id, source, sent, length)
-                await send(self._transport.send(copy), length, _nothing)
+                block_id = self._block_id(self._count)
+                request = copy(self._path, block_id, source, sent, length)
+                await sender.send(transport.send(request), length)
+        self._size = size
 
     async def commit(self, headers: dict[str, str], options: WriteOptions) -> str:
         """Make the file appear; return its etag."""
@@ -179,60 +138,5 @@ class BlockUpload:
             return None
 
 
-def _nothing() -> None:
-    pass
-
-
 def _md5_text(body: bytes) -> str:
     return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-
-
-@asynccontextmanager
-async def _sending(transport: Transport, known: Concurrency, most: int) -> AsyncIterator[_Send]:
-    """Enter a group of tasks that send blocks, as many at once as the path carries.
-
-    More than one is sent only while connections are free: other requests wait for them too.
-    """
-    climb, may_send, busy = Climb(known, most), asyncio.Event(), 0
-
-    async def send(sending: _Block, length: int, release: Callable[[], None]) -> None:
-        nonlocal busy
-        try:
-            while busy and (busy >= climb.level or not transport.http.has_free_place()):
-                may_send.clear()
-                await may_send.wait()
-            # It refuses where a block failed, and the source took no notice of its cancellation.
-            task = group.create_task(sending)
-        except BaseException:
-            sending.close()
-            release()
-            raise
-        busy += 1
-
-        def ended(task: asyncio.Task[None]) -> None:
-            nonlocal busy
-            release()
-            if not task.cancelled() and task.exception() is None:
-                climb.moved(length)
-                climb.ended(busy)
-            busy -= 1
-            may_send.set()
-
-        task.add_done_callback(ended)
-
-    async with _group() as group:
-        yield send
-
-
-@asynccontextmanager
-async def _group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Enter a task group that raises its first failure itself, not in an exception group."""
-    failure: BaseException | None = None
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failures:
-        failure = failures.exceptions[0]
-    if failure is not None:
-        # Outside of `except`: the group would become the context of its own member.
-        raise failure

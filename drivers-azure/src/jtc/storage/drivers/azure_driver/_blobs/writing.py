@@ -10,11 +10,11 @@ from jtc.storage import exceptions
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
 from jtc.storage.drivers.azure_driver._blobs import conditions
-from jtc.storage.drivers.azure_driver._blobs.blocks import BlockUpload, block_size
-from jtc.storage.drivers.azure_driver._blobs.content_blocks import ContentBlocks
+from jtc.storage.drivers.azure_driver._blobs.blocks import BlockUpload
 from jtc.storage.drivers.azure_driver._blobs.listing import is_marked
 from jtc.storage.drivers.azure_driver._blobs.metadata import SERVED, declared_headers
 from jtc.storage.drivers.azure_driver._transport.errors import BlocksLostException
+from jtc.storage.http_support.transfers.content_parts import ContentParts
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ async def _write_blocks(
     transport: Transport, path: str, content: bytes, headers: dict[str, str], options: WriteOptions
 ) -> str:
     settings = transport.settings
-    blocks = ContentBlocks(content, await transport.memory(), settings.memory_for_uploads)
+    parts = ContentParts(content, await transport.memory(), settings.memory_for_uploads)
     try:
         upload = BlockUpload(transport, path)
-        await upload.send_all(blocks, block_size(settings.part_size, len(content)))
+        await upload.send_all(parts, len(content))
         return await upload.commit(headers, options)
     finally:
-        blocks.close()
+        parts.close()
 
 
 async def _write_source(
@@ -88,27 +88,27 @@ async def _write_source(
     limit = settings.multipart_threshold
     if size is None:
         limit = min(limit, settings.part_size)
-    blocks = ContentBlocks(content, await transport.memory(), settings.memory_for_uploads)
+    parts = ContentParts(content, await transport.memory(), settings.memory_for_uploads)
     del content
     try:
         # Of content that is known to need blocks, only what its type needs is held meanwhile.
         needs_blocks = size is not None and size > limit
-        beginning = await blocks.head(SNIFF_BYTES if needs_blocks else limit + 1)
+        beginning = await parts.head(SNIFF_BYTES if needs_blocks else limit + 1)
         if _TYPE not in headers:
             headers[_TYPE] = _inferred_type(path, beginning, headers)
         needs_blocks = needs_blocks or len(beginning) > limit
         del beginning
         if needs_blocks:
             upload = BlockUpload(transport, path)
-            await upload.send_all(blocks, block_size(settings.part_size, size))
+            await upload.send_all(parts, size)
             return await upload.commit(headers, options)
-        body, release = await blocks.next(limit)
+        body, release = await parts.next(limit)
         try:
             return await _put(transport, path, body, headers, options)
         finally:
             release()
     finally:
-        blocks.close()
+        parts.close()
 
 
 async def _put(
