@@ -87,6 +87,7 @@ def _enter(namespace: dict[str, Any]) -> None:
     namespace["fake"] = Storage.fake("s3")
     namespace["fake_gcs"] = Storage.fake("gcs")  # and so do tests/drivers_gcs of Google's
     namespace["fake_sftp"] = Storage.fake("sftp")
+    namespace["fake_azure"] = Storage.fake("azure")
 
 
 def _leave(namespace: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jtc.storage.drivers.azure_driver import AzureDriver
 from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("folder", "factory"),
     [
+        ("drivers-azure", AzureDriver),
         ("drivers-gcs", GCSDriver),
         ("drivers-local", LocalDriver),
         ("drivers-memory", MemoryDriver),

@@ -161,7 +161,7 @@ async def test_block_list_whose_answer_is_lost_is_found_to_have_landed(
     assert await driver.get(path) == content
 
 
-async def test_block_list_that_is_lost_for_ever_may_have_landed_all_the_same(
+async def test_block_list_whose_answer_is_lost_each_time_may_have_landed(
     make_driver, proxy, folder, content
 ):
     driver = make_driver(endpoint_url=at(proxy), max_attempts=1, **SMALL)
