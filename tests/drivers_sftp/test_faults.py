@@ -77,7 +77,7 @@ def test_put_cancelled_by_the_end_of_its_loop_leaves_no_staged_file(openssh: Ope
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
-            yield b"x" * 100_000
+            yield b"x" * 1_000
             await asyncio.sleep(0.001)
 
     async def main() -> None:
@@ -150,6 +150,25 @@ async def test_streamed_put_whose_session_was_killed_fails_and_keeps_the_old_fil
     with pytest.raises(StorageUnavailableException, match="while content was sent"):
         await disk.put("a", content())
     assert await disk.get("a") == b"old"
+
+
+@pytest.mark.parametrize("after", range(0, 1_000, 100))
+async def test_exclusive_put_whose_connection_is_cut_is_there_once_or_says_that_it_may_be(
+    openssh: OpenSSH, after: int
+) -> None:
+    with ConnectionFaults() as faults:
+        host, port = faults.through("127.0.0.1", openssh.port)
+        driver = SFTPDriver(**{**openssh.options, "host": host, "port": port})
+        await driver.put("a", b"x")
+        faults.cut_request(after)
+        message = "it may be there"
+        try:
+            await driver.write_file("b", b"content", WriteOptions(overwrite=False))
+        except StorageUnavailableException as error:
+            message = str(error)
+        assert "it may be there" in message
+        assert await driver.get("b") == b"content"
+        await driver.aclose()
 
 
 @needs_sshd

@@ -213,6 +213,7 @@ def _main() -> int:
             "SFTP_PRIVATE_KEY": str(key),
             "SFTP_HOST_KEY": server.host_key,
             "SFTP_ROOT": str(server.files),
+            "SFTP_URL": "https://files.example.com",  # no server answers there
         }
         if command:
             return subprocess.run(command, env=os.environ | variables, check=False).returncode

@@ -258,19 +258,30 @@ class StagedFile:
             FileExistsException: There is a file, and `overwrite` is False.
             UnsupportedOperationException: The server cannot do it in one step.
         """
-        if self.is_placing:
-            if not self._options.overwrite:
-                raise StorageUnavailableException(
-                    "The connection ended while the file got its name: it may be there, or not"
-                )
-            if await lstat(session, self._name) is None:
-                return  # it has its name
-        self.is_placing = True
+        self.session = session
+        is_again, self.is_placing = self.is_placing, True
+        if is_again and await self._has_name(session):
+            return
         if any(status is None for status in self._parents):
             await make_parents(session, self._root, self._path)
-        await session.uncancelled(self._name_it(session))
+        await session.uncancelled(self._name_it(session, is_again=is_again))
 
-    async def _name_it(self, session: Session) -> None:
+    async def _has_name(self, session: Session) -> bool:
+        """Return whether the connection ended after the file got its name.
+
+        Raises:
+            StorageUnavailableException: That cannot be found out.
+        """
+        if await lstat(session, self._name) is None:
+            return True  # nothing else takes the temporary name away
+        target = self._root.at(self._path)
+        if not self._options.overwrite and await lstat(session, target) is not None:
+            raise StorageUnavailableException(
+                "The connection ended while the file got its name: it may be there, or another's"
+            )
+        return False
+
+    async def _name_it(self, session: Session, *, is_again: bool) -> None:
         target = self._root.at(self._path)
         for _ in range(_ATTEMPTS):
             try:
@@ -280,6 +291,8 @@ class StagedFile:
                     await take_free_name(session, self._name, target)
             except FileNotFoundError:
                 if await lstat(session, self._name) is None:
+                    if is_again:
+                        return  # the request of before, on its way until now
                     raise StorageException("The staged file was removed by another") from None
                 await make_parents(session, self._root, self._path)
             except Refused:
