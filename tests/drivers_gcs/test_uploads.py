@@ -180,6 +180,21 @@ async def test_upload_that_another_took_over_is_refused_by_its_checksum(
     assert store.objects == {}
 
 
+async def test_more_uploads_than_memory_has_chunks_wait_for_no_one_for_ever(
+    store: GoogleStore, make_disk: Callable[..., Disk]
+) -> None:
+    disk = make_disk(
+        resumable_threshold=MIB, part_size=MIB, max_transfer_memory=8 * MIB, pool_timeout=5.0
+    )
+    content = b"x" * (2 * MIB)
+    await asyncio.gather(
+        *(disk.put(f"a/{n}", chunks_of(content, 300_000)) for n in range(20)),
+        *(disk.put(f"b/{n}", io.BytesIO(content)) for n in range(20)),
+    )
+    assert {len(each.content) for each in store.objects.values()} == {2 * MIB}
+    assert len(store.objects) == 40
+
+
 async def test_two_hundred_puts_at_once_all_land(store: GoogleStore, disk: Disk) -> None:
     await asyncio.gather(*(disk.put(f"a/{n}", f"{n}".encode()) for n in range(200)))
     assert {name: each.content for name, each in store.objects.items()} == {

@@ -58,22 +58,22 @@ class Upload:
             )
         sending: asyncio.Task[Resource | None] | None = None
         held: list[Callable[[], None]] = []
+        size, first = self._store.settings.part_size, 0
         try:
-            size, first = self._store.settings.part_size, 0
-            chunk, release = await chunks.next(size)
-            held.append(release)
             while True:
-                following, release = await chunks.next(size)
+                # A chunk that is full may be the last: then none, of no bytes, ends the upload. To
+                # read on first would keep memory for which others wait.
+                chunk, release = await chunks.next(size)
                 held.append(release)
                 if sending is not None:
                     await sending
-                total = None if following else chunks.size
+                total = chunks.size if len(chunk) < size else None
                 sending = asyncio.create_task(self._send(first, chunk, total, chunks.crc32c))
-                sending.add_done_callback(functools.partial(_release, held.pop(0)))
+                sending.add_done_callback(functools.partial(_release, held.pop()))
                 if total is not None:
                     return await self._completed(sending)
                 first += len(chunk)
-                chunk = following
+                del chunk
         except BaseException as error:
             await self._give_up(sending, error)
             raise
