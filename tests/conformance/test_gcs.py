@@ -7,7 +7,7 @@ metagenerations never change.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -64,7 +64,8 @@ def fake_gcs_server() -> Iterator[FakeGCSServer]:
 async def opened(request: pytest.FixtureRequest) -> AsyncIterator[GCSDriver]:
     """Open a driver once a class: each event loop has connections of its own."""
     server = request.getfixturevalue(request.cls.server)
-    driver = GCSDriver(server.bucket, **server.options)
+    options = getattr(request.cls, "bucket_options", {})
+    driver = GCSDriver(server.bucket, **server.options, **options)
     yield driver
     await driver.aclose()
 
@@ -136,3 +137,20 @@ def _networked(url: str, faults: ConnectionFaults, bucket: str) -> GCSDriver:
     at = urlsplit(url)
     host, port = faults.through(str(at.hostname), int(at.port or 80))
     return GCSDriver(bucket, endpoint_url=f"http://{host}:{port}", anonymous=True, **_WAITS)
+
+
+@pytest.mark.no_cover
+class TestHierarchicalNamespace(ListingTests, DirectoryTests):
+    """A bucket whose directories are folders, on the server of ours."""
+
+    server = "google_store"
+    bucket_options: ClassVar[dict[str, Any]] = {"hierarchical_namespace": True}
+    one_loop = True
+    stands_alone = False
+    files_may_shadow_directories = True
+
+    @pytest.fixture
+    def driver(self, google_store: GoogleStore, opened: GCSDriver) -> GCSDriver:
+        google_store.reset()
+        google_store.hierarchical = True
+        return opened

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from jtc.storage import exceptions
+from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from google_store import GoogleStore
     from jtc.storage import Disk
-    from jtc.storage.drivers.gcs_driver import GCSDriver
 
 MIB = 1024 * 1024
 
@@ -333,3 +333,31 @@ async def test_redirection_to_another_host_is_not_followed(
         with pytest.raises(exceptions.StorageConfigException, match="redirection"):
             await call
     assert asked == []
+
+
+async def test_folders_of_a_hierarchical_namespace_stay_when_they_are_empty(
+    store: GoogleStore, make_disk: Callable[..., Disk]
+) -> None:
+    store.hierarchical = True
+    disk = make_disk(hierarchical_namespace=True)
+    await disk.make_directory("a/b")
+    await disk.make_directory("a/b")
+    assert (store.folders, store.objects) == ({"a/", "a/b/"}, {})
+    await disk.put("c/d.txt", b"1")
+    assert await disk.directories("") == ["a", "c"]
+    assert await disk.all_directories("") == ["a", "a/b", "c"]
+    assert await disk.directory_exists("a/b")
+    assert not await disk.directory_exists("a/c")
+    await disk.delete("c/d.txt")
+    assert await disk.directory_exists("c")
+    assert await disk.all_files("") == []
+    driver = disk.driver_as(GCSDriver)
+    with pytest.raises(exceptions.PathConflictException, match="not empty"):
+        await driver.remove_empty_directory("a")
+    assert await driver.remove_empty_directory("c")
+    assert not await driver.remove_empty_directory("c")
+    await disk.put("c", b"1")
+    with pytest.raises(exceptions.PathConflictException, match="A file is there"):
+        await driver.remove_empty_directory("c")
+    await disk.delete_directory("a")
+    assert (store.folders, store.objects.keys()) == (set(), {"c"})

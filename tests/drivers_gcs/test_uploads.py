@@ -180,7 +180,7 @@ async def test_upload_that_another_took_over_is_refused_by_its_checksum(
     assert store.objects == {}
 
 
-async def test_more_uploads_than_memory_has_chunks_wait_for_no_one_for_ever(
+async def test_more_uploads_than_memory_holds_all_find_some_in_turn(
     store: GoogleStore, make_disk: Callable[..., Disk]
 ) -> None:
     disk = make_disk(

@@ -141,6 +141,8 @@ class GoogleStore:
         knows_moves: Whether it has objects.move.
         rewrite_bytes: How many bytes a round of a copy copies.
         chunk_share: The share of the next chunk of an upload that is stored.
+        hierarchical: Whether it has folders, which stay when they are empty.
+        folders: Their names, each with a slash at its end.
         requester_pays: Whether requests must name a project that pays.
         project: The project that the last request named.
         requests: What was asked, as ``"METHOD /path"``.
@@ -161,6 +163,8 @@ class GoogleStore:
         self.rewrites: dict[str, int] = {}
         self.uniform = self.requires_token = self.requester_pays = False
         self.knows_moves = True
+        self.hierarchical = False
+        self.folders: set[str] = set()
         self.tokens: set[str] = set()
         self.token_seconds = 3600
         self.rewrite_bytes = 1024 * 1024
@@ -350,16 +354,20 @@ class GoogleStore:
             kept["kmsKeyName"] = key
         acl = self._acl(query.get("predefinedAcl") or query.get("destinationPredefinedAcl"))
         self.objects[name] = Stored(content, kept, acl)
+        if self.hierarchical:
+            self._enter(name)
         return self.objects[name]
 
     async def _json(
         self, request: web.Request, path: str, query: dict[str, str]
     ) -> web.StreamResponse:
-        parts = path.removeprefix("/storage/v1/b/").split("/")
-        bucket, parts = parts[0], [unquote(each) for each in parts[2:]]
+        bucket, kind, *parts = path.removeprefix("/storage/v1/b/").split("/")
+        parts = [unquote(each) for each in parts]
         name = parts[0] if parts else ""
         self._authorize(request)
         self._bucket(bucket)
+        if kind == "folders":
+            return web.json_response(await self._foldered(request, name, query))
         if not parts:
             return web.json_response(self._listed(query))
         action = parts[1] if len(parts) > 1 else ""
@@ -380,6 +388,35 @@ class GoogleStore:
         if request.method == "PATCH":
             self._patch(stored, await request.json(), query)
         return web.json_response(stored.resource(self.bucket, name))
+
+    async def _foldered(
+        self, request: web.Request, name: str, query: dict[str, str]
+    ) -> dict[str, Any]:
+        if not self.hierarchical:
+            raise Refused(400, "invalid", "The bucket has no hierarchical namespace.")
+        if request.method == "POST":
+            name = (await request.json())["name"]
+            if name in self.folders:
+                raise Refused(409, "conflict", "The folder exists already.")
+            self._enter(name)
+        elif not name:
+            inside = sorted(each for each in self.folders if each.startswith(query["prefix"]))
+            return {"items": [{"name": each} for each in inside]}
+        elif name not in self.folders:
+            raise Refused(404, "notFound", "The folder does not exist.")
+        elif request.method == "DELETE":
+            if any(each.startswith(name) and each != name for each in self._names()):
+                raise Refused(409, "conflict", "The folder you tried to delete is not empty.")
+            self.folders.remove(name)
+        return {"name": name}
+
+    def _names(self) -> set[str]:
+        return {*self.objects, *self.folders}
+
+    def _enter(self, name: str) -> None:
+        """Make the folders that a name lies in."""
+        parts = name.split("/")[:-1]
+        self.folders |= {"/".join(parts[:depth]) + "/" for depth in range(1, len(parts) + 1)}
 
     def _patch(self, stored: Stored, changes: dict[str, Any], query: dict[str, str]) -> None:
         if predefined := query.get("predefinedAcl"):
@@ -439,7 +476,8 @@ class GoogleStore:
         most = int(query.get("maxResults", 1000))
         items: list[dict[str, Any]] = []
         prefixes: list[str] = []
-        for name in sorted(self.objects, key=str.encode):
+        names = self._names() if query.get("includeFoldersAsPrefixes") else self.objects
+        for name in sorted(names, key=str.encode):
             if not name.startswith(prefix):
                 continue
             directory, found, _ = name[len(prefix) :].partition(delimiter or "\0")
@@ -451,7 +489,7 @@ class GoogleStore:
                 return {"items": items, "prefixes": prefixes, "nextPageToken": name}
             if key.endswith("/") and delimiter and key != prefix:
                 prefixes.append(key)
-            else:
+            elif name in self.objects:
                 items.append(self.objects[name].resource(self.bucket, name))
         return {"items": items, "prefixes": prefixes}
 

@@ -14,6 +14,7 @@ from jtc.storage.drivers.gcs_driver._objects import (
     copying,
     deleting,
     faking,
+    folders,
     listing,
     metadata,
     presigning,
@@ -31,6 +32,7 @@ from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from types import ModuleType
 
     from google.auth.credentials import Credentials
 
@@ -81,6 +83,8 @@ class GCSDriver:
         iam_endpoint_url: Where IAM signs.
         public_url: What URLs by `url` begin with, such as a CDN's host; the path follows.
         requester_pays: Have `project` pay for requests to a bucket whose owner does not.
+        hierarchical_namespace: The bucket has one, so that directories are folders, which stay
+            when they are empty.
         visibility: ``"public"`` or ``"private"``: the ACL of new files, copies and presigned
             uploads without a visibility of their own, in a bucket with fine-grained access. None
             sends none, and the bucket decides.
@@ -141,6 +145,7 @@ class GCSDriver:
         iam_endpoint_url: str = "https://iamcredentials.googleapis.com",
         public_url: str | None = None,
         requester_pays: bool = False,
+        hierarchical_namespace: bool = False,
         visibility: Visibility | str | None = None,
         resumable_threshold: int = 8 * MIB,
         part_size: int = 8 * MIB,
@@ -167,6 +172,10 @@ class GCSDriver:
             del iam_endpoint_url, public_url, proxy, driver_options
             raise
         self._store = Store(self._settings)
+        if hierarchical_namespace:
+            # Empty folders are in listings of one level only.
+            own = {"list_entries": frozenset({"itself"})}
+            self.supported_options = {**self.supported_options, **own}
         self.unsupported = _OF_SIGNING if self._settings.anonymous else frozenset[str]()
 
     @classmethod
@@ -378,10 +387,15 @@ class GCSDriver:
     async def make_directory(self, path: str, /) -> None:
         """Make a directory and its parents, each an empty object whose name ends in ``/``.
 
+        With `hierarchical_namespace` they are folders.
+
         Raises:
             InvalidPathException: The path breaks the path policy, or is the root.
             StorageException: The store failed.
         """
+        if self._settings.hierarchical_namespace:
+            await folders.make_directory(self._store, path)
+            return
         for made in accumulate(path.split("/"), "{}/{}".format):
             fields = {"name": f"{made}/", "contentType": "application/x-directory"}
             await self._store.send(insert_object(self._settings.bucket, fields, b"", {}))
@@ -393,18 +407,23 @@ class GCSDriver:
             InvalidPathException: The path breaks the path policy, or is the root.
             StorageException: The store failed; some files may be deleted.
         """
-        await deleting.delete_directory(self._store, path)
+        await self._of_directories.delete_directory(self._store, path)
 
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Delete a directory's marker if nothing else is in it; return False where there is none.
 
-        A file that is written there meanwhile stays: it needs no marker.
+        A file that is written there meanwhile stays: it needs no marker. A folder of a bucket with
+        a hierarchical namespace is removed by Google, in one step, only if it is empty.
 
         Raises:
             PathConflictException: The directory has entries, or only a file is there.
             StorageException: The store failed.
         """
-        return await deleting.remove_empty_directory(self._store, path)
+        return bool(await self._of_directories.remove_empty_directory(self._store, path))
+
+    @property
+    def _of_directories(self) -> ModuleType:
+        return folders if self._settings.hierarchical_namespace else deleting
 
     async def copy_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Have the store copy a file with its content type and metadata; return its etag.

@@ -64,6 +64,7 @@ class Settings(HttpSettings):
     iam_endpoint_url: str = "https://iamcredentials.googleapis.com"
     public_url: str | None = None
     requester_pays: bool = False
+    hierarchical_namespace: bool = False
     visibility: Visibility | None = None
     resumable_threshold: int = number_from(1, GIB, 8 * MIB)
     part_size: int = number_from(CHUNK_UNIT, GIB, 8 * MIB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jtc.storage import exceptions
 from jtc.storage.drivers.gcs_driver._objects.metadata import written_at
 from jtc.storage.drivers.gcs_driver._objects.versions import etag_of
-from jtc.storage.drivers.gcs_driver._transport.operations import list_objects
+from jtc.storage.drivers.gcs_driver._transport.operations import get_folder, list_objects
 from jtc.storage.models import DirectoryInfo, listed_file
 from jtc.storage.paths import check_listed_path
 
@@ -32,10 +33,22 @@ _PAGE = 1000
 
 async def list_itself(store: Store, directory: str) -> AsyncGenerator[Entry, None]:
     """Yield a directory if there is one: a key below it, such as that of its marker."""
+    if store.settings.hierarchical_namespace and await _is_folder(store, directory):
+        yield DirectoryInfo(path=directory)
+        return
     first = list_objects(store.settings.bucket, f"{directory}/", delimiter="/", limit=1)
     page = await store.send(first)
     if page.items or page.prefixes:
         yield DirectoryInfo(path=directory)
+
+
+async def _is_folder(store: Store, directory: str) -> bool:
+    """Return whether there is a folder."""
+    try:
+        await store.send(get_folder(store.settings.bucket, f"{directory}/"))
+    except exceptions.FileNotFoundException:
+        return False
+    return True
 
 
 async def list_entries(
@@ -134,8 +147,16 @@ async def list_pages(
     store: Store, prefix: str, *, delimiter: str = "", start: str = ""
 ) -> AsyncGenerator[ListedPage, None]:
     """Yield the pages of the keys below a prefix, whatever they look like."""
-    bucket, loop = store.settings.bucket, asyncio.get_running_loop()
-    request = list_objects(bucket, prefix, delimiter=delimiter, start=start, limit=_PAGE)
+    listed = functools.partial(
+        list_objects,
+        store.settings.bucket,
+        prefix,
+        delimiter=delimiter,
+        start=start,
+        limit=_PAGE,
+        folders=store.settings.hierarchical_namespace,
+    )
+    request, loop = listed(), asyncio.get_running_loop()
     coming = loop.create_task(store.send(request))
     number, milestone = 0, ""
     try:
@@ -150,9 +171,7 @@ async def list_pages(
             number += 1
             if number.bit_count() == 1:
                 milestone = page.token  # A circle of any length comes by one of these again.
-            request = list_objects(
-                bucket, prefix, delimiter=delimiter, start=start, token=page.token, limit=_PAGE
-            )
+            request = listed(token=page.token)
             # A reader of two pages mostly wants all: the third arrives while the second is used.
             if number > 1:
                 coming = loop.create_task(store.send(request))

@@ -15,6 +15,7 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     IntegrityException,
     NotModifiedException,
+    PathConflictException,
     PreconditionFailedException,
     RejectedException,
     StorageConfigException,
@@ -157,6 +158,7 @@ _BY_STATUS: dict[int, tuple[Callable[[str], StorageException], str]] = {
     403: (StoragePermissionException, _FORBIDDEN),
     404: (FileNotFoundException, "There is no such file"),
     405: (UnsupportedOperationException, "The store does not know the request (HTTP 405)"),
+    409: (PathConflictException, "Something is in the way (HTTP 409 {code})"),
     410: (LostUploadException, "The store has lost the upload: put the file again (HTTP 410)"),
     412: (PreconditionFailedException, "The file is another version"),
     413: (

@@ -30,12 +30,16 @@ __all__ = [
     "Rewritten",
     "begin_upload",
     "cancel_upload",
+    "delete_folder",
     "delete_object",
+    "get_folder",
     "get_media",
     "get_object",
     "insert_object",
     "list_acl",
+    "list_folders",
     "list_objects",
+    "make_folder",
     "move_object",
     "patch_object",
     "query_upload",
@@ -300,6 +304,7 @@ def list_objects(
     start: str = "",
     token: str = "",
     limit: int,
+    folders: bool = False,
 ) -> Request[ListedPage]:
     """List objects whose names begin with a prefix.
 
@@ -310,10 +315,12 @@ def list_objects(
         start: The first name that may come.
         token: Of the page before.
         limit: How many may come.
+        folders: Whether folders are prefixes too, also empty ones.
     """
     query = {
         "delimiter": delimiter or None,
         "fields": _LISTED,
+        "includeFoldersAsPrefixes": "true" if folders and delimiter else None,
         "maxResults": limit,
         "pageToken": token or None,
         "prefix": prefix or None,
@@ -321,6 +328,35 @@ def list_objects(
     }
     path = f"/storage/v1/b/{quote(bucket, safe='')}/o"
     return Request("list", "GET", path, _listed, query=_query(query))
+
+
+def _folder_path(bucket: str, name: str) -> str:
+    return f"/storage/v1/b/{quote(bucket, safe='')}/folders/{quote(name, safe='')}"
+
+
+def get_folder(bucket: str, name: str) -> Request[bool]:
+    """Ask whether there is a folder."""
+    return Request("folder", "GET", _folder_path(bucket, name), _nothing)
+
+
+def make_folder(bucket: str, name: str) -> Request[bool]:
+    """Make a folder and those above it."""
+    path = f"/storage/v1/b/{quote(bucket, safe='')}/folders"
+    body = json.dumps({"name": name}).encode()
+    headers, query = dict(_JSON), "recursive=true"
+    return Request("insert", "POST", path, _nothing, headers=headers, query=query, body=body)
+
+
+def delete_folder(bucket: str, name: str) -> Request[bool]:
+    """Delete a folder, which must be empty."""
+    return Request("folder", "DELETE", _folder_path(bucket, name), _nothing)
+
+
+def list_folders(bucket: str, prefix: str, token: str) -> Request[ListedPage]:
+    """List the folders at any depth whose names begin with a prefix."""
+    query = _query({"pageToken": token or None, "prefix": prefix})
+    path = f"/storage/v1/b/{quote(bucket, safe='')}/folders"
+    return Request("list", "GET", path, _listed, query=query)
 
 
 def _acl(answer: Answer) -> list[dict[str, Any]]:
