@@ -121,6 +121,7 @@ MODULES = (
     "jtc.storage.http_support.network",
     "jtc.storage.http_support.redaction",
     "jtc.storage.http_support.closed_loop",
+    "jtc.storage.http_support.key_listing",
     "jtc.storage.http_support.transfers",
     "jtc.storage.http_support.transfers.answers",
     "jtc.storage.http_support.transfers.ranges",

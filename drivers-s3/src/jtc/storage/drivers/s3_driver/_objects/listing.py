@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._transport.operations import list_objects
 from jtc.storage.drivers.s3_driver._transport.xml import continuation_of, read_page
+from jtc.storage.http_support.key_listing import entries_of_keys, key_before
 from jtc.storage.http_support.transfers.answers import quoted
 from jtc.storage.models import DirectoryInfo, listed_file
-from jtc.storage.paths import check_listed_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.drivers.s3_driver._transport.xml import ListedObject, Page
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import ListOptions
 
 __all__ = ["PAGE", "list_entries", "list_itself", "list_pages"]
-
-logger = logging.getLogger("jtc.storage")
 
 PAGE = 1000
 """Keys in an answer, and in a DeleteObjects request: S3's limit for both."""
@@ -39,84 +36,30 @@ async def list_itself(transport: Transport, directory: str) -> AsyncGenerator[En
         yield DirectoryInfo(path=directory)
 
 
-async def list_entries(
+def list_entries(
     transport: Transport, prefix: str, options: ListOptions
 ) -> AsyncGenerator[Entry, None]:
     """Yield what is below a directory."""
-    below = f"{prefix}/" if prefix else ""
-    start_after = _start_after(below, options)
+    pages = _ordered_pages(transport, prefix, options)
+    return entries_of_keys(prefix, options, pages, _file)
+
+
+async def _ordered_pages(
+    transport: Transport, prefix: str, options: ListOptions
+) -> AsyncGenerator[list[tuple[str, ListedObject | None]], None]:
+    start_after = key_before(prefix, options)
     if start_after is None:
         return
-    delimiter = "" if options.recursive else "/"
+    below, delimiter = f"{prefix}/" if prefix else "", "" if options.recursive else "/"
     pages = list_pages(transport, below, delimiter=delimiter, start_after=start_after)
-    walks = options.recursive and options.directories
-    previous = start_after or below
-    refused = 0
-    try:
-        async with aclosing(pages):
-            async for page in pages:
-                for key, listed in await _in_order(transport, below, page):
-                    # A directory comes back after each key that is in it, and on several pages.
-                    if key == previous or previous.startswith(key):
-                        continue
-                    for directory in _entered(previous, key) if walks else ():
-                        yield directory
-                    previous = key
-                    # A marker's key is a directory's, which it makes visible, as a prefix.
-                    if listed is not None and key[-1:] == "/":
-                        continue
-                    entry = _entry(key, listed)
-                    if entry is None:
-                        refused += 1
-                    else:
-                        yield entry
-    finally:
-        if refused:
-            logger.warning(
-                "%d names below %r break the path policy and are left out of the listing",
-                refused,
-                prefix,
-            )
+    async with aclosing(pages):
+        async for page in pages:
+            yield await _in_order(transport, below, page)
 
 
-def _start_after(below: str, options: ListOptions) -> str | None:
-    """Return the key after which a listing begins; None where nothing comes after it."""
-    start_after = options.start_after or ""
-    if not start_after.startswith(below):
-        return "" if start_after.encode() <= below.encode() else None
-    if options.recursive or not start_after:
-        return start_after
-    # What lies in a directory comes after that directory.
-    name, slash, _ = start_after[len(below) :].partition("/")
-    return f"{below}{name}{slash}"
-
-
-def _entered(previous: str, key: str) -> Iterator[DirectoryInfo]:
-    """Yield the directories of a key that the one before it is not in."""
-    end = key.find("/")
-    while end >= 0:
-        if not previous.startswith(key[: end + 1]) and _is_listed(key[:end]):
-            yield DirectoryInfo(path=key[:end])
-        end = key.find("/", end + 1)
-
-
-def _entry(key: str, listed: ListedObject | None) -> Entry | None:
-    """Return what a key stands for, or None where the path policy refuses the name."""
-    path = key if listed is not None else key[:-1]
-    if not _is_listed(path):
-        return None
-    if listed is None:
-        return DirectoryInfo(path=path)
+def _file(path: str, listed: ListedObject) -> Entry:
     # Whole seconds, as in the answer to a HEAD.
     return listed_file(path, listed.size, float(int(listed.last_modified)), quoted(listed.etag))
-
-
-def _is_listed(path: str) -> bool:
-    try:
-        # The check drops one leading "/", but with it the key is another file's.
-        return check_listed_path(path) == path
-    except exceptions.InvalidPathException:
-        return False
 
 
 async def list_pages(
