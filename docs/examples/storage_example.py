@@ -114,7 +114,7 @@ async def safe_writes(disk: Disk) -> None:
     example(11, "Conditional writes: create only, and replace only the version you read")
     try:
         await disk.put("tour/hello.txt", b"mine!", overwrite=False)
-    except FileExistsException as error:
+    except (FileExistsException, UnsupportedOperationException) as error:
         print(f"    {error}")
     try:
         await disk.put("tour/hello.txt", b"mine!", if_match='"an-old-etag"')

@@ -42,7 +42,6 @@ class Ways:
     """What all of these do in their own way."""
 
     changes_nothing_after_cancellation = False  # what was sent may take effect
-    gives_urls = False  # there is no base_url
     patience = 10
     many_files = 60  # they list whole directories
 

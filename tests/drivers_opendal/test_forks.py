@@ -73,7 +73,7 @@ print(errors)
 
 def run(program: str, *arguments: str) -> str:
     command = [sys.executable, "-W", "error", "-X", "dev", "-c", program, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert ended.returncode == 0, ended.stderr
     assert not ended.stderr
     return ended.stdout
@@ -98,7 +98,7 @@ def test_child_by_another_way_than_fork_works(way: str, tmp_path: object) -> Non
     asyncio.run(_use(str(tmp_path)))
     child = multiprocessing.get_context(way).Process(target=_in_child, args=(str(tmp_path),))
     child.start()
-    child.join(20)
+    child.join(60)
     assert child.exitcode == 0
 
 

@@ -105,12 +105,20 @@ def test_services_in_tables_are_opendals() -> None:
     assert known == WRITES_WHOLE | HAS_TRUE_ETAGS | UNKEPT.keys()
 
 
-def test_url_is_below_base_url_or_refused() -> None:
-    assert OpenDALDriver("memory", base_url="https://a.example/f").url("b c") == (
-        "https://a.example/f/b%20c"
-    )
-    with pytest.raises(UnsupportedOperationException, match="base_url"):
-        OpenDALDriver("memory").url("a")
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({"scheme": "memory", "base_url": "https://a.example/f"}, "https://a.example/f/b%20c"),
+        ({"scheme": "memory"}, "memory:///b%20c"),
+        ({"scheme": "redis", "endpoint": f"redis://:{SECRET}@a:1"}, "redis://a:1/b%20c"),
+        (
+            {"scheme": "webdav", "endpoint": f"https://me:{SECRET}@a.example/dav/", "root": "ö"},
+            "https://a.example/dav/%C3%B6/b%20c",
+        ),
+    ],
+)
+def test_url_is_below_base_url_or_at_the_service(options: dict[str, Any], url: str) -> None:
+    assert OpenDALDriver(**options).url("b c") == url
 
 
 async def test_put_to_service_that_shows_half_a_file_needs_consent(
@@ -135,3 +143,17 @@ async def test_fake_of_disk_keeps_files_in_memory() -> None:
     with storage.fake("a"):
         await storage.disk("a").put("b", b"content")
         assert await storage.disk("a").get("b") == b"content"
+
+
+def test_environment_has_the_services_options_by_their_names() -> None:
+    environ = {
+        "OPENDAL_SCHEME": "webdav",
+        "OPENDAL_ENDPOINT": "http://127.0.0.1:9",
+        "OPENDAL_PASSWORD": SECRET,
+        "OPENDAL_ROOT": "/media",
+        "OPENDAL_BUCKET": "no option of this service",
+    }
+    driver = OpenDALDriver.from_env(environ)
+    assert repr(driver) == "OpenDALDriver('webdav', root='/media', endpoint='127.0.0.1:9')"
+    with pytest.raises(StorageConfigException, match="OPENDAL_SCHEME"):
+        OpenDALDriver.from_env({})

@@ -258,7 +258,7 @@ async def test_stalled_server_ends_each_call_in_time_and_is_used_again(
         calls = (driver.get("a"), driver.exists("a"), driver.delete("a"), listed(driver))
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(each, StorageTimeoutException) for each in ended), ended
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         faults.resume()
         assert await driver.get("a") == b"content"
 

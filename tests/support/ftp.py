@@ -1,8 +1,8 @@
 """An FTP server for tests: pyftpdlib on loopback, started and stopped here.
 
-In a test, ask for the fixture `ftp`. From a shell, ``python tests/support/ftp.py`` serves one until
-it is interrupted, and prints the disk's options; ``python tests/support/ftp.py COMMAND`` serves one
-to a command, which has them as variables.
+In a test, ask for the fixture `ftp`. From a shell, ``python tests/support/ftp.py`` serves one
+until it is interrupted, and prints the variables by which the driver finds it;
+``python tests/support/ftp.py NAME COMMAND`` serves one to a command, which has those variables.
 """
 
 from __future__ import annotations

@@ -111,10 +111,12 @@ class ServedDirectory:
 
 
 def run_script(server_class: type[ServedDirectory]) -> int:
-    """Serve to the command in `sys.argv`, or until an interrupt."""
-    command = sys.argv[1:]
+    """Serve a directory of the name in `sys.argv` to the command there, or until an interrupt."""
+    name, *command = sys.argv[1:] or ["demo"]
     with server_class() as server, contextlib.suppress(KeyboardInterrupt):
-        variables = {f"OPENDAL_{name.upper()}": value for name, value in server.options.items()}
+        (server.directory / name).mkdir()
+        options = {**server.options, "root": f"/{name}"}
+        variables = {f"OPENDAL_{option.upper()}": value for option, value in options.items()}
         if command:
             return subprocess.run(command, env=os.environ | variables, check=False).returncode
         for name, value in variables.items():

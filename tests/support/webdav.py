@@ -1,8 +1,8 @@
 """A WebDAV server for tests: wsgidav on cheroot, on loopback, started and stopped here.
 
 In a test, ask for the fixture `webdav`. From a shell, ``python tests/support/webdav.py`` serves one
-until it is interrupted, and prints the disk's options; ``python tests/support/webdav.py COMMAND``
-serves one to a command, which has them as variables.
+until it is interrupted, and prints the variables by which the driver finds it;
+``python tests/support/webdav.py NAME COMMAND`` serves one to a command, which has those variables.
 """
 
 from __future__ import annotations

@@ -20,12 +20,17 @@ from jtc.storage.drivers.opendal_driver import (
     _writing,
 )
 from jtc.storage.drivers.opendal_driver._calls import Calls
-from jtc.storage.drivers.opendal_driver._services import LOSES_CONNECTIONS, MAKES_DIRECTORIES
+from jtc.storage.drivers.opendal_driver._services import (
+    LOSES_CONNECTIONS,
+    MAKES_DIRECTORIES,
+    known_options,
+)
 from jtc.storage.drivers.opendal_driver._settings import Settings, make_settings, without_keys
 from jtc.storage.drivers.opendal_driver._staging import Staging
 from jtc.storage.exceptions import (
     FileNotFoundException,
     PathConflictException,
+    StorageConfigException,
     StorageException,
     UnsupportedOperationException,
 )
@@ -58,7 +63,7 @@ class OpenDALDriver:
     Args:
         scheme: OpenDAL's name of the service, such as ``"webdav"``; what the installed wheel has.
         root: The directory of the service in which the files are.
-        base_url: What URLs by `url` begin with; without it there are none.
+        base_url: What URLs by `url` begin with; None: the service's endpoint and `root`.
         staged: Write each file below ``.jtc/opendal`` and rename it to its target. None: where the
             service shows half a file otherwise. False is for a server that does not, as the WebDAV
             of Nextcloud, Apache and nginx: it spares requests.
@@ -114,6 +119,33 @@ class OpenDALDriver:
         self.supported_options = self._supported_options()
         self.unsupported = self._unsupported()
         self._warn()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Make a driver by the environment.
+
+        OPENDAL_SCHEME, and the service's options by their names in capitals, such as
+        OPENDAL_ENDPOINT and OPENDAL_PASSWORD.
+
+        Raises:
+            StorageConfigException: OPENDAL_SCHEME is missing, or a variable is invalid.
+        """
+        scheme = environ.get("OPENDAL_SCHEME") or ""
+        if not scheme:
+            del environ
+            raise StorageConfigException(
+                "OPENDAL_SCHEME is not set: it names the service, such as 'webdav', and "
+                "OPENDAL_ENDPOINT and the like its options"
+            )
+        names = known_options(scheme) or frozenset({"endpoint", "root"})
+        options = {name: text for name in names if (text := environ.get(f"OPENDAL_{name.upper()}"))}
+        # They may hold passwords, and a traceback holds this function's variables.
+        del environ
+        try:
+            return cls(scheme, **options)  # type: ignore[arg-type]
+        except StorageConfigException:
+            del options
+            raise
 
     @classmethod
     def for_fake(cls, options: Mapping[str, Any] | None) -> Self:
@@ -260,17 +292,11 @@ class OpenDALDriver:
         return _metadata.modified(self._calls, await _metadata.look(self._calls, path))
 
     def url(self, path: str, /) -> str:
-        """Return the percent-encoded URL below `base_url`.
+        """Return the percent-encoded URL: below `base_url`, else at the service.
 
-        Raises:
-            UnsupportedOperationException: There is no `base_url`.
+        The service's own asks for credentials, and none are in it.
         """
-        if self._settings.base_url is None:
-            raise UnsupportedOperationException(
-                "The disk has no URLs: set 'base_url' to the place where a web server shows its "
-                "files"
-            )
-        return self._settings.base_url + quote(path)
+        return self._settings.url_base + quote(path)
 
     def path(self, path: str, /) -> str:
         """Return a URI of the service's scheme, host, root and path."""

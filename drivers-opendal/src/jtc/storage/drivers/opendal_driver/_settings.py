@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import opendal
 
@@ -98,6 +98,15 @@ class Settings(NamedTuple):
         }
         options = ",".join(f"{name}={text}" for name, text in sorted(shown.items()))
         return f"{self.scheme}://{self.address}{self.root}?{options}"
+
+    @property
+    def url_base(self) -> str:
+        """What URLs begin with."""
+        if self.base_url is not None:
+            return self.base_url
+        own, _, found = self.service.get("endpoint", "").partition("://")
+        url_scheme = own if found else self.scheme
+        return f"{url_scheme}://{self.address}{quote(self.root.rstrip('/'))}/"
 
     def _endpoints(self) -> list[str]:
         endpoint = self.service.get("endpoint") or self.service.get("cluster_endpoints") or ""
