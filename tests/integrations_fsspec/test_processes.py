@@ -155,6 +155,7 @@ def test_file_system_works_in_worker_processes(
     assert fs.cat_file(f"{root}/b.txt") == b"from the child"
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_file_system_of_the_parent_works_in_a_forked_child(fs: JtcFileSystem, root: str) -> None:
     fs.pipe_file(f"{root}/a.txt", b"content")
     file = fs.open(f"{root}/a.txt", block_size=2)

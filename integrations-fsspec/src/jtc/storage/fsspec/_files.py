@@ -215,6 +215,8 @@ class CompressedFile(io.BufferedIOBase):
 
     def discard(self) -> None:
         """Discard what was written; the file before the write is kept."""
+        with contextlib.suppress(Exception):
+            self._compressor.close()  # else it would write its end when it is dropped
         self._file.discard()
 
     @property
