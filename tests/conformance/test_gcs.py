@@ -18,15 +18,12 @@ from fake_gcs_server import FakeGCSServer
 from google_store import GoogleStore
 from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.testing import DriverConformance
-from jtc.storage.testing._groups.bulk_deletes import BulkDeleteTests
 from jtc.storage.testing._groups.conditional_writes import ConditionalWriteTests
 from jtc.storage.testing._groups.copies import CopyTests
 from jtc.storage.testing._groups.declared_metadata import DeclaredMetadataTests
 from jtc.storage.testing._groups.directories import DirectoryTests
-from jtc.storage.testing._groups.file_info import FileInfoTests
 from jtc.storage.testing._groups.listing import ListingTests
 from jtc.storage.testing._groups.ranges import RangeTests
-from jtc.storage.testing._groups.streams import StreamTests
 from jtc.storage.testing._groups.whole_files import WholeFileTests
 
 if TYPE_CHECKING:
@@ -97,15 +94,12 @@ class TestGCS(DriverConformance):
 @pytest.mark.no_cover
 class TestFakeGCSServer(
     WholeFileTests,
-    FileInfoTests,
-    StreamTests,
     RangeTests,
     ListingTests,
     DirectoryTests,
     CopyTests,
     ConditionalWriteTests,
     DeclaredMetadataTests,
-    BulkDeleteTests,
 ):
     """What another store than ours shows; the rest is the driver's own."""
 
@@ -140,7 +134,7 @@ def _networked(url: str, faults: ConnectionFaults, bucket: str) -> GCSDriver:
 
 
 @pytest.mark.no_cover
-class TestHierarchicalNamespace(ListingTests, DirectoryTests):
+class TestHierarchicalNamespace(DirectoryTests):
     """A bucket whose directories are folders, on the server of ours."""
 
     server = "google_store"
