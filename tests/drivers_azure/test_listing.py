@@ -116,6 +116,14 @@ async def test_listing_that_cannot_be_understood_is_never_an_empty_one(
         await names(scripted_driver(), "a", recursive=True)
 
 
+async def test_reader_of_the_first_entry_requests_one_page(scripted, scripted_driver):
+    scripted.rule(Rule(answer=Answer(200, {}, document(blob("a/1"), marker="more")), times=ALWAYS))
+    entries = scripted_driver().list_entries("a", ListOptions())
+    assert (await anext(entries)).path == "a/1"
+    await entries.aclose()
+    assert len(scripted.requests) == 1
+
+
 async def test_empty_page_is_not_the_end(scripted, scripted_driver):
     scripted.rule(Rule(answer=Answer(200, {}, document(marker="more"))))
     scripted.rule(Rule(answer=Answer(200, {}, document(blob("a/1")))))

@@ -193,19 +193,24 @@ async def list_pages(
                 continue
             page = await read_page(content)
             marker = page.next_marker
-            if marker:
-                if marker == milestone:
-                    message = "The store's listing goes round in a circle"
-                    raise exceptions.StorageUnavailableException(message)
-                number += 1
-                if number.bit_count() == 1:
-                    milestone = marker  # A circle of any length comes by one of these again.
-                # It arrives while this page is used.
+            if marker and marker == milestone:
+                message = "The store's listing goes round in a circle"
+                raise exceptions.StorageUnavailableException(message)
+            # A reader of two pages mostly wants all: from the second on, the next one arrives while
+            # each is used.
+            is_requested = bool(marker) and number > 0
+            if is_requested:
                 coming = request(marker)
+                # It begins when this task waits, which a page's readers need not do.
                 await asyncio.sleep(0)
             yield page
             if not marker:
                 return
+            number += 1
+            if number.bit_count() == 1:
+                milestone = marker  # A circle of any length comes by one of these again.
+            if not is_requested:
+                coming = request(marker)
     finally:
         # Not waited for: a loop that ends closes all generators at the same time, and one that
         # waits then cannot be closed by the one around it.
