@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.azure_driver._transport.xml import read_page
+from jtc.storage.http_support.key_listing import entries_of_keys, key_before
 from jtc.storage.http_support.requests import Refusal
 from jtc.storage.http_support.transfers.answers import quoted
 from jtc.storage.models import DirectoryInfo, listed_file
-from jtc.storage.paths import check_listed_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from jtc.storage.drivers.azure_driver._transport.transport import Transport
     from jtc.storage.drivers.azure_driver._transport.xml import ListedBlob, Page
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import ListOptions
 
 __all__ = ["PAGE", "is_marked", "list_entries", "list_itself", "list_pages"]
-
-logger = logging.getLogger("jtc.storage")
 
 PAGE = 5000
 """Names in an answer: Azure's limit."""
@@ -57,87 +54,31 @@ async def is_marked(transport: Transport, directory: str) -> bool:
     return blob.is_directory
 
 
-async def list_entries(
+def list_entries(
     transport: Transport, prefix: str, options: ListOptions
 ) -> AsyncGenerator[Entry, None]:
     """Yield what is below a directory."""
-    below = f"{prefix}/" if prefix else ""
-    start_after = _start_after(below, options)
+    return entries_of_keys(prefix, options, _ordered_pages(transport, prefix, options), _file)
+
+
+async def _ordered_pages(
+    transport: Transport, prefix: str, options: ListOptions
+) -> AsyncGenerator[list[tuple[str, ListedBlob | None]], None]:
+    start_after = key_before(prefix, options, _place)
     if start_after is None:
         return
-    delimiter = "" if options.recursive else "/"
-    pages = list_pages(transport, below, delimiter=delimiter, start_after=start_after)
-    walks = options.recursive and options.directories
+    below, delimiter = f"{prefix}/" if prefix else "", "" if options.recursive else "/"
     after = _place(start_after)
-    previous = start_after or below
-    refused = 0
-    try:
-        async with aclosing(pages):
-            async for page in pages:
-                for key, listed in _in_order(page, recursive=options.recursive):
-                    # A directory comes back after each name that is in it, and on several pages;
-                    # and a service that cannot begin at a name begins at the first.
-                    if key == previous or previous.startswith(key):
-                        continue
-                    if after and _place(key) <= after:
-                        continue
-                    for directory in _entered(previous, key) if walks else ():
-                        yield directory
-                    previous = key
-                    # What marks a directory makes it visible, as a prefix.
-                    if listed is not None and key[-1:] == "/":
-                        continue
-                    entry = _entry(key, listed)
-                    if entry is None:
-                        refused += 1
-                    else:
-                        yield entry
-    finally:
-        if refused:
-            logger.warning(
-                "%d names below %r break the path policy and are left out of the listing",
-                refused,
-                prefix,
-            )
+    pages = list_pages(transport, below, delimiter=delimiter, start_after=start_after)
+    async with aclosing(pages):
+        async for page in pages:
+            keys = _in_order(page, recursive=options.recursive)
+            # A service that cannot begin at a name begins at the first.
+            yield [each for each in keys if _place(each[0]) > after] if after else keys
 
 
-def _start_after(below: str, options: ListOptions) -> str | None:
-    """Return the key after which a listing begins; None where nothing comes after it."""
-    start_after = options.start_after or ""
-    if not start_after.startswith(below):
-        return "" if _place(start_after) <= _place(below) else None
-    if options.recursive or not start_after:
-        return start_after
-    # What lies in a directory comes after that directory.
-    name, slash, _ = start_after[len(below) :].partition("/")
-    return f"{below}{name}{slash}"
-
-
-def _entered(previous: str, key: str) -> Iterator[DirectoryInfo]:
-    """Yield the directories of a key that the one before it is not in."""
-    end = key.find("/")
-    while end >= 0:
-        if not previous.startswith(key[: end + 1]) and _is_listed(key[:end]):
-            yield DirectoryInfo(path=key[:end])
-        end = key.find("/", end + 1)
-
-
-def _entry(key: str, listed: ListedBlob | None) -> Entry | None:
-    """Return what a key stands for, or None where the path policy refuses the name."""
-    path = key if listed is not None else key[:-1]
-    if not _is_listed(path):
-        return None
-    if listed is None:
-        return DirectoryInfo(path=path)
+def _file(path: str, listed: ListedBlob) -> Entry:
     return listed_file(path, listed.size, listed.last_modified, quoted(listed.etag))
-
-
-def _is_listed(path: str) -> bool:
-    try:
-        # The check drops one leading "/", but with it the name is another file's.
-        return check_listed_path(path) == path
-    except exceptions.InvalidPathException:
-        return False
 
 
 def _in_order(page: Page, *, recursive: bool) -> list[tuple[str, ListedBlob | None]]:

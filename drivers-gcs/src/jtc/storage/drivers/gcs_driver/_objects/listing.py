@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,11 @@ from jtc.storage import exceptions
 from jtc.storage.drivers.gcs_driver._objects.metadata import written_at
 from jtc.storage.drivers.gcs_driver._objects.versions import etag_of
 from jtc.storage.drivers.gcs_driver._transport.operations import get_folder, list_objects
+from jtc.storage.http_support.key_listing import entries_of_keys, key_before
 from jtc.storage.models import DirectoryInfo, listed_file
-from jtc.storage.paths import check_listed_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from jtc.storage.drivers.gcs_driver._transport.operations import ListedPage
     from jtc.storage.drivers.gcs_driver._transport.store import Store
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import ListOptions
 
 __all__ = ["list_entries", "list_itself", "list_pages"]
-
-logger = logging.getLogger("jtc.storage")
 
 _PAGE = 1000
 """Keys in an answer: https://cloud.google.com/storage/docs/json_api/v1/objects/list."""
@@ -51,87 +48,32 @@ async def _is_folder(store: Store, directory: str) -> bool:
     return True
 
 
-async def list_entries(
-    store: Store, prefix: str, options: ListOptions
-) -> AsyncGenerator[Entry, None]:
+def list_entries(store: Store, prefix: str, options: ListOptions) -> AsyncGenerator[Entry, None]:
     """Yield what is below a directory."""
-    below = f"{prefix}/" if prefix else ""
-    start = _start(below, options)
+    return entries_of_keys(prefix, options, _ordered_pages(store, prefix, options), _file)
+
+
+async def _ordered_pages(
+    store: Store, prefix: str, options: ListOptions
+) -> AsyncGenerator[list[tuple[str, dict[str, Any] | None]], None]:
+    start = key_before(prefix, options)
     if start is None:
         return
-    delimiter = "" if options.recursive else "/"
-    walks = options.recursive and options.directories
-    previous = options.start_after or below
-    refused = 0
-    try:
-        async with aclosing(list_pages(store, below, delimiter=delimiter, start=start)) as pages:
-            async for page in pages:
-                for key, item in _in_order(page):
-                    # The first page begins with the key itself; a directory comes back after each
-                    # key that is in it, and on several pages.
-                    if key == previous or previous.startswith(key):
-                        continue
-                    for directory in _entered(previous, key) if walks else ():
-                        yield directory
-                    previous = key
-                    # A marker's key is a directory's, which it makes visible, as a prefix.
-                    if item is not None and key[-1:] == "/":
-                        continue
-                    entry = _entry(key, item)
-                    if entry is None:
-                        refused += 1
-                    else:
-                        yield entry
-    finally:
-        if refused:
-            logger.warning(
-                "%d names below %r break the path policy and are left out of the listing",
-                refused,
-                prefix,
-            )
+    if not options.recursive and start[-1:] == "/":
+        # The first page begins with the key itself: on to what follows a directory's slash.
+        start = f"{start[:-1]}0"
+    below, delimiter = f"{prefix}/" if prefix else "", "" if options.recursive else "/"
+    async with aclosing(list_pages(store, below, delimiter=delimiter, start=start)) as pages:
+        async for page in pages:
+            yield _in_order(page)
 
 
-def _start(below: str, options: ListOptions) -> str | None:
-    """Return the first key that a listing may begin with; None where none may come."""
-    start_after = options.start_after or ""
-    if not start_after.startswith(below):
-        return "" if start_after.encode() <= below.encode() else None
-    if options.recursive or not start_after:
-        return start_after
-    # What lies in a directory comes after that directory: on to what follows its slash.
-    name, slash, _ = start_after[len(below) :].partition("/")
-    return f"{below}{name}{'0' if slash else ''}"
-
-
-def _entered(previous: str, key: str) -> Iterator[DirectoryInfo]:
-    """Yield the directories of a key that the one before it is not in."""
-    end = key.find("/")
-    while end >= 0:
-        if not previous.startswith(key[: end + 1]) and _is_listed(key[:end]):
-            yield DirectoryInfo(path=key[:end])
-        end = key.find("/", end + 1)
-
-
-def _entry(key: str, item: dict[str, Any] | None) -> Entry | None:
-    """Return what a key stands for, or None where the path policy refuses the name."""
-    path = key if item is not None else key[:-1]
-    if not _is_listed(path):
-        return None
-    if item is None:
-        return DirectoryInfo(path=path)
+def _file(path: str, item: dict[str, Any]) -> Entry:
     try:
         return listed_file(path, int(item["size"]), written_at(item), etag_of(item))
     except (KeyError, ValueError) as error:
         message = f"The store's answer cannot be understood: it lacks {error}"
         raise exceptions.StorageUnavailableException(message, retryable=False) from error
-
-
-def _is_listed(path: str) -> bool:
-    try:
-        # The check drops one leading "/", but with it the key is another file's.
-        return check_listed_path(path) == path
-    except exceptions.InvalidPathException:
-        return False
 
 
 def _in_order(page: ListedPage) -> list[tuple[str, dict[str, Any] | None]]:
