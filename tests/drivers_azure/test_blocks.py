@@ -56,6 +56,14 @@ async def test_content_above_the_threshold_is_made_of_blocks(
     assert block_list(azurite, path).count("<Block>") == 5
 
 
+async def test_content_that_is_shorter_than_said_is_stored_as_it_is(make_driver, folder):
+    driver = make_driver(**SMALL)
+    for content in (b"", b"1"):
+        options = WriteOptions(size=1000 * KIB)
+        await driver.write_file(f"{folder}/file", pieces(content), options)
+        assert await driver.get(f"{folder}/file") == content
+
+
 async def test_content_at_the_threshold_is_one_request(make_driver, proxy, folder):
     driver = make_driver(endpoint_url=at(proxy), **SMALL)
     await driver.put(f"{folder}/file", b"1" * 64 * KIB)

@@ -65,6 +65,8 @@ class BlockUpload:
         self._size = parts.size
 
     async def _put_block(self, number: int, body: bytes) -> None:
+        if not body:
+            return  # Azure takes no block of no bytes: the list is empty then
         self._count = max(self._count, number)
         headers: dict[str, str] = {}
         if self._transport.settings.checksums:
