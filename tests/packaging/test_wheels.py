@@ -64,6 +64,7 @@ IMPORTED_AS = {
     "google-auth": "google",
     "djangorestframework": "rest_framework",
     "opentelemetry-api": "opentelemetry",
+    "universal-pathlib": "upath",
 }
 # Each aiobotocore takes a few versions of botocore: naming those as well could only contradict it.
 BROUGHT = {
@@ -87,6 +88,7 @@ OPTIONAL = {
         "taskiq": "taskiq",
     },
     "jtc-storage-azure": {"azure-identity": "entra"},
+    "jtc-storage-fsspec": {"universal-pathlib": "upath"},
     "jtc-storage-images": {"pillow-heif": "heic"},
     "jtc-storage-s3": {"aioboto3": "aioboto3"},
 }
