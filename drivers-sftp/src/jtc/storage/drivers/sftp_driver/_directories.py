@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, cast
+import stat
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import asyncssh
 
@@ -24,10 +25,11 @@ from jtc.storage.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.drivers.sftp_driver._looks import Root, Status
+    from jtc.storage.drivers.sftp_driver._looks import Root
     from jtc.storage.drivers.sftp_driver._sessions import Session
 
 __all__ = [
+    "Listed",
     "delete_directory",
     "has_directory",
     "make_directories",
@@ -36,6 +38,9 @@ __all__ = [
     "read_directory",
     "remove_empty_directory",
 ]
+
+Listed: TypeAlias = "tuple[bytes, int, int, int]"
+"""An entry of a directory: its name, its mode with its kind, its size, and when it was written."""
 
 _AT_ONCE = 16
 _ROUNDS = 5
@@ -144,14 +149,19 @@ async def remove_empty_directory(session: Session, root: Root, path: str) -> boo
     return True
 
 
-async def read_directory(session: Session, place: bytes) -> list[tuple[bytes, Status]]:
-    """Return the names in a directory with their status. It is closed in any case."""
+async def read_directory(session: Session, place: bytes) -> list[Listed]:
+    """Return what is in a directory. It is closed in any case."""
 
-    async def entries() -> list[tuple[bytes, Status]]:
-        return [
-            (cast("bytes", entry.filename), entry.attrs)
-            async for entry in session.sftp.scandir(place)
-        ]
+    async def entries() -> list[Listed]:
+        found: list[Listed] = []
+        async for entry in session.sftp.scandir(place):
+            # What asyncssh made of it is dropped: a large directory would be long in memory.
+            status = entry.attrs
+            name, mode = cast("bytes", entry.filename), status.permissions or 0
+            if not stat.S_IFMT(mode):  # a server that reports no kinds has files
+                mode |= stat.S_IFREG
+            found.append((name, mode, status.size or 0, status.mtime or 0))
+        return found
 
     found = await asyncio.shield(session.spawn(session.request(entries)))
     return [entry for entry in found if entry[0] not in {b".", b".."}]
@@ -175,9 +185,9 @@ async def _delete_tree(session: Session, place: bytes) -> None:
         except FileNotFoundError:
             return
         files = []
-        for name, status in entries:
+        for name, mode, _, _ in entries:
             below = place + b"/" + name
-            if is_directory(status):
+            if stat.S_ISDIR(mode):
                 await _delete_tree(session, below)
             else:
                 files.append(below)

@@ -381,7 +381,7 @@ class SFTPDriver:
         Raises:
             StorageException: The server failed.
         """
-        return self._entries(prefix, options)
+        return list_entries(self._client, self._root, prefix, options)
 
     async def make_directory(self, path: str, /) -> None:
         """Make a directory and those above it; an existing one is no error.
@@ -471,14 +471,6 @@ class SFTPDriver:
 
     async def _status(self, path: str) -> Status:
         return await self._run(lambda session: self._root.existing_file(session, path))
-
-    async def _entries(self, prefix: str, options: ListOptions) -> AsyncIterator[Entry]:
-        entries = list_entries(await self._client(), self._root, prefix, options)
-        try:
-            async for entry in entries:
-                yield entry
-        finally:
-            await entries.aclose()
 
 
 class _NotPicklableException(StorageException, TypeError):

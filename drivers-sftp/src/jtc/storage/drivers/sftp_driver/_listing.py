@@ -8,20 +8,22 @@ of each entry, then sorted; no handle is open between two entries.
 from __future__ import annotations
 
 import logging
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.sftp_driver._directories import has_directory, read_directory
-from jtc.storage.drivers.sftp_driver._looks import is_below_directories, is_directory, is_file
+from jtc.storage.drivers.sftp_driver._looks import is_below_directories
 from jtc.storage.drivers.sftp_driver._sweeping import sweep_beside, sweep_soon
 from jtc.storage.exceptions import InvalidPathException, StoragePermissionException
 from jtc.storage.models import DirectoryInfo, listed_file
 from jtc.storage.paths import TEMPORARY_PREFIX, check_listed_path, is_reserved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from jtc.storage.drivers.sftp_driver._looks import Root, Status
+    from jtc.storage.drivers.sftp_driver._directories import Listed
+    from jtc.storage.drivers.sftp_driver._looks import Root
     from jtc.storage.drivers.sftp_driver._sessions import Session, Sessions
     from jtc.storage.models import Entry
     from jtc.storage.options import ListOptions
@@ -30,6 +32,7 @@ __all__ = ["list_entries"]
 
 _logger = logging.getLogger("jtc.storage")
 
+_TEMPORARY = TEMPORARY_PREFIX.encode()
 _EXAMPLES = 5
 """How many of the directories that cannot be read a warning names."""
 
@@ -38,62 +41,70 @@ class _Level(NamedTuple):
     """A directory that a listing is in, and its entries that remain, by their keys."""
 
     above: str
-    entries: Iterator[tuple[str, Status]]
+    entries: Iterator[tuple[str, int, int]]
 
 
 async def list_entries(
-    client: Sessions, root: Root, prefix: str, options: ListOptions
-) -> AsyncGenerator[Entry, None]:
-    """Yield what is below a directory, but the reserved directory."""
+    get_client: Callable[[], Awaitable[Sessions]], root: Root, prefix: str, options: ListOptions
+) -> AsyncIterator[Entry]:
+    """Yield what is below a directory, but the reserved directory.
+
+    One generator, and none within another: each takes its time for each entry.
+    """
+    client = await get_client()
     if options.itself:
         if await client.run(lambda session: has_directory(session, root, prefix)):
             yield DirectoryInfo(path=prefix)
         return
     listing = _Listing(client, root, prefix, options)
     try:
-        async for entry in listing.entries():
-            yield entry
+        await listing.enter(prefix)
+        while listing.levels:
+            above, entries = listing.levels[-1]
+            for key, size, modified in entries:
+                path = above + key
+                if key[-1] != "/":
+                    yield listed_file(path, size, float(modified), None)
+                    continue
+                if listing.has(path):
+                    yield DirectoryInfo(path=path[:-1])
+                if options.recursive:
+                    await listing.enter(path[:-1])
+                    break
+            else:
+                listing.levels.pop()
+            if over_budget():
+                await next_iteration()
     finally:
         listing.warn()
 
 
 class _Listing:
-    """The state of a listing: the directories that it is in."""
+    """The state of a listing.
+
+    Attributes:
+        levels: The directories that it is in.
+    """
 
     def __init__(self, client: Sessions, root: Root, prefix: str, options: ListOptions) -> None:
         self._client, self._root, self._prefix = client, root, prefix
         self._recursive = options.recursive
         self._with_directories = options.directories or not options.recursive
         self._start_after = options.start_after
-        self._levels: list[_Level] = []
+        self.levels: list[_Level] = []
         self._refused = 0
         self._unreadable: list[str] = []
 
-    async def entries(self) -> AsyncIterator[Entry]:
-        """Yield the entries, each directory before what is in it."""
-        await self._enter(self._prefix)
-        while self._levels:
-            above, entries = self._levels[-1]
-            for key, status in entries:
-                path = above + key
-                if key[-1] != "/":
-                    size, modified = status.size or 0, float(status.mtime or 0)
-                    yield listed_file(path, size, modified, None)
-                    continue
-                # One that holds the key to start after is entered, and not listed itself.
-                if self._with_directories and (
-                    self._start_after is None or path > self._start_after
-                ):
-                    yield DirectoryInfo(path=path[:-1])
-                if self._recursive:
-                    await self._enter(path[:-1])
-                    break
-            else:
-                self._levels.pop()
-            if over_budget():
-                await next_iteration()
+    def has(self, key: str) -> bool:
+        """Return whether a directory itself is listed.
 
-    async def _enter(self, path: str) -> None:
+        One that holds the key to start after is entered, and not listed itself.
+        """
+        after = self._start_after
+        return self._with_directories and (after is None or key > after)
+
+    async def enter(self, path: str) -> None:
+        """Read a directory, to list it next."""
         above = f"{path}/" if path else ""
         bound = self._bound(above)
         if bound is None:
@@ -107,14 +118,15 @@ class _Listing:
                 raise
             self._unreadable.append(path)
             return
-        keys = {}
-        for name, status in found:
-            key = self._key(name, status, above)
+        entries: list[tuple[str, int, int]] = []
+        for name, mode, size, modified in found:
+            key = self._key(name, mode, above)
             if key is not None and key >= bound:
-                keys[key] = status
-        self._levels.append(_Level(above, iter(sorted(keys.items(), key=lambda item: item[0]))))
+                entries.append((key, size, modified))
+        entries.sort()  # no two have one key
+        self.levels.append(_Level(above, iter(entries)))
 
-    async def _read(self, session: Session, path: str) -> list[tuple[bytes, Status]]:
+    async def _read(self, session: Session, path: str) -> list[Listed]:
         """Return the entries of a directory, and have what killed processes left removed."""
         if path:
             found = await self._root.look(session, path)
@@ -125,15 +137,15 @@ class _Listing:
         if not path:
             sweep_soon(self._client, session, self._root)
         stale = [
-            (place + b"/" + name, status.mtime or 0)
-            for name, status in entries
-            if name.startswith(TEMPORARY_PREFIX.encode()) and is_file(status)
+            (place + b"/" + name, modified)
+            for name, mode, _, modified in entries
+            if name.startswith(_TEMPORARY) and stat.S_ISREG(mode)
         ]
         if stale:
             sweep_beside(session, self._root, stale)
         return entries
 
-    def _key(self, found: bytes, status: Status, above: str) -> str | None:
+    def _key(self, found: bytes, mode: int, above: str) -> str | None:
         """Return an entry's key below its directory, or None if it is not to be listed."""
         try:
             name = found.decode()
@@ -142,9 +154,9 @@ class _Listing:
             return None
         if name.startswith(TEMPORARY_PREFIX) or (not above and is_reserved(name)):
             return None
-        if is_file(status):
+        if stat.S_ISREG(mode):
             key = name
-        elif is_directory(status):
+        elif stat.S_ISDIR(mode):
             key = f"{name}/"
         else:
             return None

@@ -290,9 +290,11 @@ class Sessions:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._closing = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLEANUP_SECONDS):
-                await self._idle.wait()
+        # At the end of the loop, what is in use is what was left open.
+        if self._session is not None and self._session.is_open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLEANUP_SECONDS):
+                    await self._idle.wait()
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import stat
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from jtc.storage.drivers.sftp_driver._directories import read_directory
-from jtc.storage.drivers.sftp_driver._looks import is_directory, is_file, lstat
+from jtc.storage.drivers.sftp_driver._looks import is_directory, lstat
 from jtc.storage.exceptions import StorageException
 from jtc.storage.paths import TEMPORARY_PREFIX
 
@@ -57,9 +58,9 @@ async def _sweep(session: Session, root: Root) -> None:
         if not is_directory(await lstat(session, root.staging)):
             return
         found = [
-            (root.staging + b"/" + name, status.mtime or 0)
-            for name, status in await read_directory(session, root.staging)
-            if name.startswith(TEMPORARY_PREFIX.encode()) and is_file(status)
+            (root.staging + b"/" + name, modified)
+            for name, mode, _, modified in await read_directory(session, root.staging)
+            if name.startswith(TEMPORARY_PREFIX.encode()) and stat.S_ISREG(mode)
         ]
         await _remove_stale(session, root, found)
 
