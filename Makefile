@@ -11,6 +11,9 @@ DEMONSTRATED := core drivers-local drivers-memory
 META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
 
+# What is checked for Windows and macOS as well.
+PORTABLE := core drivers-local drivers-memory testing
+
 # The other Pythons that the tests run on, where they are installed (on PATH, or by pyenv).
 OTHERS := 3.12 3.13 3.14
 
@@ -280,9 +283,14 @@ lint: $(VENV)/installed
 types: $(VENV)/installed build/types/installed
 	@echo "==> Checking types with mypy"
 	@MYPYPATH=$(subst $(SPACE),:,$(DISTS:%=%/src)) $(BIN)/mypy --strict $(DISTS:%=%/src) tests/typing
-	@MYPYPATH=core/src:drivers-local/src $(BIN)/mypy --strict --platform darwin drivers-local/src
+	@for system in win32 darwin; do MYPYPATH=$(subst $(SPACE),:,$(PORTABLE:%=%/src)) \
+		$(BIN)/mypy --strict --platform $$system --cache-dir build/types/mypy-$$system \
+		$(PORTABLE:%=%/src) || exit 1; done
 	@echo "==> Checking types with pyright"
 	@$(BIN)/pyright --pythonpath build/types/bin/python build/types/lib/python*/site-packages/jtc
+	@for system in Windows Darwin; do $(BIN)/pyright --pythonplatform $$system \
+		--pythonpath build/types/bin/python \
+		build/types/lib/python*/site-packages/jtc/storage/drivers/local_driver || exit 1; done
 	@$(BIN)/pyright --pythonpath build/types/bin/python -p tests/typing
 
 # The path of the interpreter of another Python, or nothing.

@@ -16,8 +16,13 @@ PRE_COMMIT = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encodin
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
 
 
+# It runs where there is no make of ours: plain pip and pytest.
+ELSEWHERE = "other-systems"
+
+
 def steps() -> list[dict[str, Any]]:
-    return [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+    jobs = (job for name, job in WORKFLOW["jobs"].items() if name != ELSEWHERE)
+    return [step for job in jobs for step in job["steps"]]
 
 
 def hooks() -> list[dict[str, Any]]:
@@ -34,6 +39,15 @@ def test_workflow_runs_make_targets_and_ci_run() -> None:
     commands = [step["run"] for step in steps() if "run" in step]
     assert "bash .ci/run" in commands
     assert all(targets(command) for command in commands if command != "bash .ci/run"), commands
+
+
+def test_workflow_tests_the_local_driver_on_other_systems() -> None:
+    job = WORKFLOW["jobs"][ELSEWHERE]
+    assert job["strategy"]["matrix"]["os"] == ["windows-latest", "macos-latest"]
+    (tested,) = (step["run"] for step in job["steps"] if "pytest -n0" in step.get("run", ""))
+    files = [word for word in tested.split() if word.startswith("tests/")]
+    assert files
+    assert all((ROOT / name).is_file() for name in files)
 
 
 def test_workflow_sets_up_each_python_that_make_check_runs() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,25 +13,26 @@ from jtc.storage.testing import DriverConformance
 from jtc.storage.testing._groups.capabilities import CapabilityTests
 from jtc.storage.testing._groups.urls import UrlTests
 from jtc.storage.testing._groups.visibility import VisibilityTests
-from local_ways import local_driver
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from local_ways import USUAL_WAY, local_driver
 
 
 class TestLocal(DriverConformance):
     files_may_shadow_directories = False
 
-    way = "linux"
+    way = USUAL_WAY
 
     @pytest.fixture
     def driver(self, tmp_path: Path) -> LocalDriver:
         return local_driver(tmp_path / "root", self.way)
 
     def make_failing_driver(self) -> LocalDriver:
-        return LocalDriver("/dev/null")  # each operation has its ENOTDIR
+        return local_driver(Path(__file__), self.way)  # each operation has its ENOTDIR
+
+    def refuses_path(self, path: str) -> bool:
+        return self.way == "by path" and any(map(name_error, path.split("/")))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it opens directories")
 class TestLocalPortable(TestLocal):
     """The same without what only Linux has: `openat2`, O_TMPFILE, copies in the kernel."""
 
@@ -38,14 +40,12 @@ class TestLocalPortable(TestLocal):
     way = "portable"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it is the usual way")
 class TestLocalByPath(TestLocal):
     """The same by paths, as on Windows."""
 
     stands_alone = False
     way = "by path"
-
-    def refuses_path(self, path: str) -> bool:
-        return any(name_error(part) is not None for part in path.split("/"))
 
 
 class TestLocalWithASecret(UrlTests, CapabilityTests, VisibilityTests):

@@ -21,6 +21,9 @@ WAYS = ("linux", "portable")
 ALL_WAYS = (*WAYS, "by path")
 """Also the way of Windows. Here, an attribute stands for a stream of NTFS, and `fcntl` locks."""
 
+USUAL_WAY = {"win32": "by path", "linux": "linux"}.get(sys.platform, "portable")
+"""That of this system."""
+
 
 def local_driver(root: Path, way: str, *, durable: bool = False, **options: Any) -> LocalDriver:
     """Make a driver: "linux" with openat2, O_TMPFILE and the rest, "portable" without."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 KINDS = {
     "FAT": (["mkfs.vfat"], ["fusefat", "-o", "rw+"]),
     "NTFS": (["mkfs.ntfs", "-F", "-q", "-f"], ["lowntfs-3g", "-o", "ignore_case"]),
+    "NTFS with streams": (
+        ["mkfs.ntfs", "-F", "-q", "-f"],
+        ["ntfs-3g", "-o", "streams_interface=windows"],
+    ),
 }
 # A user's PATH may lack what makes file systems.
 PATH = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"

@@ -1,7 +1,8 @@
 """What Python has on Windows and on macOS, on Linux: what those lack is taken away.
 
 Run as a script, `python other_systems.py win32|darwin CODE ROOT`, it becomes such a system and runs
-code. It is no such system: the file system below is Linux's. On "Windows",
+code; with "win32 on NTFS" the file system below has streams of its own. It is no such system: the
+file system below is Linux's. On "Windows",
 
 - `os` has no calls for descriptors of directories, and no `fork`; `fcntl` and others are missing;
 - ``a:b`` is a stream of the file ``a``, which goes with it, and no name of a listing;
@@ -11,13 +12,13 @@ code. It is no such system: the file system below is Linux's. On "Windows",
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import errno
 import hashlib
 import os
 import struct
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,7 +33,7 @@ ON_POSIX_ONLY = (
     "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "SEEK_DATA", "SEEK_HOLE",
     "chown", "fchmod", "fchown", "fdatasync", "fork", "geteuid", "getgid", "getuid", "mkfifo",
     "posix_fadvise", "pread", "preadv", "pwrite", "pwritev", "readv", "register_at_fork",
-    "sendfile", "setsid", "statvfs", "sysconf", "umask_of", "writev",
+    "sendfile", "setsid", "statvfs", "sysconf", "writev",
 )  # fmt: skip
 POSIX_MODULES = ("fcntl", "grp", "posix", "pty", "pwd", "resource", "termios")
 BY_DIRECTORY = {
@@ -48,17 +49,16 @@ BY_DIRECTORY = {
 SHARING_VIOLATION, ACCESS_DENIED = 32, 5
 
 
-def become(platform: str) -> None:
+def become(platform: str, *, has_streams: bool = False) -> None:
     """Make this process look like one on another system; jtc.storage is not to be imported yet."""
     import aiofiles.threadpool  # noqa: F401 - it looks at the system, and is not ours
 
     assert not [name for name in sys.modules if name.startswith("jtc.storage.drivers.local")]
-    asyncio.new_event_loop().close()
     if platform == "win32":
         _make_locking()
         for name in POSIX_MODULES:
             sys.modules[name] = None  # type: ignore[assignment]
-        _become_windows()
+        _become_windows(has_streams=has_streams)
     else:
         import fcntl
 
@@ -89,7 +89,7 @@ def _make_locking() -> None:
     sys.modules["msvcrt"] = msvcrt
 
 
-def _become_windows() -> None:
+def _become_windows(*, has_streams: bool) -> None:
     os.O_BINARY, os.O_NOINHERIT = 0, os.O_CLOEXEC  # type: ignore[attr-defined]
     plain = {name: getattr(os, name) for name in (*BY_DIRECTORY, "scandir", "utime", "lstat")}
     library = ctypes.CDLL
@@ -110,7 +110,7 @@ def _become_windows() -> None:
 
         return call
 
-    files = _Files(plain)
+    files = _Files(plain, has_streams=has_streams)
     for name in BY_DIRECTORY:
         setattr(os, name, by_name(name, getattr(files, name, plain[name])))
     os.scandir = files.scandir  # type: ignore[assignment]
@@ -132,14 +132,16 @@ def _streams_of(path: str) -> str:
 class _Files:
     """Files as Windows has them."""
 
-    def __init__(self, plain: dict[str, Callable[..., Any]]) -> None:
+    def __init__(self, plain: dict[str, Callable[..., Any]], *, has_streams: bool) -> None:
         self._plain = plain
+        self._has_streams = has_streams
+        self._lock = threading.RLock()
 
     def open(self, path: str, flags: int, mode: int = 0o777) -> int:
         """Open a file, and no directory."""
         path = os.fspath(path)
         stream = path.rpartition("/")[2].partition(":")[2]
-        if stream:
+        if stream and not self._has_streams:
             file = path.removesuffix(f":{stream}")
             self._plain["stat"](file)
             path = f"{_streams_of(file)}{stream}"
@@ -157,19 +159,21 @@ class _Files:
 
     def rename(self, old: str, new: str) -> None:
         """Rename to a free name."""
-        if os.path.lexists(new):
-            raise FileExistsError(errno.EEXIST, "File exists", new)
-        self.replace(old, new)
+        with self._lock:
+            if os.path.lexists(new):
+                raise FileExistsError(errno.EEXIST, "File exists", new)
+            self.replace(old, new)
 
     def replace(self, old: str, new: str) -> None:
         """Rename a file that is not open, in place of one that is not open."""
         old, new = os.fspath(old), os.fspath(new)
-        self._check(old, SHARING_VIOLATION)
-        self._check(new, ACCESS_DENIED)
-        self._drop_streams(new)
-        self._plain["rename"](old, new)
-        for stream in self._streams(old):
-            self._plain["rename"](stream, _streams_of(new) + stream.rpartition(":")[2])
+        with self._lock:
+            self._check(old, SHARING_VIOLATION)
+            self._check(new, ACCESS_DENIED)
+            self._drop_streams(new)
+            self._plain["rename"](old, new)
+            for stream in self._streams(old):
+                self._plain["rename"](stream, _streams_of(new) + stream.rpartition(":")[2])
 
     def unlink(self, path: str) -> None:
         """Delete a file that is not open, with its streams."""
@@ -185,7 +189,9 @@ class _Files:
 
     def _streams(self, path: str) -> list[str]:
         try:
-            found = list(self._plain["scandir"](path.rpartition("/")[0]))
+            found = (
+                [] if self._has_streams else list(self._plain["scandir"](path.rpartition("/")[0]))
+            )
         except FileNotFoundError:
             return []
         return [entry.path for entry in found if entry.path.startswith(_streams_of(path))]
@@ -227,5 +233,6 @@ class _Entries:
 
 
 if __name__ == "__main__":
-    become(sys.argv[1])
+    system, _, volume = sys.argv[1].partition(" on ")
+    become(system, has_streams=volume == "NTFS")
     exec(compile(sys.argv[2], "<code>", "exec"), {"ROOT": sys.argv[3]})
