@@ -112,11 +112,10 @@ async def list_pages(
 ) -> AsyncGenerator[Page, None]:
     """Yield the store's pages of the names below a prefix, whatever they look like."""
     start_from = "" if transport.starts_listings is False else start_after
-    most = PAGE if most is None else most
 
     def request(marker: str) -> asyncio.Task[bytes]:
         listed = transport.requests.list_blobs(
-            prefix, delimiter=delimiter, marker=marker, start_from=start_from, most=most
+            prefix, delimiter=delimiter, marker=marker, start_from=start_from, most=most or PAGE
         )
         return asyncio.get_running_loop().create_task(transport.send(listed))
 
@@ -135,8 +134,7 @@ async def list_pages(
             page = await read_page(content)
             marker = page.next_marker
             if marker and marker == milestone:
-                message = "The store's listing goes round in a circle"
-                raise exceptions.StorageUnavailableException(message)
+                raise _circle()
             # A reader of two pages mostly wants all: from the second on, the next one arrives while
             # each is used.
             is_requested = bool(marker) and number > 0
@@ -153,10 +151,18 @@ async def list_pages(
             if not is_requested:
                 coming = request(marker)
     finally:
-        # Not waited for: a loop that ends closes all generators at the same time, and one that
-        # waits then cannot be closed by the one around it.
-        coming.cancel()
-        coming.add_done_callback(lambda task: task.cancelled() or task.exception())
+        _give_up(coming)
+
+
+def _circle() -> exceptions.StorageUnavailableException:
+    return exceptions.StorageUnavailableException("The store's listing goes round in a circle")
+
+
+def _give_up(coming: asyncio.Task[bytes]) -> None:
+    # Not waited for: a loop that ends closes all generators at the same time, and one that waits
+    # then cannot be closed by the one around it.
+    coming.cancel()
+    coming.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 def _is_unknown(error: exceptions.StorageException) -> bool:
