@@ -78,9 +78,12 @@ class TestWebDAV(Failing, Ways, OnAServer):
     replaces_without_gap = False  # wsgidav removes the target of a MOVE first
     failing: ClassVar[dict[str, str]] = {"scheme": "webdav", "endpoint": "http://127.0.0.1:9"}
 
-    def refuses_path(self, path: str) -> bool:
+    def refuses_put(self, path: str) -> bool:
         # wsgidav decodes the target of a MOVE before it takes the URL apart.
         return super().refuses_path(path) or not {"?", "#", ";"}.isdisjoint(path)
+
+    @pytest.mark.skip(reason="wsgidav tells versions apart by their second and length only")
+    async def test_get_ranges_is_of_one_version(self) -> None: ...
 
     @pytest.fixture
     def driver(self, webdav: WebDAV) -> OpenDALDriver:

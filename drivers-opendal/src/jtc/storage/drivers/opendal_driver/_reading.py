@@ -49,22 +49,23 @@ async def read_all(calls: Calls, path: str) -> bytes:
     Raises:
         FileNotFoundException: There is no file.
     """
-    for _ in range(_ATTEMPTS):
+    before = None
+    for _ in range(2 * _ATTEMPTS):
         content = await calls.send_patiently(
             lambda operator: operator.read(key(path)), lambda operator: operator.stat(key(path))
         )
         if may_be_index(calls, content):
             await look(calls, path)
-        if calls.settings.scheme not in CUTS_READS or await _size(calls, path) == len(content):
+        if calls.settings.scheme not in CUTS_READS:
             return content
+        after = (await look(calls, path)).content_length
+        if len(content) in {before, after}:
+            return content
+        before = after
     raise StorageUnavailableException(
         "The service sent another number of bytes than the file has: the connection was cut, or "
         "the file is replaced again and again"
     )
-
-
-async def _size(calls: Calls, path: str) -> int:
-    return (await look(calls, path)).content_length
 
 
 async def open_stream(calls: Calls, path: str, options: ReadOptions) -> ReadStream:

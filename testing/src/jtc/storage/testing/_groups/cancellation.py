@@ -93,6 +93,8 @@ class CancellationTests(Suite):
             await _turns(turns)
             put.cancel()
             await asyncio.gather(put, return_exceptions=True)
+            if not self.replaces_without_gap:
+                await asyncio.sleep(0.05)  # the backend may be replacing it still
             assert await storage.get("a") in contents
 
     async def test_nothing_changes_after_a_put_was_cancelled(self, storage: Disk) -> None:

@@ -46,10 +46,10 @@ class LookupTests(Suite):
     async def test_usage_counts_the_files_below_a_directory_and_their_bytes(
         self, disk: Disk
     ) -> None:
-        for path, size in {"d/1": 3, "d/e/2": 1_000, "d/e/f/3": 0, "da": 7}.items():
+        for path, size in {"d/1": 3, "d/e/2": 1_000, "d/e/f/3": 1, "da": 7}.items():
             await disk.put(path, b"x" * size)
-        assert await disk.usage("d") == Usage(files=3, bytes=1_003)
-        assert await disk.usage() == Usage(files=4, bytes=1_010)
+        assert await disk.usage("d") == Usage(files=3, bytes=1_004)
+        assert await disk.usage() == Usage(files=4, bytes=1_011)
         assert await disk.usage("missing") == Usage(files=0, bytes=0)
 
     async def test_entry_of_file_is_its_metadata(self, disk: Disk) -> None:

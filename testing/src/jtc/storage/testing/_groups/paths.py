@@ -43,6 +43,11 @@ class PathTests(Suite):
                     with must_raise(InvalidPathException, f"{name}({case.path!r}, …)"):
                         await awaited(method(case.path))
             return
+        if self.refuses_put(case.path):
+            with must_raise(InvalidPathException, f"put({case.path!r}, …)"):
+                await storage.put(case.path, content)
+            assert await storage.exists(case.path) is False
+            return
         assert await storage.put(case.path, content) == case.path
         assert await storage.get(case.path) == content
         assert await storage.exists(case.path) is True
@@ -84,7 +89,7 @@ class PathTests(Suite):
         return [
             case
             for case in ACCEPTED_PATHS
-            if len(case.path.encode()) <= self.max_path_bytes and not self.refuses_path(case.path)
+            if len(case.path.encode()) <= self.max_path_bytes and not self.refuses_put(case.path)
         ]
 
     @_REJECTED
