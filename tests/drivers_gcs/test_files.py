@@ -330,7 +330,7 @@ async def test_redirection_to_another_host_is_not_followed(
 
     store.before = elsewhere
     for call in (disk.get("a"), disk.put("a", b"1"), disk.stat("a"), disk.put("a", b"x" * 9 * MIB)):
-        with pytest.raises(exceptions.StorageConfigException, match="redirection"):
+        with pytest.raises(exceptions.StorageConfigException, match="redirects"):
             await call
     assert asked == []
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 UNIT = 256 * 1024
 MIB = 1024 * 1024
-SMALL = {"resumable_threshold": UNIT, "part_size": 2 * UNIT}
+SMALL = {"multipart_threshold": UNIT, "part_size": 2 * UNIT}
 CONTENT = bytes(range(256)) * (5 * UNIT // 256) + b"the end"
 
 
@@ -184,7 +184,7 @@ async def test_more_uploads_than_memory_holds_all_find_some_in_turn(
     store: GoogleStore, make_disk: Callable[..., Disk]
 ) -> None:
     disk = make_disk(
-        resumable_threshold=MIB, part_size=MIB, max_transfer_memory=8 * MIB, pool_timeout=5.0
+        multipart_threshold=MIB, part_size=MIB, max_transfer_memory=8 * MIB, pool_timeout=5.0
     )
     content = b"x" * (2 * MIB)
     await asyncio.gather(

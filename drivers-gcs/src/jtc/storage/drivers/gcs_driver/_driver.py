@@ -88,7 +88,7 @@ class GCSDriver:
         visibility: ``"public"`` or ``"private"``: the ACL of new files, copies and presigned
             uploads without a visibility of their own, in a bucket with fine-grained access. None
             sends none, and the bucket decides.
-        resumable_threshold: Content of more bytes is uploaded in chunks.
+        multipart_threshold: Content of more bytes is uploaded in chunks.
         part_size: Bytes of a chunk, a multiple of 256 KiB.
         proxy: The URL of an HTTP proxy, user and password included. None: HTTPS_PROXY, HTTP_PROXY
             and NO_PROXY.
@@ -147,7 +147,7 @@ class GCSDriver:
         requester_pays: bool = False,
         hierarchical_namespace: bool = False,
         visibility: Visibility | str | None = None,
-        resumable_threshold: int = 8 * MIB,
+        multipart_threshold: int = 8 * MIB,
         part_size: int = 8 * MIB,
         proxy: str | None = None,
         ca_bundle: str | None = None,
@@ -254,7 +254,7 @@ class GCSDriver:
 
         Args:
             path: Where to.
-            content: Any `Content`; more than `resumable_threshold` is uploaded in chunks.
+            content: Any `Content`; more than `multipart_threshold` is uploaded in chunks.
 
         Raises:
             InvalidPathException: The path breaks the path policy.

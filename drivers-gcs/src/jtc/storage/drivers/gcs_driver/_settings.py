@@ -66,7 +66,7 @@ class Settings(HttpSettings):
     requester_pays: bool = False
     hierarchical_namespace: bool = False
     visibility: Visibility | None = None
-    resumable_threshold: int = number_from(1, GIB, 8 * MIB)
+    multipart_threshold: int = number_from(1, GIB, 8 * MIB)
     part_size: int = number_from(CHUNK_UNIT, GIB, 8 * MIB)
     driver_options: Mapping[str, object] | None = None
     driver_fields: Mapping[str, Any] = field(init=False)
@@ -91,7 +91,7 @@ class Settings(HttpSettings):
     def memory_for_uploads(self) -> int:
         """Bytes that downloads leave free: a part that an upload waits for fits."""
         most = self.max_transfer_memory
-        return max(most // 2, min(most, max(self.part_size, self.resumable_threshold + 1)))
+        return max(most // 2, min(most, max(self.part_size, self.multipart_threshold + 1)))
 
     @property
     def public_base(self) -> str:

@@ -77,7 +77,10 @@ _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 
 _BY_KIND: dict[str, tuple[type[StorageException], str]] = {
     "NotFound": (FileNotFoundException, "File not found"),
-    "PermissionDenied": (StoragePermissionException, "The service refuses"),
+    "PermissionDenied": (
+        StoragePermissionException,
+        "Access denied: the service does not permit this",
+    ),
     "IsADirectory": (PathConflictException, "There is a directory where a file is needed"),
     "NotADirectory": (PathConflictException, "There is a file where a directory is needed"),
     "AlreadyExists": (PathConflictException, "There is a file where a directory is needed"),
@@ -93,19 +96,19 @@ _BY_KIND: dict[str, tuple[type[StorageException], str]] = {
 _BY_STATUS: dict[int, tuple[type[StorageException], str]] = {
     304: (NotModifiedException, "The file still is the version that if_none_match names"),
     401: (StoragePermissionException, "The service refuses the credentials"),
-    403: (StoragePermissionException, "The service refuses"),
+    403: (StoragePermissionException, "Access denied: the service does not permit this"),
     404: (FileNotFoundException, "File not found"),
     409: (PathConflictException, "There is a file where a directory is needed, or the reverse"),
     412: (PreconditionFailedException, "The file is another version"),
-    413: (StorageFullException, "The service refuses a file of this length"),
+    413: (StorageFullException, "The content is larger than the service takes"),
     414: (InvalidPathException, "The path is too long for the service"),
     421: (StorageUnavailableException, "The service ends the connection"),
     423: (StorageUnavailableException, "The file is locked"),
     429: (StorageUnavailableException, "The service asks for fewer requests"),
-    452: (StorageFullException, "The service has no room"),
-    507: (StorageFullException, "The service has no room"),
+    452: (StorageFullException, "The service has no room left"),
+    507: (StorageFullException, "The service has no room left"),
     530: (StoragePermissionException, "The service refuses the credentials"),
-    552: (StorageFullException, "The service has no room"),
+    552: (StorageFullException, "The service has no room left"),
 }
 
 _REFUSED_CREDENTIALS = re.compile(

@@ -65,7 +65,7 @@ async def make_directories(
         status = await lstat(session, places[missing - 1])
         missing -= status is None
     if missing and not is_directory(status) and missing > 1:
-        raise PathConflictException("A file stands where a directory is needed")
+        raise PathConflictException("There is a file where a directory is needed")
     if not missing:
         await _make_root(session, places[0])
         missing = 1
@@ -91,7 +91,7 @@ async def _make(session: Session, place: bytes, mode: int | None) -> None:
         if status is None:
             raise
         if not is_directory(status):
-            raise PathConflictException("A file stands where a directory is needed") from None
+            raise PathConflictException("There is a file where a directory is needed") from None
         return
     if mode is not None:  # the umask may have taken from it
         await session.request(session.sftp.setstat, place, attributes)

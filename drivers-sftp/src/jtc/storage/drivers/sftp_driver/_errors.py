@@ -45,7 +45,9 @@ def exception_for(error: Exception) -> Exception:
         case asyncssh.SFTPNoSuchFile() | asyncssh.SFTPNoSuchPath():
             return FileNotFoundError(errno.ENOENT, "No such file")
         case asyncssh.SFTPPermissionDenied() | asyncssh.SFTPWriteProtect():
-            return StoragePermissionException("The SFTP server denies this to the user")
+            return StoragePermissionException(
+                "Access denied: the SFTP server does not permit this to the user"
+            )
         case asyncssh.SFTPOpUnsupported():
             return UnsupportedOperationException("The SFTP server does not have this request")
         case asyncssh.SFTPNoSpaceOnFilesystem() | asyncssh.SFTPQuotaExceeded():

@@ -143,7 +143,7 @@ def check_directories(found: Sequence[Status | None]) -> None:
         if status is None:
             return
         if not is_directory(status):
-            raise PathConflictException("A file stands where a directory is needed")
+            raise PathConflictException("There is a file where a directory is needed")
 
 
 def info_of(path: str, status: Status) -> FileInfo:

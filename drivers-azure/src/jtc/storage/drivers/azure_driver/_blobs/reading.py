@@ -91,7 +91,7 @@ async def _opened(
         if options.if_match is not None and blob.etag != options.if_match:
             raise exceptions.PreconditionFailedException(OTHER_VERSION)
         if options.if_none_match is not None and blob.etag == options.if_none_match:
-            message = "The file still is the version of if_none_match"
+            message = "The file still is the version that if_none_match names"
             raise exceptions.NotModifiedException(message)
     except BaseException:
         blob.close()

@@ -50,11 +50,12 @@ class BlocksLostException(StorageUnavailableException):
 
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _OTHER_PLACE = (
-    "The store answers with a redirect, which is not followed: check account and endpoint_url"
+    "The container is at another endpoint: check account and endpoint_url; "
+    "redirects are not followed"
 )
 _CHANGED = "The content changed on its way to the store"
 _KEYS = (
-    "Azure refuses the credentials ({code}): check account_key, sas_token or credential, and "
+    "The store refuses the credentials ({code}): check account_key, sas_token or credential, and "
     "whether they have ended"
 )
 _DENIED = (
@@ -87,7 +88,7 @@ _OTHER_BLOCKS = (
 )
 _IMMUTABLE = "The file or its container is immutable by a policy or a legal hold ({code})"
 _TYPE = "The file is no block blob ({code}): append and page blobs are read and deleted only"
-_METADATA = "The metadata is larger than Azure takes (8 KB), or has a name that it refuses"
+_METADATA = "The metadata is larger than the store takes (8 KB), or has a name that it refuses"
 _UNSUPPORTED = "The store cannot do this ({code})"
 
 # The exception, its message, and Azure's codes, or the status of an answer without one.
@@ -124,7 +125,7 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     ),
     (StoragePermissionException, _SNAPSHOTS, "SnapshotsPresent"),
     (StorageUnavailableException, _PENDING, "PendingCopyOperation BlobBeingRehydrated"),
-    (NotModifiedException, "The file still is the version of if_none_match", "304"),
+    (NotModifiedException, "The file still is the version that if_none_match names", "304"),
     (FileExistsException, "The file exists already", "BlobAlreadyExists"),
     (PreconditionFailedException, "The file is another version", "ConditionNotMet 412"),
     (PreconditionFailedException, "The file is another version", "TargetConditionNotMet"),
@@ -135,8 +136,8 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (RangeException, "The range begins past the file's end", "InvalidRange 416"),
     (IntegrityException, _CHANGED, "Md5Mismatch Crc64Mismatch InvalidMd5"),
     (StorageTimeoutException, "The store did not answer in time", "OperationTimedOut"),
-    (PathConflictException, "A directory is where a file is needed", "ResourceTypeMismatch"),
-    (PathConflictException, "A file is where a directory is needed", "PathConflict"),
+    (PathConflictException, "There is a directory where a file is needed", "ResourceTypeMismatch"),
+    (PathConflictException, "There is a file where a directory is needed", "PathConflict"),
     (PathConflictException, "A directory is there", "PathAlreadyExists DirectoryIsNotEmpty"),
     (PathConflictException, _TYPE, "InvalidBlobType BlobTypeNotSupported"),
     (InvalidPathException, "Azure refuses such a name", "InvalidResourceName InvalidUri"),
@@ -149,7 +150,7 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     ),
     (
         functools.partial(RejectedException, reason="size"),
-        "The content is larger than Azure takes",
+        "The content is larger than the store takes",
         "RequestBodyTooLarge BlockListTooLong 413",
     ),
     (functools.partial(RejectedException, reason="metadata"), _METADATA, "MetadataTooLarge"),

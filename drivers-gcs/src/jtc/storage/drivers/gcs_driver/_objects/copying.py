@@ -157,7 +157,7 @@ async def _why_refused(
     """Return what a refusal means, which is one for the source's conditions and the target's."""
     there = await metadata.resource_now(store, src)
     if there is None and not may_have_acted(error):
-        return exceptions.FileNotFoundException("There is no such file", path=src)
+        return exceptions.FileNotFoundException("File not found", path=src)
     if there is not None:
         wanted = options.if_source_match if original is None else versions.etag_of(original)
         if wanted not in (None, versions.etag_of(there)):

@@ -87,7 +87,7 @@ async def open_stream(store: Store, path: str, options: ReadOptions) -> ReadStre
     except exceptions.PreconditionFailedException as error:
         # Which of the two a missing file is answered by is not documented.
         if await metadata.resource_now(store, path) is None:
-            raise exceptions.FileNotFoundException("There is no such file") from error
+            raise exceptions.FileNotFoundException("File not found") from error
         raise exceptions.PreconditionFailedException(versions.OTHER_VERSION) from error
     try:
         # Held to them again: an emulator may ignore conditions.

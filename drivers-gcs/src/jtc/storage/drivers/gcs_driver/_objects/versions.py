@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 EXISTS = "The file exists already"
-SAME_VERSION = "The file still is the version of if_none_match"
+SAME_VERSION = "The file still is the version that if_none_match names"
 OTHER_VERSION = "The file is not the version that if_match names"
 
 _ETAG = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")

@@ -25,7 +25,7 @@ async def write_file(store: Store, path: str, content: DriverContent, options: W
     """Store a file whole, or leave what was there; return its etag."""
     settings = store.settings
     fields = {**settings.driver_fields, **metadata.declared_fields(options)}
-    limit = settings.resumable_threshold
+    limit = settings.multipart_threshold
     if isinstance(content, bytes) and len(content) <= limit:
         _infer_type(path, content, fields)
         return await _put(store, path, content, await crc32c(content), fields, options)
@@ -107,7 +107,7 @@ async def _checked(store: Store, path: str, stored: Resource, checksum: str) -> 
         condition = {"ifGenerationMatch": str(stored["generation"])}
         await store.send(delete_object(store.settings.bucket, path, condition))
         raise exceptions.IntegrityException(
-            "The content was changed on its way to the store", retryable=True
+            "The content changed on its way to the store", retryable=True
         )
     return versions.etag_of(stored)
 

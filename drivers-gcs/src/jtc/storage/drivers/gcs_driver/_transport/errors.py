@@ -99,9 +99,9 @@ def may_have_acted(error: BaseException) -> bool:
     return isinstance(error.__cause__, Refusal) and error.__cause__.is_repeated
 
 
-_NO_BUCKET = "The bucket {bucket!r} does not exist: check the option bucket (HTTP {status} {code})"
+_NO_BUCKET = "There is no bucket {bucket!r}: create it, or set GCS_BUCKET or the option bucket"
 _FORBIDDEN = (
-    "The store does not permit it: grant the credentials a role with the permission, such as "
+    "Access denied: grant the credentials a role with the permission, such as "
     "roles/storage.objectUser (HTTP {status} {code})"
 )
 _UNIFORM = (
@@ -113,7 +113,7 @@ _BY_REASON: dict[str, tuple[Callable[[str], StorageException], str]] = {
     "NoSuchBucket": (StorageConfigException, _NO_BUCKET),
     "authError": (
         StoragePermissionException,
-        "The store does not accept the credentials (HTTP {status} {code})",
+        "The store refuses the credentials (HTTP {status} {code})",
     ),
     "required": (
         StoragePermissionException,
@@ -129,7 +129,7 @@ _BY_REASON: dict[str, tuple[Callable[[str], StorageException], str]] = {
     ),
     "quotaExceeded": (
         StorageFullException,
-        "A quota is used up (HTTP {status} {code})",
+        "The store has no room left: a quota is used up (HTTP {status} {code})",
     ),
     "userProjectMissing": (
         StorageConfigException,
@@ -141,7 +141,7 @@ _BY_REASON: dict[str, tuple[Callable[[str], StorageException], str]] = {
     ),
     "BadDigest": (
         partial(IntegrityException, retryable=True),
-        "The content was changed on its way to the store (HTTP {status} {code})",
+        "The content changed on its way to the store (HTTP {status} {code})",
     ),
 }
 _BY_REASON |= {
@@ -153,20 +153,20 @@ _BY_REASON |= {
 }
 
 _BY_STATUS: dict[int, tuple[Callable[[str], StorageException], str]] = {
-    304: (NotModifiedException, "The file still is the version of if_none_match"),
+    304: (NotModifiedException, "The file still is the version that if_none_match names"),
     401: _BY_REASON["authError"],
     403: (StoragePermissionException, _FORBIDDEN),
-    404: (FileNotFoundException, "There is no such file"),
-    405: (UnsupportedOperationException, "The store does not know the request (HTTP 405)"),
+    404: (FileNotFoundException, "File not found"),
+    405: (UnsupportedOperationException, "The store cannot do this (HTTP 405)"),
     409: (PathConflictException, "Something is in the way (HTTP 409 {code})"),
     410: (LostUploadException, "The store has lost the upload: put the file again (HTTP 410)"),
     412: (PreconditionFailedException, "The file is another version"),
     413: (
         partial(RejectedException, reason="size"),
-        "The content is too large for the store (HTTP 413)",
+        "The content is larger than the store takes",
     ),
-    416: (RangeException, "The range begins behind the file's end"),
-    501: (UnsupportedOperationException, "The store does not know the request (HTTP 501)"),
+    416: (RangeException, "The range begins past the file's end"),
+    501: (UnsupportedOperationException, "The store cannot do this (HTTP 501)"),
 }
 
 _BY_MESSAGE: tuple[tuple[str, Callable[[str], StorageException], str], ...] = (
@@ -187,8 +187,8 @@ def exception_for(refusal: Refusal, bucket: str) -> StorageException:
     status, code = refusal.status, refusal.code
     if 300 <= status < 400 and status not in _BY_STATUS:  # noqa: PLR2004
         return StorageConfigException(
-            f"The store answers with a redirection, which is not followed (HTTP {status}): check "
-            "endpoint_url"
+            f"The bucket is at another endpoint (HTTP {status}): check endpoint_url; redirects are "
+            "not followed"
         )
     shown = {"bucket": bucket, "status": status, "code": code}
     for words, make, message in _BY_MESSAGE:

@@ -96,5 +96,5 @@ class Store:
     def _no_bucket(self) -> exceptions.StorageConfigException:
         bucket = self.settings.bucket
         return exceptions.StorageConfigException(
-            f"The bucket {bucket!r} does not exist: check the option bucket"
+            f"There is no bucket {bucket!r}: create it, or set GCS_BUCKET or the option bucket"
         )

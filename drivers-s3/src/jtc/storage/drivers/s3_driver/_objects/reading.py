@@ -98,7 +98,9 @@ def _check_conditions(etag: str | None, options: ReadOptions) -> None:
     if options.if_match is not None and etag not in {None, options.if_match}:
         raise exceptions.PreconditionFailedException(OTHER_VERSION)
     if etag is not None and etag == options.if_none_match:
-        raise exceptions.NotModifiedException("The file still is the version of if_none_match")
+        raise exceptions.NotModifiedException(
+            "The file still is the version that if_none_match names"
+        )
 
 
 async def _get(

@@ -142,7 +142,11 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (UnsupportedOperationException, _UNSUPPORTED, "NotImplemented 501"),
     (UnsupportedOperationException, _UNSUPPORTED, "MethodNotAllowed 405"),
     (UnsupportedOperationException, _UNSUPPORTED, "MissingContentMD5"),
-    (NotModifiedException, "The file still is the version of if_none_match", "NotModified 304"),
+    (
+        NotModifiedException,
+        "The file still is the version that if_none_match names",
+        "NotModified 304",
+    ),
     (PreconditionFailedException, "The file is another version", "PreconditionFailed 412"),
     (ConflictException, "Another write is under way", "ConditionalRequestConflict 409"),
     (ConflictException, "Another write is under way", "OperationAborted"),
@@ -152,8 +156,12 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (StorageUnavailableException, "The connection broke off", "IncompleteBody"),
     (StorageTimeoutException, "The store waited too long for the content", "RequestTimeout"),
     # SeaweedFS, which keeps directories beside files.
-    (PathConflictException, "A file is where a directory is needed", "ExistingObjectIsFile"),
-    (PathConflictException, "A directory is where a file is needed", "ExistingObjectIsDirectory"),
+    (PathConflictException, "There is a file where a directory is needed", "ExistingObjectIsFile"),
+    (
+        PathConflictException,
+        "There is a directory where a file is needed",
+        "ExistingObjectIsDirectory",
+    ),
     (InvalidPathException, "The path is too long for this store", "KeyTooLongError"),
     # Supabase and OSS; MinIO.
     (InvalidPathException, _NAME, "InvalidKey InvalidObjectName XMinioInvalidObjectName"),
