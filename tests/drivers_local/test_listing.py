@@ -126,6 +126,7 @@ async def test_an_entry_tells_size_time_and_version(driver: LocalDriver) -> None
     assert isinstance(entry, FileInfo)
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path it takes seconds
 async def test_a_deep_tree_is_listed(driver: LocalDriver) -> None:
     await driver.put("d/" * 500 + "file", b"")
     assert await keys(driver, recursive=True) == ["d/" * 500 + "file"]

@@ -362,6 +362,7 @@ async def test_the_root_is_never_deleted(driver: LocalDriver, root: Path, path: 
     assert (root / "a/b").exists()
 
 
+@pytest.mark.parametrize("driver", WAYS, indirect=True)  # by path it takes seconds
 async def test_a_deep_tree_is_deleted(driver: LocalDriver, root: Path) -> None:
     await driver.put("d/" * 500 + "file", b"")
     await driver.delete_directory("d")
