@@ -29,12 +29,13 @@ async def copy_file(calls: Calls, staging: Staging, src: str, dst: str) -> None:
         await calls.send(
             lambda operator: operator.copy(key(src), key(target)), size=size, reads=False
         )
-        if calls.stages:
-            await staging.finish(calls, target, dst)
+        await check_target(calls, dst)
     except BaseException:
         if calls.stages:
             staging.remove(calls, target)
         raise
+    if calls.stages:
+        await staging.finish(calls, target, dst)
 
 
 async def move_file(calls: Calls, src: str, dst: str) -> None:

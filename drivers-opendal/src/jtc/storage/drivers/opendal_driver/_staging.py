@@ -18,6 +18,7 @@ from jtc.storage.exceptions import (
     InvalidPathException,
     PathConflictException,
     StorageException,
+    StorageUnavailableException,
 )
 
 if TYPE_CHECKING:
@@ -56,11 +57,18 @@ class Staging:
         """Rename a staged file to its target.
 
         Raises:
-            PathConflictException: A directory is there, or a file where a directory is needed.
+            PathConflictException: There is a file where a directory is needed.
             StorageException: The service failed.
         """
-        await check_target(calls, path)
-        await rename(calls, staged, path)
+        # Once it is sent, the server may have removed the target already: the rename goes on when
+        # this is cancelled, and the staged file stays where its outcome is unknown.
+        try:
+            await asyncio.shield(asyncio.ensure_future(rename(calls, staged, path)))
+        except StorageUnavailableException:
+            raise
+        except StorageException:
+            self.remove(calls, staged)
+            raise
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _BETWEEN_SWEEPS
             try:

@@ -11,7 +11,7 @@ from jtc.storage.drivers.opendal_driver._content import pieces, read_whole
 from jtc.storage.drivers.opendal_driver._errors import OpenDALError
 from jtc.storage.drivers.opendal_driver._metadata import key
 from jtc.storage.drivers.opendal_driver._services import NEEDS_WHOLE_CONTENT
-from jtc.storage.drivers.opendal_driver._staging import check_name
+from jtc.storage.drivers.opendal_driver._staging import check_name, check_target
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
@@ -86,10 +86,11 @@ async def write_file(
     staged = staging.new_name()
     try:
         await _write(calls, staged, content if whole is None else whole, given)
-        await staging.finish(calls, staged, path)
+        await check_target(calls, path)
     except BaseException:
         staging.remove(calls, staged)
         raise
+    await staging.finish(calls, staged, path)
 
 
 def _streams(calls: Calls, content: DriverContent) -> bool:
