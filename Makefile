@@ -28,7 +28,7 @@ MEASURED := $(filter-out $(UNMEASURED),$(sort $(shell find $(wildcard $(patsubst
 	drivers_local drivers_memory drivers_http drivers_s3 drivers_azure drivers_gcs drivers_sftp drivers_opendal \
 	layers_clamav layers_otel integrations_fsspec sync_api integrations_django web images attachments \
 	conformance/test_memory.py)) -name 'test_*.py')))
-# SQLAlchemy's async sessions run their sync code in greenlets, which cost coverage as much again.
+# SQLAlchemy's async sessions run their sync code in greenlets. To follow these takes coverage two thirds longer.
 IN_GREENLETS := $(filter tests/attachments/%,$(MEASURED))
 
 # What the packages below the S3 driver can change: aioboto3, aiobotocore, botocore and aiohttp.
