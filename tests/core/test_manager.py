@@ -570,8 +570,12 @@ def modules() -> list[str]:
         "jtc.storage.attachments.django.management",
         "jtc.storage.attachments.django.migrations",
         "jtc.storage.attachments.django.models",
+        # It needs universal-pathlib, which finds it by its entry point.
+        "jtc.storage.fsspec._upath",
     )
-    support = ("jtc.storage.driver_support", "jtc.storage.http_support")  # they export modules
+    # They export modules.
+    http = "jtc.storage.http_support"
+    support = ("jtc.storage.driver_support", http, f"{http}.transfers")
     found = pkgutil.walk_packages(jtc.storage.__path__, "jtc.storage.")
     named = (module.name for module in found if not module.name.startswith(without))
     return names + [name for name in named if name not in support]
