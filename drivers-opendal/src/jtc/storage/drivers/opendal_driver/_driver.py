@@ -50,7 +50,7 @@ __all__ = ["OpenDALDriver"]
 _BETWEEN_LOOKS = 0.01
 """Seconds that a deletion waits for another one of the same file before it looks again."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("jtc.storage")
 
 
 @standalone

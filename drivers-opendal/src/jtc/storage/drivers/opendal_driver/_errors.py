@@ -38,7 +38,7 @@ __all__ = [
     "without_secrets",
 ]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("jtc.storage")
 
 OpenDALError: tuple[type[Exception], ...] = (
     *(each for each in vars(opendal.exceptions).values() if isinstance(each, type)),

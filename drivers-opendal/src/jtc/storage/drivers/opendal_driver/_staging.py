@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Staging", "check_name", "check_target", "rename"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("jtc.storage")
 
 _DIRECTORY = ".jtc/opendal"
 
