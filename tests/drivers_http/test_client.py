@@ -166,7 +166,7 @@ async def test_send_of_a_store_that_is_silent_ends_after_request_timeout(
 ) -> None:
     store.rule(Rule(silent=True, times=ALWAYS))
     client = make_client(store.endpoint_url, request_timeout=0.05)
-    with pytest.raises(StorageTimeoutException, match=r"did not answer in 0\.05 s"):
+    with pytest.raises(StorageTimeoutException, match=r"did not answer within 0\.05 s"):
         await client.send(get("a"))
     assert client.has_free_place()
 

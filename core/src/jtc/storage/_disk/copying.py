@@ -239,7 +239,9 @@ async def _check_in_place(transfer: _Transfer) -> None:
     if options.if_source_match is not None:
         info = await derived_stat(resolved, path)
         if info.etag != options.if_source_match:
-            raise PreconditionFailedException("The source is another version", path=path)
+            raise PreconditionFailedException(
+                "The file is not the version that if_source_match names", path=path
+            )
     elif not await resolved.methods.exists(path):
         raise FileNotFoundException("File not found", path=path)
     if not options.overwrite:

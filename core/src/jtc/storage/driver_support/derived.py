@@ -111,7 +111,7 @@ def check_version(info: FileInfo, if_match: str | None, if_none_match: str | Non
         NotModifiedException: `if_none_match` names this version.
     """
     if if_match is not None and info.etag != if_match:
-        raise PreconditionFailedException("The file is another version than if_match names")
+        raise PreconditionFailedException("The file is not the version that if_match names")
     if if_none_match is not None and info.etag == if_none_match:
         raise _not_modified()
 

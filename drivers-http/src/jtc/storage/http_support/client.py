@@ -220,7 +220,7 @@ class HttpClient:
             self.service.scrub(error)
             ours: BaseException = error
             if type(error) is TimeoutError:
-                ours = StorageTimeoutException(f"The store did not answer in {limit:g} s")
+                ours = StorageTimeoutException(f"The store did not answer within {limit:g} s")
             elif isinstance(error, Refusal):
                 ours = self.service.exception_for(error, request)
             elif isinstance(error, Exception):

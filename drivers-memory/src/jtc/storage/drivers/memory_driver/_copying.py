@@ -31,7 +31,7 @@ def checked_source(path: str, file: StoredFile | None, options: WriteOptions) ->
         raise FileNotFoundException("File not found", path=path)
     if options.if_source_match is not None and options.if_source_match != file.etag:
         raise PreconditionFailedException(
-            "The source is not the version that if_source_match names", path=path
+            "The file is not the version that if_source_match names", path=path
         )
     return file
 

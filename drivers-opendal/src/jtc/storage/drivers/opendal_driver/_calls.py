@@ -205,7 +205,7 @@ class Calls:
     def late(self, seconds: float) -> StorageTimeoutException:
         """Return the error of a call that did not end in time."""
         return StorageTimeoutException(
-            f"The service {self.settings.scheme!r} did not answer within {seconds:.3g} seconds"
+            f"The service {self.settings.scheme!r} did not answer within {seconds:.3g} s"
         )
 
     def translated(self, error: Exception, *, reads: bool = True) -> Exception:

@@ -184,7 +184,7 @@ def _reraise(error: Exception, settings: Settings, login: Login, client: _Client
     if isinstance(error, TimeoutError):
         raise StorageTimeoutException(
             f"The SSH server {login.at} completed no login within {settings.connect_timeout:g} "
-            "seconds ('connect_timeout')"
+            "s ('connect_timeout')"
         ) from error
     if isinstance(error, (asyncssh.ConfigParseError, asyncssh.KeyImportError)):
         raise StorageConfigException(f"The options of the SSH connection: {error}") from error

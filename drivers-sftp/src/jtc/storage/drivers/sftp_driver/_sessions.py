@@ -139,7 +139,7 @@ class Session:
         if self._stalled:
             seconds = self.settings.request_timeout
             return StorageTimeoutException(
-                f"The SFTP server {at} answered nothing for {seconds:g} seconds ('request_timeout')"
+                f"The SFTP server {at} did not answer within {seconds:g} s ('request_timeout')"
             )
         if is_end(error) or not self.is_open:
             return ConnectionEnded(f"The connection to the SFTP server {at} ended")

@@ -129,7 +129,7 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (FileExistsException, "The file exists already", "BlobAlreadyExists"),
     (PreconditionFailedException, "The file is another version", "ConditionNotMet 412"),
     (PreconditionFailedException, "The file is another version", "TargetConditionNotMet"),
-    (PreconditionFailedException, "The source is another version", "SourceConditionNotMet"),
+    (PreconditionFailedException, "The file is another version", "SourceConditionNotMet"),
     (BlocksLostException, _BLOCKS, "InvalidBlockList"),
     (StorageUnavailableException, _OTHER_BLOCKS, "InvalidBlobOrBlock InvalidBlockId"),
     (StorageUnavailableException, _OTHER_BLOCKS, "BlockCountExceedsLimit"),
