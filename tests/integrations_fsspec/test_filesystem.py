@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import threading
@@ -284,6 +285,30 @@ def test_copy_and_move_within_and_between_disks(memory: JtcFileSystem) -> None:
     with pytest.raises(FileNotFoundError):
         memory.mv("media/missing", "media/other")
     assert memory.cat_file("backup/x/a") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("d", "d/e"), ("d", "d/"), ("jtc://{root}/d", "d"), ("d/*", "d/")]
+)
+def test_mv_of_a_directory_into_itself_loses_nothing(
+    fs: JtcFileSystem, root: str, source: str, target: str
+) -> None:
+    fs.pipe({f"{root}/d/1": b"1", f"{root}/d/e/2": b"2"})
+    source = source.format(root=root) if "{" in source else f"{root}/{source}"
+    with contextlib.nullcontext() if "*" in source else pytest.raises(OSError, match="into itself"):
+        fs.mv(source, f"{root}/{target}", recursive=True)
+    assert fs.cat(root, recursive=True) == {f"{root}/d/1": b"1", f"{root}/d/e/2": b"2"}
+
+
+def test_mv_leaves_what_it_does_not_move(fs: JtcFileSystem, root: str) -> None:
+    fs.pipe({f"{root}/d/1": b"1", f"{root}/d/e/2": b"2", f"{root}/f/3": b"3"})
+    fs.mv(f"{root}/d", f"{root}/x", recursive=True, maxdepth=1)
+    assert fs.cat_file(f"{root}/d/e/2") == b"2"
+    with pytest.raises(IsADirectoryError):
+        fs.mv(f"{root}/f", f"{root}/y")
+    fs.mv(f"{root}/f", f"{root}/y", recursive=True)
+    assert fs.find(f"{root}/y") == [f"{root}/y/3"]
+    assert not fs.exists(f"{root}/f")
 
 
 def test_rm_removes_files_and_directories(fs: JtcFileSystem, root: str) -> None:

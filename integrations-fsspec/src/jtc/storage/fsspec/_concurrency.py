@@ -49,10 +49,12 @@ class Bulk:
 
     Attributes:
         directories: The directories that it has asked for.
+        moving: What it moves and does not copy, and which of it are directories; None: it copies.
     """
 
     def __init__(self) -> None:
         self.directories: set[str] = set()
+        self.moving: dict[str, bool] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._whole = asyncio.current_task()
         self._cancelled = False

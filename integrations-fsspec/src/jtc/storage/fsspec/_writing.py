@@ -105,13 +105,23 @@ class Writing(Reading):
 
     async def _cp_file(self, path1: str, path2: str, **options: Any) -> None:
         source, target = await self._place(path1), await self._place(path2)
+        operation = current_bulk()
+        moving = None if operation is None else operation.moving
+        transfer = source.disk.copy
+        if moving is not None:
+            moving[path1] = False
+            transfer = source.disk.move
         if source.key:
             async with self.os_errors(path2):
                 try:
-                    await source.disk.copy(source.key, target.key, to=target.disk, **options)
+                    await transfer(source.key, target.key, to=target.disk, **options)
                 except FileNotFoundError:
-                    if not await self._isdir(path1):
+                    # Where directories are what is below them, their files may have moved before.
+                    is_left = any(each.startswith(f"{path1.rstrip('/')}/") for each in moving or ())
+                    if not is_left and not await self._isdir(path1):
                         raise
+                    if moving is not None:
+                        moving[path1] = True
                 else:
                     self.invalidate_cache(path2)
                     return
@@ -129,14 +139,37 @@ class Writing(Reading):
             return
         one = isinstance(path1, str) and isinstance(path2, str) and not has_magic(path1)
         if not one or not await self._isfile(path1):
-            await self._copy(
-                path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", **options
-            )
-            await self._rm(path1, recursive=recursive)
+            await self._mv_many(path1, path2, recursive, {"maxdepth": maxdepth, **options})
             return
         if path2.endswith("/") or await self._isdir(path2):
             path2 = f"{path2.rstrip('/')}/{path1.rpartition('/')[2]}"
         await self._mv_file(path1, path2, **options)
+
+    async def _mv_many(
+        self, path1: Any, path2: Any, recursive: bool, options: dict[str, Any]
+    ) -> None:
+        """Move files one by one, and remove the directories that are empty then.
+
+        What was not moved stays: what came meanwhile, and what is deeper than `maxdepth`.
+        """
+        if isinstance(path1, str) and isinstance(path2, str):
+            source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+            if f"{target}/".startswith(f"{source}/"):
+                raise OSError(errno.EINVAL, "A directory cannot be moved into itself", path2)
+        async with bulk() as operation:
+            operation.moving = {}
+            await super()._copy(path1, path2, recursive=recursive, on_error="raise", **options)
+        await self._make_directories(operation.directories)
+        if not operation.moving:
+            raise await self._missing(str(path1))
+        directories = [path for path, is_one in operation.moving.items() if is_one]
+        for path in sorted(directories, key=lambda path: path.count("/"), reverse=True):
+            try:
+                await _remove_directory(await self._place(path))
+            except OSError:
+                if not recursive:
+                    raise
+        self.invalidate_cache(None)
 
     async def _mv_file(self, path1: str, path2: str, **options: Any) -> None:
         source, target = await self._file(path1), await self._file(path2)
