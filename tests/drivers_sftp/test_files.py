@@ -261,6 +261,18 @@ async def test_server_that_denies_writing_is_a_permission_error() -> None:
         await driver.aclose()
 
 
+@needs_sshd
+async def test_move_whose_old_name_cannot_be_removed_says_that_it_has_both() -> None:
+    with OpenSSH(arguments=("-P", "remove")) as server:
+        (server.files / "a").write_bytes(b"1")
+        driver = SFTPDriver(**server.options)
+        with pytest.raises(StoragePermissionException, match="it has both"):
+            await driver.move_file("a", "b", WriteOptions(overwrite=False))
+        await driver.aclose()
+        assert (server.files / "a").exists()
+        assert (server.files / "b").exists()
+
+
 async def test_error_of_the_content_passes_unchanged_and_leaves_nothing(
     openssh: OpenSSH, disk: Disk
 ) -> None:

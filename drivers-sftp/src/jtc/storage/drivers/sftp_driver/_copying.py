@@ -17,6 +17,7 @@ from jtc.storage.drivers.sftp_driver._staged_file import StagedFile
 from jtc.storage.exceptions import (
     FileExistsException,
     StorageException,
+    StoragePermissionException,
     StorageUnavailableException,
 )
 
@@ -137,6 +138,7 @@ class _Move:
                     await replace_file(session, source, target)
                 else:
                     await take_free_name(session, source, target)
+                    await _remove_old_name(session, source)
             except FileNotFoundError:
                 self._moved = None
                 with _errors_of("move", self._src):
@@ -171,6 +173,23 @@ class _Move:
         raise StorageUnavailableException(
             "The connection ended while the file was moved: it may be at both paths, or moved"
         )
+
+
+async def _remove_old_name(session: Session, source: bytes) -> None:
+    """Remove the old name of a file that has its new one.
+
+    Raises:
+        StorageException: It has both.
+    """
+    message = "The file has its new name, and the server refuses to remove the old one: it has both"
+    try:
+        await session.request(session.sftp.remove, source)
+    except FileNotFoundError:
+        pass  # another has removed it
+    except StoragePermissionException as error:
+        raise StoragePermissionException(message) from error
+    except Refused as error:
+        raise StorageException(message) from error
 
 
 async def move_file(

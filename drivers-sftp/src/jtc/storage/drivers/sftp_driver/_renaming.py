@@ -45,6 +45,7 @@ async def replace_file(session: Session, name: bytes, target: bytes) -> None:
 
 
 async def take_free_name(session: Session, name: bytes, target: bytes) -> None:
+    """Give a file another name, if that is free; it keeps the first one too."""
     try:
         await session.request(session.sftp.link, name, target)
     except UnsupportedOperationException:
@@ -56,7 +57,6 @@ async def take_free_name(session: Session, name: bytes, target: bytes) -> None:
         if await lstat(session, target) is not None:
             raise FileExistsException("The file exists already") from None
         raise
-    await session.clean_up(session.request(session.sftp.remove, name))
 
 
 async def explain(session: Session, target: bytes) -> None:

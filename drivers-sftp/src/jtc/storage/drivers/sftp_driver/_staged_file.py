@@ -289,6 +289,7 @@ class StagedFile:
                     await replace_file(session, self._name, target)
                 else:
                     await take_free_name(session, self._name, target)
+                    await session.clean_up(session.request(session.sftp.remove, self._name))
             except FileNotFoundError:
                 if await lstat(session, self._name) is None:
                     if is_again:
