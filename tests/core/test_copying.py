@@ -262,7 +262,7 @@ async def test_a_copy_may_be_of_one_version_only() -> None:
     etag = (await source.stat("a")).etag
     for to in (source, target):
         await source.copy("a", "b", to=to, if_source_match=etag)
-        with pytest.raises(PreconditionFailedException):
+        with pytest.raises(PreconditionFailedException, match="if_source_match"):
             await source.copy("a", "c", to=to, if_source_match="another")
         assert await to.missing("c")
     with pytest.raises(UnsupportedOperationException, match="if_source_match"):

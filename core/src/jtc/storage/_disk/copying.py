@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._disk import Disk
-    from jtc.storage.driver import StorageDriver
+    from jtc.storage.driver import ReadStream, StorageDriver
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyOptions, Progress, WriteOptions
 
 __all__ = ["Copying"]
 
 _CHUNK = 1024 * 1024
+_OTHER_SOURCE = "The file is not the version that if_source_match names"
 
 
 class Copying(DiskBase):
@@ -239,9 +240,7 @@ async def _check_in_place(transfer: _Transfer) -> None:
     if options.if_source_match is not None:
         info = await derived_stat(resolved, path)
         if info.etag != options.if_source_match:
-            raise PreconditionFailedException(
-                "The file is not the version that if_source_match names", path=path
-            )
+            raise PreconditionFailedException(_OTHER_SOURCE, path=path)
     elif not await resolved.methods.exists(path):
         raise FileNotFoundException("File not found", path=path)
     if not options.overwrite:
@@ -320,6 +319,16 @@ async def _by_backend(
     return _Copied(etag, size)
 
 
+async def _open_source(transfer: _Transfer, if_source_match: str | None) -> ReadStream:
+    options = ReadOptions(chunk_size=_CHUNK, if_match=if_source_match, read_ahead=True)
+    try:
+        return await open_read(transfer.source, transfer.src, options)
+    except PreconditionFailedException as error:
+        if if_source_match is None:
+            raise
+        raise PreconditionFailedException(_OTHER_SOURCE, path=transfer.src) from error
+
+
 async def _stream(
     transfer: _Transfer, visibility: Visibility | None = None
 ) -> tuple[_Copied, FileInfo]:
@@ -332,11 +341,7 @@ async def _stream(
     # Only a source with streams can guarantee to read exactly the version that was asked for.
     reading = "reading" in transfer.source.capabilities
     checked = transfer.options(supported | {"if_source_match"} if reading else supported)
-    stream = await open_read(
-        transfer.source,
-        transfer.src,
-        ReadOptions(chunk_size=_CHUNK, if_match=checked.if_source_match, read_ahead=True),
-    )
+    stream = await _open_source(transfer, checked.if_source_match)
     try:
         options = carried_options(supported, stream.info, transfer.dst)
         options["visibility"] = visibility

@@ -90,6 +90,8 @@ _IMMUTABLE = "The file or its container is immutable by a policy or a legal hold
 _TYPE = "The file is no block blob ({code}): append and page blobs are read and deleted only"
 _METADATA = "The metadata is larger than the store takes (8 KB), or has a name that it refuses"
 _UNSUPPORTED = "The store cannot do this ({code})"
+_OTHER_VERSION = "The file is not the version that if_match names"
+_OTHER_SOURCE = "The file is not the version that if_source_match names"
 
 # The exception, its message, and Azure's codes, or the status of an answer without one.
 # https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes
@@ -127,9 +129,9 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
     (StorageUnavailableException, _PENDING, "PendingCopyOperation BlobBeingRehydrated"),
     (NotModifiedException, "The file still is the version that if_none_match names", "304"),
     (FileExistsException, "The file exists already", "BlobAlreadyExists"),
-    (PreconditionFailedException, "The file is another version", "ConditionNotMet 412"),
-    (PreconditionFailedException, "The file is another version", "TargetConditionNotMet"),
-    (PreconditionFailedException, "The file is another version", "SourceConditionNotMet"),
+    (PreconditionFailedException, _OTHER_VERSION, "ConditionNotMet 412"),
+    (PreconditionFailedException, _OTHER_VERSION, "TargetConditionNotMet"),
+    (PreconditionFailedException, _OTHER_SOURCE, "SourceConditionNotMet"),
     (BlocksLostException, _BLOCKS, "InvalidBlockList"),
     (StorageUnavailableException, _OTHER_BLOCKS, "InvalidBlobOrBlock InvalidBlockId"),
     (StorageUnavailableException, _OTHER_BLOCKS, "BlockCountExceedsLimit"),

@@ -160,7 +160,7 @@ _BY_STATUS: dict[int, tuple[Callable[[str], StorageException], str]] = {
     405: (UnsupportedOperationException, "The store cannot do this (HTTP 405)"),
     409: (PathConflictException, "Something is in the way (HTTP 409 {code})"),
     410: (LostUploadException, "The store has lost the upload: put the file again (HTTP 410)"),
-    412: (PreconditionFailedException, "The file is another version"),
+    412: (PreconditionFailedException, "The file is not the version that if_match names"),
     413: (
         partial(RejectedException, reason="size"),
         "The content is larger than the store takes",

@@ -112,6 +112,7 @@ _KEYS = (
 _DENIED = "Access denied: check the keys, and what they may do with the bucket"
 _NO_BUCKET = "There is no bucket {bucket!r}: create it, or set AWS_BUCKET or the option bucket"
 _UNSUPPORTED = "The store cannot do this"
+_OTHER_VERSION = "The file is not the version that if_match names"
 _NO_CONDITIONS = "The store lacks this conditional request (see the option conditions)"
 NO_ACLS = "The bucket has no ACLs: use its policy, and disable = ['visibility'] for the disk"
 _NAME = "The store refuses such a name: it may take certain characters only"
@@ -147,7 +148,7 @@ _EXCEPTIONS: tuple[tuple[Callable[[str], StorageException], str, str], ...] = (
         "The file still is the version that if_none_match names",
         "NotModified 304",
     ),
-    (PreconditionFailedException, "The file is another version", "PreconditionFailed 412"),
+    (PreconditionFailedException, _OTHER_VERSION, "PreconditionFailed 412"),
     (ConflictException, "Another write is under way", "ConditionalRequestConflict 409"),
     (ConflictException, "Another write is under way", "OperationAborted"),
     (RangeException, "The range begins past the file's end", "InvalidRange 416"),
