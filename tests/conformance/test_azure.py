@@ -12,7 +12,7 @@ import pytest_asyncio
 from azure_fixtures import azurite
 from jtc.storage import StorageManager
 from jtc.storage.drivers.azure_driver import AzureDriver
-from jtc.storage.drivers.azure_driver._blobs import listing
+from jtc.storage.drivers.azure_driver._objects import listing
 from jtc.storage.testing import ConnectionFaults, DriverConformance
 from jtc.storage.testing._suite import DISK_NAME
 

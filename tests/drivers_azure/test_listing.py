@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import listing
+from jtc.storage.drivers.azure_driver._objects import listing
 from jtc.storage.models import DirectoryInfo, FileInfo
 from jtc.storage.options import DeleteOptions, ListOptions
 from scripted_store import ALWAYS, Answer, Rule

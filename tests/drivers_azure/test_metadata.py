@@ -9,7 +9,7 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import copying
+from jtc.storage.drivers.azure_driver._objects import copying
 from jtc.storage.options import WriteOptions
 
 DECLARED = {

@@ -116,7 +116,7 @@ async def test_tokens_are_obtained_once_and_renewed_before_they_end(
     driver = make_driver()
     await asyncio.gather(*(driver.put(f"a{number}", b"1") for number in range(20)))
     assert secured.requests.count("POST /token") == 1
-    tokens = driver._store.tokens
+    tokens = driver._transport.tokens
     token = tokens._token
     assert token is not None
     assert 3200 < token.renew_at - time.time() < 3400

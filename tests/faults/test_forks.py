@@ -128,8 +128,8 @@ if "s3" in sys.argv[1]:
     locks += [driver._transport.keys._lock, driver._transport._clients._slots.lock]
     locks += [sdk_keys._import_lock.held]
 if "gcs" in sys.argv[1]:
-    tokens = driver._store.tokens
-    locks += [tokens._lock, tokens._loading, driver._store.client._clients._slots.lock]
+    tokens = driver._transport.tokens
+    locks += [tokens._lock, tokens._loading, driver._transport.client._clients._slots.lock]
 if "local" in sys.argv[1]:
     from jtc.storage.drivers.local_driver import _path_locks
     workers = driver._root.workers

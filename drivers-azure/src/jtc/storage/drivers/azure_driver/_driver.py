@@ -11,18 +11,18 @@ from urllib.parse import quote, urlsplit
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
-from jtc.storage.drivers.azure_driver._blobs import (
-    checking,
+from jtc.storage.drivers.azure_driver._environment import completed, container_of
+from jtc.storage.drivers.azure_driver._objects import (
     copying,
     deleting,
     faking,
     listing,
     metadata,
     presigning,
+    probing,
     reading,
     writing,
 )
-from jtc.storage.drivers.azure_driver._connection_string import completed, container_of
 from jtc.storage.drivers.azure_driver._settings import MIB, Settings
 from jtc.storage.drivers.azure_driver._transport.transport import Transport
 from jtc.storage.exceptions import FileNotFoundException, StorageException
@@ -499,7 +499,7 @@ class AzureDriver:
         Raises:
             StorageException: One of them failed.
         """
-        await checking.check(self._transport, path)
+        await probing.check(self._transport, path)
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; a use afterwards opens them again.

@@ -25,7 +25,7 @@ from jtc.storage.drivers.gcs_driver._objects import (
 )
 from jtc.storage.drivers.gcs_driver._settings import GOOGLE, Settings, emulator_url
 from jtc.storage.drivers.gcs_driver._transport.operations import insert_object
-from jtc.storage.drivers.gcs_driver._transport.store import Store
+from jtc.storage.drivers.gcs_driver._transport.transport import Transport
 from jtc.storage.exceptions import StorageException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.options import WriteOptions
@@ -171,7 +171,7 @@ class GCSDriver:
             del options, credentials_info, credentials, endpoint_url, signing_endpoint_url
             del iam_endpoint_url, public_url, proxy, driver_options
             raise
-        self._store = Store(self._settings)
+        self._transport = Transport(self._settings)
         if hierarchical_namespace:
             # Empty folders are in listings of one level only.
             own = {"list_entries": frozenset({"itself"})}
@@ -264,7 +264,9 @@ class GCSDriver:
         if over_budget():
             await next_iteration()
         # The decorator has converted it.
-        await writing.write_file(self._store, path, cast("DriverContent", content), WriteOptions())
+        await writing.write_file(
+            self._transport, path, cast("DriverContent", content), WriteOptions()
+        )
         return path
 
     async def get(self, path: str, /) -> bytes:
@@ -276,7 +278,7 @@ class GCSDriver:
         """
         if over_budget():
             await next_iteration()
-        return await reading.read_all(self._store, path)
+        return await reading.read_all(self._transport, path)
 
     async def exists(self, path: str, /) -> bool:
         """Return whether there is a file.
@@ -286,7 +288,7 @@ class GCSDriver:
                 not list the bucket.
             StorageException: The store failed.
         """
-        return await metadata.resource_now(self._store, path) is not None
+        return await metadata.resource_now(self._transport, path) is not None
 
     async def delete(self, path: str, /) -> bool:
         """Delete a file; return False where there was none. One of concurrent deleters gets True.
@@ -295,7 +297,7 @@ class GCSDriver:
             StoragePermissionException: A hold or a retention policy keeps the file.
             StorageException: The store failed.
         """
-        return await deleting.delete_file(self._store, path)
+        return await deleting.delete_file(self._transport, path)
 
     async def size(self, path: str, /) -> int:
         """Return a file's length in bytes, as it is stored.
@@ -303,7 +305,7 @@ class GCSDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        return (await metadata.stat(self._store, path)).size
+        return (await metadata.stat(self._transport, path)).size
 
     async def last_modified(self, path: str, /) -> float:
         """Return when a file was written, in whole seconds since 1970 UTC.
@@ -311,7 +313,7 @@ class GCSDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        return (await metadata.stat(self._store, path)).last_modified
+        return (await metadata.stat(self._transport, path)).last_modified
 
     def url(self, path: str, /) -> str:
         """Return the percent-encoded (RFC 3986) URL: under `public_url`, else at the store.
@@ -337,7 +339,7 @@ class GCSDriver:
         Raises:
             FileNotFoundException: There is no file.
         """
-        return await metadata.stat(self._store, path)
+        return await metadata.stat(self._transport, path)
 
     async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         """Open one version of a file for reading; a broken connection is replaced on the way.
@@ -348,7 +350,7 @@ class GCSDriver:
             FileNotFoundException: There is no file.
             PreconditionFailedException: `if_match` names another version.
         """
-        return await reading.open_stream(self._store, path, options)
+        return await reading.open_stream(self._transport, path, options)
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /
@@ -368,7 +370,7 @@ class GCSDriver:
             ValueError: A header or a value of `driver_options` is invalid.
             Exception: What the content itself raises comes unchanged.
         """
-        return await writing.write_file(self._store, path, content, options)
+        return await writing.write_file(self._transport, path, content, options)
 
     def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
         """Return an iterator over what is below a directory, by the keys' UTF-8, page by page.
@@ -381,8 +383,8 @@ class GCSDriver:
             StorageException: The store failed.
         """
         if options.itself:
-            return listing.list_itself(self._store, prefix)
-        return listing.list_entries(self._store, prefix, options)
+            return listing.list_itself(self._transport, prefix)
+        return listing.list_entries(self._transport, prefix, options)
 
     async def make_directory(self, path: str, /) -> None:
         """Make a directory and its parents, each an empty object whose name ends in ``/``.
@@ -394,11 +396,11 @@ class GCSDriver:
             StorageException: The store failed.
         """
         if self._settings.hierarchical_namespace:
-            await folders.make_directory(self._store, path)
+            await folders.make_directory(self._transport, path)
             return
         for made in accumulate(path.split("/"), "{}/{}".format):
             fields = {"name": f"{made}/", "contentType": "application/x-directory"}
-            await self._store.send(insert_object(self._settings.bucket, fields, b"", {}))
+            await self._transport.send(insert_object(self._settings.bucket, fields, b"", {}))
 
     async def delete_directory(self, path: str, /) -> None:
         """Delete all files below a directory; a missing one is no error.
@@ -407,7 +409,7 @@ class GCSDriver:
             InvalidPathException: The path breaks the path policy, or is the root.
             StorageException: The store failed; some files may be deleted.
         """
-        await self._of_directories.delete_directory(self._store, path)
+        await self._of_directories.delete_directory(self._transport, path)
 
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Delete a directory's marker if nothing else is in it; return False where there is none.
@@ -419,7 +421,7 @@ class GCSDriver:
             PathConflictException: The directory has entries, or only a file is there.
             StorageException: The store failed.
         """
-        return bool(await self._of_directories.remove_empty_directory(self._store, path))
+        return bool(await self._of_directories.remove_empty_directory(self._transport, path))
 
     @property
     def _of_directories(self) -> ModuleType:
@@ -440,7 +442,7 @@ class GCSDriver:
             PreconditionFailedException: `if_source_match` names another version, or the source
                 was replaced while it was copied.
         """
-        return await copying.copy_file(self._store, src, dst, options)
+        return await copying.copy_file(self._transport, src, dst, options)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Have the store rename a file in one step; return its etag.
@@ -454,7 +456,7 @@ class GCSDriver:
             PreconditionFailedException: `if_source_match` names another version, or the source
                 was replaced meanwhile: then it stays, and so does the copy.
         """
-        return await copying.move_file(self._store, src, dst, options)
+        return await copying.move_file(self._transport, src, dst, options)
 
     async def update_metadata(self, path: str, options: WriteOptions, /) -> str | None:
         """Replace what the options declare, in one step; return the etag, which is another one.
@@ -463,7 +465,7 @@ class GCSDriver:
             FileNotFoundException: There is no file.
             PreconditionFailedException: `if_match` names another version.
         """
-        return await copying.update_metadata(self._store, path, options)
+        return await copying.update_metadata(self._transport, path, options)
 
     async def visibility(self, path: str, /) -> Visibility:
         """Return who may read a file by its ACL; the bucket's IAM policy is not looked at.
@@ -472,7 +474,7 @@ class GCSDriver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has uniform access.
         """
-        return await visibility.visibility_of(self._store, path)
+        return await visibility.visibility_of(self._transport, path)
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
         """Set who may read a file by its URL.
@@ -481,7 +483,7 @@ class GCSDriver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has uniform access.
         """
-        await _set_visibility(self._store, path, visibility)
+        await _set_visibility(self._transport, path, visibility)
 
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         """Return a presigned URL (V4) that reads a file; no look whether the file exists.
@@ -495,7 +497,7 @@ class GCSDriver:
             StoragePermissionException: IAM does not sign for the credentials.
             ValueError: A time, the type or the disposition is invalid.
         """
-        return await presigning.download_url(self._store, path, options)
+        return await presigning.download_url(self._transport, path, options)
 
     async def temporary_upload_url(self, path: str, options: SignOptions, /) -> PresignedRequest:
         """Return a presigned PUT request that stores a file; see `temporary_url` for the time.
@@ -506,7 +508,7 @@ class GCSDriver:
             UnsupportedOperationException: The disk's `driver_options` have a hold.
             ValueError: The time, the type or the size is invalid.
         """
-        return await presigning.upload_request(self._store, path, options)
+        return await presigning.upload_request(self._transport, path, options)
 
     async def temporary_upload_form(self, path: str, options: SignOptions, /) -> PresignedForm:
         """Return a presigned form, a POST policy, that uploads ``max_size`` bytes at most.
@@ -518,7 +520,7 @@ class GCSDriver:
             InvalidPathException: The path has ``${filename}``, which Google would replace.
             ValueError: The time, the type or a size is invalid.
         """
-        return await presigning.upload_form(self._store, path, options)
+        return await presigning.upload_form(self._transport, path, options)
 
     async def delete_many(self, paths: Sequence[str], /) -> Mapping[str, bool | Exception]:
         """Delete files, over half of the connections at once; return whether each was there.
@@ -526,7 +528,7 @@ class GCSDriver:
         Raises:
             StorageException: The store failed for all of them.
         """
-        return await deleting.delete_files(self._store, paths)
+        return await deleting.delete_files(self._transport, paths)
 
     async def delete_file(self, path: str, options: DeleteOptions, /) -> bool:
         """Delete a file if it is the version that `if_match` names; False where there is none.
@@ -535,8 +537,8 @@ class GCSDriver:
             PreconditionFailedException: The file is another version, and stays.
         """
         if options.if_match is None:
-            return await deleting.delete_file(self._store, path)
-        return await deleting.delete_if_match(self._store, path, options.if_match)
+            return await deleting.delete_file(self._transport, path)
+        return await deleting.delete_if_match(self._transport, path, options.if_match)
 
     async def check(self, path: str, /) -> None:
         """Find out whether the store keeps conditions; a warning says what it ignores.
@@ -549,14 +551,14 @@ class GCSDriver:
         Raises:
             StorageException: The store failed.
         """
-        await probing.check(self._store, path)
+        await probing.check(self._transport, path)
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; a use afterwards opens them again.
 
         Requests under way have five seconds to end.
         """
-        await self._store.client.aclose()
+        await self._transport.client.aclose()
 
 
 _set_visibility = visibility.set_visibility

@@ -13,7 +13,7 @@ from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
-from jtc.storage.drivers.s3_driver._aws_config import completed
+from jtc.storage.drivers.s3_driver._environment import completed
 from jtc.storage.drivers.s3_driver._objects import (
     conditions,
     copying,

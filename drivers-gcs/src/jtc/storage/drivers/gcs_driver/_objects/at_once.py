@@ -10,7 +10,7 @@ from jtc.storage import exceptions
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
 
 __all__ = ["each_of"]
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def each_of(
-    store: Store, paths: Iterable[str], call: Callable[[Store, str], Awaitable[T]]
+    transport: Transport, paths: Iterable[str], call: Callable[[Transport, str], Awaitable[T]]
 ) -> dict[str, T | exceptions.StorageException]:
     """Return the results for some paths, of which half of the connections are in use at once."""
     asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
@@ -28,11 +28,11 @@ async def each_of(
     async def work() -> None:
         for path in remaining:
             try:
-                results[path] = await call(store, path)
+                results[path] = await call(transport, path)
             except exceptions.StorageException as error:
                 results[path] = error
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(max(store.settings.max_connections // 2, 1)):
+        for _ in range(max(transport.settings.max_connections // 2, 1)):
             group.create_task(work())
     return results

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.gcs_driver._objects import metadata, versions
+from jtc.storage.drivers.gcs_driver._objects import conditions, metadata
 from jtc.storage.drivers.gcs_driver._transport.errors import may_have_acted
 from jtc.storage.drivers.gcs_driver._transport.operations import (
     delete_object,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage.drivers.gcs_driver._transport.operations import Resource
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.options import WriteOptions
 
 __all__ = ["copy_file", "move_file", "update_metadata"]
@@ -32,14 +32,14 @@ _NOT_SOURCE = "The file is not the version that if_source_match names"
 _CHANGED = "The source was replaced while it was copied"
 
 
-async def copy_file(store: Store, src: str, dst: str, options: WriteOptions) -> str:
+async def copy_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str:
     """Copy a file with its content type and metadata; return the new file's etag."""
     if src == dst:
-        return await _onto_itself(store, src, options)
-    return versions.etag_of(await _copied(store, src, dst, options))
+        return await _onto_itself(transport, src, options)
+    return conditions.etag_of(await _copied(transport, src, dst, options))
 
 
-async def move_file(store: Store, src: str, dst: str, options: WriteOptions) -> str:
+async def move_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str:
     """Give a file another name; where options change it, copy it and delete the original.
 
     Raises:
@@ -47,22 +47,22 @@ async def move_file(store: Store, src: str, dst: str, options: WriteOptions) -> 
             so is the copy.
     """
     if src == dst:
-        return await _onto_itself(store, src, options)
-    visibility = options.visibility or store.settings.visibility
-    if store.learned.moves and not (_declared(store, options) or visibility):
-        moved = await _renamed(store, src, dst, options)
+        return await _onto_itself(transport, src, options)
+    visibility = options.visibility or transport.settings.visibility
+    if transport.learned.moves and not (_declared(transport, options) or visibility):
+        moved = await _renamed(transport, src, dst, options)
         if moved is not None:
-            return versions.etag_of(moved)
-    original = await _original(store, src, options.if_source_match)
-    etag = versions.etag_of(await _copied(store, src, dst, options, original))
-    condition = versions.if_version(versions.etag_of(original))
+            return conditions.etag_of(moved)
+    original = await _original(transport, src, options.if_source_match)
+    etag = conditions.etag_of(await _copied(transport, src, dst, options, original))
+    condition = conditions.if_version(conditions.etag_of(original))
     try:
-        await store.send(delete_object(store.settings.bucket, src, condition))
+        await transport.send(delete_object(transport.settings.bucket, src, condition))
     except exceptions.FileNotFoundException as error:
         if not may_have_acted(error):
             raise _replaced(src) from error
     except exceptions.PreconditionFailedException as error:
-        if not may_have_acted(error) or await metadata.resource_now(store, src) is not None:
+        if not may_have_acted(error) or await metadata.resource_now(transport, src) is not None:
             raise _replaced(src) from error
     return etag
 
@@ -73,32 +73,34 @@ def _replaced(src: str) -> exceptions.PreconditionFailedException:
     )
 
 
-def _declared(store: Store, options: WriteOptions) -> dict[str, Any]:
-    return {**store.settings.driver_fields, **metadata.declared_fields(options)}
+def _declared(transport: Transport, options: WriteOptions) -> dict[str, Any]:
+    return {**transport.settings.driver_fields, **metadata.declared_fields(options)}
 
 
-async def _original(store: Store, src: str, if_source_match: str | None) -> Resource:
-    original = await metadata.resource_of(store, src)
-    if if_source_match not in (None, versions.etag_of(original)):
+async def _original(transport: Transport, src: str, if_source_match: str | None) -> Resource:
+    original = await metadata.resource_of(transport, src)
+    if if_source_match not in (None, conditions.etag_of(original)):
         raise exceptions.PreconditionFailedException(_NOT_SOURCE, path=src)
     return original
 
 
-async def _renamed(store: Store, src: str, dst: str, options: WriteOptions) -> Resource | None:
+async def _renamed(
+    transport: Transport, src: str, dst: str, options: WriteOptions
+) -> Resource | None:
     """Have the store rename a file, in one step; None where it does not know how."""
     query = {
-        **versions.target_conditions(options),
-        **versions.if_version(options.if_source_match, of="Source"),
+        **conditions.target_conditions(options),
+        **conditions.if_version(options.if_source_match, of="Source"),
     }
     try:
-        return await store.send(move_object(store.settings.bucket, src, dst, query))
+        return await transport.send(move_object(transport.settings.bucket, src, dst, query))
     except exceptions.PreconditionFailedException as error:
-        raise await _why_refused(store, src, dst, options, error, None) from error
+        raise await _why_refused(transport, src, dst, options, error, None) from error
     except exceptions.FileNotFoundException as error:
         error.path = src
-        if await metadata.resource_now(store, src) is None:
-            if may_have_acted(error) and await metadata.resource_now(store, dst) is not None:
-                raise versions.lost_answer(dst) from error
+        if await metadata.resource_now(transport, src) is None:
+            if may_have_acted(error) and await metadata.resource_now(transport, dst) is not None:
+                raise conditions.lost_answer(dst) from error
             raise
     except exceptions.StorageException as error:
         # Another store takes it for another request, in words of its own.
@@ -106,34 +108,38 @@ async def _renamed(store: Store, src: str, dst: str, options: WriteOptions) -> R
             error, (exceptions.StoragePermissionException, exceptions.StorageConfigException)
         ):
             raise
-    store.learned.moves = False
+    transport.learned.moves = False
     return None
 
 
 async def _copied(
-    store: Store, src: str, dst: str, options: WriteOptions, original: Resource | None = None
+    transport: Transport,
+    src: str,
+    dst: str,
+    options: WriteOptions,
+    original: Resource | None = None,
 ) -> Resource:
     """Have the store copy a file, in as many rounds as it wants."""
-    fields = _declared(store, options)
+    fields = _declared(transport, options)
     key = fields.pop("kmsKeyName", None)
     if fields and original is None:
-        original = await _original(store, src, options.if_source_match)
-    if_source_match = versions.etag_of(original) if original else options.if_source_match
+        original = await _original(transport, src, options.if_source_match)
+    if_source_match = conditions.etag_of(original) if original else options.if_source_match
     query: dict[str, object] = {
-        **versions.target_conditions(options),
-        **versions.if_version(if_source_match, of="Source"),
-        **metadata.acl_query(store, options, "destinationPredefinedAcl"),
+        **conditions.target_conditions(options),
+        **conditions.if_version(if_source_match, of="Source"),
+        **metadata.acl_query(transport, options, "destinationPredefinedAcl"),
         "destinationKmsKeyName": key,
     }
     if fields and original is not None:
         # Google copies all of the original's fields or none.
         fields = {**metadata.kept_fields(original), **fields}
     while True:
-        request = rewrite_object(store.settings.bucket, src, dst, fields or None, query)
+        request = rewrite_object(transport.settings.bucket, src, dst, fields or None, query)
         try:
-            rewritten = await store.send(request)
+            rewritten = await transport.send(request)
         except exceptions.PreconditionFailedException as error:
-            raise await _why_refused(store, src, dst, options, error, original) from error
+            raise await _why_refused(transport, src, dst, options, error, original) from error
         except exceptions.StorageException as error:
             is_missing = isinstance(error, exceptions.FileNotFoundException)
             error.path = src if is_missing else error.path or dst
@@ -147,7 +153,7 @@ async def _copied(
 
 
 async def _why_refused(
-    store: Store,
+    transport: Transport,
     src: str,
     dst: str,
     options: WriteOptions,
@@ -155,61 +161,63 @@ async def _why_refused(
     original: Resource | None,
 ) -> exceptions.StorageException:
     """Return what a refusal means, which is one for the source's conditions and the target's."""
-    there = await metadata.resource_now(store, src)
+    there = await metadata.resource_now(transport, src)
     if there is None and not may_have_acted(error):
         return exceptions.FileNotFoundException("File not found", path=src)
     if there is not None:
-        wanted = options.if_source_match if original is None else versions.etag_of(original)
-        if wanted not in (None, versions.etag_of(there)):
+        wanted = options.if_source_match if original is None else conditions.etag_of(original)
+        if wanted not in (None, conditions.etag_of(there)):
             message = _NOT_SOURCE if original is None else _CHANGED
             return exceptions.PreconditionFailedException(message, path=src)
-    target = await metadata.resource_now(store, dst)
+    target = await metadata.resource_now(transport, dst)
     if target is None:
         return exceptions.PreconditionFailedException(_CHANGED, path=src)
     if may_have_acted(error) and (there is None or target.get("crc32c") == there.get("crc32c")):
-        return versions.lost_answer(dst)
-    return exceptions.FileExistsException(versions.EXISTS, path=dst)
+        return conditions.lost_answer(dst)
+    return exceptions.FileExistsException(conditions.EXISTS, path=dst)
 
 
-async def _onto_itself(store: Store, path: str, options: WriteOptions) -> str:
-    original = await _original(store, path, options.if_source_match)
+async def _onto_itself(transport: Transport, path: str, options: WriteOptions) -> str:
+    original = await _original(transport, path, options.if_source_match)
     if not options.overwrite:
-        raise exceptions.FileExistsException(versions.EXISTS, path=path)
+        raise exceptions.FileExistsException(conditions.EXISTS, path=path)
     if options.driver_options:
         # A storage class and a key are given to new generations only.
-        return versions.etag_of(await _copied(store, path, path, options, original))
+        return conditions.etag_of(await _copied(transport, path, path, options, original))
     fields = metadata.declared_fields(options)
     if not fields and options.visibility is None:
-        return versions.etag_of(original)
-    return await _patched(store, path, options, options.if_source_match)
+        return conditions.etag_of(original)
+    return await _patched(transport, path, options, options.if_source_match)
 
 
-async def update_metadata(store: Store, path: str, options: WriteOptions) -> str:
+async def update_metadata(transport: Transport, path: str, options: WriteOptions) -> str:
     """Replace declared fields of a file, and keep the others; return the etag.
 
     Raises:
         FileNotFoundException: There is no file.
         PreconditionFailedException: `if_match` names another version.
     """
-    return await _patched(store, path, options, options.if_match)
+    return await _patched(transport, path, options, options.if_match)
 
 
-async def _patched(store: Store, path: str, options: WriteOptions, if_match: str | None) -> str:
+async def _patched(
+    transport: Transport, path: str, options: WriteOptions, if_match: str | None
+) -> str:
     fields = metadata.declared_fields(options)
-    query = {**metadata.acl_query(store, options)} if options.visibility else {}
+    query = {**metadata.acl_query(transport, options)} if options.visibility else {}
     if query:
         fields["acl"] = []
     if options.metadata is None:
-        return await _patch(store, path, fields, query, if_match)
+        return await _patch(transport, path, fields, query, if_match)
     # Names that are not sent stay, so those that are there must be known.
     for attempt in range(_ATTEMPTS):
-        there = await metadata.resource_of(store, path)
-        if if_match not in (None, versions.etag_of(there)):
-            raise exceptions.PreconditionFailedException(versions.OTHER_VERSION)
+        there = await metadata.resource_of(transport, path)
+        if if_match not in (None, conditions.etag_of(there)):
+            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
         names: dict[str, str | None] = dict.fromkeys(there.get("metadata") or {})
         sent = {**fields, "metadata": {**names, **options.metadata}}
         try:
-            return await _patch(store, path, sent, query, versions.etag_of(there))
+            return await _patch(transport, path, sent, query, conditions.etag_of(there))
         except exceptions.PreconditionFailedException:
             if if_match is not None:
                 raise
@@ -218,22 +226,22 @@ async def _patched(store: Store, path: str, options: WriteOptions, if_match: str
 
 
 async def _patch(
-    store: Store,
+    transport: Transport,
     path: str,
     fields: Mapping[str, Any],
     query: Mapping[str, str],
     if_match: str | None,
 ) -> str:
-    condition = versions.if_version(if_match)
-    request = patch_object(store.settings.bucket, path, fields, {**query, **condition})
+    condition = conditions.if_version(if_match)
+    request = patch_object(transport.settings.bucket, path, fields, {**query, **condition})
     try:
-        patched = await store.send(request)
+        patched = await transport.send(request)
     except exceptions.PreconditionFailedException as error:
-        there = await metadata.resource_of(store, path)  # which a missing file is not
+        there = await metadata.resource_of(transport, path)  # which a missing file is not
         if may_have_acted(error) and _has(there, fields):
-            return versions.etag_of(there)
-        raise exceptions.PreconditionFailedException(versions.OTHER_VERSION) from error
-    return versions.etag_of(patched)
+            return conditions.etag_of(there)
+        raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+    return conditions.etag_of(patched)
 
 
 def _has(there: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.gcs_driver._objects import listing, metadata, versions
+from jtc.storage.drivers.gcs_driver._objects import conditions, listing, metadata
 from jtc.storage.drivers.gcs_driver._objects.at_once import each_of
 from jtc.storage.drivers.gcs_driver._transport.errors import may_have_acted
 from jtc.storage.drivers.gcs_driver._transport.operations import delete_object, list_objects
@@ -14,7 +14,7 @@ from jtc.storage.drivers.gcs_driver._transport.operations import delete_object, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
 
 __all__ = [
     "delete_directory",
@@ -25,53 +25,53 @@ __all__ = [
 ]
 
 
-async def delete_file(store: Store, path: str) -> bool:
+async def delete_file(transport: Transport, path: str) -> bool:
     """Delete a file; of several that delete it at once, one gets True.
 
     What is gone when the request had to be sent twice was deleted by the first one: its answer was
     lost.
     """
     try:
-        await store.send(delete_object(store.settings.bucket, path, {}))
+        await transport.send(delete_object(transport.settings.bucket, path, {}))
     except exceptions.FileNotFoundException as error:
         return may_have_acted(error)
     return True
 
 
-async def delete_if_match(store: Store, path: str, if_match: str) -> bool:
+async def delete_if_match(transport: Transport, path: str, if_match: str) -> bool:
     """Delete a file if it is a certain version; return False where there is no file.
 
     Raises:
         PreconditionFailedException: It is another version.
     """
-    request = delete_object(store.settings.bucket, path, versions.if_version(if_match))
+    request = delete_object(transport.settings.bucket, path, conditions.if_version(if_match))
     try:
-        await store.send(request)
+        await transport.send(request)
     except exceptions.FileNotFoundException as error:
         return may_have_acted(error)
     except exceptions.PreconditionFailedException as error:
         # Which of the two a missing file is answered by is not documented.
-        if await metadata.resource_now(store, path) is not None:
-            raise exceptions.PreconditionFailedException(versions.OTHER_VERSION) from error
+        if await metadata.resource_now(transport, path) is not None:
+            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
         return may_have_acted(error)
     return True
 
 
-async def delete_files(store: Store, paths: Sequence[str]) -> dict[str, bool | Exception]:
+async def delete_files(transport: Transport, paths: Sequence[str]) -> dict[str, bool | Exception]:
     """Delete files; return for each whether it was there, or its error."""
-    return dict(await each_of(store, paths, delete_file))
+    return dict(await each_of(transport, paths, delete_file))
 
 
-async def delete_directory(store: Store, directory: str) -> None:
+async def delete_directory(transport: Transport, directory: str) -> None:
     """Delete all keys below a directory, and its marker.
 
     Raises:
         StorageException: Some keys could not be deleted; the others are.
     """
     failure: exceptions.StorageException | None = None
-    async with aclosing(listing.list_pages(store, f"{directory}/")) as pages:
+    async with aclosing(listing.list_pages(transport, f"{directory}/")) as pages:
         async for page in pages:
-            results = await each_of(store, [each["name"] for each in page.items], delete_file)
+            results = await each_of(transport, [each["name"] for each in page.items], delete_file)
             for key, error in results.items():
                 if isinstance(error, exceptions.StorageException):
                     error.path = key
@@ -80,18 +80,20 @@ async def delete_directory(store: Store, directory: str) -> None:
         raise failure
 
 
-async def remove_empty_directory(store: Store, directory: str) -> bool:
+async def remove_empty_directory(transport: Transport, directory: str) -> bool:
     """Delete a directory's marker if nothing else is below it; return False where there is none.
 
     Nothing is lost in a race: a marker is no file, and files do not need it.
     """
     below = f"{directory}/"
-    page = await store.send(list_objects(store.settings.bucket, below, delimiter="/", limit=2))
+    page = await transport.send(
+        list_objects(transport.settings.bucket, below, delimiter="/", limit=2)
+    )
     if page.prefixes or any(each["name"] != below for each in page.items):
         raise exceptions.PathConflictException("The directory is not empty")
     if page.items:
-        await delete_file(store, below)
+        await delete_file(transport, below)
         return True
-    if await metadata.resource_now(store, directory) is not None:
+    if await metadata.resource_now(transport, directory) is not None:
         raise exceptions.PathConflictException("A file is there, and no directory")
     return False

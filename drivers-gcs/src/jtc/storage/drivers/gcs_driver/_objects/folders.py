@@ -17,27 +17,27 @@ from jtc.storage.drivers.gcs_driver._transport.operations import (
 )
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
 
 __all__ = ["delete_directory", "make_directory", "remove_empty_directory"]
 
 
-async def make_directory(store: Store, directory: str) -> None:
+async def make_directory(transport: Transport, directory: str) -> None:
     """Make a folder and its parents; an existing one is no error."""
     with suppress(exceptions.PathConflictException):
-        await store.send(make_folder(store.settings.bucket, f"{directory}/"))
+        await transport.send(make_folder(transport.settings.bucket, f"{directory}/"))
 
 
-async def remove_empty_directory(store: Store, directory: str) -> bool:
+async def remove_empty_directory(transport: Transport, directory: str) -> bool:
     """Delete a folder, in one step only if it is empty; return False where there is none.
 
     Raises:
         PathConflictException: The folder has entries, or only a file is there.
     """
     try:
-        await store.send(delete_folder(store.settings.bucket, f"{directory}/"))
+        await transport.send(delete_folder(transport.settings.bucket, f"{directory}/"))
     except exceptions.FileNotFoundException as error:
-        if await metadata.resource_now(store, directory) is not None:
+        if await metadata.resource_now(transport, directory) is not None:
             message = "A file is there, and no directory"
             raise exceptions.PathConflictException(message) from error
         return False
@@ -46,13 +46,13 @@ async def remove_empty_directory(store: Store, directory: str) -> bool:
     return True
 
 
-async def delete_directory(store: Store, directory: str) -> None:
+async def delete_directory(transport: Transport, directory: str) -> None:
     """Delete all files below a folder, and then the folders, the deepest first."""
-    await deleting.delete_directory(store, directory)
+    await deleting.delete_directory(transport, directory)
     names: list[str] = []
     token = ""
     while True:
-        page = await store.send(list_folders(store.settings.bucket, f"{directory}/", token))
+        page = await transport.send(list_folders(transport.settings.bucket, f"{directory}/", token))
         names += [each["name"] for each in page.items]
         if not page.token or page.token == token:
             break
@@ -60,4 +60,4 @@ async def delete_directory(store: Store, directory: str) -> None:
     for name in sorted(names, key=len, reverse=True):
         # One in which a file was put meanwhile stays.
         with suppress(exceptions.FileNotFoundException, exceptions.PathConflictException):
-            await store.send(delete_folder(store.settings.bucket, name))
+            await transport.send(delete_folder(transport.settings.bucket, name))

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
+from jtc.storage.drivers.gcs_driver._objects.conditions import etag_of
 from jtc.storage.drivers.gcs_driver._objects.metadata import written_at
-from jtc.storage.drivers.gcs_driver._objects.versions import etag_of
 from jtc.storage.drivers.gcs_driver._transport.operations import get_folder, list_objects
 from jtc.storage.http_support.key_listing import entries_of_keys, key_before
 from jtc.storage.models import DirectoryInfo, listed_file
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from jtc.storage.drivers.gcs_driver._transport.operations import ListedPage
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.models import Entry
     from jtc.storage.options import ListOptions
 
@@ -28,33 +28,35 @@ _PAGE = 1000
 """Keys in an answer: https://cloud.google.com/storage/docs/json_api/v1/objects/list."""
 
 
-async def list_itself(store: Store, directory: str) -> AsyncGenerator[Entry, None]:
+async def list_itself(transport: Transport, directory: str) -> AsyncGenerator[Entry, None]:
     """Yield a directory if there is one: a key below it, such as that of its marker."""
-    if store.settings.hierarchical_namespace and await _is_folder(store, directory):
+    if transport.settings.hierarchical_namespace and await _is_folder(transport, directory):
         yield DirectoryInfo(path=directory)
         return
-    first = list_objects(store.settings.bucket, f"{directory}/", delimiter="/", limit=1)
-    page = await store.send(first)
+    first = list_objects(transport.settings.bucket, f"{directory}/", delimiter="/", limit=1)
+    page = await transport.send(first)
     if page.items or page.prefixes:
         yield DirectoryInfo(path=directory)
 
 
-async def _is_folder(store: Store, directory: str) -> bool:
+async def _is_folder(transport: Transport, directory: str) -> bool:
     """Return whether there is a folder."""
     try:
-        await store.send(get_folder(store.settings.bucket, f"{directory}/"))
+        await transport.send(get_folder(transport.settings.bucket, f"{directory}/"))
     except exceptions.FileNotFoundException:
         return False
     return True
 
 
-def list_entries(store: Store, prefix: str, options: ListOptions) -> AsyncGenerator[Entry, None]:
+def list_entries(
+    transport: Transport, prefix: str, options: ListOptions
+) -> AsyncGenerator[Entry, None]:
     """Yield what is below a directory."""
-    return entries_of_keys(prefix, options, _ordered_pages(store, prefix, options), _file)
+    return entries_of_keys(prefix, options, _ordered_pages(transport, prefix, options), _file)
 
 
 async def _ordered_pages(
-    store: Store, prefix: str, options: ListOptions
+    transport: Transport, prefix: str, options: ListOptions
 ) -> AsyncGenerator[list[tuple[str, dict[str, Any] | None]], None]:
     start = key_before(prefix, options)
     if start is None:
@@ -63,7 +65,7 @@ async def _ordered_pages(
         # The first page begins with the key itself: on to what follows a directory's slash.
         start = f"{start[:-1]}0"
     below, delimiter = f"{prefix}/" if prefix else "", "" if options.recursive else "/"
-    async with aclosing(list_pages(store, below, delimiter=delimiter, start=start)) as pages:
+    async with aclosing(list_pages(transport, below, delimiter=delimiter, start=start)) as pages:
         async for page in pages:
             yield _in_order(page)
 
@@ -86,20 +88,20 @@ def _in_order(page: ListedPage) -> list[tuple[str, dict[str, Any] | None]]:
 
 
 async def list_pages(
-    store: Store, prefix: str, *, delimiter: str = "", start: str = ""
+    transport: Transport, prefix: str, *, delimiter: str = "", start: str = ""
 ) -> AsyncGenerator[ListedPage, None]:
     """Yield the pages of the keys below a prefix, whatever they look like."""
     listed = functools.partial(
         list_objects,
-        store.settings.bucket,
+        transport.settings.bucket,
         prefix,
         delimiter=delimiter,
         start=start,
         limit=_PAGE,
-        folders=store.settings.hierarchical_namespace,
+        folders=transport.settings.hierarchical_namespace,
     )
     request, loop = listed(), asyncio.get_running_loop()
-    coming = loop.create_task(store.send(request))
+    coming = loop.create_task(transport.send(request))
     number, milestone = 0, ""
     try:
         while True:
@@ -116,10 +118,10 @@ async def list_pages(
             request = listed(token=page.token)
             # A reader of two pages mostly wants all: the third arrives while the second is used.
             if number > 1:
-                coming = loop.create_task(store.send(request))
+                coming = loop.create_task(transport.send(request))
             yield page
             if number == 1:
-                coming = loop.create_task(store.send(request))
+                coming = loop.create_task(transport.send(request))
     finally:
         # Not waited for: a loop that ends closes all generators at the same time, and one that
         # waits then cannot be closed by the one around it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.gcs_driver._driver_options import resource_options
-from jtc.storage.drivers.gcs_driver._objects.versions import etag_of, if_version
+from jtc.storage.drivers.gcs_driver._objects.conditions import etag_of, if_version
 from jtc.storage.drivers.gcs_driver._settings import PREDEFINED_ACLS
 from jtc.storage.drivers.gcs_driver._transport.operations import get_object
 from jtc.storage.http_support.header_values import ascii_header, header_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage.drivers.gcs_driver._transport.operations import Media, Resource
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.options import WriteOptions
 
 __all__ = [
@@ -71,17 +71,19 @@ def kept_fields(resource: Mapping[str, Any]) -> dict[str, Any]:
     return {name: resource[name] for name in _KEPT if resource.get(name) is not None}
 
 
-def acl_query(store: Store, options: WriteOptions, name: str = "predefinedAcl") -> dict[str, str]:
+def acl_query(
+    transport: Transport, options: WriteOptions, name: str = "predefinedAcl"
+) -> dict[str, str]:
     """Return the parameter of a write by which a file has its visibility; none sets none."""
-    visibility = options.visibility or store.settings.visibility
+    visibility = options.visibility or transport.settings.visibility
     return {} if visibility is None else {name: PREDEFINED_ACLS[visibility.value]}
 
 
-async def resource_of(store: Store, path: str, etag: str | None = None) -> Resource:
+async def resource_of(transport: Transport, path: str, etag: str | None = None) -> Resource:
     """Return an object.
 
     Args:
-        store: Where.
+        transport: Where.
         path: The object.
         etag: The version that it must be; None: any.
 
@@ -89,24 +91,24 @@ async def resource_of(store: Store, path: str, etag: str | None = None) -> Resou
         FileNotFoundException: There is no such object.
         PreconditionFailedException: It is another version.
     """
-    return await store.send(get_object(store.settings.bucket, path, if_version(etag)))
+    return await transport.send(get_object(transport.settings.bucket, path, if_version(etag)))
 
 
-async def resource_now(store: Store, path: str) -> Resource | None:
+async def resource_now(transport: Transport, path: str) -> Resource | None:
     """Return an object, or None where there is none."""
     try:
-        return await resource_of(store, path)
+        return await resource_of(transport, path)
     except exceptions.FileNotFoundException:
         return None
 
 
-async def stat(store: Store, path: str) -> FileInfo:
+async def stat(transport: Transport, path: str) -> FileInfo:
     """Return a file's metadata.
 
     Raises:
         FileNotFoundException: There is no file.
     """
-    return file_info(path, await resource_of(store, path))
+    return file_info(path, await resource_of(transport, path))
 
 
 def file_info(path: str, resource: Mapping[str, Any]) -> FileInfo:

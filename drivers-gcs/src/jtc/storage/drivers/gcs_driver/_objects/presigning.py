@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.drivers.gcs_driver._settings import Settings
     from jtc.storage.drivers.gcs_driver._transport.credentials import Signer
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.options import SignOptions
 
 __all__ = ["check_options", "check_presignable", "download_url", "upload_form", "upload_request"]
@@ -56,7 +56,7 @@ def check_options(path: str, options: SignOptions, *, form: bool) -> None:
         _check_form_key(path)
 
 
-async def download_url(store: Store, path: str, options: SignOptions) -> str:
+async def download_url(transport: Transport, path: str, options: SignOptions) -> str:
     """Return a presigned URL for GET.
 
     With `stable_for`, all URLs of a period are signed as of its start.
@@ -66,20 +66,20 @@ async def download_url(store: Store, path: str, options: SignOptions) -> str:
     for name in ("content_disposition", "content_type"):
         if (value := getattr(options, name)) is not None:
             query[f"response-{name.replace('_', '-')}"] = ascii_header(name, value)
-    if store.settings.requester_pays:
-        query["userProject"] = store.settings.project or ""
-    return await _signed(store, "GET", path, life, query, {})
+    if transport.settings.requester_pays:
+        query["userProject"] = transport.settings.project or ""
+    return await _signed(transport, "GET", path, life, query, {})
 
 
 async def _signed(
-    store: Store,
+    transport: Transport,
     method: str,
     path: str,
     life: tuple[int, int],
     query: Mapping[str, str],
     headers: Mapping[str, str],
 ) -> str:
-    settings, signer = store.settings, await store.tokens.signer()
+    settings, signer = transport.settings, await transport.tokens.signer()
     unsigned = unsigned_url(
         method,
         settings.signing_endpoint_url or settings.endpoint_url,
@@ -98,16 +98,16 @@ async def _signature(signer: Signer, text: str) -> bytes:
     return await in_thread(signer.sign, text.encode())
 
 
-async def upload_request(store: Store, path: str, options: SignOptions) -> PresignedRequest:
+async def upload_request(transport: Transport, path: str, options: SignOptions) -> PresignedRequest:
     """Return a presigned PUT request; the disk's `driver_options` and visibility are signed too."""
     life = _life(options.expires_in)
-    sent = _upload_headers(store.settings)
+    sent = _upload_headers(transport.settings)
     if options.content_type is not None:
         sent["Content-Type"] = ascii_header("content_type", options.content_type)
     if options.size is not None:
         sent["X-Goog-Content-Length-Range"] = f"{options.size},{options.size}"
     signed = {name.lower(): value for name, value in sent.items()}
-    url = await _signed(store, "PUT", path, life, {}, signed)
+    url = await _signed(transport, "PUT", path, life, {}, signed)
     return PresignedRequest(method="PUT", url=url, headers=sent, expires_at=float(sum(life)))
 
 
@@ -120,7 +120,7 @@ def _upload_headers(settings: Settings) -> dict[str, str]:
     return headers
 
 
-async def upload_form(store: Store, path: str, options: SignOptions) -> PresignedForm:
+async def upload_form(transport: Transport, path: str, options: SignOptions) -> PresignedForm:
     """Return a presigned form.
 
     Without a content type it has the one by the file's name: left open, the uploader could declare
@@ -134,7 +134,7 @@ async def upload_form(store: Store, path: str, options: SignOptions) -> Presigne
     if options.max_size is None:
         raise ValueError("A form needs max_size")
     _check_form_key(path)
-    settings, signer = store.settings, await store.tokens.signer()
+    settings, signer = transport.settings, await transport.tokens.signer()
     sent = {"key": path, **_upload_headers(settings)}
     if acl := sent.pop("x-goog-acl", ""):
         sent["acl"] = acl

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.gcs_driver._objects.versions import if_version
+from jtc.storage.drivers.gcs_driver._objects.conditions import if_version
 from jtc.storage.drivers.gcs_driver._transport.operations import (
     delete_object,
     insert_object,
@@ -15,7 +15,7 @@ from jtc.storage.drivers.gcs_driver._transport.operations import (
 )
 
 if TYPE_CHECKING:
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.http_support.requests import Request
 
 __all__ = ["check"]
@@ -23,17 +23,17 @@ __all__ = ["check"]
 logger = logging.getLogger("jtc.storage")
 
 
-async def check(store: Store, path: str) -> None:
+async def check(transport: Transport, path: str) -> None:
     """Probe the store below a path, once, and warn of what it does not keep.
 
     Raises:
         StorageException: The store failed.
     """
-    if store.learned.has_checked:
+    if transport.learned.has_checked:
         return
-    bucket, key = store.settings.bucket, f"{path}/target"
+    bucket, key = transport.settings.bucket, f"{path}/target"
     new, never = {"ifGenerationMatch": "0"}, if_version("")
-    await store.send(insert_object(bucket, {"name": key}, b"1", {}))
+    await transport.send(insert_object(bucket, {"name": key}, b"1", {}))
     lost: list[str] = []
     try:
         requests: dict[str, Request[Any]] = {
@@ -43,11 +43,11 @@ async def check(store: Store, path: str) -> None:
             "delete": delete_object(bucket, key, never),
         }
         for kind, request in requests.items():
-            if await _is_made(store, request):
+            if await _is_made(transport, request):
                 lost.append(kind)
     finally:
-        await _is_made(store, delete_object(bucket, key, {}))
-    store.learned.has_checked = True
+        await _is_made(transport, delete_object(bucket, key, {}))
+    transport.learned.has_checked = True
     if lost:
         logger.warning(
             "The store of the bucket %r ignores conditions of requests of the kinds %s, which "
@@ -57,9 +57,9 @@ async def check(store: Store, path: str) -> None:
         )
 
 
-async def _is_made(store: Store, request: Request[Any]) -> bool:
+async def _is_made(transport: Transport, request: Request[Any]) -> bool:
     try:
-        await store.send(request)
+        await transport.send(request)
     except (exceptions.PreconditionFailedException, exceptions.FileNotFoundException):
         return False
     return True

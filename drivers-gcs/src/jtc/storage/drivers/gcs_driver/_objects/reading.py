@@ -9,8 +9,8 @@ import google_crc32c
 
 from jtc.storage import exceptions
 from jtc.storage.driver import ReadStream
-from jtc.storage.drivers.gcs_driver._objects import metadata, versions
-from jtc.storage.drivers.gcs_driver._objects.chunks import checksum_text
+from jtc.storage.drivers.gcs_driver._objects import conditions, metadata
+from jtc.storage.drivers.gcs_driver._objects.content_parts import checksum_text
 from jtc.storage.drivers.gcs_driver._transport.operations import get_media
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.settings import MIB
@@ -26,7 +26,7 @@ from jtc.storage.options import ReadOptions
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.gcs_driver._transport.operations import Media
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.http_support.requests import Request
 
 __all__ = ["open_stream", "read_all"]
@@ -56,10 +56,10 @@ class _Crc32c(Checksum):
             )
 
 
-async def read_all(store: Store, path: str) -> bytes:
+async def read_all(transport: Transport, path: str) -> bytes:
     """Return a whole file's content. The caller has seen to the loop's budget."""
-    request = get_media(store.settings.bucket, path, {}, leave_open_from=_READ_WITH_HEADERS)
-    media = await store.send(request, is_begun=True)
+    request = get_media(transport.settings.bucket, path, {}, leave_open_from=_READ_WITH_HEADERS)
+    media = await transport.send(request, is_begun=True)
     if media.status != WHOLE:
         media.close()
         raise other_range()
@@ -71,72 +71,74 @@ async def read_all(store: Store, path: str) -> bytes:
             checksum.check()
         return content
     options = ReadOptions(chunk_size=MIB, read_ahead=True)
-    async with aclosing(await _reader(store, path, media, options)) as reader:
+    async with aclosing(await _reader(transport, path, media, options)) as reader:
         return b"".join([chunk async for chunk in reader])
 
 
-async def open_stream(store: Store, path: str, options: ReadOptions) -> ReadStream:
+async def open_stream(transport: Transport, path: str, options: ReadOptions) -> ReadStream:
     """Open a file for reading."""
     if options.if_none_match is not None:
         # No condition of Google's names both numbers of a version that must not be there.
-        there = await metadata.resource_of(store, path)
-        if versions.etag_of(there) == options.if_none_match:
-            raise exceptions.NotModifiedException(versions.SAME_VERSION)
+        there = await metadata.resource_of(transport, path)
+        if conditions.etag_of(there) == options.if_none_match:
+            raise exceptions.NotModifiedException(conditions.SAME_VERSION)
     try:
-        media = await _opened(store, path, options)
+        media = await _opened(transport, path, options)
     except exceptions.PreconditionFailedException as error:
         # Which of the two a missing file is answered by is not documented.
-        if await metadata.resource_now(store, path) is None:
+        if await metadata.resource_now(transport, path) is None:
             raise exceptions.FileNotFoundException("File not found") from error
-        raise exceptions.PreconditionFailedException(versions.OTHER_VERSION) from error
+        raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
     try:
         # Held to them again: an emulator may ignore conditions.
         if options.if_match not in (None, media.etag):
-            raise exceptions.PreconditionFailedException(versions.OTHER_VERSION)
+            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
         if options.if_none_match is not None and media.etag == options.if_none_match:
-            raise exceptions.NotModifiedException(versions.SAME_VERSION)
+            raise exceptions.NotModifiedException(conditions.SAME_VERSION)
         if not options.start and options.end is None and media.status != WHOLE:
             raise other_range()
     except exceptions.StorageException:
         media.close()
         raise
-    reader = await _reader(store, path, media, options)
+    reader = await _reader(transport, path, media, options)
     return ReadStream(reader.info, reader, reader.aclose)
 
 
-async def _opened(store: Store, path: str, options: ReadOptions) -> Media:
+async def _opened(transport: Transport, path: str, options: ReadOptions) -> Media:
     """Request a file or a range of it."""
-    start, end, bucket = options.start, options.end, store.settings.bucket
+    start, end, bucket = options.start, options.end, transport.settings.bucket
     if end is not None and end >= _NO_LIMIT:
         end = None
-    headers = versions.media_conditions(options.if_match)
+    headers = conditions.media_conditions(options.if_match)
     # HTTP has no range of no bytes, nor one whose end counts from the beginning and whose start
     # counts from the end: then the length must be known first.
     if start != end and (start >= 0 or end is None):
         with suppress(RangeException):  # an empty file, or a start past the end
-            return await store.send(
+            return await transport.send(
                 get_media(
                     bucket, path, headers | range_header(start, end), most=taken_at_once(options)
                 )
             )
     # The reader requests what there is to read.
-    return await store.send(get_media(bucket, path, headers, method="HEAD"))
+    return await transport.send(get_media(bucket, path, headers, method="HEAD"))
 
 
-async def _reader(store: Store, path: str, media: Media, options: ReadOptions) -> FileReader:
+async def _reader(
+    transport: Transport, path: str, media: Media, options: ReadOptions
+) -> FileReader:
     try:
         if media.size is None:  # fake-gcs-server does not say it of an empty file
-            media.length = (await metadata.stat(store, path)).size
+            media.length = (await metadata.stat(transport, path)).size
         info = metadata.media_info(path, media)
     except BaseException:
         media.close()
         raise
-    conditions = versions.media_conditions(info.etag)
+    condition = conditions.media_conditions(info.etag)
 
     def request(start: int, end: int) -> Request[Media]:
-        return get_media(store.settings.bucket, path, conditions | range_header(start, end))
+        return get_media(transport.settings.bucket, path, condition | range_header(start, end))
 
-    reader = await file_reader(Version(store.client, info, request), media, options)
+    reader = await file_reader(Version(transport.client, info, request), media, options)
     expected = metadata.crc32c_of_media(media.headers)
     is_whole = reader.missing == info.size and expected is not None
     reader.checksum = _Crc32c(expected) if is_whole and expected else Checksum({})

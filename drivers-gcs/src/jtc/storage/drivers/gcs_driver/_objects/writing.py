@@ -6,31 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
-from jtc.storage.drivers.gcs_driver._objects import metadata, versions
-from jtc.storage.drivers.gcs_driver._objects.chunks import Chunks, checksum_text, crc32c
-from jtc.storage.drivers.gcs_driver._objects.uploads import Upload
+from jtc.storage.drivers.gcs_driver._objects import conditions, metadata
+from jtc.storage.drivers.gcs_driver._objects.content_parts import (
+    CheckedParts,
+    checksum_text,
+    crc32c,
+)
+from jtc.storage.drivers.gcs_driver._objects.upload_parts import Upload
 from jtc.storage.drivers.gcs_driver._transport.errors import may_have_acted
 from jtc.storage.drivers.gcs_driver._transport.operations import delete_object, insert_object
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
     from jtc.storage.drivers.gcs_driver._transport.operations import Resource
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.options import WriteOptions
 
 __all__ = ["write_file"]
 
 
-async def write_file(store: Store, path: str, content: DriverContent, options: WriteOptions) -> str:
+async def write_file(
+    transport: Transport, path: str, content: DriverContent, options: WriteOptions
+) -> str:
     """Store a file whole, or leave what was there; return its etag."""
-    settings = store.settings
+    settings = transport.settings
     fields = {**settings.driver_fields, **metadata.declared_fields(options)}
     limit = settings.multipart_threshold
     if isinstance(content, bytes) and len(content) <= limit:
         _infer_type(path, content, fields)
-        return await _put(store, path, content, await crc32c(content), fields, options)
+        return await _put(transport, path, content, await crc32c(content), fields, options)
     size = len(content) if isinstance(content, bytes) else options.size
-    chunks = Chunks(content, await store.client.memory(), settings.memory_for_uploads)
+    chunks = CheckedParts(content, await transport.client.memory(), settings.memory_for_uploads)
     del content
     try:
         # Of content that is known to need chunks, only what its type needs is held meanwhile.
@@ -40,10 +46,10 @@ async def write_file(store: Store, path: str, content: DriverContent, options: W
         is_large = is_large or len(beginning) > limit
         del beginning
         if is_large:
-            return await _upload(store, path, chunks, fields, options)
+            return await _upload(transport, path, chunks, fields, options)
         body, release = await chunks.next(limit)
         try:
-            return await _put(store, path, body, chunks.crc32c, fields, options)
+            return await _put(transport, path, body, chunks.crc32c, fields, options)
         finally:
             release()
     finally:
@@ -57,45 +63,49 @@ def _infer_type(path: str, beginning: bytes, fields: dict[str, Any]) -> None:
         fields["contentType"] = guess_type(path) if is_compressed else infer_type(path, beginning)
 
 
-def _query(store: Store, fields: dict[str, Any], options: WriteOptions) -> dict[str, str]:
+def _query(transport: Transport, fields: dict[str, Any], options: WriteOptions) -> dict[str, str]:
     """Return the parameters of a write. The key that encrypts is one, and no field."""
-    query = {**versions.target_conditions(options), **metadata.acl_query(store, options)}
+    query = {**conditions.target_conditions(options), **metadata.acl_query(transport, options)}
     if key := fields.pop("kmsKeyName", None):
         query["kmsKeyName"] = key
     return query
 
 
 async def _put(
-    store: Store,
+    transport: Transport,
     path: str,
     content: bytes,
     checksum: int,
     fields: dict[str, Any],
     options: WriteOptions,
 ) -> str:
-    query, expected = _query(store, fields, options), checksum_text(checksum)
+    query, expected = _query(transport, fields, options), checksum_text(checksum)
     sent = {**fields, "name": path, "crc32c": expected}
-    request = insert_object(store.settings.bucket, sent, content, query)
+    request = insert_object(transport.settings.bucket, sent, content, query)
     try:
-        stored = await store.send(request)
+        stored = await transport.send(request)
     except exceptions.PreconditionFailedException as error:
-        raise await _refused(store, path, error, options, len(content), expected) from error
-    return await _checked(store, path, stored, expected)
+        raise await _refused(transport, path, error, options, len(content), expected) from error
+    return await _checked(transport, path, stored, expected)
 
 
 async def _upload(
-    store: Store, path: str, chunks: Chunks, fields: dict[str, Any], options: WriteOptions
+    transport: Transport,
+    path: str,
+    chunks: CheckedParts,
+    fields: dict[str, Any],
+    options: WriteOptions,
 ) -> str:
-    query = _query(store, fields, options)
+    query = _query(transport, fields, options)
     try:
-        stored = await Upload(store, path).send_all(chunks, fields, query)
+        stored = await Upload(transport, path).send_all(chunks, fields, query)
     except exceptions.PreconditionFailedException as error:
         checksum = checksum_text(chunks.crc32c)
-        raise await _refused(store, path, error, options, chunks.size, checksum) from error
-    return await _checked(store, path, stored, checksum_text(chunks.crc32c))
+        raise await _refused(transport, path, error, options, chunks.size, checksum) from error
+    return await _checked(transport, path, stored, checksum_text(chunks.crc32c))
 
 
-async def _checked(store: Store, path: str, stored: Resource, checksum: str) -> str:
+async def _checked(transport: Transport, path: str, stored: Resource, checksum: str) -> str:
     """Return the etag of what was stored, if that is what was sent.
 
     Google compares the checksum that is sent with the content; another store may not.
@@ -105,15 +115,15 @@ async def _checked(store: Store, path: str, stored: Resource, checksum: str) -> 
     """
     if stored.get("crc32c", checksum) != checksum:
         condition = {"ifGenerationMatch": str(stored["generation"])}
-        await store.send(delete_object(store.settings.bucket, path, condition))
+        await transport.send(delete_object(transport.settings.bucket, path, condition))
         raise exceptions.IntegrityException(
             "The content changed on its way to the store", retryable=True
         )
-    return versions.etag_of(stored)
+    return conditions.etag_of(stored)
 
 
 async def _refused(
-    store: Store,
+    transport: Transport,
     path: str,
     error: exceptions.StorageException,
     options: WriteOptions,
@@ -127,12 +137,12 @@ async def _refused(
     several writers was to make would seem to be made by none of them.
     """
     if may_have_acted(error):
-        there = await metadata.resource_now(store, path)
+        there = await metadata.resource_now(transport, path)
         if there is not None and (str(there.get("size")), there.get("crc32c")) == (
             str(size),
             checksum,
         ):
-            return versions.lost_answer(path)
+            return conditions.lost_answer(path)
     if not options.overwrite:
-        return exceptions.FileExistsException(versions.EXISTS)
-    return exceptions.PreconditionFailedException(versions.OTHER_VERSION)
+        return exceptions.FileExistsException(conditions.EXISTS)
+    return exceptions.PreconditionFailedException(conditions.OTHER_VERSION)

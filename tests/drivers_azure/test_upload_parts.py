@@ -18,7 +18,7 @@ import pytest
 
 from faulty_proxy import Fault
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import blocks
+from jtc.storage.drivers.azure_driver._objects import upload_parts
 from jtc.storage.drivers.azure_driver._transport.errors import BlocksLostException
 from jtc.storage.options import ReadOptions, WriteOptions
 
@@ -72,7 +72,7 @@ async def test_content_at_the_threshold_is_one_request(make_driver, proxy, folde
 
 async def test_blocks_have_ids_of_one_length_that_no_two_uploads_share(make_driver, folder):
     driver, path = make_driver(**SMALL), f"{folder}/file"
-    uploads = [blocks.BlockUpload(driver._transport, path) for _ in range(2)]
+    uploads = [upload_parts.Upload(driver._transport, path) for _ in range(2)]
     ids = [each._block_id(number) for each in uploads for number in (0, 1, 49_999)]
     assert len({*ids}) == 6
     assert {len(base64.b64decode(each)) for each in ids} == {20}
@@ -233,7 +233,7 @@ async def test_blocks_of_another_length_of_id_are_named(azurite, make_driver, fo
 
 
 async def test_too_many_blocks_are_refused(make_driver, folder, content, monkeypatch):
-    monkeypatch.setattr(blocks, "MOST_BLOCKS", 2)
+    monkeypatch.setattr(upload_parts, "MOST_BLOCKS", 2)
     driver = make_driver(**SMALL)
     with pytest.raises(exceptions.RejectedException, match="raise part_size"):
         await driver.write_file(f"{folder}/file", pieces(content), WriteOptions())

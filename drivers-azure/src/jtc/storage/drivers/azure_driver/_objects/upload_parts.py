@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.driver_support.content import in_thread
-from jtc.storage.drivers.azure_driver._blobs import conditions
+from jtc.storage.drivers.azure_driver._objects import conditions
 from jtc.storage.drivers.azure_driver._settings import MIB, MOST_BLOCKS
 from jtc.storage.drivers.azure_driver._transport import errors
 from jtc.storage.http_support.transfers.sending import part_size, parts_at_once, send_all
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from jtc.storage.http_support.transfers.content_parts import ContentParts
     from jtc.storage.options import WriteOptions
 
-__all__ = ["BlockUpload"]
+__all__ = ["Upload"]
 
 _COPIED_BLOCK = 256 * MIB
 """Bytes of a block that the store copies: nothing of it goes over the network."""
 
 
-class BlockUpload:
+class Upload:
     """A file that is sent in blocks, and appears with the list of them.
 
     Args:

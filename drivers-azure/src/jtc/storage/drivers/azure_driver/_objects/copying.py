@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import conditions, metadata
-from jtc.storage.drivers.azure_driver._blobs.blocks import BlockUpload
-from jtc.storage.drivers.azure_driver._blobs.deleting import delete_version
+from jtc.storage.drivers.azure_driver._objects import conditions, metadata
+from jtc.storage.drivers.azure_driver._objects.deleting import delete_version
+from jtc.storage.drivers.azure_driver._objects.upload_parts import Upload
 from jtc.storage.drivers.azure_driver._settings import MIB
 from jtc.storage.drivers.azure_driver._transport import errors
 from jtc.storage.options import WriteOptions
@@ -197,7 +197,7 @@ async def _recomposed(
     if "x-ms-tags" not in headers and original.headers.get("x-ms-tag-count"):
         tags = await transport.send(transport.requests.get_tags(src, {}))
         headers["x-ms-tags"] = urlencode(tags)
-    upload = BlockUpload(transport, dst)
+    upload = Upload(transport, dst)
     if original.known_size:
         source, permission = await transport.source(src)
         sent = {**permission, "x-ms-source-if-match": original.confirmed_etag}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jtc.storage.drivers.s3_driver._aws_config import completed
+from jtc.storage.drivers.s3_driver._environment import completed
 from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_by_sdk, endpoint_of
 from jtc.storage.exceptions import StorageConfigException

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import metadata
+from jtc.storage.drivers.azure_driver._objects import metadata
 from jtc.storage.drivers.azure_driver._transport import errors
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.driver import SIGNING_METHODS, FakeTraits
-from jtc.storage.drivers.azure_driver._blobs.metadata import declared_headers
-from jtc.storage.drivers.azure_driver._blobs.presigning import check_options
+from jtc.storage.drivers.azure_driver._objects.metadata import declared_headers
+from jtc.storage.drivers.azure_driver._objects.presigning import check_options
 from jtc.storage.exceptions import RejectedException
 from jtc.storage.models import Visibility
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import conditions, listing, metadata
+from jtc.storage.drivers.azure_driver._objects import conditions, listing, metadata
 from jtc.storage.drivers.azure_driver._transport import errors
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jtc.storage.drivers.azure_driver import AzureDriver
-from jtc.storage.drivers.azure_driver._connection_string import completed, container_of
+from jtc.storage.drivers.azure_driver._environment import completed, container_of
 from jtc.storage.exceptions import StorageConfigException
 
 KEY = "c2VjcmV0LWtleQ=="

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.driver import ReadStream
-from jtc.storage.drivers.azure_driver._blobs import metadata
-from jtc.storage.drivers.azure_driver._blobs.conditions import OTHER_VERSION, one_version
+from jtc.storage.drivers.azure_driver._objects import metadata
+from jtc.storage.drivers.azure_driver._objects.conditions import OTHER_VERSION, one_version
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.http_support.transfers.answers import WHOLE

@@ -8,15 +8,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.gcs_driver._objects.chunks import checksum_text
+from jtc.storage.drivers.gcs_driver._objects.content_parts import checksum_text
 from jtc.storage.drivers.gcs_driver._transport import errors, operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jtc.storage.drivers.gcs_driver._objects.chunks import Chunks
+    from jtc.storage.drivers.gcs_driver._objects.content_parts import CheckedParts
     from jtc.storage.drivers.gcs_driver._transport.operations import Resource
-    from jtc.storage.drivers.gcs_driver._transport.store import Store
+    from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.http_support.requests import Request
 
 __all__ = ["Upload"]
@@ -28,16 +28,16 @@ class Upload:
     One that a killed process leaves is invisible too, and Google drops it after a week.
 
     Args:
-        store: Where.
+        transport: Where.
         path: What it becomes.
     """
 
-    def __init__(self, store: Store, path: str) -> None:
-        self._store, self._path = store, path
+    def __init__(self, transport: Transport, path: str) -> None:
+        self._transport, self._path = transport, path
         self._id = ""
 
     async def send_all(
-        self, chunks: Chunks, fields: Mapping[str, Any], query: Mapping[str, str]
+        self, chunks: CheckedParts, fields: Mapping[str, Any], query: Mapping[str, str]
     ) -> Resource:
         """Upload a content; the next chunk is read while one is sent.
 
@@ -49,8 +49,8 @@ class Upload:
         Raises:
             PreconditionFailedException: A condition does not hold, at the beginning or the end.
         """
-        begin = operations.begin_upload(self._store.settings.bucket, self._path, fields, query)
-        self._id = await self._store.send(begin)
+        begin = operations.begin_upload(self._transport.settings.bucket, self._path, fields, query)
+        self._id = await self._transport.send(begin)
         if not self._id:
             raise exceptions.StorageUnavailableException(
                 "The store's answer cannot be understood: it does not name the upload",
@@ -58,7 +58,7 @@ class Upload:
             )
         sending: asyncio.Task[Resource | None] | None = None
         held: list[Callable[[], None]] = []
-        size, first = self._store.settings.part_size, 0
+        size, first = self._transport.settings.part_size, 0
         try:
             while True:
                 # A chunk that is full may be the last: then none, of no bytes, ends the upload. To
@@ -101,7 +101,7 @@ class Upload:
         position, last, failures = first, first + len(chunk), 0
         while True:
             request = operations.upload_chunk(
-                self._store.settings.bucket,
+                self._transport.settings.bucket,
                 self._path,
                 self._id,
                 position,
@@ -117,7 +117,7 @@ class Upload:
             if not first <= answer <= last:
                 raise _lost()
             failures = failures + 1 if answer <= position else 0
-            if failures > self._store.settings.max_attempts:
+            if failures > self._transport.settings.max_attempts:
                 message = "The store takes nothing more of the content"
                 raise exceptions.StorageUnavailableException(message)
             position = answer
@@ -126,9 +126,9 @@ class Upload:
         self, request: Request[Resource | int], total: int | None, failures: int
     ) -> Resource | int:
         """Return the file, or how many bytes the store has, which is asked for after a failure."""
-        settings = self._store.settings
+        settings = self._transport.settings
         try:
-            return await self._store.send(request)
+            return await self._transport.send(request)
         except exceptions.FileNotFoundException as error:
             raise _lost() from error
         except exceptions.StorageUnavailableException as error:
@@ -136,7 +136,7 @@ class Upload:
             if is_lost or not error.retryable or failures >= settings.max_attempts:
                 raise
         query = operations.query_upload(settings.bucket, self._path, self._id, total)
-        return await self._store.send(query)
+        return await self._transport.send(query)
 
     async def _give_up(
         self, sending: asyncio.Task[Resource | None] | None, error: BaseException
@@ -159,8 +159,8 @@ class Upload:
     async def _cancel(self) -> None:
         # What failed before is what the caller receives.
         with suppress(exceptions.StorageException):
-            bucket = self._store.settings.bucket
-            await self._store.send(operations.cancel_upload(bucket, self._path, self._id))
+            bucket = self._transport.settings.bucket
+            await self._transport.send(operations.cancel_upload(bucket, self._path, self._id))
 
 
 def _lost() -> errors.LostUploadException:

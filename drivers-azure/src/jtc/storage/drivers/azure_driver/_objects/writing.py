@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.mime_types import SNIFF_BYTES, guess_type, infer_type
-from jtc.storage.drivers.azure_driver._blobs import conditions
-from jtc.storage.drivers.azure_driver._blobs.blocks import BlockUpload
-from jtc.storage.drivers.azure_driver._blobs.listing import is_marked
-from jtc.storage.drivers.azure_driver._blobs.metadata import SERVED, declared_headers
+from jtc.storage.drivers.azure_driver._objects import conditions
+from jtc.storage.drivers.azure_driver._objects.listing import is_marked
+from jtc.storage.drivers.azure_driver._objects.metadata import SERVED, declared_headers
+from jtc.storage.drivers.azure_driver._objects.upload_parts import Upload
 from jtc.storage.drivers.azure_driver._transport.errors import BlocksLostException
 from jtc.storage.http_support.transfers.content_parts import ContentParts
 from jtc.storage.options import WriteOptions
@@ -68,7 +68,7 @@ async def _write_blocks(
     settings = transport.settings
     parts = ContentParts(content, await transport.memory(), settings.memory_for_uploads)
     try:
-        upload = BlockUpload(transport, path)
+        upload = Upload(transport, path)
         await upload.send_all(parts, len(content))
         return await upload.commit(headers, options)
     finally:
@@ -99,7 +99,7 @@ async def _write_source(
         needs_blocks = needs_blocks or len(beginning) > limit
         del beginning
         if needs_blocks:
-            upload = BlockUpload(transport, path)
+            upload = Upload(transport, path)
             await upload.send_all(parts, size)
             return await upload.commit(headers, options)
         body, release = await parts.next(limit)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
     from jtc.storage.http_support.connections import Places
 
-__all__ = ["Chunks", "checksum_text", "crc32c"]
+__all__ = ["CheckedParts", "checksum_text", "crc32c"]
 
 _THREAD_FROM = 4 * MIB
 """Bytes from which on a checksum is worth a thread: CRC-32C takes a millisecond for ten MiB."""
@@ -35,7 +35,7 @@ async def crc32c(content: bytes, before: int = 0) -> int:
     return int(await in_thread(google_crc32c.extend, before, content))
 
 
-class Chunks(ContentParts):
+class CheckedParts(ContentParts):
     """Content in parts, with their checksum.
 
     Args:

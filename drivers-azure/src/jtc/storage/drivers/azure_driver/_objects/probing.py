@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
-from jtc.storage.drivers.azure_driver._blobs import deleting, writing
-from jtc.storage.drivers.azure_driver._blobs.listing import list_itself
+from jtc.storage.drivers.azure_driver._objects import deleting, writing
+from jtc.storage.drivers.azure_driver._objects.listing import list_itself
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
