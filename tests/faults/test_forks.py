@@ -122,15 +122,16 @@ def tell():
 FORKS = """
 asyncio.run(use("parent"))
 driver = storage.driver
+kind = eval(sys.argv[1])["driver"]
 locks = [each._lock for each in (storage, driver) if hasattr(each, "_lock")]
-if "s3" in sys.argv[1]:
+if "s3" == kind:
     from jtc.storage.drivers.s3_driver._transport import sdk_keys
     locks += [driver._transport.keys._lock, driver._transport._clients._slots.lock]
     locks += [sdk_keys._import_lock.held]
-if "gcs" in sys.argv[1]:
+if "gcs" == kind:
     tokens = driver._transport.tokens
     locks += [tokens._lock, tokens._loading, driver._transport.client._clients._slots.lock]
-if "local" in sys.argv[1]:
+if "local" == kind:
     from jtc.storage.drivers.local_driver import _path_locks
     workers = driver._root.workers
     locks += [workers.processor_slots] * os.cpu_count() + [workers._lock, *_path_locks._mutexes]
