@@ -8,12 +8,19 @@ import pytest
 
 from jtc.storage import PutOptions, StorageConfigException, StorageManager
 from jtc.storage._did_you_mean import _SYNONYMS, closest
+from jtc.storage.drivers.azure_driver import AzureDriver
+from jtc.storage.drivers.gcs_driver import GCSDriver
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.s3_driver import S3Driver
+from jtc.storage.drivers.sftp_driver import SFTPDriver
 
 PUT = frozenset(PutOptions.__annotations__)
 LOCAL = frozenset(inspect.signature(LocalDriver).parameters)
 S3 = frozenset(inspect.signature(S3Driver).parameters)
+AZURE = frozenset(inspect.signature(AzureDriver).parameters)
+GCS = frozenset(inspect.signature(GCSDriver).parameters)
+SFTP = frozenset(inspect.signature(SFTPDriver).parameters)
+DRIVERS = frozenset({"azure", "gcs", "local", "memory", "opendal", "s3", "sftp"})
 
 
 @pytest.mark.parametrize(
@@ -90,12 +97,45 @@ def test_closest_names_the_s3_option(name: str, meant: str) -> None:
     assert closest(name, S3) == meant
 
 
+@pytest.mark.parametrize(
+    ("known", "name", "meant"),
+    [
+        # Laravel
+        (GCS, "project_id", "project"),
+        (GCS, "key_file_path", "credentials_file"),
+        (SFTP, "privateKey", "private_key"),
+        (SFTP, "hostFingerprint", "host_key"),
+        (SFTP, "timeout", "request_timeout"),
+        # django-storages
+        (AZURE, "azure_container", "container"),
+        (AZURE, "account_name", "account"),
+        (AZURE, "token_credential", "credential"),
+        (AZURE, "custom_domain", "public_url"),
+        (GCS, "GS_BUCKET_NAME", "bucket"),
+        (GCS, "default_acl", "visibility"),
+        (GCS, "custom_endpoint", "endpoint_url"),
+        # boto3, fsspec and asyncssh
+        (AZURE, "bucket", "container"),
+        (GCS, "token", "credentials_file"),
+        (SFTP, "user", "username"),
+        (DRIVERS, "abfs", "azure"),
+        (DRIVERS, "google", "gcs"),
+        (DRIVERS, "ssh", "sftp"),
+        (DRIVERS, "webdav", "opendal"),
+    ],
+)
+def test_closest_names_options_of_other_stores_and_their_drivers(
+    known: frozenset[str], name: str, meant: str
+) -> None:
+    assert closest(name, known) == meant
+
+
 def test_closest_prefers_another_spelling_to_a_synonym() -> None:
     assert closest("URL", {"url", "base_url"}) == "url"
 
 
-def test_synonyms_are_of_options_that_exist() -> None:
-    assert _SYNONYMS.keys() <= PUT | LOCAL | S3
+def test_synonyms_are_of_options_and_drivers_that_exist() -> None:
+    assert _SYNONYMS.keys() <= PUT | LOCAL | S3 | AZURE | GCS | SFTP | DRIVERS
     for theirs in _SYNONYMS.values():
         assert all(name == name.lower().replace("_", "") for name in theirs.split())
 

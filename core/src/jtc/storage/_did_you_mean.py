@@ -9,30 +9,56 @@ if TYPE_CHECKING:
 
 __all__ = ["closest"]
 
-# Our options, with the names that mean the same in Laravel, boto3, django-storages and fsspec: in
-# lower case, without separators and the prefixes below.
+# Our options and drivers, with the names that mean the same in Laravel, boto3, django-storages and
+# fsspec: in lower case, without separators and the prefixes below.
 _SYNONYMS: Mapping[str, str] = {
     "access_key": "accesskeyid key",
+    "account": "accountname",
+    "account_key": "accesskey key",
     "addressing_style": "usepathstyleendpoint",
+    "azure": "abfs azblob azureblob azureblobstorage az",
     "base_url": "publicurl url",
     "bucket": "bucketname container",
+    "connection_string": "connstr",
+    "container": "bucket bucketname containername",
     "content_type": "mediatype mime mimetype",
+    "credential": "tokencredential",
+    "credentials_file": "keyfile keyfilepath token",
     "directory_modes": "directorypermissions directorypermissionsmode",
-    "endpoint_url": "endpoint",
+    "endpoint_url": "customendpoint endpoint",
     "file_modes": "filepermissions filepermissionsmode permissions",
+    "gcs": "gcloud google googlecloud googlecloudstorage gs",
+    "host_key": "fingerprint hostfingerprint",
     "max_connections": "maxpoolconnections",
     "max_size": "maxlength",
+    "opendal": "dropbox ftp gdrive onedrive redis webdav",
     "overwrite": "existok fileoverwrite ifnonematch mode",
     "profile": "profilename sessionprofile",
+    "project": "projectid",
     "public_url": "baseurl customdomain url",
     "region": "regionname",
+    "request_timeout": "timeout",
     "root": "basepath location path rootdir",
+    "sas_token": "sas",
     "secret_key": "secret secretaccesskey",
     "session_token": "token",
+    "sftp": "scp ssh",
     "size": "contentlength length",
+    "username": "login user",
     "visibility": "acl defaultacl public",
 }
-_PREFIXES = ("awsstorage", "awss3", "aws", "s3")
+_PREFIXES = (
+    "awsstorage",
+    "awss3",
+    "aws",
+    "s3",
+    "azurestorage",
+    "azure",
+    "gcs",
+    "gs",
+    "sftpstorage",
+    "sftp",
+)
 
 
 def closest(name: str, known: Collection[str]) -> str | None:
