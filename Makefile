@@ -27,7 +27,7 @@ UNMEASURED := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_con
 MEASURED := $(filter-out $(UNMEASURED),$(sort $(shell find $(wildcard $(patsubst %,tests/%,unit core layers \
 	drivers_local drivers_memory drivers_http drivers_s3 drivers_azure drivers_gcs drivers_sftp drivers_opendal \
 	layers_clamav layers_otel integrations_fsspec sync_api integrations_django web images attachments \
-	conformance/test_memory.py)) -name 'test_*.py')))
+	$(patsubst %,conformance/test_%.py,memory gcs sftp opendal))) -name 'test_*.py')))
 # SQLAlchemy's async sessions run their sync code in greenlets. To follow these takes coverage two thirds longer.
 IN_GREENLETS := $(filter tests/attachments/%,$(MEASURED))
 
