@@ -52,6 +52,14 @@ async def test_scrub_removes_signed_headers_from_aiohttp_errors():
     assert str(error).startswith("403, message='Forbidden'")
 
 
+def test_scrub_removes_signed_queries_from_texts_of_aiohttp():
+    text = f"Can not write request body for http://host/a?sv=1&sig={SECRET}"
+    error = aiohttp.ClientOSError(None, text)
+    assert SECRET in shown(error)
+    assert SECRET not in scrubbed(error)
+    assert "http://host/a" in str(error)
+
+
 async def test_scrub_removes_signed_queries_from_aiohttp_errors():
     error = await caught(params={"sig": SECRET})
     assert SECRET in shown(error)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from jtc.storage.driver_support.traceback_scrubbing import scrub_error
 
 __all__ = ["remove_request", "scrub"]
+
+_QUERY = re.compile(r"\?[^\s'\"]+")
 
 
 def scrub(error: BaseException) -> None:
@@ -22,10 +26,14 @@ def remove_request(error: BaseException) -> None:
         attributes = vars(error)
         attributes.update({name: _without_secrets(value) for name, value in attributes.items()})
         error.args = tuple(map(_without_secrets, error.args))
+        if isinstance(error, OSError):  # which shows another text than its arguments
+            error.strerror = _QUERY.sub("", error.strerror or "")
 
 
 def _without_secrets(value: object) -> object:
-    """Return one of aiohttp's named tuples without signed headers, queries and passwords."""
+    """Return a text without queries, or a named tuple without signed headers and passwords too."""
+    if isinstance(value, str):
+        return _QUERY.sub("", value)
     copy_with = getattr(value, "_replace", None)
     if copy_with is None:
         return value
