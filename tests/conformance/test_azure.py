@@ -41,6 +41,9 @@ class TestAzure(DriverConformance):
     files_may_shadow_directories = True
     changes_nothing_after_cancellation = False
 
+    def refuses_path(self, path: str) -> bool:
+        return "./" in f"{path}/"  # Azure drops such dots; Azurite does not
+
     @pytest.fixture(autouse=True)
     def small_pages(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:

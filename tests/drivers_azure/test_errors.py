@@ -10,7 +10,7 @@ import pytest
 
 from jtc.storage import StorageManager, exceptions
 from jtc.storage.drivers.azure_driver._transport import errors
-from jtc.storage.options import ListOptions, WriteOptions
+from jtc.storage.options import ListOptions, SignOptions, WriteOptions
 from scripted_store import ALWAYS, Answer, Rule
 
 CASES = [
@@ -142,3 +142,18 @@ async def test_snapshots_are_deleted_by_option_only(azurite, make_driver, folder
         await driver.delete(path)
     assert await make_driver(delete_snapshots=True).delete(path)
     assert not await driver.exists(path)
+
+
+@pytest.mark.parametrize("path", ["a.", "a/b..", "a./b"])
+async def test_name_that_azure_would_cut_is_refused(scripted_driver, path):
+    driver = scripted_driver()
+    for call in (
+        driver.put(path, b"1"),
+        driver.get(path),
+        driver.stat(path),
+        driver.make_directory(path),
+        driver.temporary_url(path, SignOptions(expires_in=60)),
+        anext(driver.list_entries(path, ListOptions())),
+    ):
+        with pytest.raises(exceptions.InvalidPathException, match="Azure drops a dot"):
+            await call

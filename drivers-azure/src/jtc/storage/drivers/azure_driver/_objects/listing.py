@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
+from jtc.storage.drivers.azure_driver._transport.operations import check_name
 from jtc.storage.drivers.azure_driver._transport.xml import read_page
 from jtc.storage.http_support.key_listing import entries_of_keys, key_before
 from jtc.storage.http_support.requests import Refusal
@@ -111,6 +112,7 @@ async def list_pages(
     most: int | None = None,
 ) -> AsyncGenerator[Page, None]:
     """Yield the store's pages of the names below a prefix, whatever they look like."""
+    check_name(prefix)
     start_from = "" if transport.starts_listings is False else start_after
 
     def request(marker: str) -> asyncio.Task[bytes]:

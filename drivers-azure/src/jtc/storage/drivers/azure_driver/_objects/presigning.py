@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from jtc.storage.drivers.azure_driver._transport.operations import check_name
 from jtc.storage.drivers.azure_driver._transport.sas import signed_query
 from jtc.storage.http_support.header_values import ascii_header
 from jtc.storage.models import PresignedRequest
@@ -84,6 +85,7 @@ async def upload_request(
 async def _signed_url(
     transport: Transport, path: str, permissions: str, end: int, answered: Mapping[str, str]
 ) -> str:
+    check_name(path)
     settings = transport.settings
     endpoint = settings.signing_endpoint_url or settings.endpoint_url or ""
     query = signed_query(

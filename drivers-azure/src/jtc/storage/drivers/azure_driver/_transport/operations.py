@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from jtc.storage.drivers.azure_driver._transport import xml
-from jtc.storage.exceptions import FileNotFoundException, StorageUnavailableException
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    InvalidPathException,
+    StorageUnavailableException,
+)
 from jtc.storage.http_support.requests import Request
 from jtc.storage.http_support.transfers.answers import FileAnswer, quoted
 
@@ -18,10 +22,24 @@ if TYPE_CHECKING:
 
     from jtc.storage.http_support.requests import Answer
 
-__all__ = ["Blob", "ContainerRequests"]
+__all__ = ["Blob", "ContainerRequests", "check_name"]
 
 STARTING_VERSION = "2026-02-06"
 """The version of the service from which on a listing may begin at a name."""
+
+
+def check_name(blob: str) -> None:
+    """Check that Azure keeps a blob's name, or a prefix of names, as it is.
+
+    https://learn.microsoft.com/en-us/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
+
+    Raises:
+        InvalidPathException: A part of it ends with a dot.
+    """
+    if "./" in blob or blob.endswith("."):
+        raise InvalidPathException(
+            "Azure drops a dot at the end of a name or of a part of it: this would be another file"
+        )
 
 
 class Blob(FileAnswer):
@@ -78,7 +96,12 @@ class ContainerRequests:
         self._base, self._sas_token = base, sas_token
 
     def path(self, blob: str) -> str:
-        """Return the percent-encoded path of a blob."""
+        """Return the percent-encoded path of a blob.
+
+        Raises:
+            InvalidPathException: Azure would take it for another one.
+        """
+        check_name(blob)
         return f"{self._base}/{quote(blob, safe='/~')}"
 
     def query(self, **parameters: str) -> str:
