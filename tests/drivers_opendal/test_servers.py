@@ -20,7 +20,7 @@ from jtc.storage import (
     UnsupportedOperationException,
 )
 from jtc.storage.drivers.opendal_driver import OpenDALDriver
-from jtc.storage.options import ReadOptions
+from jtc.storage.options import ListOptions, ReadOptions
 from jtc.storage.testing._connection_faults import ConnectionFaults
 
 if TYPE_CHECKING:
@@ -154,6 +154,17 @@ async def test_empty_file_by_ftp_is_refused_and_old_one_stays(ftp: FTP) -> None:
     with pytest.raises(UnsupportedOperationException, match="empty"):
         await driver.put("a", b"")
     assert await driver.get("a") == b"old"
+
+
+async def test_name_that_ftp_would_list_as_another_is_refused(ftp: FTP) -> None:
+    ftp.empty()
+    driver = made(ftp)
+    for path in ("a/ b", "a/ b/c", "a/\u2003b"):
+        with pytest.raises(InvalidPathException, match="begins with a space"):
+            await driver.put(path, b"1")
+    await driver.put("a /b", b"1")
+    listed = driver.list_entries("", ListOptions(recursive=True))
+    assert [each.path async for each in listed] == ["a /b"]
 
 
 async def test_missing_root_of_ftp_is_named(ftp: FTP) -> None:

@@ -27,7 +27,9 @@ async def copy_file(calls: Calls, staging: Staging, src: str, dst: str) -> None:
     target = staging.new_name() if calls.stages else dst
     try:
         await calls.send(
-            lambda operator: operator.copy(key(src), key(target)), size=size, reads=False
+            lambda operator: operator.copy(key(calls, src), key(calls, target)),
+            size=size,
+            reads=False,
         )
         await check_target(calls, dst)
     except BaseException:

@@ -270,7 +270,9 @@ class OpenDALDriver:
         try:
             if not await self.exists(path):
                 return False
-            await self._calls.send(lambda operator: operator.delete(_metadata.key(path)))
+            await self._calls.send(
+                lambda operator: operator.delete(_metadata.key(self._calls, path))
+            )
         finally:
             self._deleting.discard(path)
         return True
@@ -379,7 +381,7 @@ class OpenDALDriver:
             await self._make(made)
 
     async def _make(self, path: str) -> None:
-        name = _metadata.key(f"{path}/")
+        name = _metadata.key(self._calls, f"{path}/")
         await self._calls.send(lambda operator: operator.create_dir(name), reads=False)
 
     async def delete_directory(self, path: str, /) -> None:

@@ -165,9 +165,9 @@ def translated(
         service: The service's name, for the message.
         secrets: Texts that no message shows.
     """
-    text = without_secrets(str(error), secrets)
+    text, parts = without_secrets(str(error), secrets), _parts(error)
+    error.args = (text,)  # it is the context of ours
     _log.debug("OpenDAL's %s: %s", service, text)
-    parts = _parts(error)
     if reads and (parts.kind in {"IsADirectory", "NotADirectory"} or parts.system in _MISSING):
         return FileNotFoundException("File not found")
     if parts.system is not None and parts.kind != "AlreadyExists":

@@ -86,7 +86,7 @@ async def entries_of(
     options = {"recursive": True} if recursive else {}
     if start_after is not None:
         options["start_after"] = start_after  # type: ignore[assignment]
-    directory = key(f"{prefix}/") if prefix else "/"
+    directory = key(calls, f"{prefix}/") if prefix else "/"
     try:
         lister = await calls.send(lambda operator: operator.list(directory, **options))  # type: ignore[arg-type]
         async for entry in _paged(calls, lister):
@@ -146,7 +146,9 @@ async def delete_directory(calls: Calls, path: str) -> None:
     if "delete_with_recursive" in calls.claims:
         # A server may take it for a file of that name.
         if calls.settings.scheme not in MAKES_DIRECTORIES or await is_directory(calls, path):
-            await calls.send(lambda operator: operator.delete(key(f"{path}/"), recursive=True))
+            await calls.send(
+                lambda operator: operator.delete(key(calls, f"{path}/"), recursive=True)
+            )
         return
     if not await is_directory(calls, path):
         return
@@ -155,5 +157,5 @@ async def delete_directory(calls: Calls, path: str) -> None:
             await delete_directory(calls, found.path.rstrip("/"))
         else:
             below = found.path
-            await calls.send(lambda operator, below=below: operator.delete(key(below)))  # type: ignore[misc]
-    await calls.send(lambda operator: operator.delete(key(f"{path}/")))
+            await calls.send(lambda operator, below=below: operator.delete(key(calls, below)))  # type: ignore[misc]
+    await calls.send(lambda operator: operator.delete(key(calls, f"{path}/")))

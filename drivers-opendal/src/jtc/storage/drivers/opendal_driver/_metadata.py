@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.mime_types import guess_type
-from jtc.storage.drivers.opendal_driver._services import MAY_SERVE_INDEXES
+from jtc.storage.drivers.opendal_driver._services import MAY_SERVE_INDEXES, TRIMS_LISTED_NAMES
 from jtc.storage.exceptions import FileNotFoundException, InvalidPathException
 from jtc.storage.models import FileInfo
 
@@ -31,12 +31,16 @@ _INDEXES = (b"<", b"[", b"{", b"This is the WebDAV interface")
 """How a page begins that a server sends in place of a directory, as HTML, JSON or text."""
 
 
-def key(path: str) -> str:
+def key(calls: Calls, path: str) -> str:
     """Return a path that OpenDAL keeps as it is.
 
     Raises:
-        InvalidPathException: It begins or ends with a space, which OpenDAL removes.
+        InvalidPathException: It begins or ends with a space, which OpenDAL removes; or a part of it
+            begins with one, which OpenDAL removes from a listing of FTP.
     """
+    trims_names = calls.settings.scheme in TRIMS_LISTED_NAMES
+    if trims_names and any(part != part.lstrip() for part in path.split("/")):
+        raise InvalidPathException("OpenDAL lists no name that begins with a space as it is")
     if path != path.strip():
         raise InvalidPathException("OpenDAL keeps no path that begins or ends with a space")
     return path
@@ -50,7 +54,7 @@ async def stat(calls: Calls, path: str) -> FileInfo:
     """
     found = await look(calls, path)
     if is_value(calls, found):
-        content = await calls.send(lambda operator: operator.read(key(path)))
+        content = await calls.send(lambda operator: operator.read(key(calls, path)))
         return value_info(calls, path, found, content)
     return file_info(calls, path, found)
 
@@ -61,7 +65,7 @@ async def look(calls: Calls, path: str) -> Metadata:
     Raises:
         FileNotFoundException: There is no file; a directory is none.
     """
-    found = await calls.send(lambda operator: operator.stat(key(path)))
+    found = await calls.send(lambda operator: operator.stat(key(calls, path)))
     if found.is_dir:
         raise FileNotFoundException("File not found")
     return found
@@ -70,7 +74,7 @@ async def look(calls: Calls, path: str) -> Metadata:
 async def is_directory(calls: Calls, path: str) -> bool:
     """Return whether there is a directory."""
     try:
-        found = await calls.send(lambda operator: operator.stat(key(f"{path}/")))
+        found = await calls.send(lambda operator: operator.stat(key(calls, f"{path}/")))
     except FileNotFoundError:
         return False
     return found.is_dir

@@ -26,7 +26,9 @@ async def download_url(calls: Calls, path: str, options: SignOptions) -> str:
     )
     seconds = _seconds(options)
     await asyncio.sleep(0)  # OpenDAL needs a loop, and the sync API first calls without one
-    signed = await calls.send(lambda operator: operator.presign_read(key(path), seconds, **given))
+    signed = await calls.send(
+        lambda operator: operator.presign_read(key(calls, path), seconds, **given)
+    )
     return signed.url
 
 
@@ -38,7 +40,9 @@ async def upload_request(calls: Calls, path: str, options: SignOptions) -> Presi
     seconds = _seconds(options)
     await asyncio.sleep(0)
     expires_at = time.time() + seconds
-    signed = await calls.send(lambda operator: operator.presign_write(key(path), seconds, **given))
+    signed = await calls.send(
+        lambda operator: operator.presign_write(key(calls, path), seconds, **given)
+    )
     headers = {name: text for name, text in signed.headers.items() if name.lower() != "host"}
     return PresignedRequest(
         method=signed.method, url=signed.url, headers=headers, expires_at=expires_at

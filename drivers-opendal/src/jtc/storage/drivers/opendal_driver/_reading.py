@@ -52,7 +52,8 @@ async def read_all(calls: Calls, path: str) -> bytes:
     before = None
     for _ in range(2 * _ATTEMPTS):
         content = await calls.send_patiently(
-            lambda operator: operator.read(key(path)), lambda operator: operator.stat(key(path))
+            lambda operator: operator.read(key(calls, path)),
+            lambda operator: operator.stat(key(calls, path)),
         )
         if may_be_index(calls, content):
             await look(calls, path)
@@ -147,10 +148,10 @@ class _Reading:
         if length <= _SMALL:
             file = None
             begun = await calls.send(
-                lambda operator: operator.read(key(path), **given), size=length
+                lambda operator: operator.read(key(calls, path), **given), size=length
             )
         else:
-            file = await calls.send(lambda operator: operator.open(key(path), "rb", **given))
+            file = await calls.send(lambda operator: operator.open(key(calls, path), "rb", **given))
             try:
                 begun = await _read(calls, file, min(chunk_size, length))
             except BaseException:

@@ -20,6 +20,7 @@ __all__ = [
     "MAY_SERVE_INDEXES",
     "NEEDS_WHOLE_CONTENT",
     "REMOVES_ITS_TARGET",
+    "TRIMS_LISTED_NAMES",
     "UNKEPT",
     "WRITES_WHOLE",
     "canonical_scheme",
@@ -70,6 +71,9 @@ MAY_SERVE_INDEXES = frozenset({"http", "webdav"})
 
 REMOVES_ITS_TARGET = frozenset({"webdav"})
 """Services where a rename onto a directory, or a deletion of it as a file, removes all below it."""
+
+TRIMS_LISTED_NAMES = frozenset({"ftp"})
+"""Services where a listing has names without the spaces that they begin with."""
 
 NEEDS_WHOLE_CONTENT = frozenset({"ftp"})
 """Services where content that fails on the way leaves a file behind, so it is read beforehand."""

@@ -113,7 +113,7 @@ async def rename(calls: Calls, src: str, dst: str) -> None:
     async def once(operator: AsyncOperator) -> None:
         nonlocal attempts
         attempts += 1
-        await operator.rename(key(src), key(dst))
+        await operator.rename(key(calls, src), key(calls, dst))
 
     try:
         await calls.send(once, reads=False)

@@ -128,7 +128,7 @@ async def _write(calls: Calls, path: str, content: DriverContent, given: dict[st
         return
 
     def write(operator: AsyncOperator) -> Any:
-        return operator.write(key(path), content, **given)
+        return operator.write(key(calls, path), content, **given)
 
     sent: Awaitable[Any] = calls.send(write, size=len(content), again=not conditional, reads=False)
     if calls.settings.scheme in NEEDS_WHOLE_CONTENT:
@@ -145,7 +145,8 @@ async def _write(calls: Calls, path: str, content: DriverContent, given: dict[st
 async def _stream(calls: Calls, path: str, content: DriverContent, given: dict[str, Any]) -> None:
     """Write content as it comes. A file that is not closed does not appear, or is staged."""
     file = await calls.send(
-        lambda operator: operator.open(key(path), "wb", chunk=_PART_SIZE, **given), reads=False
+        lambda operator: operator.open(key(calls, path), "wb", chunk=_PART_SIZE, **given),
+        reads=False,
     )
     source = pieces(content)
     try:
