@@ -86,7 +86,8 @@ async def test_listing_reads_names_that_xml_cannot_hold(scripted, scripted_drive
 
 
 async def test_metadata_named_as_a_property_changes_no_entry(scripted, scripted_driver):
-    page = document(blob("a/1", inside="<Name>a/2</Name><Etag>0x9</Etag>"))
+    inside = "<Name>a/2</Name><Etag>0x9</Etag><NextMarker>a</NextMarker><Blob>1</Blob>"
+    page = document(blob("a/1", inside=inside))
     scripted.rule(Rule(answer=Answer(200, {}, page), times=ALWAYS))
     entries = [each async for each in scripted_driver().list_entries("a", ListOptions())]
     assert [(each.path, each.etag) for each in entries] == [("a/1", '"0x1"')]
@@ -105,6 +106,9 @@ async def test_listing_that_goes_round_in_a_circle_ends(scripted, scripted_drive
         b"no xml",
         b"<Other/>",
         b"<!DOCTYPE a><EnumerationResults/>",
+        "<!DOCTYPE a><EnumerationResults/>".encode("utf-16"),
+        b"<EnumerationResults><Blobs>",
+        b"",
         b"<EnumerationResults><Blobs><Blob><Name>a/1</Name></Blob></Blobs></EnumerationResults>",
     ],
 )
