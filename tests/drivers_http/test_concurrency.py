@@ -100,6 +100,37 @@ def test_climb_begins_within_the_most(most: int) -> None:
     assert Climb(Concurrency(32), most).level == most
 
 
+def known_alone(path: Path, rate: float) -> Concurrency:
+    """Return what a disk knows after it read over one connection."""
+    known = Concurrency(32)
+    climb = Climb(known, 32, lambda: path.now)
+    for _ in range(40):
+        climb.moved_alone(int(rate * 0.005))
+        path.now += 0.005
+    return known
+
+
+def test_climb_where_several_carry_less_than_one_ends_at_one_within_two_short_files() -> None:
+    path = Path(round_trip=0.0, each=100e6, together=100e6)
+    known = known_alone(path, 300e6)
+    for _ in range(2):
+        path.transfer(known, 32, 11)
+    assert (known.level, known.is_settled) == (1, True)
+
+
+def test_climb_goes_on_where_only_the_first_round_carries_less_than_one() -> None:
+    path = Path(round_trip=0.04, each=20e6, together=1e12)
+    known = known_alone(path, 20e6)
+    slow = Climb(known, 32, lambda: path.now)
+    path.now += 1.0
+    for _ in range(4):
+        slow.moved(PART)
+        slow.ended(4)
+    assert slow.level == 8
+    path.transfer(known, 32, 128)
+    assert known.level == 32
+
+
 def test_climb_pays_for_what_one_connection_takes_long_for() -> None:
     known, now = Concurrency(32), 100.0
     climb = Climb(known, 32, lambda: now)

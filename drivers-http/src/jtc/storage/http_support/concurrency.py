@@ -61,6 +61,7 @@ class Concurrency:
         is_search_down: Whether that begins with fewer.
         alone: The bytes per second of one connection while it was the only one.
         measured: When that was measured.
+        is_slower: Whether several carried less than that in the last round.
     """
 
     def __init__(self, most: int) -> None:
@@ -71,6 +72,7 @@ class Concurrency:
         self.ends_to_wait = 0
         self.is_search_down = False
         self.alone, self.measured = 0.0, -math.inf
+        self.is_slower = False
 
     def settle(self, *, is_search_down: bool) -> None:
         """End a search."""
@@ -83,8 +85,8 @@ class Climb:
 
     A round is as many ends of parts as there are parts at once, so that each round has the whole
     life of a part in it, its round trip included. The number is doubled until that does not pay,
-    later raised by quarters; then halved while that carries the same. Refusals for too many
-    requests halve it too, once a round.
+    later raised by quarters; then halved while that carries the same; it is one where several carry
+    less than one did just before, twice. Refusals for too many requests halve it too, once a round.
 
     Args:
         known: Of the disk.
@@ -139,9 +141,13 @@ class Climb:
 
     def pays(self, missing: int) -> bool:
         """Return whether one connection is known to take long for the bytes that are missing."""
-        alone = self._known.alone
-        is_known = self._clock() - self._known.measured <= _VALID_SECONDS
-        return is_known and alone < _ENOUGH and missing > _PATIENCE * alone
+        alone = self._alone()
+        return alone is not None and alone < _ENOUGH and missing > _PATIENCE * alone
+
+    def _alone(self) -> float | None:
+        """Return the throughput of one connection, where it is known."""
+        known = self._known
+        return known.alone if self._clock() - known.measured <= _VALID_SECONDS else None
 
     def ended(self, busy: int) -> None:
         """Count the end of a part, and adapt the level at the end of a round.
@@ -172,6 +178,14 @@ class Climb:
     def _judge(self, rate: float) -> None:
         before, level, known = self._before, self.level, self._search
         self._before = 0
+        alone, was_slower = self._alone(), known.is_slower
+        known.is_slower = level > 1 and alone is not None and rate < alone
+        if known.is_slower and was_slower:
+            # A server of one process gets slower by ranges at once. To halve down to one takes more
+            # parts than most files have, and each file would begin again. Once says nothing: others
+            # take round trips to open.
+            self._settle(1, is_search_down=False)
+            return
         share = 1 + _PAYS * (level / before - 1) if level > before > 0 else _SAME
         if before and rate < self._rate * share:
             self.level = before
