@@ -444,13 +444,13 @@ def origin_of(url: str) -> str:
 
 async def _content(response: aiohttp.ClientResponse, limit: int, *, is_cut: bool = False) -> bytes:
     """Return an answer's whole content, or its beginning where it is cut at the limit."""
-    content = b""
-    while piece := await response.content.read(limit + 1 - len(content)):
-        content += piece
-        if len(content) > limit:
-            if is_cut:
-                break
-            raise StorageUnavailableException(
-                f"The store's answer is longer than {limit} bytes", retryable=False
-            )
-    return content
+    pieces: list[bytes] = []
+    missing = limit + 1
+    while missing and (piece := await response.content.read(missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    if not missing and not is_cut:
+        raise StorageUnavailableException(
+            f"The store's answer is longer than {limit} bytes", retryable=False
+        )
+    return b"".join(pieces)

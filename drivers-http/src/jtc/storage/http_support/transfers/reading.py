@@ -161,6 +161,18 @@ class FileReader(AsyncIterator[bytes]):
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     async def __anext__(self) -> bytes:
+        return b"".join(await self._next())
+
+    async def read_all(self) -> bytes:
+        """Return all bytes: they are copied once, and not into chunks first."""
+        pieces: list[bytes] = []
+        with suppress(StopAsyncIteration):
+            while True:
+                pieces += await self._next()
+        return b"".join(pieces)
+
+    async def _next(self) -> list[bytes]:
+        """Return the pieces of the next chunk."""
         if not self.missing:
             self._finish()
             raise StopAsyncIteration
@@ -180,7 +192,7 @@ class FileReader(AsyncIterator[bytes]):
             self.client.budget.put_back(1)
         return chunk
 
-    async def _chunk(self, size: int, timer: asyncio.Timeout) -> bytes:
+    async def _chunk(self, size: int, timer: asyncio.Timeout) -> list[bytes]:
         pieces: list[bytes] = []
         while size:
             piece = await self.source.read(size)
@@ -190,7 +202,7 @@ class FileReader(AsyncIterator[bytes]):
             # A large chunk takes its time, but not a chunk that comes byte by byte.
             timer.reschedule((timer.when() or 0) + len(piece) / SLOWEST_BYTES_PER_SECOND)
             self.checksum.update(piece)
-        return b"".join(pieces)
+        return pieces
 
     def _finish(self) -> None:
         self.source.close()

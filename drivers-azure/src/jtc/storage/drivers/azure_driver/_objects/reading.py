@@ -44,7 +44,7 @@ async def read_all(transport: Transport, path: str) -> bytes:
     if not isinstance(blob.content, bytes):
         options = ReadOptions(chunk_size=MIB, read_ahead=True)
         async with aclosing(await file_reader(version, blob, options)) as reader:
-            return b"".join([chunk async for chunk in reader])
+            return await reader.read_all()
     checksum = Checksum(version.info.checksums)
     checksum.update(blob.content)
     checksum.check()

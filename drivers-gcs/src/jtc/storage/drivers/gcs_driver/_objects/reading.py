@@ -72,7 +72,7 @@ async def read_all(transport: Transport, path: str) -> bytes:
         return content
     options = ReadOptions(chunk_size=MIB, read_ahead=True)
     async with aclosing(await _reader(transport, path, media, options)) as reader:
-        return b"".join([chunk async for chunk in reader])
+        return await reader.read_all()
 
 
 async def open_stream(transport: Transport, path: str, options: ReadOptions) -> ReadStream:

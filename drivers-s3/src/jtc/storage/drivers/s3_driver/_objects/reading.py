@@ -53,7 +53,7 @@ async def read_all(transport: Transport, key: str) -> bytes:
             options = ReadOptions(chunk_size=MIB, read_ahead=True)
             version = _version(transport, key, answer)
             async with aclosing(await file_reader(version, answer, options)) as reader:
-                return b"".join([chunk async for chunk in reader])
+                return await reader.read_all()
         content = await read_to_end(content, transport.settings.request_timeout)
     crc32 = answer.headers.get("x-amz-checksum-crc32")
     if crc32 != operations.crc32_text(zlib.crc32(content)):
