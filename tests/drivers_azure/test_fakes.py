@@ -16,6 +16,8 @@ def fake():
     Storage.configure({"default": "files", "disks": {"files": OPTIONS}})
     with Storage.fake("files") as disk:
         yield disk
+    Storage.forget("files")
+    Storage._config = None
 
 
 async def test_fake_behaves_as_a_container(fake):
