@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import time
+
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.exceptions import StorageUnavailableException
 
 __all__ = ["runtime"]
+
+_SETTLING_SECONDS = 0.1
+"""How long a process waits at its exit for threads that are at the end of a call: one that reaches
+for the interpreter while that ends aborts the process, which then seems to have failed."""
 
 
 class _Runtime:
@@ -30,7 +37,9 @@ class _Runtime:
             StorageUnavailableException: This is a child of a process that used OpenDAL before the
                 fork.
         """
-        self._is_started = True
+        if not self._is_started:
+            self._is_started = True
+            atexit.register(time.sleep, _SETTLING_SECONDS)
         if self._is_lost:
             raise StorageUnavailableException(
                 "OpenDAL's threads do not survive a fork, and this process was forked from one "
