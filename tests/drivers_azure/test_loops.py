@@ -21,7 +21,7 @@ def make(azurite):
 
 
 def opened(driver):
-    return driver._transport.http._clients.opened
+    return driver._transport._clients.opened
 
 
 def descriptors():

@@ -159,7 +159,7 @@ async def test_failing_or_cancelled_content_leaves_no_upload(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (store.objects, store.sessions) == ({}, {})
-    memory = await disk.driver_as(object)._transport.client.memory()  # type: ignore[attr-defined]
+    memory = await disk.driver_as(object)._transport.memory()  # type: ignore[attr-defined]
     assert memory.are_free(memory.number)
 
 

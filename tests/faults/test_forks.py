@@ -130,7 +130,7 @@ if "s3" == kind:
     locks += [sdk_keys._import_lock.held]
 if "gcs" == kind:
     tokens = driver._transport.tokens
-    locks += [tokens._lock, tokens._loading, driver._transport.client._clients._slots.lock]
+    locks += [tokens._lock, tokens._loading, driver._transport._clients._slots.lock]
 if "local" == kind:
     from jtc.storage.drivers.local_driver import _path_locks
     workers = driver._root.workers

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from jtc.storage.exceptions import UnsupportedOperationException
-from jtc.storage.http_support.header_values import ascii_header
+from jtc.storage.http_support.driver_options import headers_of
 
 __all__ = ["DRIVER_OPTIONS", "driver_headers"]
 
@@ -33,15 +32,7 @@ def driver_headers(options: Mapping[str, object]) -> dict[str, str]:
         UnsupportedOperationException: A name is none of `DRIVER_OPTIONS`.
         ValueError: A value has a wrong type, or letters that HTTP headers cannot carry.
     """
-    headers: dict[str, str] = {}
-    for name, value in options.items():
-        if name not in _DRIVER_HEADERS:
-            known = ", ".join(sorted(DRIVER_OPTIONS))
-            raise UnsupportedOperationException(
-                f"driver_options has no {name!r}; azure has {known}"
-            )
-        headers[_DRIVER_HEADERS[name]] = ascii_header(name, _option_text(name, value))
-    return headers
+    return headers_of(options, _DRIVER_HEADERS, _option_text, "azure")
 
 
 def _option_text(name: str, value: object) -> str:

@@ -558,7 +558,7 @@ class GCSDriver:
 
         Requests under way have five seconds to end.
         """
-        await self._transport.client.aclose()
+        await self._transport.aclose()
 
 
 _set_visibility = visibility.set_visibility

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.exceptions import UnsupportedOperationException
+from jtc.storage.http_support.driver_options import check_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,11 +42,9 @@ def resource_options(options: Mapping[str, object]) -> dict[str, Any]:
         UnsupportedOperationException: A name is none of `DRIVER_OPTIONS`.
         ValueError: A value has a wrong type.
     """
+    check_names(options, DRIVER_OPTIONS, "gcs")
     fields: dict[str, Any] = {}
     for name, value in options.items():
-        if name not in _KINDS:
-            known = ", ".join(sorted(DRIVER_OPTIONS))
-            raise UnsupportedOperationException(f"driver_options has no {name!r}; gcs has {known}")
         kind, described = _KINDS[name]
         if not isinstance(value, kind):
             raise ValueError(  # noqa: TRY004 - as every wrong value of an option

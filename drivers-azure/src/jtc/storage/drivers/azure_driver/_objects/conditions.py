@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.azure_driver._objects import metadata
-from jtc.storage.drivers.azure_driver._transport import errors
+from jtc.storage.http_support.conditions import EXISTS, OTHER_VERSION, lost_answer
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.azure_driver._transport.transport import Transport
     from jtc.storage.options import WriteOptions
 
 __all__ = [
-    "EXISTS",
-    "OTHER_VERSION",
-    "condition_headers",
-    "one_version",
+    "NO_ETAG",
     "refused",
     "unless_landed",
 ]
 
-EXISTS = "The file exists already"
-OTHER_VERSION = "The file is not the version that if_match names"
-
-_NO_ETAG = '"0x0"'
+NO_ETAG = '"0x0"'
 """An etag that no file has."""
-
-_LIST = re.compile(r'"\s*,')
-
-
-def one_version(etag: str) -> str:
-    """Return an etag for a condition, which in HTTP would also take ``*`` or a list."""
-    return _NO_ETAG if etag.strip() in {"", "*"} or _LIST.search(etag) else etag
-
-
-def condition_headers(options: WriteOptions) -> dict[str, str]:
-    """Return the headers of `overwrite` and `if_match`."""
-    headers = {} if options.overwrite else {"if-none-match": "*"}
-    if options.if_match is not None:
-        headers["if-match"] = one_version(options.if_match)
-    return headers
 
 
 def refused(
@@ -77,7 +56,7 @@ async def unless_landed(
         md5: That of what was sent, in hexadecimal, if it is known.
         size: Its length in bytes.
     """
-    if not errors.may_have_acted(error):
+    if not may_have_acted(error):
         return meant
     try:
         there = await metadata.stat(transport, path)
@@ -85,8 +64,4 @@ async def unless_landed(
         return meant
     if there.size != size or (md5 is not None and there.checksums.get("md5") not in (None, md5)):
         return meant
-    return exceptions.StorageUnavailableException(
-        "An answer of the store was lost: the file that is there may be the one that was sent",
-        path=path,
-        retryable=False,
-    )
+    return lost_answer(path)

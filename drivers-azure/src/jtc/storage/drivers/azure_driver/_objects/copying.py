@@ -15,7 +15,8 @@ from jtc.storage.drivers.azure_driver._objects import conditions, metadata
 from jtc.storage.drivers.azure_driver._objects.deleting import delete_version
 from jtc.storage.drivers.azure_driver._objects.upload_parts import Upload
 from jtc.storage.drivers.azure_driver._settings import MIB
-from jtc.storage.drivers.azure_driver._transport import errors
+from jtc.storage.http_support.conditions import EXISTS, condition_headers
+from jtc.storage.http_support.errors import may_have_acted
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def copy_file(transport: Transport, src: str, dst: str, options: WriteOpti
     if src != dst:
         return await _copied(transport, src, dst, original, options)
     if not options.overwrite:
-        raise exceptions.FileExistsException(conditions.EXISTS, path=dst)
+        raise exceptions.FileExistsException(EXISTS, path=dst)
     if _replaces_metadata(options) or options.driver_options:
         return await _updated(transport, src, original, options)
     return original.confirmed_etag
@@ -114,7 +115,7 @@ async def _updated(transport: Transport, path: str, original: Blob, options: Wri
             return await transport.send(requests.set_metadata(path, described | condition))
         return await transport.send(requests.set_properties(path, served | condition))
     except exceptions.PreconditionFailedException as error:
-        if errors.may_have_acted(error):
+        if may_have_acted(error):
             message = "An answer of the store was lost: the metadata may have been changed"
             unknown = exceptions.StorageUnavailableException(message, path=path, retryable=False)
             raise unknown from error
@@ -178,7 +179,7 @@ async def _copied_at_once(
         **declared,
         **permission,
         "x-ms-source-if-match": original.confirmed_etag,
-        **conditions.condition_headers(options),
+        **condition_headers(options, conditions.NO_ETAG),
     }
     if "x-ms-tags" not in sent and original.headers.get("x-ms-tag-count"):
         sent["x-ms-copy-source-tag-option"] = "COPY"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.azure_driver._objects import conditions, listing, metadata
-from jtc.storage.drivers.azure_driver._transport import errors
+from jtc.storage.http_support.conditions import OTHER_VERSION, one_version
+from jtc.storage.http_support.each_of import each_of, first_failure
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from jtc.storage.drivers.azure_driver._transport.transport import Transport
 
@@ -22,8 +23,6 @@ __all__ = [
     "delete_version",
     "remove_empty_directory",
 ]
-
-T = TypeVar("T")
 
 _REPLACED_MEANWHILE = 10
 """How often a file may be replaced between the look at it and its deletion."""
@@ -62,46 +61,26 @@ async def delete_version(transport: Transport, path: str, etag: str | None) -> b
     Raises:
         PreconditionFailedException: It is another version.
     """
-    headers = {} if etag is None else {"if-match": conditions.one_version(etag)}
+    headers = {} if etag is None else {"if-match": one_version(etag, conditions.NO_ETAG)}
     if transport.settings.delete_snapshots:
         headers["x-ms-delete-snapshots"] = "include"
     try:
         await transport.send(transport.requests.delete_blob(path, headers))
     except exceptions.FileNotFoundException as error:
-        return errors.may_have_acted(error)
+        return may_have_acted(error)
     except exceptions.PreconditionFailedException as error:
         try:
             await metadata.head(transport, path)
         except exceptions.FileNotFoundException:  # Azure says the same where there is none
-            return errors.may_have_acted(error)
-        raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+            return may_have_acted(error)
+        raise exceptions.PreconditionFailedException(OTHER_VERSION) from error
     return True
 
 
 async def delete_files(transport: Transport, paths: Sequence[str]) -> dict[str, bool | Exception]:
     """Delete files; return for each path whether it was there, or its error."""
     await transport.is_hierarchical()
-    return {**await _each(transport, paths, delete_file)}
-
-
-async def _each(
-    transport: Transport, paths: Sequence[str], call: Callable[[Transport, str], Awaitable[T]]
-) -> dict[str, T | exceptions.StorageException]:
-    """Return the results for some paths, for which half of the connections are in use at once."""
-    asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
-    results: dict[str, T | exceptions.StorageException] = {}
-    remaining = iter(paths)
-
-    async def work() -> None:
-        for path in remaining:
-            try:
-                results[path] = await call(transport, path)
-            except exceptions.StorageException as error:
-                results[path] = error
-
-    at_once = min(max(transport.settings.max_connections // 2, 1), len(paths))
-    await asyncio.gather(*(work() for _ in range(at_once)))
-    return results
+    return {**await each_of(transport, paths, delete_file)}
 
 
 async def delete_directory(transport: Transport, directory: str) -> None:
@@ -110,24 +89,20 @@ async def delete_directory(transport: Transport, directory: str) -> None:
     Raises:
         StorageException: Some files could not be deleted; the others are.
     """
+    failure: exceptions.StorageException | None = None
     markers: list[str] = []
     async with aclosing(listing.list_pages(transport, f"{directory}/")) as pages:
         async for page in pages:
             files = [each.name for each in page.blobs if not each.is_directory]
             markers += [each.name for each in page.blobs if each.is_directory]
-            _raise_first(await _each(transport, files, _delete_any))
+            failure = failure or first_failure(await each_of(transport, files, _delete_any))
+    if failure is not None:
+        raise failure
     if await listing.is_marked(transport, directory):
         markers.append(directory)
     # Directories from within.
     for marker in sorted(markers, key=lambda each: -each.count("/")):
         await _delete_any(transport, marker)
-
-
-def _raise_first(results: Mapping[str, object]) -> None:
-    for path, error in results.items():
-        if isinstance(error, exceptions.StorageException):
-            error.path = path
-            raise error
 
 
 async def _delete_any(transport: Transport, name: str) -> None:

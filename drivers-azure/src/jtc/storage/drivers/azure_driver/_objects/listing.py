@@ -134,8 +134,7 @@ async def list_pages(
                 coming = request("")
                 continue
             page = await read_page(content)
-            marker = page.next_marker
-            if marker and marker == milestone:
+            if (marker := page.next_marker) and marker == milestone:
                 raise _circle()
             # A reader of two pages mostly wants all: from the second on, the next one arrives while
             # each is used.

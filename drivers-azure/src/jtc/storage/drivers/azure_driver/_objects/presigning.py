@@ -13,6 +13,7 @@ from urllib.parse import quote
 from jtc.storage.drivers.azure_driver._transport.operations import check_name
 from jtc.storage.drivers.azure_driver._transport.sas import signed_query
 from jtc.storage.http_support.header_values import ascii_header
+from jtc.storage.http_support.presigning import check_length, check_times
 from jtc.storage.models import PresignedRequest
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_options", "download_url", "upload_request"]
 
-_LONGEST = 7 * 24 * 3600
-"""That of a user's key; the account's would sign for longer:
-https://learn.microsoft.com/en-us/rest/api/storageservices/get-user-delegation-key"""
-_SHORTEST_PERIOD = 0.001
-
 
 def check_options(options: SignOptions) -> None:
     """Check the times of options.
@@ -35,7 +31,7 @@ def check_options(options: SignOptions) -> None:
     Raises:
         ValueError: One is out of range.
     """
-    _end(options.expires_in, options.stable_for)
+    check_times(options.expires_in, options.stable_for)
 
 
 async def download_url(transport: Transport, path: str, options: SignOptions) -> str:
@@ -74,9 +70,7 @@ async def upload_request(
     if options.content_type is not None:
         sent["Content-Type"] = ascii_header("content_type", options.content_type)
     if options.size is not None:
-        if options.size < 0:
-            raise ValueError(f"size must be 0 or more bytes, not {options.size}")
-        sent["Content-Length"] = str(options.size)
+        sent["Content-Length"] = str(check_length("size", options.size))
     # To make a file, and to write over one.
     url = await _signed_url(transport, path, "cw", end, {})
     return PresignedRequest(method="PUT", url=url, headers=sent, expires_at=float(end))
@@ -103,14 +97,8 @@ async def _signed_url(
 
 def _end(expires_in: float, stable_for: float | None = None) -> int:
     """Return when a result ends, in whole seconds since 1970 UTC, as Azure writes times."""
+    check_times(expires_in, stable_for)
     now = time.time()
-    if not 1 <= expires_in <= _LONGEST:
-        raise ValueError(f"expires_in must be from 1 to {_LONGEST} seconds, not {expires_in}")
     if stable_for is None:
         return math.ceil(now + expires_in)
-    if not _SHORTEST_PERIOD <= stable_for <= _LONGEST - expires_in:
-        raise ValueError(
-            f"stable_for must be from {_SHORTEST_PERIOD} seconds, and at most {_LONGEST} (7 days) "
-            f"together with expires_in, not {stable_for} and {expires_in}"
-        )
     return math.ceil(now // stable_for * stable_for + stable_for + expires_in)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.azure_driver._objects import metadata
-from jtc.storage.drivers.azure_driver._objects.conditions import OTHER_VERSION, one_version
+from jtc.storage.drivers.azure_driver._objects.conditions import NO_ETAG
+from jtc.storage.http_support.conditions import check_read, read_headers
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.http_support.transfers.answers import WHOLE
@@ -53,8 +54,7 @@ async def read_all(transport: Transport, path: str) -> bytes:
 
 async def open_stream(transport: Transport, path: str, options: ReadOptions) -> ReadStream:
     """Open a file for reading."""
-    given = {"if-match": options.if_match, "if-none-match": options.if_none_match}
-    conditions = {name: one_version(etag) for name, etag in given.items() if etag is not None}
+    conditions = read_headers(options, NO_ETAG)
     try:
         blob = await _opened(transport, path, options, conditions)
     except exceptions.PreconditionFailedException:
@@ -88,11 +88,7 @@ async def _opened(
         if not start and end is None and blob.status != WHOLE:
             raise other_range()
         # The answer is held to the conditions of its request.
-        if options.if_match is not None and blob.etag != options.if_match:
-            raise exceptions.PreconditionFailedException(OTHER_VERSION)
-        if options.if_none_match is not None and blob.etag == options.if_none_match:
-            message = "The file still is the version that if_none_match names"
-            raise exceptions.NotModifiedException(message)
+        check_read(blob.etag, options)
     except BaseException:
         blob.close()
         raise
@@ -111,4 +107,4 @@ def _version(transport: Transport, path: str, blob: Blob) -> Version:
     def request(start: int, end: int) -> Request[Blob]:
         return transport.requests.get_blob(path, condition | range_header(start, end))
 
-    return Version(transport.http, info, request)
+    return Version(transport, info, request)

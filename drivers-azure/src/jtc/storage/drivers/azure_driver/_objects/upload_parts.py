@@ -19,6 +19,8 @@ from jtc.storage.driver_support.content import in_thread
 from jtc.storage.drivers.azure_driver._objects import conditions
 from jtc.storage.drivers.azure_driver._settings import MIB, MOST_BLOCKS
 from jtc.storage.drivers.azure_driver._transport import errors
+from jtc.storage.http_support.conditions import EXISTS, OTHER_VERSION, condition_headers
+from jtc.storage.http_support.errors import may_have_acted
 from jtc.storage.http_support.transfers.sending import part_size, parts_at_once, send_all
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Upload:
         """
         transport = self._transport
         wanted = part_size(transport.settings.part_size, size, MOST_BLOCKS)
-        await send_all(transport.http, parts, wanted, self._put_block, most_parts=MOST_BLOCKS)
+        await send_all(transport, parts, wanted, self._put_block, most_parts=MOST_BLOCKS)
         self._size = parts.size
 
     async def _put_block(self, number: int, body: bytes) -> None:
@@ -84,8 +86,8 @@ class Upload:
         """
         transport, copy = self._transport, self._transport.requests.put_block_from_url
         step = part_size(_COPIED_BLOCK, size, MOST_BLOCKS)
-        most, known = transport.settings.max_concurrency, transport.http.copies
-        async with parts_at_once(transport.http, known, most) as sender:
+        most, known = transport.settings.max_concurrency, transport.copies
+        async with parts_at_once(transport, known, most) as sender:
             for self._count, first in enumerate(range(0, size, step), start=1):
                 length = min(step, size - first)
                 sent = {**headers, "x-ms-source-range": f"bytes={first}-{first + length - 1}"}
@@ -97,21 +99,21 @@ class Upload:
     async def commit(self, headers: dict[str, str], options: WriteOptions) -> str:
         """Make the file appear; return its etag."""
         transport, path = self._transport, self._path
-        sent = {**headers, **conditions.condition_headers(options)}
+        sent = {**headers, **condition_headers(options, conditions.NO_ETAG)}
         request = transport.requests.put_block_list(path, self._ids(), sent, self._size)
         try:
             return await transport.send(request)
         except errors.BlocksLostException as error:
-            if errors.may_have_acted(error) and (etag := await self._landed()):
+            if may_have_acted(error) and (etag := await self._landed()):
                 return etag
             if not options.overwrite and await self._etag_now():
-                raise exceptions.FileExistsException(conditions.EXISTS) from error
+                raise exceptions.FileExistsException(EXISTS) from error
             if options.if_match is not None and await self._etag_now() != options.if_match:
-                message = conditions.OTHER_VERSION
+                message = OTHER_VERSION
                 raise exceptions.PreconditionFailedException(message) from error
             raise
         except exceptions.PreconditionFailedException as error:
-            if errors.may_have_acted(error) and (etag := await self._landed()):
+            if may_have_acted(error) and (etag := await self._landed()):
                 return etag
             raise conditions.refused(error, options) from error
         except exceptions.StorageUnavailableException as error:

@@ -14,6 +14,7 @@ from jtc.storage.drivers.azure_driver._objects.listing import is_marked
 from jtc.storage.drivers.azure_driver._objects.metadata import SERVED, declared_headers
 from jtc.storage.drivers.azure_driver._objects.upload_parts import Upload
 from jtc.storage.drivers.azure_driver._transport.errors import BlocksLostException
+from jtc.storage.http_support.conditions import condition_headers
 from jtc.storage.http_support.transfers.content_parts import ContentParts
 from jtc.storage.options import WriteOptions
 
@@ -120,7 +121,7 @@ async def _put(
         md5 = digest
         headers["content-md5"] = base64.b64encode(digest).decode()
     if not options.overwrite or options.if_match is not None:
-        headers |= conditions.condition_headers(options)
+        headers |= condition_headers(options, conditions.NO_ETAG)
     try:
         return await transport.send(transport.requests.put_blob(path, body, headers))
     except exceptions.PreconditionFailedException as error:

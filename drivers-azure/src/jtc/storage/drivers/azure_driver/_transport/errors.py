@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from typing import TYPE_CHECKING
 
 from jtc.storage.exceptions import (
@@ -22,12 +21,12 @@ from jtc.storage.exceptions import (
     StorageUnavailableException,
     UnsupportedOperationException,
 )
+from jtc.storage.http_support import errors
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.requests import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 __all__ = [
     "BlocksLostException",
@@ -36,7 +35,6 @@ __all__ = [
     "is_temporary",
     "is_unheeded",
     "may_be_lost",
-    "may_have_acted",
 ]
 
 
@@ -186,20 +184,11 @@ def is_unheeded(refusal: Refusal) -> bool:
     return refusal.status in _UNHEEDED_STATUS or refusal.code == "ServerBusy"
 
 
-def may_have_acted(error: StorageException) -> bool:
-    """Return whether a request was refused after an attempt whose answer was lost."""
-    return isinstance(error.__cause__, Refusal) and error.__cause__.is_repeated
-
-
 def may_be_lost(error: StorageException) -> bool:
     """Return whether the store may have done what failed so: it was reached, and said nothing."""
     cause = error.__cause__
-    if cause is None:
-        return False  # nothing was sent
-    if isinstance(cause, Refusal):
-        return cause.is_repeated or (is_temporary(cause) and not is_unheeded(cause))
-    aiohttp: ModuleType | None = sys.modules.get("aiohttp")
-    return aiohttp is None or not isinstance(cause, aiohttp.ClientConnectorError)
+    is_unsure = isinstance(cause, Refusal) and is_temporary(cause) and not is_unheeded(cause)
+    return is_unsure or errors.may_be_lost(error)
 
 
 def exception_for(refusal: Refusal, container: str) -> StorageException:

@@ -17,8 +17,6 @@ from jtc.storage.http_support.requests import Refusal
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.azure_driver._settings import Settings
-    from jtc.storage.http_support.connections import Places
-    from jtc.storage.http_support.requests import Request
 
 __all__ = ["Transport"]
 
@@ -30,8 +28,8 @@ _SOURCE_SECONDS = 3600.0
 """How long the store may read what it copies."""
 
 
-class Transport:
-    """Sends the requests of one driver, from any number of event loops and threads.
+class Transport(HttpClient):
+    """Sends requests to one container, from any number of event loops and threads.
 
     Args:
         settings: The driver's options.
@@ -43,26 +41,15 @@ class Transport:
             is open.
     """
 
+    settings: Settings
+
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.requests = ContainerRequests(settings.base, settings.sas_token or "")
         self._tokens = Tokens(settings)
-        self.http = HttpClient(settings, AzureService(settings, self._tokens), "jtc-storage-azure")
+        super().__init__(settings, AzureService(settings, self._tokens), "jtc-storage-azure")
+        self.requests = ContainerRequests(settings.base, settings.sas_token or "")
         self.starts_listings: bool | None = None
         self._is_hierarchical: bool | None = None
         self._delegation: sas.DelegationKey | None = None
-
-    async def send(self, request: Request[T], *, is_begun: bool = False) -> T:
-        """Send a request, and again where that helps, and return its result.
-
-        Raises:
-            StorageException: The store refused, or was not reached in `request_timeout`.
-        """
-        return await self.http.send(request, is_begun=is_begun)
-
-    async def memory(self) -> Places:
-        """Return the bytes that the parts of the loop's transfers may take in memory."""
-        return await self.http.memory()
 
     async def is_hierarchical(self) -> bool:
         """Return whether the account keeps directories, as for Data Lake; asked once.
@@ -143,7 +130,3 @@ class Transport:
                 is_secure=settings.is_secure,
             )
         return (f"{url}?{query}" if query else url), {}
-
-    async def aclose(self) -> None:
-        """Close the connections of all event loops; requests under way have some seconds to end."""
-        await self.http.aclose()

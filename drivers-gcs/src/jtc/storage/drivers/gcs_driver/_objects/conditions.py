@@ -5,27 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage import exceptions
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage.options import WriteOptions
 
 __all__ = [
-    "EXISTS",
-    "OTHER_VERSION",
-    "SAME_VERSION",
     "etag_of",
     "if_version",
-    "lost_answer",
     "media_conditions",
     "target_conditions",
 ]
-
-EXISTS = "The file exists already"
-SAME_VERSION = "The file still is the version that if_none_match names"
-OTHER_VERSION = "The file is not the version that if_match names"
 
 _ETAG = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")
 _NO_VERSION = "1", "1"
@@ -78,12 +68,3 @@ def media_conditions(etag: str | None) -> dict[str, str]:
 def target_conditions(options: WriteOptions) -> dict[str, str]:
     """Return the conditions of `overwrite` and `if_match`."""
     return if_version(options.if_match) if options.overwrite else {"ifGenerationMatch": "0"}
-
-
-def lost_answer(path: str) -> exceptions.StorageUnavailableException:
-    """Return the error for a write that was refused after its first answer was lost."""
-    return exceptions.StorageUnavailableException(
-        "An answer of the store was lost: the file that is there may be the one that was sent",
-        path=path,
-        retryable=False,
-    )

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.gcs_driver._objects import conditions, metadata
-from jtc.storage.drivers.gcs_driver._transport.errors import may_have_acted
 from jtc.storage.drivers.gcs_driver._transport.operations import (
     delete_object,
     move_object,
     patch_object,
     rewrite_object,
 )
+from jtc.storage.http_support.conditions import EXISTS, OTHER_VERSION, lost_answer
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,7 @@ async def _renamed(
         error.path = src
         if await metadata.resource_now(transport, src) is None:
             if may_have_acted(error) and await metadata.resource_now(transport, dst) is not None:
-                raise conditions.lost_answer(dst) from error
+                raise lost_answer(dst) from error
             raise
     except exceptions.StorageException as error:
         # Another store takes it for another request, in words of its own.
@@ -173,14 +174,14 @@ async def _why_refused(
     if target is None:
         return exceptions.PreconditionFailedException(_CHANGED, path=src)
     if may_have_acted(error) and (there is None or target.get("crc32c") == there.get("crc32c")):
-        return conditions.lost_answer(dst)
-    return exceptions.FileExistsException(conditions.EXISTS, path=dst)
+        return lost_answer(dst)
+    return exceptions.FileExistsException(EXISTS, path=dst)
 
 
 async def _onto_itself(transport: Transport, path: str, options: WriteOptions) -> str:
     original = await _original(transport, path, options.if_source_match)
     if not options.overwrite:
-        raise exceptions.FileExistsException(conditions.EXISTS, path=path)
+        raise exceptions.FileExistsException(EXISTS, path=path)
     if options.driver_options:
         # A storage class and a key are given to new generations only.
         return conditions.etag_of(await _copied(transport, path, path, options, original))
@@ -213,7 +214,7 @@ async def _patched(
     for attempt in range(_ATTEMPTS):
         there = await metadata.resource_of(transport, path)
         if if_match not in (None, conditions.etag_of(there)):
-            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
+            raise exceptions.PreconditionFailedException(OTHER_VERSION)
         names: dict[str, str | None] = dict.fromkeys(there.get("metadata") or {})
         sent = {**fields, "metadata": {**names, **options.metadata}}
         try:
@@ -240,7 +241,7 @@ async def _patch(
         there = await metadata.resource_of(transport, path)  # which a missing file is not
         if may_have_acted(error) and _has(there, fields):
             return conditions.etag_of(there)
-        raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+        raise exceptions.PreconditionFailedException(OTHER_VERSION) from error
     return conditions.etag_of(patched)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.gcs_driver._objects import conditions, listing, metadata
-from jtc.storage.drivers.gcs_driver._objects.at_once import each_of
-from jtc.storage.drivers.gcs_driver._transport.errors import may_have_acted
 from jtc.storage.drivers.gcs_driver._transport.operations import delete_object, list_objects
+from jtc.storage.http_support.conditions import OTHER_VERSION
+from jtc.storage.http_support.each_of import each_of, first_failure
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ async def delete_if_match(transport: Transport, path: str, if_match: str) -> boo
     except exceptions.PreconditionFailedException as error:
         # Which of the two a missing file is answered by is not documented.
         if await metadata.resource_now(transport, path) is not None:
-            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+            raise exceptions.PreconditionFailedException(OTHER_VERSION) from error
         return may_have_acted(error)
     return True
 
@@ -71,11 +72,8 @@ async def delete_directory(transport: Transport, directory: str) -> None:
     failure: exceptions.StorageException | None = None
     async with aclosing(listing.list_pages(transport, f"{directory}/")) as pages:
         async for page in pages:
-            results = await each_of(transport, [each["name"] for each in page.items], delete_file)
-            for key, error in results.items():
-                if isinstance(error, exceptions.StorageException):
-                    error.path = key
-                    failure = failure or error
+            keys = [each["name"] for each in page.items]
+            failure = failure or first_failure(await each_of(transport, keys, delete_file))
     if failure is not None:
         raise failure
 

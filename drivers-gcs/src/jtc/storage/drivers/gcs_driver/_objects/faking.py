@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jtc.storage.driver import SIGNING_METHODS, FakeTraits
 from jtc.storage.drivers.gcs_driver._objects.metadata import declared_fields
 from jtc.storage.drivers.gcs_driver._objects.presigning import check_options, check_presignable
-from jtc.storage.exceptions import RejectedException
-from jtc.storage.models import Visibility
+from jtc.storage.http_support.faking import traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jtc.storage.driver import FakeTraits
     from jtc.storage.drivers.gcs_driver._settings import Settings
+    from jtc.storage.options import SignOptions
 
 __all__ = ["options_without_keys", "traits"]
 
@@ -32,26 +32,8 @@ def options_without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
 def traits(settings: Settings) -> FakeTraits:
     """Return how a fake behaves."""
 
-    def check(method: str, path: str, options: Any) -> None:
-        if method in SIGNING_METHODS:
-            check_presignable(settings)
-            check_options(path, options, form=method == "temporary_upload_form")
-        else:
-            declared_fields(options)
-            _check_length(options.metadata or {})
+    def check(method: str, path: str, options: SignOptions) -> None:
+        check_presignable(settings)
+        check_options(path, options, form=method == "temporary_upload_form")
 
-    return FakeTraits(
-        visibility=settings.visibility or Visibility.PRIVATE,
-        keeps_visibility=False,
-        infers_types=True,
-        check=check,
-    )
-
-
-def _check_length(metadata: Mapping[str, str]) -> None:
-    length = sum(len(name.encode()) + len(text.encode()) for name, text in metadata.items())
-    if length > _LONGEST_METADATA:
-        raise RejectedException(
-            f"The metadata takes {length} bytes, and Google keeps {_LONGEST_METADATA}",
-            reason="metadata",
-        )
+    return traits_of(settings.visibility, check, declared_fields, "Google", _LONGEST_METADATA)

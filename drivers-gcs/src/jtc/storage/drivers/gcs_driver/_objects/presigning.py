@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.drivers.gcs_driver._driver_options import upload_headers
 from jtc.storage.drivers.gcs_driver._transport.signing import policy_fields, unsigned_url
-from jtc.storage.exceptions import InvalidPathException, UnsupportedOperationException
+from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.http_support.header_values import ascii_header
+from jtc.storage.http_support.presigning import (
+    check_form_key,
+    check_length,
+    check_times,
+    life_of,
+)
 from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
@@ -23,10 +27,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import SignOptions
 
 __all__ = ["check_options", "check_presignable", "download_url", "upload_form", "upload_request"]
-
-_LONGEST = 7 * 24 * 3600
-"""https://cloud.google.com/storage/docs/access-control/signed-urls"""
-_SHORTEST_PERIOD = 0.001
 
 _ACLS = {"public": "public-read", "private": "project-private"}
 """As the XML API names them."""
@@ -51,9 +51,9 @@ def check_options(path: str, options: SignOptions, *, form: bool) -> None:
         InvalidPathException: Google would replace a part of the key of a form.
         ValueError: A time is out of range.
     """
-    _life(options.expires_in, options.stable_for)
+    check_times(options.expires_in, options.stable_for)
     if form:
-        _check_form_key(path)
+        check_form_key(path, "Google")
 
 
 async def download_url(transport: Transport, path: str, options: SignOptions) -> str:
@@ -61,7 +61,7 @@ async def download_url(transport: Transport, path: str, options: SignOptions) ->
 
     With `stable_for`, all URLs of a period are signed as of its start.
     """
-    life = _life(options.expires_in, options.stable_for)
+    life = life_of(options.expires_in, options.stable_for)
     query: dict[str, str] = {}
     for name in ("content_disposition", "content_type"):
         if (value := getattr(options, name)) is not None:
@@ -100,12 +100,13 @@ async def _signature(signer: Signer, text: str) -> bytes:
 
 async def upload_request(transport: Transport, path: str, options: SignOptions) -> PresignedRequest:
     """Return a presigned PUT request; the disk's `driver_options` and visibility are signed too."""
-    life = _life(options.expires_in)
+    life = life_of(options.expires_in)
     sent = _upload_headers(transport.settings)
     if options.content_type is not None:
         sent["Content-Type"] = ascii_header("content_type", options.content_type)
     if options.size is not None:
-        sent["X-Goog-Content-Length-Range"] = f"{options.size},{options.size}"
+        size = check_length("size", options.size)
+        sent["X-Goog-Content-Length-Range"] = f"{size},{size}"
     signed = {name.lower(): value for name, value in sent.items()}
     url = await _signed(transport, "PUT", path, life, {}, signed)
     return PresignedRequest(method="PUT", url=url, headers=sent, expires_at=float(sum(life)))
@@ -130,10 +131,14 @@ async def upload_form(transport: Transport, path: str, options: SignOptions) -> 
         InvalidPathException: Google would replace a part of the key.
         ValueError: The time or a size is invalid; or there is no `max_size`.
     """
-    life = _life(options.expires_in)
+    life = life_of(options.expires_in)
     if options.max_size is None:
         raise ValueError("A form needs max_size")
-    _check_form_key(path)
+    sizes = (
+        check_length("min_size", options.min_size or 0),
+        check_length("max_size", options.max_size),
+    )
+    check_form_key(path, "Google")
     settings, signer = transport.settings, await transport.tokens.signer()
     sent = {"key": path, **_upload_headers(settings)}
     if acl := sent.pop("x-goog-acl", ""):
@@ -142,10 +147,7 @@ async def upload_form(transport: Transport, path: str, options: SignOptions) -> 
     sent["Content-Type"] = ascii_header("content_type", kind)
     fields = policy_fields(
         sent,
-        [
-            {"bucket": settings.bucket},
-            ["content-length-range", options.min_size or 0, options.max_size],
-        ],
+        [{"bucket": settings.bucket}, ["content-length-range", *sizes]],
         signer.email,
         life,
     )
@@ -154,26 +156,3 @@ async def upload_form(transport: Transport, path: str, options: SignOptions) -> 
     base = settings.signing_endpoint_url or settings.endpoint_url
     url = f"{base}/{settings.bucket}/"
     return PresignedForm(url=url, fields=fields, expires_at=float(sum(life)))
-
-
-def _check_form_key(key: str) -> None:
-    if "${filename}" in key:
-        # https://cloud.google.com/storage/docs/xml-api/post-object-forms
-        raise InvalidPathException("In a form, Google replaces ${filename} by the uploader's own")
-
-
-def _life(expires_in: float, stable_for: float | None = None) -> tuple[int, int]:
-    """Return when a result begins to be valid, and for how many seconds it is."""
-    now = time.time()
-    if not 1 <= expires_in <= _LONGEST:
-        raise ValueError(f"expires_in must be from 1 to {_LONGEST} seconds, not {expires_in}")
-    if stable_for is None:
-        return int(now), math.ceil(expires_in)
-    if not _SHORTEST_PERIOD <= stable_for <= _LONGEST - expires_in:
-        raise ValueError(
-            f"stable_for must be from {_SHORTEST_PERIOD} seconds, and at most {_LONGEST} (7 days) "
-            f"together with expires_in, not {stable_for} and {expires_in}"
-        )
-    start = now // stable_for * stable_for
-    seconds = math.ceil(start + stable_for + expires_in) - int(start)
-    return int(start), min(seconds, _LONGEST)

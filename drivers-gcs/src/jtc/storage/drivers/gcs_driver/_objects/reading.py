@@ -12,6 +12,7 @@ from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.gcs_driver._objects import conditions, metadata
 from jtc.storage.drivers.gcs_driver._objects.content_parts import checksum_text
 from jtc.storage.drivers.gcs_driver._transport.operations import get_media
+from jtc.storage.http_support.conditions import OTHER_VERSION, SAME_VERSION, check_read
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.http_support.transfers.answers import WHOLE
@@ -81,20 +82,17 @@ async def open_stream(transport: Transport, path: str, options: ReadOptions) -> 
         # No condition of Google's names both numbers of a version that must not be there.
         there = await metadata.resource_of(transport, path)
         if conditions.etag_of(there) == options.if_none_match:
-            raise exceptions.NotModifiedException(conditions.SAME_VERSION)
+            raise exceptions.NotModifiedException(SAME_VERSION)
     try:
         media = await _opened(transport, path, options)
     except exceptions.PreconditionFailedException as error:
         # Which of the two a missing file is answered by is not documented.
         if await metadata.resource_now(transport, path) is None:
             raise exceptions.FileNotFoundException("File not found") from error
-        raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+        raise exceptions.PreconditionFailedException(OTHER_VERSION) from error
     try:
         # Held to them again: an emulator may ignore conditions.
-        if options.if_match not in (None, media.etag):
-            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
-        if options.if_none_match is not None and media.etag == options.if_none_match:
-            raise exceptions.NotModifiedException(conditions.SAME_VERSION)
+        check_read(media.etag, options)
         if not options.start and options.end is None and media.status != WHOLE:
             raise other_range()
     except exceptions.StorageException:
@@ -138,7 +136,7 @@ async def _reader(
     def request(start: int, end: int) -> Request[Media]:
         return get_media(transport.settings.bucket, path, condition | range_header(start, end))
 
-    reader = await file_reader(Version(transport.client, info, request), media, options)
+    reader = await file_reader(Version(transport, info, request), media, options)
     expected = metadata.crc32c_of_media(media.headers)
     is_whole = reader.missing == info.size and expected is not None
     reader.checksum = _Crc32c(expected) if is_whole and expected else Checksum({})

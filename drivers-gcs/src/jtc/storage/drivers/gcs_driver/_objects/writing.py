@@ -13,8 +13,9 @@ from jtc.storage.drivers.gcs_driver._objects.content_parts import (
     crc32c,
 )
 from jtc.storage.drivers.gcs_driver._objects.upload_parts import Upload
-from jtc.storage.drivers.gcs_driver._transport.errors import may_have_acted
 from jtc.storage.drivers.gcs_driver._transport.operations import delete_object, insert_object
+from jtc.storage.http_support.conditions import EXISTS, OTHER_VERSION, lost_answer
+from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
@@ -36,7 +37,7 @@ async def write_file(
         _infer_type(path, content, fields)
         return await _put(transport, path, content, await crc32c(content), fields, options)
     size = len(content) if isinstance(content, bytes) else options.size
-    chunks = CheckedParts(content, await transport.client.memory(), settings.memory_for_uploads)
+    chunks = CheckedParts(content, await transport.memory(), settings.memory_for_uploads)
     del content
     try:
         # Of content that is known to need chunks, only what its type needs is held meanwhile.
@@ -142,7 +143,7 @@ async def _refused(
             str(size),
             checksum,
         ):
-            return conditions.lost_answer(path)
+            return lost_answer(path)
     if not options.overwrite:
-        return exceptions.FileExistsException(conditions.EXISTS)
-    return exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
+        return exceptions.FileExistsException(EXISTS)
+    return exceptions.PreconditionFailedException(OTHER_VERSION)

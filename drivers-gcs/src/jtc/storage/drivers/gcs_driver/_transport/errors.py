@@ -36,7 +36,6 @@ __all__ = [
     "exception_for",
     "is_temporary",
     "is_unheeded",
-    "may_have_acted",
     "refusal_of",
 ]
 
@@ -92,11 +91,6 @@ def is_temporary(refusal: Refusal) -> bool:
 def is_unheeded(refusal: Refusal) -> bool:
     """Return whether the store refused to look at the request."""
     return refusal.status in _UNHEEDED or refusal.code in _LIMITS
-
-
-def may_have_acted(error: BaseException) -> bool:
-    """Return whether the request was sent before, and may have had an effect then."""
-    return isinstance(error.__cause__, Refusal) and error.__cause__.is_repeated
 
 
 _NO_BUCKET = "There is no bucket {bucket!r}: create it, or set GCS_BUCKET or the option bucket"

@@ -14,6 +14,7 @@ from jtc.storage.http_support.client import HttpClient
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.gcs_driver._settings import Settings
+    from jtc.storage.http_support.connections import Connections
     from jtc.storage.http_support.requests import Request
 
 __all__ = ["Transport"]
@@ -21,8 +22,8 @@ __all__ = ["Transport"]
 T = TypeVar("T")
 
 
-class Transport:
-    """Sends a driver's requests.
+class Transport(HttpClient):
+    """Sends requests to one bucket, from any number of event loops and threads.
 
     Args:
         settings: The driver's options.
@@ -31,15 +32,17 @@ class Transport:
         settings: The same.
         learned: What the store was found to be.
         tokens: The credentials.
-        client: What sends.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.learned = settings, Learned()
-        self.tokens = TokenSource(settings)
-        self.client = HttpClient(settings, GCSService(settings, self.tokens), "jtc-storage-gcs")
+    settings: Settings
 
-    async def send(self, request: Request[T], *, is_begun: bool = False) -> T:
+    def __init__(self, settings: Settings) -> None:
+        self.tokens, self.learned = TokenSource(settings), Learned()
+        super().__init__(settings, GCSService(settings, self.tokens), "jtc-storage-gcs")
+
+    async def send(
+        self, request: Request[T], taken: Connections | None = None, *, is_begun: bool = False
+    ) -> T:
         """Send a request, and again where that helps, and return its result.
 
         Raises:
@@ -47,7 +50,7 @@ class Transport:
             StorageConfigException: There is no such bucket. Some stores say 404 to both.
         """
         try:
-            result = await self.client.send(request, is_begun=is_begun)
+            result = await super().send(request, taken, is_begun=is_begun)
         except exceptions.FileNotFoundException as error:
             if request.operation in OF_BUCKET:
                 raise self._no_bucket() from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, TypeVar
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import metadata
 from jtc.storage.drivers.s3_driver._transport import errors
+from jtc.storage.http_support.conditions import EXISTS, OTHER_VERSION, lost_answer
 from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
@@ -20,19 +20,15 @@ if TYPE_CHECKING:
     from jtc.storage.options import WriteOptions
 
 __all__ = [
-    "EXISTS",
     "NO_ETAG",
-    "OTHER_VERSION",
     "PRESUMED",
     "check_kept",
     "check_target",
-    "condition_headers",
     "despite_conflicts",
     "etag_now",
     "is_kept",
     "is_shown",
     "landed",
-    "one_version",
     "refused",
     "unless_landed",
 ]
@@ -46,13 +42,8 @@ request are used only where they were tried out, or are said to be kept."""
 _CONFLICT_DELAYS = (0.05, 0.2, 1.0)
 """Seconds before a conditional write that met another one is sent again."""
 
-EXISTS = "The file exists already"
-OTHER_VERSION = "The file is not the version that if_match names"
-
 NO_ETAG = f'"{"0" * 32}"'
 """An etag that no file has. Stores take an empty one for no condition."""
-
-_LIST = re.compile(r'"\s*,')
 
 
 def is_kept(transport: Transport, kind: str) -> bool:
@@ -114,22 +105,6 @@ async def etag_now(transport: Transport, key: str) -> str | None:
         return (await metadata.head(transport, key)).etag or ""
     except exceptions.FileNotFoundException:
         return None
-
-
-def one_version(etag: str) -> str:
-    """Return an etag for a condition, which in HTTP would also take ``*`` or a list: as `NO_ETAG`.
-
-    No file has such an etag, while a store would compare ``*`` with any version.
-    """
-    return NO_ETAG if etag.strip() in {"", "*"} or _LIST.search(etag) else etag
-
-
-def condition_headers(options: WriteOptions) -> dict[str, str]:
-    """Return the headers of `overwrite` and `if_match`."""
-    headers = {} if options.overwrite else {"if-none-match": "*"}
-    if options.if_match is not None:
-        headers["if-match"] = one_version(options.if_match)
-    return headers
 
 
 async def despite_conflicts(transport: Transport, request: Request[T]) -> T:
@@ -200,8 +175,4 @@ async def unless_landed(
     """
     if not may_have_acted(error) or await landed(transport, key, size, crc32) is None:
         return meant
-    return exceptions.StorageUnavailableException(
-        "An answer of the store was lost: the file that is there may be the one that was sent",
-        path=key,
-        retryable=False,
-    )
+    return lost_answer(key)

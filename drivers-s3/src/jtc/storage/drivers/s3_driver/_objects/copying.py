@@ -14,6 +14,7 @@ from jtc.storage.drivers.s3_driver._objects.visibility import ensure_visibility
 from jtc.storage.drivers.s3_driver._settings import LEAST_PART
 from jtc.storage.drivers.s3_driver._transport import errors
 from jtc.storage.drivers.s3_driver._transport.operations import copy_object, is_public
+from jtc.storage.http_support.conditions import EXISTS, condition_headers
 from jtc.storage.http_support.settings import GIB
 from jtc.storage.http_support.transfers.sending import part_size
 from jtc.storage.models import Visibility
@@ -60,7 +61,7 @@ async def copy_file(transport: Transport, src: str, dst: str, options: WriteOpti
     if src != dst:
         return await _copied(original, dst, options)
     if not options.overwrite:
-        raise exceptions.FileExistsException(conditions.EXISTS, path=dst)
+        raise exceptions.FileExistsException(EXISTS, path=dst)
     if _replaces_metadata(options) or options.visibility or options.driver_options:
         was_public = options.visibility is None and await _is_public(transport, src)
         return await _updated(original, options, was_public=was_public)
@@ -145,9 +146,7 @@ async def _copied(original: _Original, dst: str, options: WriteOptions) -> str:
         etag = await _transferred(original, dst, headers, options)
     except exceptions.PreconditionFailedException as error:
         # S3 answers both alike: the condition of the source, and that of the target.
-        meant: exceptions.StorageException = exceptions.FileExistsException(
-            conditions.EXISTS, path=dst
-        )
+        meant: exceptions.StorageException = exceptions.FileExistsException(EXISTS, path=dst)
         there = await conditions.etag_now(transport, original.key)
         if options.overwrite or there != (original.etag or ""):
             message = "The source was replaced while it was copied"
@@ -212,7 +211,7 @@ async def _transferred(
         created = {name: value for name, value in headers.items() if name != _DIRECTIVE}
         return await _copied_in_parts(original, dst, created, options, condition)
     tags = {"x-amz-tagging-directive": "REPLACE"} if "x-amz-tagging" in headers else {}
-    sent = {**headers, **tags, **condition, **conditions.condition_headers(options)}
+    sent = {**headers, **tags, **condition, **condition_headers(options, conditions.NO_ETAG)}
     request = copy_object(dst, source, sent, size)
     return (await conditions.despite_conflicts(transport, request)).etag
 

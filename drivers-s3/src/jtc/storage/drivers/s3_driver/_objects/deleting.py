@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions, listing
 from jtc.storage.drivers.s3_driver._transport import errors, operations
 from jtc.storage.drivers.s3_driver._transport.xml import read_page
+from jtc.storage.http_support.conditions import OTHER_VERSION, one_version
+from jtc.storage.http_support.each_of import each_of, first_failure
 from jtc.storage.http_support.errors import may_have_acted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.drivers.s3_driver._transport.xml import Page
@@ -28,9 +30,6 @@ __all__ = [
     "delete_version",
     "remove_empty_directory",
 ]
-
-K = TypeVar("K")
-T = TypeVar("T")
 
 _REPLACED_MEANWHILE = 10
 """How often a file may be replaced between the look at it and its deletion."""
@@ -87,14 +86,14 @@ async def delete_if_match(transport: Transport, key: str, if_match: str) -> bool
         UnsupportedOperationException: The store does not keep conditions of deletions.
     """
     conditions.check_kept(transport, "delete")
-    etag = conditions.one_version(if_match)
+    etag = one_version(if_match, conditions.NO_ETAG)
     if not conditions.is_shown(transport, "delete"):
         # Some engines ignore the condition: a look leaves only a moment for the race.
         now = await conditions.etag_now(transport, key)
         if now is None:
             return False
         if now != etag:
-            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION)
+            raise exceptions.PreconditionFailedException(OTHER_VERSION)
     request = operations.delete_object(key, {"if-match": etag})
     try:
         await conditions.despite_conflicts(transport, request)
@@ -103,7 +102,7 @@ async def delete_if_match(transport: Transport, key: str, if_match: str) -> bool
     except exceptions.PreconditionFailedException as error:
         # Some say 412 to a missing file as well.
         if await conditions.etag_now(transport, key) is not None:
-            raise exceptions.PreconditionFailedException(conditions.OTHER_VERSION) from error
+            raise exceptions.PreconditionFailedException(OTHER_VERSION) from error
         return may_have_acted(error)
     return True
 
@@ -146,12 +145,12 @@ async def delete_files(transport: Transport, keys: Sequence[str]) -> dict[str, b
     results: dict[str, bool | Exception] = {}
     pages = [tuple(keys[at : at + listing.PAGE]) for at in range(0, len(keys), listing.PAGE)]
     if conditions.is_shown(transport, "delete_many"):
-        for found in (await _each(transport, pages, delete_existing_at_once)).values():
+        for found in (await each_of(transport, pages, delete_existing_at_once)).values():
             if isinstance(found, exceptions.StorageException):
                 raise found
             results |= found
     elif transport.learned.bulk_conditions is False or conditions.is_shown(transport, "delete_any"):
-        results |= await _each(transport, keys, delete_file)
+        results |= await each_of(transport, keys, delete_file)
     else:
         for page in pages:
             results |= await _delete_page(transport, page)
@@ -182,7 +181,7 @@ async def _rest(
     """
     if answer.unnamed:
         transport.learned.bulk_conditions = False  # nothing is learned of the next files either
-    rest = await _each(transport, [key for key in keys if key not in results], delete_file)
+    rest = await each_of(transport, [key for key in keys if key not in results], delete_file)
     return {
         key: result or answer.is_repeated or key in answer.unnamed for key, result in rest.items()
     }
@@ -190,7 +189,7 @@ async def _rest(
 
 async def _delete_page(transport: Transport, keys: Sequence[str]) -> dict[str, bool | Exception]:
     # A store answers "deleted" also for what was not there.
-    found = await _each(transport, keys, conditions.etag_now)
+    found = await each_of(transport, keys, conditions.etag_now)
     etags = {key: etag or None for key, etag in found.items() if isinstance(etag, str)}
     results: dict[str, bool | Exception] = {
         key: etag or False for key, etag in found.items() if not isinstance(etag, str)
@@ -204,26 +203,6 @@ async def _delete_page(transport: Transport, keys: Sequence[str]) -> dict[str, b
             results[key] = answer.is_repeated if is_gone else error
     # Refused as a whole, replaced or deleted since the HEAD, or not spoken of at all.
     return results | await _rest(transport, etags, results, answer)
-
-
-async def _each(
-    transport: Transport, keys: Sequence[K], call: Callable[[Transport, K], Awaitable[T]]
-) -> dict[K, T | exceptions.StorageException]:
-    """Return the results for some keys, of which half of the connections are in use at once."""
-    asyncio.get_running_loop()  # gather() would make a loop, as under trio, where none can run
-    results: dict[K, T | exceptions.StorageException] = {}
-    remaining = iter(keys)
-
-    async def work() -> None:
-        for key in remaining:
-            try:
-                results[key] = await call(transport, key)
-            except exceptions.StorageException as error:
-                results[key] = error
-
-    at_once = min(max(transport.settings.max_connections // 2, 1), len(keys))
-    await asyncio.gather(*(work() for _ in range(at_once)))
-    return results
 
 
 async def _delete_at_once(
@@ -282,16 +261,12 @@ async def _delete_listed(transport: Transport, page: Page) -> None:
     answer = await _delete_at_once(transport, keys)
     failed = _errors(transport, answer)
     rest = [key for key in keys if key not in answer.keys and key not in failed]
-    _raise_first(failed | await _each(transport, rest, _delete_any))
+    _raise_first(failed | await each_of(transport, rest, _delete_any))
 
 
 def _raise_first(results: Mapping[str, object]) -> None:
-    for key, error in results.items():
-        if isinstance(error, exceptions.StorageException) and not isinstance(
-            error, exceptions.FileNotFoundException
-        ):
-            error.path = key
-            raise error
+    if (failure := first_failure(results)) is not None:
+        raise failure
 
 
 async def _delete_emptied(transport: Transport, below: str) -> None:
@@ -300,13 +275,13 @@ async def _delete_emptied(transport: Transport, below: str) -> None:
         return
     levels = [[below]]
     while levels[-1]:
-        found = await _each(transport, levels[-1], _directories_in)
+        found = await each_of(transport, levels[-1], _directories_in)
         _raise_first(found)
         levels.append(
             [inner for each in found.values() if isinstance(each, list) for inner in each]
         )
     for level in reversed(levels):
-        _raise_first(await _each(transport, level, _delete_any))
+        _raise_first(await each_of(transport, level, _delete_any))
 
 
 async def _directories_in(transport: Transport, below: str) -> list[str]:

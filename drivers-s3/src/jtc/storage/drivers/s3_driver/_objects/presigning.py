@@ -6,15 +6,19 @@ before its own expiry.
 
 from __future__ import annotations
 
-import math
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 from jtc.storage.driver_support.mime_types import guess_type
 from jtc.storage.drivers.s3_driver._transport.xml import tags_document
-from jtc.storage.exceptions import InvalidPathException, UnsupportedOperationException
+from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.http_support.header_values import ascii_header
+from jtc.storage.http_support.presigning import (
+    check_form_key,
+    check_length,
+    check_times,
+    life_of,
+)
 from jtc.storage.models import PresignedForm, PresignedRequest
 
 if TYPE_CHECKING:
@@ -25,11 +29,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import SignOptions
 
 __all__ = ["check_options", "check_presignable", "download_url", "upload_form", "upload_request"]
-
-_LONGEST = 7 * 24 * 3600
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html"""
-_SHORTEST_PERIOD = 0.001
-
 
 _WITHOUT_FORMS = (".r2.cloudflarestorage.com", ".backblazeb2.com")
 """https://github.com/transloadit/uppy/issues/5052"""
@@ -54,9 +53,9 @@ def check_options(path: str, options: SignOptions, *, form: bool) -> None:
         InvalidPathException: S3 would replace a part of the key of a form.
         ValueError: A time is out of range.
     """
-    _life(options.expires_in, options.stable_for)
+    check_times(options.expires_in, options.stable_for)
     if form:
-        _check_form_key(path)
+        check_form_key(path, "S3")
 
 
 def download_url(
@@ -82,7 +81,7 @@ def download_url(
             query.append(f"response-{name.replace('_', '-')}={quoted}")
     if requester_pays:
         query.append("x-amz-request-payer=requester")
-    life = _life(options.expires_in, options.stable_for)
+    life = life_of(options.expires_in, options.stable_for)
     return signing.url("GET", key, "&".join(query), {}, life)
 
 
@@ -101,12 +100,12 @@ def upload_request(
     Raises:
         ValueError: The time, the type or the size is invalid.
     """
-    life = _life(options.expires_in)
+    life = life_of(options.expires_in)
     sent = dict(headers)
     if options.content_type is not None:
         sent["Content-Type"] = ascii_header("content_type", options.content_type)
     if options.size is not None:
-        sent["Content-Length"] = str(_length("size", options.size))
+        sent["Content-Length"] = str(check_length("size", options.size))
     signed = {name.lower(): value for name, value in sent.items()}
     url = signing.url("PUT", key, "", signed, life)
     return PresignedRequest(method="PUT", url=url, headers=sent, expires_at=signing.end(life))
@@ -136,11 +135,14 @@ def upload_form(
     if endpoint.host.endswith(_WITHOUT_FORMS):
         message = "The store takes no presigned forms: use temporary_upload_url"
         raise UnsupportedOperationException(message)
-    life = _life(options.expires_in)
+    life = life_of(options.expires_in)
     if options.max_size is None:
         raise ValueError("A form needs max_size")
-    sizes = _length("min_size", options.min_size or 0), _length("max_size", options.max_size)
-    _check_form_key(key)
+    sizes = (
+        check_length("min_size", options.min_size or 0),
+        check_length("max_size", options.max_size),
+    )
+    check_form_key(key, "S3")
     fields = {"key": key, **headers}
     if tags := fields.pop("x-amz-tagging", ""):
         fields["tagging"] = tags_document(parse_qsl(tags))
@@ -152,32 +154,3 @@ def upload_form(
     # As the SDK has it: a path such as /bucket/ is an object's for some stores.
     url = endpoint.url if endpoint.base == "/" else endpoint.url.removesuffix("/")
     return PresignedForm(url=url, fields=fields, expires_at=signing.end(life))
-
-
-def _check_form_key(key: str) -> None:
-    if "${filename}" in key:
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html
-        raise InvalidPathException("In a form, S3 replaces ${filename} by the uploader's own")
-
-
-def _life(expires_in: float, stable_for: float | None = None) -> tuple[int, int]:
-    """Return when a result begins to be valid, and for how many seconds it is."""
-    now = time.time()
-    if not 1 <= expires_in <= _LONGEST:
-        raise ValueError(f"expires_in must be from 1 to {_LONGEST} seconds, not {expires_in}")
-    if stable_for is None:
-        return int(now), math.ceil(expires_in)
-    if not _SHORTEST_PERIOD <= stable_for <= _LONGEST - expires_in:
-        raise ValueError(
-            f"stable_for must be from {_SHORTEST_PERIOD} seconds, and at most {_LONGEST} (7 days) "
-            f"together with expires_in, not {stable_for} and {expires_in}"
-        )
-    start = now // stable_for * stable_for
-    seconds = math.ceil(start + stable_for + expires_in) - int(start)
-    return int(start), min(seconds, _LONGEST)
-
-
-def _length(name: str, value: int) -> int:
-    if value < 0:
-        raise ValueError(f"{name} must be 0 or more bytes, not {value}")
-    return value

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.driver import ReadStream
 from jtc.storage.drivers.s3_driver._objects import metadata
-from jtc.storage.drivers.s3_driver._objects.conditions import OTHER_VERSION, one_version
+from jtc.storage.drivers.s3_driver._objects.conditions import NO_ETAG
 from jtc.storage.drivers.s3_driver._transport import operations
+from jtc.storage.http_support.conditions import check_read, read_headers
 from jtc.storage.http_support.errors import RangeException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.http_support.transfers.answers import WHOLE
@@ -68,8 +69,7 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
     start, end = options.start, options.end
     if end is not None and end >= _NO_LIMIT:
         end = None
-    given = {"if-match": options.if_match, "if-none-match": options.if_none_match}
-    conditions = {name: one_version(etag) for name, etag in given.items() if etag is not None}
+    conditions = read_headers(options, NO_ETAG)
     answer: FileAnswer | None = None
     # S3 has no range of no bytes, nor one whose end counts from the beginning and whose start
     # counts from the end: then the length must be known first.
@@ -85,22 +85,12 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
         raise other_range()
     answer = await metadata.measured(transport, key, answer)
     try:
-        _check_conditions(answer.etag, options)
+        check_read(answer.etag, options)
     except exceptions.StorageException:
         answer.close()
         raise
     reader = await file_reader(_version(transport, key, answer), answer, options)
     return ReadStream(reader.info, reader, reader.aclose)
-
-
-def _check_conditions(etag: str | None, options: ReadOptions) -> None:
-    """Hold an answer to the conditions of its request: some engines ignore them."""
-    if options.if_match is not None and etag not in {None, options.if_match}:
-        raise exceptions.PreconditionFailedException(OTHER_VERSION)
-    if etag is not None and etag == options.if_none_match:
-        raise exceptions.NotModifiedException(
-            "The file still is the version that if_none_match names"
-        )
 
 
 async def _get(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._objects import conditions
 from jtc.storage.drivers.s3_driver._transport import errors, operations
+from jtc.storage.http_support.conditions import condition_headers
 from jtc.storage.http_support.errors import may_be_lost, may_have_acted
 from jtc.storage.http_support.transfers.sending import parts_at_once, send_all, to_its_end
 
@@ -201,7 +202,7 @@ class Upload:
             self.key,
             begun.upload_id,
             self._parts,
-            conditions.condition_headers(self.options),
+            condition_headers(self.options, conditions.NO_ETAG),
             crc32 if begun.has_full_checksum else None,
         )
         try:

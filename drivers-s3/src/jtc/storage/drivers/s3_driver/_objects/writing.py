@@ -12,6 +12,7 @@ from jtc.storage.drivers.s3_driver._objects.metadata import declared_headers
 from jtc.storage.drivers.s3_driver._objects.upload_parts import MAX_PARTS, upload_in_parts
 from jtc.storage.drivers.s3_driver._transport.errors import ConflictException
 from jtc.storage.drivers.s3_driver._transport.operations import put_object
+from jtc.storage.http_support.conditions import condition_headers
 from jtc.storage.http_support.transfers.sending import part_size
 from jtc.storage.options import WriteOptions
 
@@ -96,7 +97,7 @@ async def _put(
 ) -> str:
     if not options.overwrite or options.if_match is not None:
         conditions.check_kept(transport, "put")
-        request.headers |= conditions.condition_headers(options)
+        request.headers |= condition_headers(options, conditions.NO_ETAG)
     try:
         return (await conditions.despite_conflicts(transport, request)).etag
     except (exceptions.PreconditionFailedException, exceptions.FileNotFoundException) as error:
