@@ -19,7 +19,7 @@ import fsspec
 import pandas as pd
 import pytest
 
-from jtc.storage import PreconditionFailedException, StorageFullException
+from jtc.storage import FileExistsException, PreconditionFailedException, StorageFullException
 from jtc.storage.fsspec import JtcFileSystem
 from small_drivers import EightMethods
 
@@ -367,6 +367,15 @@ def test_transaction_without_a_block(memory: JtcFileSystem) -> None:
     assert memory.cat_file("media/1") == b"1"
     with memory.transaction, pytest.raises(FileExistsError):
         memory.pipe_file("media/1", b"2", mode="create")
+
+
+def test_transaction_whose_end_fails_is_over(memory: JtcFileSystem) -> None:
+    with pytest.raises(FileExistsException), memory.transaction:  # noqa: PT012
+        memory.pipe_file("media/a", b"1", mode="create")
+        memory.pipe_file("media/b", b"1")
+        JtcFileSystem(config=memory.storage_options["config"]).pipe_file("media/a", b"2")
+    memory.pipe_file("media/c", b"1")
+    assert memory.find("") == ["media/a", "media/c"]
 
 
 def test_transaction_of_an_asynchronous_file_system_is_refused(memory: JtcFileSystem) -> None:

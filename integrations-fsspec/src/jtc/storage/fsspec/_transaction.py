@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fsspec.transaction import Transaction
@@ -27,7 +28,29 @@ class DiskTransaction(Transaction):
                 "A file system with asynchronous=True has no transactions, whose end waits: "
                 "write with open_async(), and close() or abort() each file"
             )
+        self.fs: Any
         super().__init__(fs, **options)
+
+    def complete(self, commit: bool = True) -> None:
+        """Store all files, or discard them; the transaction ends in any case.
+
+        Args:
+            commit: Store them.
+
+        Raises:
+            StorageException: A file could not be stored; those after it are discarded.
+        """
+        fs = self.fs
+        try:
+            super().complete(commit)
+        finally:
+            # Older versions of fsspec leave it open after a failure: what is written then would
+            # never be stored.
+            while self.files:
+                with suppress(Exception):
+                    self.files.popleft().discard()
+            fs._intrans, fs._transaction = False, None  # noqa: SLF001 - as fsspec's own ends it
+            self.fs = None
 
 
 class StagedFile:
