@@ -167,6 +167,15 @@ async def test_name_that_ftp_would_list_as_another_is_refused(ftp: FTP) -> None:
     assert [each.path async for each in listed] == ["a /b"]
 
 
+async def test_directory_that_ftp_does_not_delete_is_an_error(ftp: FTP) -> None:
+    ftp.empty()
+    driver = made(ftp)
+    await driver.put("a/b", b"1")
+    (ftp.directory / "a" / " c").write_bytes(b"of another program")
+    with pytest.raises(PathConflictException, match="not empty"):
+        await driver.delete_directory("a")
+
+
 async def test_missing_root_of_ftp_is_named(ftp: FTP) -> None:
     ftp.empty()
     with pytest.raises(StorageException, match="root '/none/such'"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jtc.storage.drivers.opendal_driver._errors import OpenDALError
 from jtc.storage.drivers.opendal_driver._metadata import is_directory, key, modified
 from jtc.storage.drivers.opendal_driver._services import MAKES_DIRECTORIES
-from jtc.storage.exceptions import FileNotFoundException
+from jtc.storage.exceptions import FileNotFoundException, PathConflictException
 from jtc.storage.models import DirectoryInfo, FileInfo
 
 if TYPE_CHECKING:
@@ -142,7 +142,11 @@ async def list_itself(calls: Calls, prefix: str) -> AsyncIterator[Entry]:
 
 
 async def delete_directory(calls: Calls, path: str) -> None:
-    """Delete a directory and all below it; a missing one is no error."""
+    """Delete a directory and all below it; a missing one is no error.
+
+    Raises:
+        PathConflictException: Something in it stays.
+    """
     if "delete_with_recursive" in calls.claims:
         # A server may take it for a file of that name.
         if calls.settings.scheme not in MAKES_DIRECTORIES or await is_directory(calls, path):
@@ -152,9 +156,18 @@ async def delete_directory(calls: Calls, path: str) -> None:
         return
     if not await is_directory(calls, path):
         return
+    await _delete_level(calls, path)
+    if await is_directory(calls, path):  # an FTP server's refusal is not told
+        raise PathConflictException(
+            "The directory is not empty: there are names in it that the service lists as others, "
+            "or files that came meanwhile"
+        )
+
+
+async def _delete_level(calls: Calls, path: str) -> None:
     for name, found in await _level(calls, path, f"{path}/"):
         if name.endswith(b"/"):
-            await delete_directory(calls, found.path.rstrip("/"))
+            await _delete_level(calls, found.path.rstrip("/"))
         else:
             below = found.path
             await calls.send(lambda operator, below=below: operator.delete(key(calls, below)))  # type: ignore[misc]
