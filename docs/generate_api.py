@@ -105,6 +105,7 @@ MODULES = (
     "jtc.storage.driver_support.loop_budget",
     "jtc.storage.driver_support.loop_clients",
     "jtc.storage.driver_support.mime_types",
+    "jtc.storage.driver_support.pickling",
     "jtc.storage.driver_support.ranges",
     "jtc.storage.driver_support.standalone",
     "jtc.storage.driver_support.traceback_scrubbing",

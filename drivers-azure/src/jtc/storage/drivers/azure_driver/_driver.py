@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.drivers.azure_driver._environment import completed, container_of
@@ -220,7 +221,7 @@ class AzureDriver:
         return f"{(self._settings.endpoint_url or '').rstrip('/')}/{self._settings.container}"
 
     def __reduce__(self) -> NoReturn:
-        raise _NotPicklableException(
+        raise NotPicklableException(
             "An AzureDriver holds connections and keys and is not pickled: pass its options, and "
             "make one there"
         )
@@ -507,7 +508,3 @@ class AzureDriver:
         Requests under way have five seconds to end.
         """
         await self._transport.aclose()
-
-
-class _NotPicklableException(StorageException, TypeError):
-    """An object that must not be pickled; a TypeError, as pickle itself raises."""

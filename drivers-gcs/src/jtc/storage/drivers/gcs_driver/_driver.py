@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.drivers.gcs_driver._objects import (
@@ -26,7 +27,6 @@ from jtc.storage.drivers.gcs_driver._objects import (
 from jtc.storage.drivers.gcs_driver._settings import GOOGLE, Settings, emulator_url
 from jtc.storage.drivers.gcs_driver._transport.operations import insert_object
 from jtc.storage.drivers.gcs_driver._transport.transport import Transport
-from jtc.storage.exceptions import StorageException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.options import WriteOptions
 
@@ -242,7 +242,7 @@ class GCSDriver:
         return f"{self._settings.endpoint_url}/{self._settings.bucket}"
 
     def __reduce__(self) -> NoReturn:
-        raise _NotPicklableException(
+        raise NotPicklableException(
             "A GCSDriver holds connections and credentials and is not pickled: pass its options, "
             "and make one there"
         )
@@ -577,7 +577,3 @@ def _completed(options: dict[str, Any], environ: Mapping[str, str]) -> dict[str,
         options["project"] = environ.get("GOOGLE_CLOUD_PROJECT") or None
         sources["project"] = "GOOGLE_CLOUD_PROJECT"
     return {**options, "sources": sources}
-
-
-class _NotPicklableException(StorageException, TypeError):
-    """An object that must not be pickled; a TypeError, as pickle itself raises."""

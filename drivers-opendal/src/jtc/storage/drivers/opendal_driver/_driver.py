@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote
 
 from jtc.storage.driver import FakeTraits
+from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.drivers.opendal_driver import (
@@ -31,7 +32,6 @@ from jtc.storage.exceptions import (
     FileNotFoundException,
     PathConflictException,
     StorageConfigException,
-    StorageException,
     UnsupportedOperationException,
 )
 from jtc.storage.models import Visibility
@@ -218,7 +218,7 @@ class OpenDALDriver:
         return self._settings.location
 
     def __reduce__(self) -> NoReturn:
-        raise _NotPicklableException(
+        raise NotPicklableException(
             "An OpenDALDriver holds connections and keys and is not pickled: pass its options, and "
             "make one there"
         )
@@ -434,7 +434,3 @@ class OpenDALDriver:
     async def aclose(self) -> None:
         """Drop OpenDAL's client; its connections close when no call uses them."""
         self._calls.close()
-
-
-class _NotPicklableException(StorageException, TypeError):
-    """An object that must not be pickled; a TypeError, as pickle itself raises."""

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
+from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.drivers.s3_driver._environment import completed
@@ -37,7 +38,7 @@ from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_of
 from jtc.storage.drivers.s3_driver._transport.operations import put_marker
 from jtc.storage.drivers.s3_driver._transport.transport import Transport
-from jtc.storage.exceptions import StorageConfigException, StorageException
+from jtc.storage.exceptions import StorageConfigException
 from jtc.storage.http_support.settings import GIB, MIB
 from jtc.storage.options import WriteOptions
 
@@ -288,7 +289,7 @@ class S3Driver:
         return f"{endpoint}/{self._settings.bucket}"
 
     def __reduce__(self) -> NoReturn:
-        raise _NotPicklableException(
+        raise NotPicklableException(
             "An S3Driver holds connections and keys and is not pickled: pass its options, and "
             "make one there"
         )
@@ -648,7 +649,3 @@ class S3Driver:
             )
         except Exception as error:
             reraise(error, operation="abort_stale_uploads")
-
-
-class _NotPicklableException(StorageException, TypeError):
-    """An object that must not be pickled; a TypeError, as pickle itself raises."""

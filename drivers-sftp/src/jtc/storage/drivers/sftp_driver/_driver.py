@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from jtc.storage.driver import FakeTraits
 from jtc.storage.driver_support.loop_clients import LoopClients
+from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
 from jtc.storage.drivers.sftp_driver._copying import copy_file, move_file, set_mode
@@ -23,7 +24,7 @@ from jtc.storage.drivers.sftp_driver._reading import open_stream, read_file, rea
 from jtc.storage.drivers.sftp_driver._sessions import Sessions
 from jtc.storage.drivers.sftp_driver._settings import Settings, refuse, settings_from
 from jtc.storage.drivers.sftp_driver._writing import write_file
-from jtc.storage.exceptions import StorageException, UnsupportedOperationException
+from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
@@ -224,7 +225,7 @@ class SFTPDriver:
         return f"{type(self).__name__}({settings.location!r})"
 
     def __reduce__(self) -> NoReturn:
-        raise _NotPicklableException(
+        raise NotPicklableException(
             "An SFTPDriver holds connections and secrets and is not pickled: pass its options, and "
             "make one there"
         )
@@ -471,7 +472,3 @@ class SFTPDriver:
 
     async def _status(self, path: str) -> Status:
         return await self._run(lambda session: self._root.existing_file(session, path))
-
-
-class _NotPicklableException(StorageException, TypeError):
-    """The driver cannot be pickled."""
