@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -13,6 +11,7 @@ from jtc.storage.exceptions import StorageException
 from jtc.storage.http_support.client import HttpClient, Service
 from jtc.storage.http_support.requests import Answer, Refusal, Request
 from jtc.storage.http_support.settings import HttpSettings
+from recorded_pauses import recorded_pauses
 from scripted_store import ScriptedStore
 
 MakeClient = Callable[..., HttpClient]
@@ -48,18 +47,7 @@ class PlainService(Service):
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the pauses between retries instead of waiting; the longest of the random ones."""
-    slept: list[float] = []
-    really_sleep = asyncio.sleep
-
-    async def sleep(delay: float, result: object = None) -> object:
-        if delay > 0:
-            slept.append(delay)
-        return await really_sleep(0, result)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    monkeypatch.setattr(random, "random", lambda: 1.0)
-    monkeypatch.setattr(random, "uniform", lambda _, highest: highest)
-    return slept
+    return recorded_pauses(monkeypatch)
 
 
 @pytest.fixture

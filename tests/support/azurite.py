@@ -23,7 +23,6 @@ import hashlib
 import hmac
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -35,6 +34,8 @@ import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
+
+from command import run_beside
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -307,12 +308,7 @@ def _main() -> int:
             "AZURE_STORAGE_CONNECTION_STRING": store.connection_string,
             "AZURE_STORAGE_CONTAINER": store.container,
         }
-        if command:
-            return subprocess.run(command, env=os.environ | variables, check=False).returncode
-        for name, value in variables.items():
-            sys.stdout.write(f"export {name}='{value}'\n")
-        sys.stdout.flush()
-        signal.pause()
+        return run_beside(variables, command)
     return 0
 
 

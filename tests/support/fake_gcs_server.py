@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from command import run_beside
 from engines.engine import HOST, EngineMissing, free_ports
 
 __all__ = ["FakeGCSServer"]
@@ -110,12 +109,7 @@ def _main() -> int:
     bucket, *command = sys.argv[1:] or ["demo-bucket"]
     with FakeGCSServer(bucket) as store, contextlib.suppress(KeyboardInterrupt):
         variables = {"GCS_BUCKET": store.bucket, "STORAGE_EMULATOR_HOST": store.url}
-        if command:
-            return subprocess.run(command, env=os.environ | variables, check=False).returncode
-        for name, value in variables.items():
-            sys.stdout.write(f"export {name}={value}\n")
-        sys.stdout.flush()
-        signal.pause()
+        return run_beside(variables, command)
     return 0
 
 

@@ -25,11 +25,8 @@ import gzip
 import hashlib
 import itertools
 import json
-import os
 import re
 import secrets
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -45,6 +42,8 @@ import google_crc32c
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from command import run_beside
 
 __all__ = ["GoogleStore", "Stored"]
 
@@ -794,12 +793,7 @@ def _main() -> int:
     bucket, *command = sys.argv[1:] or ["demo-bucket"]
     with GoogleStore(bucket) as store, contextlib.suppress(KeyboardInterrupt):
         variables = {"GCS_BUCKET": store.bucket, "STORAGE_EMULATOR_HOST": store.url}
-        if command:
-            return subprocess.run(command, env=os.environ | variables, check=False).returncode
-        for name, value in variables.items():
-            sys.stdout.write(f"export {name}={value}\n")
-        sys.stdout.flush()
-        signal.pause()
+        return run_beside(variables, command)
     return 0
 
 

@@ -27,6 +27,7 @@ from typing import Any, Self
 
 import asyncssh
 
+from command import run_beside
 from engines.engine import HOST, ending_with_this, free_ports
 
 __all__ = ["SSHD", "OpenSSH"]
@@ -215,12 +216,7 @@ def _main() -> int:
             "SFTP_ROOT": str(server.files),
             "SFTP_URL": "https://files.example.com",  # no server answers there
         }
-        if command:
-            return subprocess.run(command, env=os.environ | variables, check=False).returncode
-        for name, value in variables.items():
-            sys.stdout.write(f"export {name}='{value}'\n")
-        sys.stdout.flush()
-        signal.pause()
+        return run_beside(variables, command)
     return 0
 
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import urllib.parse
@@ -23,6 +21,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from command import run_beside
 from engines.engine import HOST, Engine, free_ports, program
 
 __all__ = ["SeaweedFS"]
@@ -115,12 +114,7 @@ def _main() -> int:
             "AWS_ACCESS_KEY_ID": store.access_key,
             "AWS_SECRET_ACCESS_KEY": store.secret_key,
         }
-        if command:
-            return subprocess.run(command, env=os.environ | variables, check=False).returncode
-        for name, value in variables.items():
-            sys.stdout.write(f"export {name}={value}\n")
-        sys.stdout.flush()
-        signal.pause()
+        return run_beside(variables, command)
     return 0
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +12,7 @@ import time
 from pathlib import Path
 from typing import ClassVar, Self
 
+from command import run_beside
 from engines.engine import HOST, ending_with_this, free_ports
 
 __all__ = ["ServedDirectory", "run_script"]
@@ -117,10 +116,5 @@ def run_script(server_class: type[ServedDirectory]) -> int:
         (server.directory / name).mkdir()
         options = {**server.options, "root": f"/{name}"}
         variables = {f"OPENDAL_{option.upper()}": value for option, value in options.items()}
-        if command:
-            return subprocess.run(command, env=os.environ | variables, check=False).returncode
-        for name, value in variables.items():
-            sys.stdout.write(f"export {name}={value}\n")
-        sys.stdout.flush()
-        signal.pause()
+        return run_beside(variables, command)
     return 0

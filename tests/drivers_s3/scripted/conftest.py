@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from jtc.storage import Disk, StorageManager
+from recorded_pauses import recorded_pauses
 from scripted_store import ScriptedStore
 
 MakeDisk = Callable[..., Disk]
@@ -30,18 +29,7 @@ def no_aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the pauses between retries instead of waiting; the longest of the random ones."""
-    slept: list[float] = []
-    really_sleep = asyncio.sleep
-
-    async def sleep(delay: float, result: object = None) -> object:
-        if delay > 0:
-            slept.append(delay)
-        return await really_sleep(0, result)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    monkeypatch.setattr(random, "random", lambda: 1.0)
-    monkeypatch.setattr(random, "uniform", lambda _, highest: highest)
-    return slept
+    return recorded_pauses(monkeypatch)
 
 
 @pytest.fixture
