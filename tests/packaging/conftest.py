@@ -176,7 +176,8 @@ def resolve(wheels: dict[str, Wheel], tmp_path: Path) -> Callable[..., dict[str,
         report = run(
             *(sys.executable, "-m", "pip", "install", "--quiet", "--only-binary", ":all:"),
             *("--dry-run", "--ignore-installed", "--report", "-", "--constraint", file),
-            *(wheels["jtc-storage"].file, f"{wheels['jtc-storage-s3'].file}{extra}"),
+            *(wheels[name].file for name in ("jtc-storage", "jtc-storage-http")),
+            f"{wheels['jtc-storage-s3'].file}{extra}",
             *requirements,
         )
         found = [package["metadata"] for package in json.loads(report)["install"]]

@@ -369,7 +369,8 @@ assert not {"aioboto3", "aiobotocore", "botocore", "aiohttp"} & set(sys.modules)
 def test_the_s3_driver_is_imported_and_made_without_its_sdk(
     wheels: dict[str, Wheel], new_environment: Environment
 ) -> None:
-    new_environment.install("--no-deps", wheels["jtc-storage"].file, wheels["jtc-storage-s3"].file)
+    parts = ("jtc-storage", "jtc-storage-http", "jtc-storage-s3")
+    new_environment.install("--no-deps", *(wheels[name].file for name in parts))
     new_environment.execute(S3_COSTS_NOTHING_YET)
 
 

@@ -92,9 +92,11 @@ OPTIONAL = {
     "jtc-storage-images": {"pillow-heif": "heic"},
     "jtc-storage-s3": {"aioboto3": "aioboto3"},
 }
-EXTRAS = {name.removeprefix("jtc-storage-"): name for name in PACKAGES if name != "jtc-storage"}
+# Drivers bring jtc-storage-http; their authors require it by its name.
+NO_EXTRA = {"jtc-storage", "jtc-storage-http"}
+EXTRAS = {name.removeprefix("jtc-storage-"): name for name in PACKAGES.keys() - NO_EXTRA}
 # Who wants all drivers and layers, and files over HTTP, tests nothing and may have no Django.
-NOT_IN_ALL = {"attachments", "django", "images", "testing"}
+NOT_IN_ALL = {"attachments", "django", "fsspec", "images", "testing"}
 
 each_distribution = pytest.mark.parametrize("name", PACKAGES)
 each_extension = pytest.mark.parametrize("name", ENTRY_POINTS)
