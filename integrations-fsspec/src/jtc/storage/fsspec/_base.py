@@ -165,6 +165,11 @@ class Base(AsyncFileSystem):
         self._transaction = self.transaction_type(self)
         return super().start_transaction()
 
+    def forget_transaction(self) -> None:
+        """Write files at once again: the transaction has ended."""
+        self._intrans = False
+        self._transaction = None
+
     async def _place(self, path: Any) -> Place:
         """Return where a path leads.
 

@@ -49,7 +49,7 @@ class DiskTransaction(Transaction):
             while self.files:
                 with suppress(Exception):
                     self.files.popleft().discard()
-            fs._intrans, fs._transaction = False, None  # noqa: SLF001 - as fsspec's own ends it
+            fs.forget_transaction()
             self.fs = None
 
 
