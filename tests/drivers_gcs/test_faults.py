@@ -130,3 +130,30 @@ async def test_store_that_ignores_conditions_of_reads_is_held_to_them(
     store.before = ignoring
     with pytest.raises(exceptions.PreconditionFailedException):
         await disk.get("a", if_match=etag)
+
+
+async def test_copy_of_which_nothing_more_is_made_ends(
+    store: GoogleStore, make_disk: Callable[..., Disk]
+) -> None:
+    disk = make_disk(anonymous=True)
+    await disk.put("a", b"1")
+
+    def stalling(request: web.Request) -> web.Response | None:
+        if "rewriteTo" not in request.path:
+            return None
+        said = {"done": False, "rewriteToken": "t", "totalBytesRewritten": "0"}
+        return web.json_response(said)
+
+    store.before = stalling
+    with pytest.raises(exceptions.StorageUnavailableException, match="copies no more"):
+        await disk.copy("a", "b")
+
+
+@pytest.mark.parametrize("status", [200, 403])
+async def test_answer_that_is_nested_too_deep_is_an_error_of_the_store(
+    store: GoogleStore, make_disk: Callable[..., Disk], status: int
+) -> None:
+    disk = make_disk(anonymous=True)
+    store.before = lambda _: web.Response(status=status, text='{"a":' * 20_000)
+    with pytest.raises(exceptions.StorageException):
+        await disk.stat("a")

@@ -135,6 +135,7 @@ async def _copied(
     if fields and original is not None:
         # Google copies all of the original's fields or none.
         fields = {**metadata.kept_fields(original), **fields}
+    copied, stalled = -1, 0
     while True:
         request = rewrite_object(transport.settings.bucket, src, dst, fields or None, query)
         try:
@@ -147,10 +148,10 @@ async def _copied(
             raise
         if rewritten.resource is not None:
             return rewritten.resource
-        if rewritten.token == query.get("rewriteToken"):
-            # The same token may come again, but not without progress.
-            await asyncio.sleep(0)
-        query["rewriteToken"] = rewritten.token
+        stalled = 0 if rewritten.copied > copied else stalled + 1
+        if stalled > transport.settings.max_attempts:
+            raise exceptions.StorageUnavailableException("The store copies no more of the file")
+        copied, query["rewriteToken"] = rewritten.copied, rewritten.token
 
 
 async def _why_refused(

@@ -68,7 +68,7 @@ def _of_json(text: str) -> tuple[str, str]:
     """Return the reason and the message in Google's JSON, as far as it has them."""
     try:
         error: Any = json.loads(text).get("error")
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", ""
     if not isinstance(error, dict):
         return "", str(error or "")

@@ -122,7 +122,7 @@ def _not_understood() -> StorageUnavailableException:
 def _document(answer: Answer) -> dict[str, Any]:
     try:
         document = json.loads(answer.document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _not_understood() from error
     if not isinstance(document, dict):
         raise _not_understood()
