@@ -1,4 +1,4 @@
-"""The OpenDAL driver in forked children, and in several event loops and threads."""
+"""The OpenDAL driver in forked children, in several event loops and threads, and at the end."""
 
 from __future__ import annotations
 
@@ -70,6 +70,29 @@ for thread in threads:
 print(errors)
 """
 
+END = """
+import asyncio, sys, tempfile, threading, time
+from jtc.storage.drivers.opendal_driver import OpenDALDriver
+from jtc.storage.drivers.opendal_driver._runtime import runtime
+
+
+async def use():
+    driver = OpenDALDriver("fs", root=tempfile.mkdtemp())
+    await driver.put("a", b"content")
+    held.append(runtime.noted(asyncio.get_running_loop().create_future()))
+
+
+def hold():  # as a thread of OpenDAL that the system lets wait
+    time.sleep(float(sys.argv[1]))
+    held.clear()
+    print("released", flush=True)
+
+
+held = []
+asyncio.run(use())
+threading.Thread(target=hold, daemon=True).start()
+"""
+
 
 def run(program: str, *arguments: str) -> str:
     command = [sys.executable, "-W", "error", "-X", "dev", "-c", program, *arguments]
@@ -118,3 +141,11 @@ async def _use(root: str) -> None:
 
 def test_loops_and_threads_share_one_driver() -> None:
     assert run(LOOPS) == "[]\n"
+
+
+def test_end_of_process_waits_until_threads_have_no_call_in_hand() -> None:
+    assert run(END, "0.2") == "released\n"
+
+
+def test_end_of_process_does_not_wait_forever() -> None:
+    assert run(END, "300") == ""

@@ -187,7 +187,7 @@ class Calls:
         while True:
             attempts -= 1
             try:
-                return await call(self.operator)
+                return await runtime.noted(call(self.operator))
             except OpenDALError as error:
                 if stale and is_of_stale_connection(error):
                     # An idle connection was dropped: OpenDAL's pool may have more of them.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage.drivers.opendal_driver._errors import OpenDALError
 from jtc.storage.drivers.opendal_driver._metadata import is_directory, key, modified
+from jtc.storage.drivers.opendal_driver._runtime import runtime
 from jtc.storage.drivers.opendal_driver._services import MAKES_DIRECTORIES
 from jtc.storage.exceptions import FileNotFoundException, PathConflictException
 from jtc.storage.models import DirectoryInfo, FileInfo
@@ -105,10 +106,10 @@ async def _paged(
         limit = asyncio.timeout(calls.settings.request_timeout)
         try:
             async with limit:
-                async for entry in entries:
-                    page.append(entry)
-                    if len(page) == _PAGE:
-                        break
+                while len(page) < _PAGE:
+                    page.append(await runtime.noted(anext(entries)))
+        except StopAsyncIteration:
+            pass
         except TimeoutError:
             raise calls.late(calls.settings.request_timeout) from None
         except OpenDALError as error:

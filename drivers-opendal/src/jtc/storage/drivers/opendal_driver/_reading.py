@@ -19,6 +19,7 @@ from jtc.storage.drivers.opendal_driver._metadata import (
     stat,
     value_info,
 )
+from jtc.storage.drivers.opendal_driver._runtime import runtime
 from jtc.storage.drivers.opendal_driver._services import CUTS_READS
 from jtc.storage.exceptions import (
     IntegrityException,
@@ -183,7 +184,7 @@ class _Reading:
 async def _close(calls: Calls, file: AsyncFile) -> None:
     with suppress(*OpenDALError):  # TimeoutError too; nothing was written
         async with asyncio.timeout(calls.settings.request_timeout):
-            await file.close()
+            await runtime.noted(file.close())
 
 
 async def _read(calls: Calls, file: AsyncFile, size: int) -> bytes:

@@ -22,6 +22,8 @@ from jtc.storage.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from opendal import AsyncOperator
 
     from jtc.storage.drivers.opendal_driver._calls import Calls
@@ -97,8 +99,8 @@ class Staging:
                 await calls.send(partial(_delete, path))
 
 
-async def _delete(path: str, operator: AsyncOperator) -> None:
-    await operator.delete(path)
+def _delete(path: str, operator: AsyncOperator) -> Awaitable[None]:
+    return operator.delete(path)
 
 
 async def rename(calls: Calls, src: str, dst: str) -> None:
@@ -110,10 +112,10 @@ async def rename(calls: Calls, src: str, dst: str) -> None:
     """
     attempts = 0
 
-    async def once(operator: AsyncOperator) -> None:
+    def once(operator: AsyncOperator) -> Awaitable[None]:
         nonlocal attempts
         attempts += 1
-        await operator.rename(key(calls, src), key(calls, dst))
+        return operator.rename(key(calls, src), key(calls, dst))
 
     try:
         await calls.send(once, reads=False)
