@@ -1,7 +1,7 @@
 """The time that the OpenDAL driver adds to OpenDAL's own client, on servers of the tests.
 
-``python tests/benchmarks/opendal_services.py [webdav] [ftp] [redis] [--smoke]``: each row times
-both in turns within one run.
+``python tests/benchmarks/opendal_services.py [webdav] [ftp] [redis] [memory] [--smoke]``: each row
+times both in turns within one run. Those of `memory`, which has no server, are of processor time.
 """
 
 from __future__ import annotations
@@ -121,6 +121,29 @@ async def listing(name: str, ours: OpenDALDriver, bare: opendal.AsyncOperator, r
     return await in_turns(f"{name}: list 1,000", ways, rounds=rounds, unit="ms")
 
 
+async def added(rounds: int, calls: int) -> list[str]:
+    """Return the processor time that ours adds to a call, from OpenDAL's service in memory."""
+    ours, bare = OpenDALDriver("memory"), opendal.AsyncOperator("memory")
+    content = os.urandom(4 * KIB)
+    await bare.write("a", content)
+    await ours.put("a", content)
+    work: dict[str, tuple[Callable[[int], Awaitable[object]], Callable[[int], Awaitable[object]]]]
+    work = {
+        "put": (lambda _: ours.put("a", content), lambda _: bare.write("a", content)),
+        "get": (lambda _: ours.get("a"), lambda _: bare.read("a")),
+    }
+    found = []
+    for name, (our_call, bare_call) in work.items():
+        ways = {OURS: repeat(calls, our_call), BARE: repeat(calls, bare_call)}
+        row = await in_turns(f"memory: {name} 4 KiB", ways, rounds=rounds, per=calls)
+        ours_took, bare_took = row.median(OURS, cpu=True), row.median(BARE, cpu=True)
+        found.append(
+            f"{row.name}, processor time of a call: {OURS} {ours_took:.4g} µs; "
+            f"{BARE} {bare_took:.4g} µs: {ours_took - bare_took:.0f} µs added"
+        )
+    return found
+
+
 def show(row: Row) -> None:
     """Print a row's medians, and ours as a multiple of each."""
     figures = [f"{way} {row.median(way):.4g} {row.unit}" for way in row.wall]
@@ -130,7 +153,10 @@ def show(row: Row) -> None:
 
 async def main(names: list[str], *, smoke: bool) -> None:
     """Time the services."""
-    for name in names or ["webdav", "ftp", "redis"]:
+    for name in names or ["webdav", "ftp", "redis", "memory"]:
+        if name == "memory":
+            print(*await added(*((1, 2) if smoke else (15, 200))), sep="\n", flush=True)
+            continue
         for row in await service(name, *((1, 2) if smoke else (15, 20))):
             show(row)
 

@@ -82,6 +82,9 @@ class TestWebDAV(Failing, Ways, OnAServer):
         # wsgidav decodes the target of a MOVE before it takes the URL apart.
         return super().refuses_path(path) or not {"?", "#", ";"}.isdisjoint(path)
 
+    @pytest.mark.skip(reason="wsgidav answers 500 to one of concurrent MOVEs onto a file")
+    async def test_event_loops_in_each_of_which_many_tasks_contend_can_use_it(self) -> None: ...
+
     @pytest.mark.skip(reason="wsgidav tells versions apart by their second and length only")
     async def test_get_ranges_is_of_one_version(self) -> None: ...
 

@@ -158,7 +158,7 @@ async def delete_directory(calls: Calls, path: str) -> None:
     if not await is_directory(calls, path):
         return
     await _delete_level(calls, path)
-    if await is_directory(calls, path):  # an FTP server's refusal is not told
+    if await is_directory(calls, path):  # an FTP server's refusal is not reported
         raise PathConflictException(
             "The directory is not empty: there are names in it that the service lists as others, "
             "or files that came meanwhile"
