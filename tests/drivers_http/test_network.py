@@ -12,6 +12,7 @@ import botocore
 import pytest
 
 from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.http_support import network
 from jtc.storage.http_support.network import proxy_for, tls_context
 from jtc.storage.http_support.settings import HttpSettings
 
@@ -27,6 +28,21 @@ def test_tls_context_verifies_by_the_libraries_bundle_loaded_once() -> None:
     assert context.check_hostname
     assert len(context.get_ca_certs()) > 50
     assert tls_context(HttpSettings(endpoint_url="https://s3.test")) is context
+
+
+def test_tls_context_has_the_systems_authorities_where_no_package_brings_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text(ONE_AUTHORITY)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setattr(network.importlib.util, "find_spec", lambda _name: None)
+    network._context.cache_clear()
+    context = tls_context(HttpSettings())
+    network._context.cache_clear()
+    assert isinstance(context, ssl.SSLContext)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert len(context.get_ca_certs()) == 1
 
 
 @pytest.mark.parametrize(

@@ -25,22 +25,25 @@ def tls_context(settings: NetworkSettings) -> ssl.SSLContext | bool:
         return False
     if not settings.is_secure:
         return True
+    bundle = settings.ca_bundle or _bundle_of_package()
+    if bundle is None:
+        return _context(None, 0)
     try:
-        path = Path(settings.ca_bundle or _usual_bundle()).expanduser()
+        path = Path(bundle).expanduser()
         return _context(path, path.stat().st_mtime_ns)
     except (OSError, RuntimeError):
         settings.refuse("ca_bundle", f"has no certificates: {settings.ca_bundle}")
 
 
-def _usual_bundle() -> str:
+def _bundle_of_package() -> str | None:
     found = importlib.util.find_spec("certifi") or importlib.util.find_spec("botocore")
     # Not by certifi.where(): it is not required, and both have their file at this name.
-    return str(Path(found.origin).with_name("cacert.pem")) if found and found.origin else ""
+    return str(Path(found.origin).with_name("cacert.pem")) if found and found.origin else None
 
 
 @functools.lru_cache(maxsize=8)
-def _context(path: Path, _changed: int) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=path)
+def _context(path: Path | None, _changed: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=path)  # None: the system's authorities
 
 
 def proxy_for(settings: NetworkSettings, scheme: str, host: str) -> str | None:

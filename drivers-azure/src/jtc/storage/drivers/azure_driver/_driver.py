@@ -77,7 +77,7 @@ class AzureDriver:
         proxy: The URL of an HTTP proxy, user and password included. None: HTTPS_PROXY, HTTP_PROXY
             and NO_PROXY.
         ca_bundle: The path of a PEM file with the certificates of authorities. None: those of
-            certifi.
+            certifi, or the system's.
         verify: Check the certificate of the store. False is for tests.
         delete_snapshots: Delete a file's snapshots with it. False: a file that has some is not
             deleted.
