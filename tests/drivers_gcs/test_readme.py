@@ -26,7 +26,7 @@ async def test_examples_of_the_page_do_on_a_store_what_it_says(
     account.write_text(json.dumps(store.account))
     monkeypatch.setenv("GCS_BUCKET", store.bucket)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
-    monkeypatch.setattr("jtc.storage.drivers.gcs_driver._driver.GOOGLE", store.url)
+    monkeypatch.setattr("jtc.storage.drivers.gcs_driver._environment.GOOGLE", store.url)
     Storage._config = None  # that of another page
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):

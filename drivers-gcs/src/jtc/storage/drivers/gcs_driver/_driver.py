@@ -11,6 +11,7 @@ from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.traceback_scrubbing import ScrubbedLocals
+from jtc.storage.drivers.gcs_driver._environment import bucket_of, completed
 from jtc.storage.drivers.gcs_driver._objects import (
     copying,
     deleting,
@@ -21,9 +22,9 @@ from jtc.storage.drivers.gcs_driver._objects import (
     presigning,
     probing,
     reading,
-    visibility,
     writing,
 )
+from jtc.storage.drivers.gcs_driver._objects.visibility import set_visibility, visibility_of
 from jtc.storage.drivers.gcs_driver._settings import GOOGLE, Settings, emulator_url
 from jtc.storage.drivers.gcs_driver._transport.operations import insert_object
 from jtc.storage.drivers.gcs_driver._transport.transport import Transport
@@ -50,8 +51,6 @@ _NEW_FILE = _METADATA | {"visibility", "overwrite", "driver_options"}
 
 _OF_SIGNING = frozenset({"temporary_urls", "temporary_uploads", "upload_forms"})
 """Capabilities that an anonymous disk lacks."""
-
-_BUCKET_VARIABLES = ("GCS_BUCKET", "GOOGLE_CLOUD_STORAGE_BUCKET", "GS_BUCKET_NAME")
 
 
 @standalone
@@ -166,7 +165,7 @@ class GCSDriver:
         options = {name: value for name, value in locals().items() if name != "self"}  # first
         try:
             with ScrubbedLocals():
-                self._settings = Settings(**_completed(options, os.environ))
+                self._settings = Settings(**completed(options, os.environ))
         except Exception:  # its traceback holds these variables; a URL may have a password in it
             del options, credentials_info, credentials, endpoint_url, signing_endpoint_url
             del iam_endpoint_url, public_url, proxy, driver_options
@@ -189,9 +188,8 @@ class GCSDriver:
         Raises:
             StorageConfigException: GCS_BUCKET is missing, or a variable is invalid.
         """
-        found = [value for name in _BUCKET_VARIABLES if (value := environ.get(name))]
         return cls(
-            found[0] if found else "",
+            bucket_of(environ),
             environ.get("GOOGLE_CLOUD_PROJECT") or None,
             credentials_file=None
             if emulator_url(environ)
@@ -474,7 +472,7 @@ class GCSDriver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has uniform access.
         """
-        return await visibility.visibility_of(self._transport, path)
+        return await visibility_of(self._transport, path)
 
     async def set_visibility(self, path: str, visibility: Visibility, /) -> None:
         """Set who may read a file by its URL.
@@ -483,7 +481,7 @@ class GCSDriver:
             FileNotFoundException: There is no file.
             UnsupportedOperationException: The bucket has uniform access.
         """
-        await _set_visibility(self._transport, path, visibility)
+        await set_visibility(self._transport, path, visibility)
 
     async def temporary_url(self, path: str, options: SignOptions, /) -> str:
         """Return a presigned URL (V4) that reads a file; no look whether the file exists.
@@ -559,21 +557,3 @@ class GCSDriver:
         Requests under way have five seconds to end.
         """
         await self._transport.aclose()
-
-
-_set_visibility = visibility.set_visibility
-
-
-def _completed(options: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return options with what the environment says of those that are left open."""
-    options, sources = dict(options), {}
-    if options["endpoint_url"] is None:
-        options["endpoint_url"] = GOOGLE
-        if (url := emulator_url(environ)) is not None:
-            options["endpoint_url"], sources["endpoint_url"] = url, "STORAGE_EMULATOR_HOST"
-            names = ("credentials_file", "credentials_info", "credentials")
-            options["anonymous"] |= all(options[name] is None for name in names)
-    if options["project"] is None:
-        options["project"] = environ.get("GOOGLE_CLOUD_PROJECT") or None
-        sources["project"] = "GOOGLE_CLOUD_PROJECT"
-    return {**options, "sources": sources}
