@@ -60,6 +60,7 @@ class Base(AsyncFileSystem):
     transaction_type = DiskTransaction
 
     _pid: int
+    _transaction: DiskTransaction | None
 
     def __init__(
         self,
