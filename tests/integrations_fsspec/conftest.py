@@ -49,8 +49,8 @@ def fs(config: dict[str, Any]) -> JtcFileSystem:
 
 @pytest.fixture
 def root() -> str:
-    """Return a directory on the disk that no other test uses."""
-    return f"media/test-{next(_numbers)}"
+    """Return a directory on the disk that no other test uses, nor those of the S3 driver."""
+    return f"media/fsspec-{next(_numbers)}"
 
 
 def close(manager: StorageManager) -> None:
