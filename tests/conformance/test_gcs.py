@@ -67,7 +67,6 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[GCSDriver]:
     await driver.aclose()
 
 
-@pytest.mark.no_cover
 class TestGCS(DriverConformance):
     server = "google_store"
     one_loop = True  # for tests/conformance/conftest.py

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ftp", "redis_port", "webdav"]
 
-# Coverage doubles the time; tests/drivers_opendal measures the same lines.
-pytestmark = pytest.mark.no_cover
-
 
 class Differing(WholeFileTests, DirectoryTests, ConnectionTests): ...
 
