@@ -20,6 +20,7 @@ SUITES = {
     "TestMemoryDriver": ("drivers-memory", "none: this process"),
     "TestLocal": ("drivers-local", "none: ext4 or another file system of Linux"),
     "TestLocalPortable": ("drivers-local", "the same, without what only Linux has"),
+    "TestLocalByPath": ("drivers-local", "the same, by paths, as on Windows"),
     "TestS3": ("drivers-s3", "SeaweedFS"),
     "TestAzure": ("drivers-azure", "Azurite"),
     "TestGCS": ("drivers-gcs", "our own test server, after Google's documentation"),
