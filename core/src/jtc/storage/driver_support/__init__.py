@@ -9,6 +9,7 @@ Each module is independent and imports nothing that one operating system lacks:
 * `checksums`: checksums by name;
 * `derived`: reads and listings of a driver that lacks a capability;
 * `standalone`: checks of a driver that is used without `Disk`;
+* `level_listing`: where a listing of directories, level by level, goes on after a key;
 * `error_translation`: system errors as `jtc.storage.exceptions`;
 * `url_signing`: presigned URLs for storage that no server serves;
 * `loop_clients`: clients per event loop, closed with it;

@@ -17,6 +17,7 @@ from bisect import bisect_right
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from jtc.storage.driver_support.level_listing import first_key
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.local_driver._directories import is_directory
 from jtc.storage.drivers.local_driver._metadata import etag_of
@@ -185,7 +186,7 @@ class _Listing:
 
     def _enter(self, token: CancelToken, path: str) -> None:
         above = f"{path}/" if path else ""
-        bound = self._bound(above)
+        bound = first_key(above, self._start_after, recursive=self._recursive)
         if bound is None:
             return
         directory = self._open(path)
@@ -205,23 +206,6 @@ class _Listing:
         finally:
             directory.close()
         self._levels.append(_Level(path, keys.since(bound)))
-
-    def _bound(self, above: str) -> str | None:
-        """Return what a directory's first key to list is not less than; None if there is none.
-
-        Args:
-            above: The directory's path and ``/``.
-        """
-        after = self._start_after
-        if after is None:
-            return ""
-        if not after.startswith(above):
-            return None if above < after else ""
-        after = after[len(above) :]
-        child, separator, _ = after.partition("/")
-        if separator and self._recursive:
-            return child + separator  # it is entered, and not listed itself
-        return f"{after}\0"
 
     def warn(self) -> None:
         """Log what was left out."""

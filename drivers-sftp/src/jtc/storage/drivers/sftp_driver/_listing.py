@@ -11,6 +11,7 @@ import logging
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from jtc.storage.driver_support.level_listing import first_key
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.sftp_driver._directories import has_directory, read_directory
 from jtc.storage.drivers.sftp_driver._looks import is_below_directories
@@ -106,7 +107,7 @@ class _Listing:
     async def enter(self, path: str) -> None:
         """Read a directory, to list it next."""
         above = f"{path}/" if path else ""
-        bound = self._bound(above)
+        bound = first_key(above, self._start_after, recursive=self._recursive)
         if bound is None:
             return
         try:
@@ -166,23 +167,6 @@ class _Listing:
             self._refused += 1
             return None
         return key
-
-    def _bound(self, above: str) -> str | None:
-        """Return what a directory's first key to list is not less than; None if there is none.
-
-        Args:
-            above: The directory's path and ``/``.
-        """
-        after = self._start_after
-        if after is None:
-            return ""
-        if not after.startswith(above):
-            return None if above < after else ""
-        after = after[len(above) :]
-        child, separator, _ = after.partition("/")
-        if separator and self._recursive:
-            return child + separator  # it is entered, and not listed itself
-        return f"{after}\0"
 
     def warn(self) -> None:
         """Log what was left out."""
