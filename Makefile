@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DISTS  := core drivers-local drivers-memory drivers-http drivers-s3 drivers-azure drivers-gcs drivers-sftp drivers-opendal \
-	layers layers-clamav layers-otel web testing integrations-django integrations-fsspec images attachments
-BENCHED := core drivers-local drivers-memory drivers-http drivers-s3 web images
+	layers layers-clamav layers-otel web testing integrations-django integrations-fsspec images attachments cli
+BENCHED := core drivers-local drivers-memory drivers-http drivers-s3 web images cli
 DEMONSTRATED := core drivers-local drivers-memory
 META   := pyproject.toml constraints.txt constraints-aioboto3.txt $(DISTS:%=%/pyproject.toml)
 SOURCES = $(shell find $(DISTS:%=%/src) -name '*.py')
@@ -26,7 +26,7 @@ UNMEASURED := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_con
 	drivers_local/test_modes web/test_gallery)
 MEASURED := $(filter-out $(UNMEASURED),$(sort $(shell find $(wildcard $(patsubst %,tests/%,unit core layers \
 	drivers_local drivers_memory drivers_http drivers_s3 drivers_azure drivers_gcs drivers_sftp drivers_opendal \
-	layers_clamav layers_otel integrations_fsspec sync_api integrations_django web images attachments \
+	layers_clamav layers_otel integrations_fsspec sync_api integrations_django web images attachments cli \
 	$(patsubst %,conformance/test_%.py,memory gcs sftp opendal))) -name 'test_*.py')))
 # SQLAlchemy's async sessions run their sync code in greenlets. To follow these takes coverage two thirds longer.
 IN_GREENLETS := $(filter tests/attachments/%,$(MEASURED))

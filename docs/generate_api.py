@@ -40,6 +40,8 @@ MODULES = (
     "jtc.storage.layers.validate",
     "jtc.storage.layers.around",
     "jtc.storage.hookspecs",
+    "jtc.storage.transfers",
+    "jtc.storage.sync_plan",
     "jtc.storage.files",
     "jtc.storage.asgi",
     "jtc.storage.wsgi",

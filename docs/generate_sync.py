@@ -51,6 +51,13 @@ D_co = TypeVar("D_co", bound=DiskOperations, covariant=True)
 # Methods that return a sync disk or file are written by hand, in _disks.py.
 BY_HAND = {
     "aclose",
+    "compare",
+    "copy_directory",
+    "copy_many",
+    "get_many",
+    "move_directory",
+    "plan_sync",
+    "put_many",
     "delay",
     "fail",
     "build",

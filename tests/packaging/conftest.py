@@ -30,6 +30,7 @@ FOLDERS = {
     "jtc-storage": ROOT / "core",
     "jtc-storage-attachments": ROOT / "attachments",
     "jtc-storage-clamav": ROOT / "layers-clamav",
+    "jtc-storage-cli": ROOT / "cli",
     "jtc-storage-django": ROOT / "integrations-django",
     "jtc-storage-images": ROOT / "images",
     "jtc-storage-layers": ROOT / "layers",

@@ -21,6 +21,7 @@ PACKAGES = {
     "jtc-storage": ("jtc/storage",),
     "jtc-storage-attachments": ("jtc/storage/attachments",),
     "jtc-storage-clamav": ("jtc/storage/layers/clamav_layer",),
+    "jtc-storage-cli": ("jtc/storage/cli",),
     "jtc-storage-django": ("jtc/storage/django",),
     "jtc-storage-images": ("jtc/storage/images",),
     "jtc-storage-layers": ("jtc/storage/layers",),
@@ -96,7 +97,7 @@ OPTIONAL = {
 NO_EXTRA = {"jtc-storage", "jtc-storage-http"}
 EXTRAS = {name.removeprefix("jtc-storage-"): name for name in PACKAGES.keys() - NO_EXTRA}
 # Who wants all drivers and layers, and files over HTTP, tests nothing and may have no Django.
-NOT_IN_ALL = {"attachments", "django", "fsspec", "images", "testing"}
+NOT_IN_ALL = {"attachments", "cli", "django", "fsspec", "images", "testing"}
 
 each_distribution = pytest.mark.parametrize("name", PACKAGES)
 each_extension = pytest.mark.parametrize("name", ENTRY_POINTS)

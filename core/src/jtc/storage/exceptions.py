@@ -16,6 +16,7 @@
     ├── IntegrityException             the content differs from what was announced
     ├── StorageFullException
     ├── StoragePermissionException     (also PermissionError)
+    ├── TransferException              some of many files failed
     └── StorageUnavailableException
         └── StorageTimeoutException    (also TimeoutError)
 
@@ -26,9 +27,14 @@ A driver raises these without the disk's name, or raises builtins;
 from __future__ import annotations
 
 import errno as _errno
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jtc.storage._shortened import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jtc.storage.transfers import TransferSummary
 
 __all__ = [
     "FileExistsException",
@@ -46,6 +52,7 @@ __all__ = [
     "StoragePermissionException",
     "StorageTimeoutException",
     "StorageUnavailableException",
+    "TransferException",
     "UnsupportedOperationException",
 ]
 
@@ -210,3 +217,24 @@ class StorageTimeoutException(StorageUnavailableException, TimeoutError):
     """The backend did not answer in time."""
 
     errno: int | None = _errno.ETIMEDOUT
+
+
+class TransferException(StorageException):
+    """Some files of a transfer of many failed; the others are transferred.
+
+    Args:
+        summary: The numbers of files that succeeded and failed.
+        errors: The errors of the first files that failed, at most 100.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        summary: TransferSummary | None = None,
+        errors: Sequence[StorageException] = (),
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.summary = summary
+        self.errors = tuple(errors)

@@ -12,7 +12,9 @@ from jtc.storage._disk.directories import Directories
 from jtc.storage._disk.downloads import Downloads
 from jtc.storage._disk.file_metadata import FileMetadata
 from jtc.storage._disk.generated_names import GeneratedNames
+from jtc.storage._disk.many_files import ManyFiles
 from jtc.storage._disk.streaming import Streaming
+from jtc.storage._disk.trees import Trees
 from jtc.storage._disk.urls import Urls
 from jtc.storage._layering import LayerResolver
 from jtc.storage.layer import layers_of
@@ -37,7 +39,15 @@ _READ_ONLY = "/read only"
 
 
 class DiskOperations(
-    Streaming, Downloads, GeneratedNames, FileMetadata, Copying, Urls, Directories
+    Streaming,
+    Downloads,
+    GeneratedNames,
+    FileMetadata,
+    Copying,
+    ManyFiles,
+    Trees,
+    Urls,
+    Directories,
 ):
     """The methods of `Disk`, which `Storage` has too for the default disk."""
 

@@ -1,0 +1,5 @@
+"""The command line of jtc-storage."""
+
+from jtc.storage.cli._app import main
+
+__all__ = ["main"]

@@ -1,0 +1,81 @@
+"""Copies, moves, comparisons and synchronizations of whole directories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Unpack
+
+from jtc.storage._disk.base import DiskBase
+from jtc.storage.transfers import DEFAULT_CONCURRENCY, TransferProgress, Transfers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from jtc.storage._disk import Disk
+    from jtc.storage.models import FileInfo
+    from jtc.storage.options import CopyOptions
+    from jtc.storage.sync_plan import Difference, SyncPlan
+    from jtc.storage.transfers import Compare
+
+__all__ = ["Trees"]
+
+
+class Trees(DiskBase):
+    """The methods `copy_directory`, `move_directory`, `compare` and `plan_sync`."""
+
+    __slots__ = ()
+
+    def copy_directory(
+        self,
+        src: str,
+        dst: str,
+        *,
+        to: Disk | str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        **options: Unpack[CopyOptions],
+    ) -> Transfers:
+        """Copy all files below a directory."""
+        raise NotImplementedError
+
+    def move_directory(
+        self,
+        src: str,
+        dst: str,
+        *,
+        to: Disk | str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        **options: Unpack[CopyOptions],
+    ) -> Transfers:
+        """Move all files below a directory."""
+        raise NotImplementedError
+
+    def compare(
+        self,
+        prefix: str = "",
+        *,
+        to: Disk | str,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        where: Callable[[FileInfo], bool] | None = None,
+        compare: Compare = "auto",
+    ) -> AsyncIterator[Difference]:
+        """Compare all files below a directory with those below another one."""
+        raise NotImplementedError
+
+    async def plan_sync(
+        self,
+        prefix: str = "",
+        *,
+        to: Disk | str,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        where: Callable[[FileInfo], bool] | None = None,
+        compare: Compare = "auto",
+        existing: Literal["replace", "keep", "refuse"] = "replace",
+        delete: bool = False,
+        max_delete: int | None = None,
+        backup: Disk | str | None = None,
+    ) -> SyncPlan:
+        """Plan how to make another directory like this one."""
+        raise NotImplementedError
