@@ -103,6 +103,7 @@ MODULES = (
     "jtc.storage.driver_support.derived",
     "jtc.storage.driver_support.error_translation",
     "jtc.storage.driver_support.file_modes",
+    "jtc.storage.driver_support.findings",
     "jtc.storage.driver_support.fork_safety",
     "jtc.storage.driver_support.level_listing",
     "jtc.storage.driver_support.loop_budget",

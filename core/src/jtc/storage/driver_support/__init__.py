@@ -16,5 +16,6 @@ Each module is independent and imports nothing that one operating system lacks:
 * `loop_budget`: time budget of operations within one iteration of the event loop;
 * `file_modes`: permission bits of public and private files;
 * `fork_safety`: reset of locks and connections in a forked child;
-* `traceback_scrubbing`: removal of secrets from tracebacks.
+* `traceback_scrubbing`: removal of secrets from tracebacks;
+* `findings`: what the command ``doctor`` finds wrong with a disk.
 """
