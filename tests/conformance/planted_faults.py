@@ -20,6 +20,7 @@ from jtc.storage.driver import ReadStream
 from jtc.storage.driver_support.content import driver_content
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import (
+    FileExistsException,
     FileNotFoundException,
     NotModifiedException,
     PreconditionFailedException,
@@ -27,6 +28,8 @@ from jtc.storage.exceptions import (
     StorageException,
 )
 from jtc.storage.models import DirectoryInfo, FileInfo, Visibility
+from jtc.storage.options import WriteOptions
+from jtc.storage.paths import check_not_below
 from planting import Unreachable, caught_by, planted_in, replaced
 
 # Whole files
@@ -553,6 +556,194 @@ class DeletesTheRoot(MemoryDriver):
 class ForgetsMadeDirectories(MemoryDriver):
     async def make_directory(self, _, /):
         pass
+
+
+class MovesFileByFile(MemoryDriver):
+    """No fault of its own: the base of those that move as a backend without directories does."""
+
+    async def move_directory(self, src, dst, /):
+        self.check_move(src, dst)
+        below = f"{src}/"
+        for key in [key for key in self._directories if key.startswith(below)]:
+            await self.make_directory(dst + key.removeprefix(src).removesuffix("/"))
+        for key in [key for key in self._files if key.startswith(below)]:
+            await self.move_file(key, dst + key.removeprefix(src), WriteOptions())
+        await self.delete_directory(src)
+
+    def check_move(self, src, dst):
+        check_not_below(dst, src)
+        if not self.has_directory(src):
+            raise FileNotFoundException("There is no such directory", path=src)
+        if dst in self._files or self.has_directory(dst):
+            raise FileExistsException("There is something at the target", path=dst)
+
+    def has_directory(self, path):
+        return any(key.startswith(f"{path}/") for key in (*self._files, *self._directories))
+
+
+@caught_by("test_move_directory_moves_everything_below")
+class MovesTheFirstLevelOfADirectory(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        deep = {key: file for key, file in self._files.items() if key.count("/") > 1}
+        await super().move_directory(src, dst)
+        for key in deep:
+            await self.delete(dst + key.removeprefix(src))
+
+
+@caught_by("test_move_directory_moves_everything_below")
+class CopiesADirectory(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        files = {key: file for key, file in self._files.items() if key.startswith(f"{src}/")}
+        await super().move_directory(src, dst)
+        for key, file in files.items():
+            self._store(key, file)
+
+
+@caught_by("test_move_directory_moves_an_empty_one")
+class MovesNoEmptyDirectory(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        if not any(key.startswith(f"{src}/") for key in self._files):
+            raise FileNotFoundException("There is no such directory", path=src)
+        await super().move_directory(src, dst)
+
+
+@caught_by("test_move_directory_makes_directories_above_the_target")
+class MovesADirectoryWithoutThoseAbove(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        await super().move_directory(src, dst)
+        for key in [*self._directories]:
+            if dst.startswith(key):
+                self._remove(key)
+
+
+@caught_by("test_move_directory_leaves_names_that_begin_alike")
+class MovesByTheBeginningOfNames(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        await super().move_directory(src, dst)
+        for key in [key for key in self._files if key.startswith(src)]:
+            await self.move_file(key, dst + key.removeprefix(src), WriteOptions())
+
+
+@caught_by("test_move_directory_keeps_metadata_and_times")
+class ForgetsMetadataOfMovedDirectories(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        await super().move_directory(src, dst)
+        for key in [key for key in self._files if key.startswith(f"{dst}/")]:
+            await self.put(key, await self.get(key))
+
+
+@caught_by("test_move_directory_leaves_a_place_for_another")
+class MovesADirectoryOnce(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        moved = self.__dict__.setdefault("moved", set())
+        if src in moved or dst in moved:
+            raise FileNotFoundException("There is no such directory", path=src)
+        moved |= {src, dst}
+        await super().move_directory(src, dst)
+
+
+@caught_by("test_move_directory_requires_its_source")
+class MovesAMissingDirectory(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        try:
+            await super().move_directory(src, dst)
+        except FileNotFoundException:
+            return
+
+
+@caught_by("test_move_directory_requires_its_source")
+class MakesTheTargetFirst(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        if "/" in dst:
+            await self.make_directory(dst.rpartition("/")[0])
+        await super().move_directory(src, dst)
+
+
+@caught_by("test_move_directory_moves_no_file")
+class MovesAFileAsADirectory(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        if src in self._files:
+            await self.move_file(src, dst, WriteOptions())
+        else:
+            await super().move_directory(src, dst)
+
+
+class _ReplacesTargets(MovesFileByFile):
+    def check_move(self, src, dst):
+        check_not_below(dst, src)
+        if not self.has_directory(src):
+            raise FileNotFoundException("There is no such directory", path=src)
+
+
+@caught_by("test_move_directory_replaces_nothing")
+class MovesIntoWhatIsThere(_ReplacesTargets):
+    pass
+
+
+@caught_by("test_move_directory_replaces_nothing")
+class MovesInPlaceOfAnEmptyDirectory(_ReplacesTargets):
+    def check_move(self, src, dst):
+        super().check_move(src, dst)
+        if src == dst or dst in self._files or any(k.startswith(f"{dst}/") for k in self._files):
+            raise FileExistsException("There is something at the target", path=dst)
+
+
+@caught_by("test_move_directory_replaces_nothing")
+class MovesInPlaceOfAFile(MovesFileByFile):
+    def check_move(self, src, dst):
+        if dst in self._files:
+            self._remove(dst)
+        super().check_move(src, dst)
+
+
+@caught_by("test_move_directory_to_a_place_above_itself")
+class MovesADirectoryToAbove(_ReplacesTargets):
+    pass
+
+
+@caught_by("test_move_directory_refuses_a_target_within")
+class MovesADirectoryIntoItself(MemoryDriver):
+    async def move_directory(self, src, dst, /):
+        if not dst.startswith(f"{src}/"):
+            await super().move_directory(src, dst)
+
+
+class _Hesitates(MovesFileByFile):
+    """Others come between the check and the move."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.arrived = 0
+
+    async def all_arrived(self):
+        self.arrived += 1
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+@caught_by("test_move_directory_of_several_at_once_has_one_source")
+class MovesADirectoryOfSeveral(_Hesitates):
+    async def move_directory(self, src, dst, /):
+        self.check_move(src, dst)
+        await self.all_arrived()
+        if self.has_directory(src):
+            await super().move_directory(src, dst)
+
+
+@caught_by("test_move_directory_of_several_at_once_has_one_target")
+class MovesSeveralToOnePlace(_Hesitates):
+    async def move_directory(self, src, dst, /):
+        self.check_move(src, dst)
+        await self.all_arrived()
+        for key in [key for key in self._files if key.startswith(f"{src}/")]:
+            await self.move_file(key, dst + key.removeprefix(src), WriteOptions())
+
+
+@caught_by("test_move_directory_is_seen_whole")
+class MovesADirectoryInSteps(MovesFileByFile):
+    async def move_file(self, src, dst, options, /):
+        await asyncio.sleep(0)
+        return await super().move_file(src, dst, options)
 
 
 @caught_by("test_remove_empty_directory_removes_it_and_no_other")

@@ -364,3 +364,20 @@ async def test_full_file_system_is_a_full_storage(openssh: OpenSSH) -> None:
         await driver.aclose()
     finally:
         subprocess.run(["umount", "-l", str(room)], check=True)
+
+
+@pytest.mark.parametrize("after", range(0, 1_000, 100))
+async def test_move_directory_whose_connection_is_cut_is_made_once(
+    openssh: OpenSSH, after: int
+) -> None:
+    (openssh.files / "d").mkdir()
+    (openssh.files / "d" / "1").write_bytes(b"1")
+    with ConnectionFaults() as faults:
+        host, port = faults.through("127.0.0.1", openssh.port)
+        driver = SFTPDriver(**{**openssh.options, "host": host, "port": port})
+        await driver.exists("d/1")
+        faults.cut_request(after)
+        await driver.move_directory("d", "m")
+        assert names_in(openssh.files) == ["m"]
+        assert await driver.get("m/1") == b"1"
+        await driver.aclose()

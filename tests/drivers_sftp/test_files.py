@@ -15,6 +15,7 @@ from jtc.storage import Visibility
 from jtc.storage.drivers.sftp_driver import SFTPDriver
 from jtc.storage.exceptions import (
     FileExistsException,
+    FileNotFoundException,
     PathConflictException,
     StorageException,
     StoragePermissionException,
@@ -285,3 +286,41 @@ async def test_error_of_the_content_passes_unchanged_and_leaves_nothing(
     assert names_in(openssh.files / ".jtc") == []
     with pytest.raises(StorageException):
         await disk.get("a")
+
+
+async def test_move_directory_refuses_links_and_files_in_the_way(
+    openssh: OpenSSH, driver: SFTPDriver
+) -> None:
+    await driver.put("d/1", b"1")
+    await driver.put("file", b"1")
+    (openssh.files / "link").symlink_to("d")
+    for src, dst, error in (
+        ("link", "m", StoragePermissionException),
+        ("d", "link", StoragePermissionException),
+        ("d", "link/m", StoragePermissionException),
+        ("d", "file/m", PathConflictException),
+        ("file/below", "m", FileNotFoundException),
+    ):
+        with pytest.raises(error):
+            await driver.move_directory(src, dst)
+    assert {*names_in(openssh.files)} - {".jtc"} == {"d", "file", "link"}
+
+
+async def test_move_directory_needs_no_extension(limited_driver: SFTPDriver) -> None:
+    await limited_driver.make_directory("d/empty")
+    await limited_driver.make_directory("m")
+    with pytest.raises(FileExistsException):
+        await limited_driver.move_directory("d", "m")
+    await limited_driver.move_directory("d", "one/m")
+    assert await limited_driver.remove_empty_directory("one/m/empty") is True
+
+
+@needs_sshd
+async def test_move_directory_that_the_server_refuses_says_what_to_do() -> None:
+    with OpenSSH(arguments=("-P", "rename")) as server:
+        (server.files / "d").mkdir()
+        driver = SFTPDriver(**server.options)
+        with pytest.raises(StoragePermissionException):
+            await driver.move_directory("d", "m")
+        await driver.aclose()
+        assert names_in(server.files) == ["d"]

@@ -122,6 +122,7 @@ NOT_RETRIED: dict[str, Callable[[Disk], Any]] = {
     "delete_many": lambda d: d.delete_many(["dir/a"]),
     "remove_empty_directory": lambda d: d.remove_empty_directory("dir"),
     "move": lambda d: d.move("dir/a", "b"),
+    "move_directory": lambda d: d.driver.move_directory("dir", "new"),
     "put to create": lambda d: d.put("b", b"1", overwrite=False),
     "put if it matches": lambda d: d.put("dir/a", b"1", if_match="etag"),
     "copy to create": lambda d: d.copy("dir/a", "b", overwrite=False),

@@ -90,6 +90,7 @@ CALLS: dict[str, Callable[[Disk], Any]] = {
     "open_read": lambda d: d.get_range("a", 0, 1),
     "list_entries": lambda d: d.files(),
     "make_directory": lambda d: d.make_directory("new"),
+    "move_directory": lambda d: d.driver.move_directory("dir", "moved"),
     "delete_directory": lambda d: d.delete_directory("new"),
     "copy_file": lambda d: d.copy("a", "b"),
     "move_file": lambda d: d.move("a", "b"),
@@ -127,6 +128,7 @@ async def test_each_call_of_the_driver_is_a_span_with_attributes(
 ) -> None:
     driver = Signing()
     await driver.put("a", b"12345")
+    await driver.make_directory("dir")
     await CALLS[name](telemetry.disk(driver))
     (span,) = telemetry.spans
     assert span.name == f"{name} d"

@@ -26,6 +26,7 @@ from jtc.storage.driver import (
     SupportsConditionalDelete,
     SupportsCopy,
     SupportsDirectories,
+    SupportsDirectoryMove,
     SupportsEmptyDirectoryRemoval,
     SupportsHealthCheck,
     SupportsListing,
@@ -122,6 +123,9 @@ class WithCapabilities(EightMethods):
         assert_type(options.start_after, str | None)
         yield await self.stat(prefix)
 
+    async def move_directory(self, src: str, dst: str, /) -> None:
+        return None
+
     async def remove_empty_directory(self, path: str, /) -> bool:
         return False
 
@@ -154,6 +158,7 @@ def an_authors_capabilities_fit(driver: WithCapabilities) -> None:
     _ranges: SupportsRanges = driver
     _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
+    _directory_move: SupportsDirectoryMove = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _conditional_delete: SupportsConditionalDelete = driver
     _temporary_urls: SupportsTemporaryUrls = driver
@@ -169,6 +174,7 @@ def memory_has_its_capabilities(driver: MemoryDriver) -> None:
     _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
     _directories: SupportsDirectories = driver
+    _directory_move: SupportsDirectoryMove = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _copy: SupportsCopy = driver
     _move: SupportsMove = driver
@@ -189,6 +195,7 @@ def local_has_its_capabilities(driver: LocalDriver) -> None:
     _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
     _directories: SupportsDirectories = driver
+    _directory_move: SupportsDirectoryMove = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _copy: SupportsCopy = driver
     _move: SupportsMove = driver

@@ -163,6 +163,16 @@ class FakeDriver:
             each for each in self._directories if each != path and not each.startswith(below)
         }
 
+    async def move_directory(self, src: str, dst: str, /) -> None:
+        """Move a directory."""
+        if above := dst.rpartition("/")[0]:
+            await self._check_place(f"{above}/x")
+        await self.inner.move_directory(src, dst)
+        moved = {each for each in self._directories if each == src or each.startswith(f"{src}/")}
+        self._directories -= moved
+        self._directories.update(dst + each.removeprefix(src) for each in moved)
+        await self._make_parents(dst)
+
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Remove a directory if it is empty."""
         removed: bool = await self.inner.remove_empty_directory(path)

@@ -55,7 +55,8 @@ in a table, a row a method:
   ``overwrite=False``; `metadata` replaces all names; a missing source is a `FileNotFoundError` also
   where `if_source_match` names a version, while a missing target fails `if_match`; a file that is
   moved is always at one of its paths;
-* `remove_empty_directory` never removes a file that is put meanwhile;
+* `remove_empty_directory` never removes a file that is put meanwhile; `move_directory` replaces
+  nothing, and readers see the whole directory at one of its paths;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes; what is
   made or deleted meanwhile stops nothing;
 * `check` raises the backend's error; `aclose` closes the clients of all event loops, and what is
@@ -110,6 +111,7 @@ __all__ = [
     "SupportsConditionalDelete",
     "SupportsCopy",
     "SupportsDirectories",
+    "SupportsDirectoryMove",
     "SupportsEmptyDirectoryRemoval",
     "SupportsHealthCheck",
     "SupportsListing",
@@ -350,6 +352,20 @@ class SupportsDirectories(Protocol):
         ...
 
 
+class SupportsDirectoryMove(Protocol):
+    """Capability ``directory_move``."""
+
+    @contract("path write", paths=2)
+    async def move_directory(self, src: str, dst: str, /) -> None:
+        """Move a directory and everything below it, empty directories too, atomically.
+
+        Directories above the target are made. FileNotFoundError if there is no directory `src`,
+        FileExistsError if there is anything at `dst`, InvalidPathException if that is below `src`;
+        UnsupportedOperationException where the two are on different file systems.
+        """
+        ...
+
+
 class SupportsEmptyDirectoryRemoval(Protocol):
     """Capability ``empty_directory_removal``."""
 
@@ -507,6 +523,7 @@ CAPABILITIES: Mapping[str, type] = {
     "metadata_update": SupportsMetadataUpdate,
     "listing": SupportsListing,
     "directories": SupportsDirectories,
+    "directory_move": SupportsDirectoryMove,
     "empty_directory_removal": SupportsEmptyDirectoryRemoval,
     "copy": SupportsCopy,
     "move": SupportsMove,
@@ -531,6 +548,7 @@ class FullDriver(
     SupportsMetadataUpdate,
     SupportsListing,
     SupportsDirectories,
+    SupportsDirectoryMove,
     SupportsEmptyDirectoryRemoval,
     SupportsCopy,
     SupportsMove,

@@ -25,6 +25,7 @@ __all__ = [
     "TEMPORARY_PREFIX",
     "check_directory",
     "check_listed_path",
+    "check_not_below",
     "check_path",
     "is_reserved",
 ]
@@ -95,6 +96,16 @@ def check_directory(path: str) -> str:
     if path == "/":
         raise _invalid(path, "The root directory is written '', and not '/'")
     return check_path(path) if path else ""
+
+
+def check_not_below(path: str, directory: str) -> None:
+    """Check that a path is not below a directory, which is to be moved there.
+
+    Raises:
+        InvalidPathException: It is.
+    """
+    if path.startswith(f"{directory}/"):
+        raise _invalid(path, f"It is below {directory!r}, which cannot be moved into itself")
 
 
 def is_reserved(path: str) -> bool:

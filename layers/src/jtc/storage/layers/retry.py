@@ -61,8 +61,9 @@ class Retry(Layer):
     bytes, a seekable file, or at most `buffer` bytes of a stream.
 
     These are not, because their first attempt may have succeeded while only its answer was lost,
-    and a second one would report the wrong result: `delete`, `remove_empty_directory`, `move`, a
-    driver's own health check, and writes with `overwrite=False`, `if_match` or `if_source_match`.
+    and a second one would report the wrong result: `delete`, `remove_empty_directory`, `move`,
+    `move_directory`, a driver's own health check, and writes with `overwrite=False`, `if_match` or
+    `if_source_match`.
 
     For drivers without retries of their own. The S3 driver has its own: both together multiply the
     attempts, which is a RuntimeWarning.

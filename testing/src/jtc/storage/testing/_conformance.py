@@ -15,6 +15,7 @@ from jtc.storage.testing._groups.contents import ContentTests
 from jtc.storage.testing._groups.copies import CopyTests
 from jtc.storage.testing._groups.declared_metadata import DeclaredMetadataTests
 from jtc.storage.testing._groups.directories import DirectoryTests
+from jtc.storage.testing._groups.directory_moves import DirectoryMoveTests
 from jtc.storage.testing._groups.errors import ErrorTests
 from jtc.storage.testing._groups.file_info import FileInfoTests
 from jtc.storage.testing._groups.listing import ListingTests
@@ -39,6 +40,7 @@ class DriverConformance(
     ListingTests,
     LookupTests,
     DirectoryTests,
+    DirectoryMoveTests,
     CopyTests,
     ConditionalWriteTests,
     ConditionalDeleteTests,

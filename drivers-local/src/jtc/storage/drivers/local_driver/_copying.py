@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,13 @@ from jtc.storage.drivers.local_driver._sharing import patiently
 from jtc.storage.drivers.local_driver._staged_file import StagedFile, check_place
 from jtc.storage.exceptions import (
     FileNotFoundException,
+    InvalidPathException,
     PreconditionFailedException,
     StorageException,
     StorageUnavailableException,
+    UnsupportedOperationException,
 )
+from jtc.storage.paths import check_not_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +40,10 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
-__all__ = ["copy_file", "move_file", "replace_by_copy"]
+__all__ = ["copy_file", "move_directory", "move_file", "replace_by_copy"]
+
+# EBUSY is for the root of a file system.
+_OTHER_FILE_SYSTEM = frozenset({errno.EXDEV, errno.EBUSY})
 
 
 def copy_file(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:
@@ -55,6 +61,16 @@ def move_file(token: CancelToken, root: Root, src: str, dst: str, options: Write
     """
     with _errors_of_target("move", dst):
         return _move(token, root, src, dst, options)
+
+
+def move_directory(token: CancelToken, root: Root, src: str, dst: str) -> None:
+    """Move a directory with everything below it by one rename, which replaces nothing."""
+    check_not_below(dst, src)
+    with _errors_of_target("move_directory", dst):
+        for _ in attempts():
+            if _rename_directory(token, root, src, dst):
+                return
+        raise _deleted_again()
 
 
 @contextmanager
@@ -181,7 +197,63 @@ def _rename(token: CancelToken, root: Root, src: str, dst: str, options: WriteOp
             )
             if patiently(token, rename):
                 return etag
-    raise StorageUnavailableException("The directory is deleted again and again meanwhile")
+    raise _deleted_again()
+
+
+def _deleted_again() -> StorageUnavailableException:
+    return StorageUnavailableException("The directory is deleted again and again meanwhile")
+
+
+def _rename_directory(token: CancelToken, root: Root, src: str, dst: str) -> bool:
+    """Rename a directory; return False if that of the target is gone."""
+    parent, _, name = src.rpartition("/")
+    new_parent, _, new_name = dst.rpartition("/")
+    with ExitStack() as held:
+        try:
+            source = root.open_directory(parent)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _no_directory(src) from error
+        held.callback(source.close)
+        status = look(source, name)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            raise _no_directory(src)
+        target = root.make_directory(new_parent, token)
+        held.callback(target.close)
+        try:
+            patiently(token, partial(_take_free_place, source, name, target, new_name))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # a volume that does not distinguish cases
+                raise InvalidPathException(f"The target is below {src!r}", path=dst) from error
+            if error.errno in _OTHER_FILE_SYSTEM:
+                raise UnsupportedOperationException(
+                    f"{src!r} and the target are on different file systems, or it is the root of "
+                    "one: nothing can move it in one step. Copy the files, then delete them"
+                ) from error
+            raise
+        if root.durable:
+            target.sync()
+            source.sync()
+    return True
+
+
+def _take_free_place(source: Directory, name: str, target: Directory, new_name: str) -> None:
+    try:
+        rename_exclusively(source, name, target, new_name)
+    except NoExclusiveRename:
+        # A rename replaces a directory only if that is empty: what comes meanwhile is not lost.
+        os.mkdir(target.at(new_name), dir_fd=target.descriptor)
+        try:
+            replace(source, name, target, new_name)
+        except BaseException:
+            with suppress(OSError):
+                os.rmdir(target.at(new_name), dir_fd=target.descriptor)
+            raise
+
+
+def _no_directory(path: str) -> FileNotFoundException:
+    return FileNotFoundException("There is no such directory", path=path)
 
 
 def _rename_once(

@@ -15,7 +15,7 @@ from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.option_checks import checked_base_url
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer, without_secret
-from jtc.storage.drivers.local_driver._copying import copy_file, move_file
+from jtc.storage.drivers.local_driver._copying import copy_file, move_directory, move_file
 from jtc.storage.drivers.local_driver._deleting import (
     delete_directory,
     delete_file,
@@ -397,6 +397,20 @@ class LocalDriver(PresignedUrls):
             InvalidPathException: The path breaks the path policy, or is the root.
         """
         await run(delete_directory, self._root, path)
+
+    async def move_directory(self, src: str, dst: str, /) -> None:
+        """Move a directory and everything below it by one rename.
+
+        Where the system or the file system has no rename that replaces nothing, the target is made
+        first, and is an empty directory for a moment.
+
+        Raises:
+            FileNotFoundException: There is no directory `src`.
+            FileExistsException: There is something at `dst`.
+            InvalidPathException: A path breaks the path policy, or `dst` is below `src`.
+            UnsupportedOperationException: The two are on different file systems.
+        """
+        await run(move_directory, self._root, src, dst)
 
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Remove a directory if it is empty, in one system call; return False if there is none.

@@ -33,6 +33,7 @@ from jtc.storage.drivers.memory_driver._metadata import StoredFile, file_info, n
 from jtc.storage.drivers.memory_driver._reading import open_stream
 from jtc.storage.drivers.memory_driver._writing import check_conditions, read_whole
 from jtc.storage.exceptions import (
+    FileExistsException,
     FileNotFoundException,
     PathConflictException,
     PreconditionFailedException,
@@ -40,6 +41,7 @@ from jtc.storage.exceptions import (
 )
 from jtc.storage.models import DirectoryInfo, Visibility
 from jtc.storage.options import ListOptions
+from jtc.storage.paths import check_not_below
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -394,10 +396,7 @@ class MemoryDriver(PresignedUrls):
             InvalidPathException: The path breaks the path policy, or is the root.
         """
         with self._lock:
-            for key in directory_keys(path):
-                if key not in self._directories:
-                    self._directories.add(key)
-                    self._keys.add(key)
+            self._make_directories(path)
 
     async def delete_directory(self, path: str, /) -> None:
         """Delete a directory and everything below it; a missing one is no error.
@@ -416,6 +415,34 @@ class MemoryDriver(PresignedUrls):
             if not keys:
                 return
             await asyncio.sleep(0)
+
+    async def move_directory(self, src: str, dst: str, /) -> None:
+        """Move a directory and everything below it, in one step.
+
+        Raises:
+            FileNotFoundException: There is no directory `src`.
+            FileExistsException: There is a file or a directory `dst`.
+            InvalidPathException: `dst` is below `src`.
+        """
+        check_not_below(dst, src)
+        await self._settle()
+        base, target = key_prefix(src), key_prefix(dst)
+        with self._lock:
+            self._keys.settle()
+            keys = self._keys_of_directory(base)
+            if not keys:
+                raise FileNotFoundException("There is no such directory", path=src)
+            if dst in self._files or self._keys_of_directory(target):
+                raise FileExistsException("There is something at the target", path=dst)
+            moved = {key: target + key.removeprefix(base) for key in keys}
+            # Readers take no lock: each sees all files before the move, or all after it.
+            self._files = {moved.get(key, key): file for key, file in self._files.items()}
+            self._directories = {moved.get(key, key) for key in self._directories}
+            for key, new in moved.items():
+                self._keys.remove(key)
+                self._keys.add(new)
+            if above := dst.rpartition("/")[0]:
+                self._make_directories(above)
 
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Remove a directory that was made and is empty; return False where there is none.
@@ -511,6 +538,17 @@ class MemoryDriver(PresignedUrls):
         if path not in self._files:
             self._keys.add(path)
         self._files[path] = file
+
+    def _make_directories(self, path: str) -> None:
+        for key in directory_keys(path):
+            if key not in self._directories:
+                self._directories.add(key)
+                self._keys.add(key)
+
+    def _keys_of_directory(self, base: str) -> list[str]:
+        """Return the settled keys of a directory, if it was made, and of everything below it."""
+        keys = [base] if base in self._directories else []
+        return [*keys, *keys_below(self._keys, base, "")]
 
     def _remove(self, key: str) -> bool:
         if key in self._directories:

@@ -1,4 +1,4 @@
-"""Directories: made, removed if they are empty, deleted with all that is below."""
+"""Directories: made, moved, removed if they are empty, deleted with all that is below."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import asyncssh
 
-from jtc.storage.drivers.sftp_driver._errors import Refused
+from jtc.storage.driver_support.error_translation import reraise
+from jtc.storage.drivers.sftp_driver._errors import ConnectionEnded, Refused
 from jtc.storage.drivers.sftp_driver._looks import (
     check_directories,
     is_below_directories,
@@ -18,15 +19,20 @@ from jtc.storage.drivers.sftp_driver._looks import (
 )
 from jtc.storage.exceptions import (
     FileExistsException,
+    FileNotFoundException,
     PathConflictException,
+    StorageException,
     StoragePermissionException,
+    StorageUnavailableException,
+    UnsupportedOperationException,
 )
+from jtc.storage.paths import check_not_below
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.drivers.sftp_driver._looks import Root
-    from jtc.storage.drivers.sftp_driver._sessions import Session
+    from jtc.storage.drivers.sftp_driver._looks import Root, Status
+    from jtc.storage.drivers.sftp_driver._sessions import Session, Sessions
 
 __all__ = [
     "Listed",
@@ -35,6 +41,7 @@ __all__ = [
     "make_directories",
     "make_directory",
     "make_parents",
+    "move_directory",
     "read_directory",
     "remove_empty_directory",
 ]
@@ -147,6 +154,90 @@ async def remove_empty_directory(session: Session, root: Root, path: str) -> boo
             return False
         raise PathConflictException("The directory is not empty") from None
     return True
+
+
+async def move_directory(client: Sessions, root: Root, src: str, dst: str) -> None:
+    """Move a directory by a rename; again after its connection ended, if that is safe."""
+    check_not_below(dst, src)
+    move = _DirectoryMove(root, src, dst)
+    try:
+        await client.run(move.run)
+    except (OSError, StorageException) as error:
+        reraise(error, operation="move_directory", path=dst)
+
+
+class _DirectoryMove:
+    """A move that may be tried again after its connection ended.
+
+    Args:
+        root: The disk's.
+        src: The directory.
+        dst: Where to.
+    """
+
+    def __init__(self, root: Root, src: str, dst: str) -> None:
+        self._root, self._src, self._dst = root, src, dst
+        self._moved: Status | None = None
+
+    async def run(self, session: Session) -> None:
+        root = self._root
+        source = await self._directory(session, self._src)
+        if source is None:
+            if self._moved is None:
+                raise FileNotFoundException("There is no such directory", path=self._src)
+            await self._check_was_made(session, self._moved)
+            return
+        found = await root.look(session, self._dst)
+        check_directories(found)
+        if found[-1] is not None:
+            raise _something_there()
+        await session.uncancelled(self._rename(session, source))
+
+    async def _rename(self, session: Session, source: Status) -> None:
+        places = self._root.at(self._src), self._root.at(self._dst)
+        for _ in range(_ROUNDS):
+            await make_parents(session, self._root, self._dst)
+            self._moved = source
+            try:
+                await session.request(session.sftp.rename, *places)
+            except ConnectionEnded:
+                raise
+            except FileNotFoundError:
+                self._moved = None
+                if await self._directory(session, self._src) is None:
+                    raise
+            except Refused as error:
+                if await lstat(session, places[1]) is not None:
+                    raise _something_there() from None
+                raise UnsupportedOperationException(
+                    f"The SFTP server refuses to move {self._src!r} there in one step, maybe since "
+                    "it is another file system. Copy the files, then delete them"
+                ) from error
+            else:
+                return
+        raise StorageUnavailableException("The directory is deleted again and again meanwhile")
+
+    async def _directory(self, session: Session, path: str) -> Status | None:
+        found = await self._root.look(session, path)
+        is_there = is_below_directories(found) and is_directory(found[-1])
+        return found[-1] if is_there else None
+
+    async def _check_was_made(self, session: Session, moved: Status) -> None:
+        """Check that the connection ended after the directory had its new name.
+
+        Raises:
+            StorageUnavailableException: That cannot be found out.
+        """
+        target = await self._directory(session, self._dst)
+        if target is None or target.mtime != moved.mtime:
+            raise StorageUnavailableException(
+                "The connection ended while the directory was moved, and it has changed since: "
+                f"look whether it is at {self._dst!r}"
+            )
+
+
+def _something_there() -> FileExistsException:
+    return FileExistsException("There is something at the target")
 
 
 async def read_directory(session: Session, place: bytes) -> list[Listed]:

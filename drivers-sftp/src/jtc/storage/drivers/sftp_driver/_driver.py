@@ -16,6 +16,7 @@ from jtc.storage.drivers.sftp_driver._copying import copy_file, move_file, set_m
 from jtc.storage.drivers.sftp_driver._directories import (
     delete_directory,
     make_directory,
+    move_directory,
     remove_empty_directory,
 )
 from jtc.storage.drivers.sftp_driver._listing import list_entries
@@ -399,6 +400,22 @@ class SFTPDriver:
             StorageException: The server failed; some of it may be deleted.
         """
         await self._run(lambda session: delete_directory(session, self._root, path))
+
+    async def move_directory(self, src: str, dst: str, /) -> None:
+        """Move a directory and everything below it by one request, which replaces nothing.
+
+        OpenSSH's server looks at the target and then renames: an empty directory that is made
+        between the two is replaced.
+
+        Raises:
+            FileNotFoundException: There is no directory `src`.
+            FileExistsException: There is something at `dst`.
+            InvalidPathException: `dst` is below `src`.
+            StorageUnavailableException: The connection ended, and whether the directory was moved
+                cannot be found out.
+            UnsupportedOperationException: The two are on different file systems.
+        """
+        await move_directory(await self._client(), self._root, src, dst)
 
     async def remove_empty_directory(self, path: str, /) -> bool:
         """Remove a directory if it is empty, in one request; return False if there is none.
