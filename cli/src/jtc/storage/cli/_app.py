@@ -2,9 +2,336 @@
 
 from __future__ import annotations
 
-__all__ = ["main"]
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_install_completion_arguments
+
+from jtc.storage.cli._exits import (
+    BROKEN_PIPE,
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    ClosedPipe,
+    Failed,
+    UsageError,
+)
+from jtc.storage.cli._output import PROGRAM, flush, set_up_streams, write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["BUILT_IN", "main", "make_program", "run_program"]
+
+
+class _BuiltIn(NamedTuple):
+    """A command of this distribution.
+
+    Attributes:
+        module: Its module in `_commands`.
+        text: What it does, in a line.
+        section: The heading below which ``--help`` lists it.
+    """
+
+    module: str
+    text: str
+    section: str
+
+
+_LOOK = "Look"
+_LIBRARY = "Library"
+
+BUILT_IN = {
+    "ls": _BuiltIn("ls", "List files and directories.", _LOOK),
+}
+"""The commands of this distribution by their names, in the order of ``--help``."""
+
+_PLUGINS = "Of other distributions"
+COMPLETION_VARIABLE = "_JTC_STORAGE_COMPLETE"
+"""The environment variable by which a shell asks how a command line may go on."""
 
 
 def main() -> None:
-    """Run the command that the command line names."""
-    raise NotImplementedError
+    """Run the command that the command line names, and end the process with its exit status."""
+    sys.exit(run_program(sys.argv[1:]))
+
+
+def run_program(arguments: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Those of the command line, without the program's name.
+
+    Returns:
+        The exit status.
+    """
+    set_up_streams()
+    _show_warnings()
+    try:
+        status = _run(arguments)
+        flush()
+    except Failed as failed:
+        status = failed.status
+        if status != BROKEN_PIPE:
+            status = _flushed(status)
+    except KeyboardInterrupt:
+        write_error("interrupted")
+        status = INTERRUPTED
+    return status
+
+
+def _flushed(status: int) -> int:
+    try:
+        flush()
+    except ClosedPipe:
+        pass  # why it failed counts more
+    except Failed:
+        return status or FAILED
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        done = make_program().main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except UsageError as error:
+        write_error(f"{error}")
+        return USAGE
+    except typer.Abort:
+        write_error("interrupted")
+        return INTERRUPTED
+    except typer.TyperException as error:
+        return _show_usage(error)
+    except (Failed, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        from jtc.storage.cli._running import status_of  # noqa: PLC0415 - slow
+
+        return status_of(error) or FAILED
+    return done if isinstance(done, int) else 0
+
+
+def make_program() -> Any:
+    """Return the program: the group of all commands."""
+    app = typer.Typer(
+        cls=_Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    app.callback(epilog="\b\n" + _EPILOG)(_program)
+    if os.environ.get(COMPLETION_VARIABLE):
+        get_install_completion_arguments()  # makes the shells known
+    return get_command(app)
+
+
+_EPILOG = """A path is disk:path, where that disk is configured, or a path of this machine.
+Disks are configured as the library's: by the file that --config or FILESYSTEM_CONFIG
+names, or else by the environment variables of their drivers.
+"""
+
+
+class _Commands(TyperGroup):
+    """The commands, of which only the one that is called is imported."""
+
+    _shows_names = False
+    """The names are completed, with their texts: nothing is imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        from jtc.storage.cli._plugins import plugins  # noqa: PLC0415 - looks at each distribution
+
+        return [*BUILT_IN, *(name for name in plugins() if name not in BUILT_IN)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if self._shows_names:
+            return TyperCommand(
+                cmd_name, help=BUILT_IN[cmd_name].text if cmd_name in BUILT_IN else ""
+            )
+        if cmd_name in BUILT_IN:
+            return _built_in(cmd_name, self)
+        from jtc.storage.cli._plugins import load, plugins  # noqa: PLC0415 - as above
+
+        if (plugin := plugins().get(cmd_name)) is not None:
+            return _of_plugin(cmd_name, load(plugin))
+        if not ctx.resilient_parsing and not cmd_name.startswith("-"):
+            raise UsageError(_no_such_command(cmd_name, self.list_commands(ctx)))
+        return None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, (_, text, section) in BUILT_IN.items():
+            sections.setdefault(section, []).append((name, text))
+        from jtc.storage.cli._plugins import plugins  # noqa: PLC0415 - as above
+
+        for name, plugin in plugins().items():
+            if name not in BUILT_IN:
+                owners = " and ".join(plugin.distributions)
+                sections.setdefault(_PLUGINS, []).append((name, owners))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        self._shows_names = True
+        return super().shell_complete(ctx, incomplete)
+
+
+def _built_in(name: str, group: _Commands) -> Any:
+    module: Any = importlib.import_module(f"jtc.storage.cli._commands.{BUILT_IN[name].module}")
+    examples = "".join(f"  {line}\n" for line in module.EXAMPLES)
+    app = _new_app()
+    app.command(name, epilog=f"\b\nExamples:\n{examples}")(module.command)
+    command = get_command(app)
+    # The options of the program may stand behind the command's name, too.
+    command.params += [each for each in group.params if each.name in {"config", "debug"}]
+    return command
+
+
+def _of_plugin(name: str, loaded: Any) -> Any:
+    if isinstance(loaded, typer.Typer):
+        command = get_command(loaded)
+        command.name = name
+        return command
+    function: Callable[[list[str]], int | None] = loaded
+
+    def call(context: typer.Context) -> int:
+        return function(list(context.args)) or 0
+
+    app = _new_app()
+    settings = {
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,
+    }
+    app.command(name, add_help_option=False, context_settings=settings)(call)
+    return get_command(app)
+
+
+def _new_app() -> typer.Typer:
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    """Have an option count as the variable that the library reads."""
+    if value is not None:
+        os.environ[name] = value
+
+
+def _show_version() -> None:
+    from importlib.metadata import version  # noqa: PLC0415 - imported only where it is used
+
+    sys.stdout.write(f"{PROGRAM} {version('jtc-storage-cli')}\n")
+    raise typer.Exit
+
+
+def _show_completion(shell: str | None) -> None:
+    if shell is not None:
+        from jtc.storage.cli._shell_scripts import script  # noqa: PLC0415 - imported where used
+
+        sys.stdout.write(script(shell))
+        raise typer.Exit
+
+
+def _install_completion(shell: str | None) -> None:
+    if shell is not None:
+        from jtc.storage.cli._shell_scripts import install  # noqa: PLC0415 - imported where used
+
+        sys.stdout.write(install(shell))
+        raise typer.Exit
+
+
+_Config: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        expose_value=False,
+        is_eager=True,
+        callback=lambda value: _set_variable("FILESYSTEM_CONFIG", value),
+        help="The TOML file that configures the disks, in place of FILESYSTEM_CONFIG.",
+    ),
+]
+_Debug: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        expose_value=False,
+        is_eager=True,
+        callback=lambda value: _set_variable("JTC_STORAGE_DEBUG", "1" if value else None),
+        help="Show the traceback of an error, as JTC_STORAGE_DEBUG=1 does.",
+    ),
+]
+_Version: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        expose_value=False,
+        is_eager=True,
+        callback=lambda value: _show_version() if value else None,
+        help="Show the version, and end.",
+    ),
+]
+_ShowCompletion: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHELL",
+        show_default=False,
+        expose_value=False,
+        callback=_show_completion,
+        help="Write the completion for bash, zsh or fish.",
+    ),
+]
+_InstallCompletion: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHELL",
+        show_default=False,
+        expose_value=False,
+        callback=_install_completion,
+        help="Install the completion for bash, zsh or fish.",
+    ),
+]
+
+
+def _program(
+    config: _Config = None,
+    debug: _Debug = False,
+    version: _Version = False,
+    show_completion: _ShowCompletion = None,
+    install_completion: _InstallCompletion = None,
+) -> None:
+    """Files, directories and disks of jtc-storage."""
+
+
+def _show_usage(error: typer.TyperException) -> int:
+    """Write what is wrong with the command line, and how to get help."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if not message or type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{context.get_help()}\n" if context is not None else "")
+        return USAGE
+    path = context.command_path if context is not None else PROGRAM
+    write_error(f"{message.rstrip('.')}. For help: {path} --help")
+    return error.exit_code
+
+
+def _no_such_command(name: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - imported only for a message
+
+    close = get_close_matches(name, known, 1, 0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"There is no command {name!r}. {hint}All commands: {PROGRAM} --help"
+
+
+def _show_warnings() -> None:
+    """Have the library's warnings written as plain lines."""
+    import logging  # noqa: PLC0415 - imported when the program runs
+
+    logger = logging.getLogger("jtc.storage")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(message)s"))
+        handler.setLevel(logging.WARNING)
+        logger.addHandler(handler)

@@ -1,0 +1,1 @@
+"""The commands, a module each: `command` is the function, `EXAMPLES` ends its help."""

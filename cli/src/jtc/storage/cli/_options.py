@@ -1,0 +1,143 @@
+"""Options and arguments that several commands have, and the values that they take."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeAlias
+
+import typer
+
+from jtc.storage.cli._exits import UsageError
+from jtc.storage.cli._path_completion import complete_location
+
+__all__ = [
+    "BandwidthLimit",
+    "Concurrency",
+    "Directory",
+    "DryRun",
+    "Exclude",
+    "Human",
+    "Include",
+    "Json",
+    "Place",
+    "Places",
+    "Quiet",
+    "Yes",
+    "duration",
+    "size",
+]
+
+Place: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        show_default=False,
+        help="disk:path, or a path of this machine.",
+        autocompletion=complete_location,
+    ),
+]
+Places: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        show_default=False,
+        help="disk:path, or a path of this machine.",
+        autocompletion=complete_location,
+    ),
+]
+Directory: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="[PATH]",
+        help="A directory: disk:path, disk:, or one of this machine.",
+        autocompletion=complete_location,
+    ),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write a line of JSON for each.")]
+Human: TypeAlias = Annotated[
+    bool, typer.Option("--human-readable", "-h", help="Sizes for people: 1.5K, 23M.")
+]
+Include: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="PATTERN",
+        show_default=False,
+        help="Only the files that match, as for rclone; may be repeated.",
+    ),
+]
+Exclude: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        show_default=False,
+        help="Not the files that match, as for rclone; may be repeated.",
+    ),
+]
+DryRun: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Write errors only.")]
+Concurrency: TypeAlias = Annotated[
+    int, typer.Option("--transfers", min=1, max=1024, help="How many files are sent at once.")
+]
+BandwidthLimit: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--bwlimit",
+        metavar="RATE",
+        show_default=False,
+        help="At most so much in a second, such as 10M.",
+    ),
+]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([BKMGTPE]?)(?:iB|B)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwMy]?)")
+_SECONDS = {
+    "ms": 0.001,
+    "": 1,
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    "d": 86400,
+    "w": 604_800,
+    "M": 2_592_000,
+    "y": 31_536_000,
+}
+
+
+def size(text: str, option: str) -> int:
+    """Return the bytes that a text such as ``10M`` or ``1.5GiB`` means, in units of 1024.
+
+    Args:
+        text: The value of an option.
+        option: The option, for the message.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{option} is a size such as 512, 100K, 10M or 1.5G, not {text!r}")
+    factor: int = 1024 ** " KMGTPE".index(found[2].upper().replace("B", "") or " ")
+    return int(float(found[1]) * factor)
+
+
+def duration(text: str, option: str) -> float:
+    """Return the seconds that a text such as ``90``, ``15m``, ``7d`` or ``1h30m`` means.
+
+    The units are rclone's: ms, s, m, h, d, w, M (30 days) and y (365 days).
+
+    Args:
+        text: The value of an option.
+        option: The option, for the message.
+
+    Raises:
+        UsageError: It is no duration.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise UsageError(f"{option} is a duration such as 30s, 15m, 12h, 7d or 1h30m, not {text!r}")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
