@@ -1,6 +1,6 @@
 """Comparison of the speed with other libraries; writes docs/benchmarks.md: see ``make bench``.
 
-python tests/benchmarks            all of it, about 20 minutes on two processors
+python tests/benchmarks            all of it, about 45 minutes on two processors
 python tests/benchmarks local s3   only these suites; nothing is written
 python tests/benchmarks --smoke    small sizes, to see that it runs; nothing is written
 """
@@ -20,7 +20,18 @@ from measuring import Row
 from page import goal_lines, tables_of, write_page
 
 HERE = Path(__file__).parent
-SUITES = ("facade", "memory", "startup", "local", "s3", "distance", "web", "images", "growth")
+SUITES = (
+    "facade",
+    "memory",
+    "startup",
+    "local",
+    "s3",
+    "distance",
+    "web",
+    "images",
+    "growth",
+    "cli",
+)
 
 
 def run(suite: str, sizes: str) -> dict[str, Row]:

@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from distance_peers import PEERS, FarObstore, OursDownload, OursTrusting, named
+from distance_peers import PEERS, FarObstore, OursDownload, OursTrusting
 from measuring import (
     MIB,
     NEAR,
@@ -40,7 +39,6 @@ from measuring import (
 )
 from peers import Obstore, made
 from sizes import Sizes
-from trees import commands, digest_of, files_of, make_tree, our_command, run
 
 from distance_proxy import DistanceProxy, ceiling, exchanges
 from seaweedfs import SeaweedFS
@@ -287,58 +285,6 @@ def _small(peer: Any, method: str, count: int) -> Way:
     return at_once(AT_ONCE, count, lambda number: work(f"{peer.name}/{number}", *content))
 
 
-async def trees(far: Far, sizes: Sizes) -> list[Row]:
-    """A tree there and back, each in a process of its own."""
-    make_tree(far.root / "tree", sizes.tree)
-    size = sum(len(content) for _, content in files_of(far.root / "tree"))
-    expected = digest_of(files_of(far.root / "tree"))
-    rows = []
-    for up in (True, False):
-        root = far.root if up else far.root / "back"
-
-        async def check(who: str, up: bool = up, root: Path = root) -> None:
-            if up:
-                found = [file async for file in _objects(far.near, "tree")]
-                for name, _ in found:
-                    await far.near.delete(f"tree/{name}")
-                assert digest_of(iter(found)) == expected, f"{who} stored other files"
-            else:
-                found_digest = digest_of(files_of(root / "tree"))
-                shutil.rmtree(root)
-                assert found_digest == expected, f"{who} wrote other files"
-
-        if not up:
-            for name, content in files_of(far.root / "tree"):
-                await far.near.put(f"tree/{name}", content)
-        ways = {
-            name: (lambda command=command: run(command, far.store))
-            for name, command in _commands(up, far.store, root, equal=sizes.equal).items()
-        }
-        row = await in_turns(
-            f"{far.name}: {'upload' if up else 'download'} a tree of {sizes.tree} files, "
-            f"{size / MIB:.0f} MiB",
-            ways, rounds=sizes.fewest, unit="ms", warm=False, patience=8, between=check,
-        )  # fmt: skip
-        row.cpu.clear()  # it was other processes'
-        rows.append(row)
-    return rows
-
-
-def _commands(up: bool, store: dict[str, str], root: Path, *, equal: bool) -> dict[str, list[str]]:
-    place = (up, store, root, "tree")
-    found = {OURS: our_command(*place, WIDTH), **commands(*place, None)}
-    if equal:
-        found[named(OURS, AT_ONCE)] = our_command(*place, AT_ONCE)
-        found |= {named(who, WIDTH): command for who, command in commands(*place, WIDTH).items()}
-    return found
-
-
-async def _objects(store: Obstore, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
-    async for batch in store.obstore.list(store.store, prefix):
-        for entry in batch:
-            yield entry["path"].removeprefix(f"{prefix}/"), await store.get(entry["path"])
-
-
 def _below(heading: str, rows: list[Row]) -> list[Row]:
     for row in rows:
         row.table = heading
@@ -355,7 +301,6 @@ async def main(sizes: Sizes) -> None:
             await memory(far, large, sizes.moved, list(PEERS)[: sizes.weighed])
             rows += _below(f"One large file, {far.name}", large)
             rows += _below(f"Small objects, {far.name}", await requests(far, sizes))
-            rows += _below(f"A tree of files, {far.name}", await trees(far, sizes))
         if sizes.equal:
             async with far_away(server, *SLOWLY) as far:
                 slow = await slow_upload(far, sizes.moved, sizes.fewest)

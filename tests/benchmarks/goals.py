@@ -10,6 +10,7 @@ from typing import TypeAlias
 from bare import BARE, HOP
 from directories import WHOLE
 from measuring import DOWNLOAD, NEAR, OURS, SHARE, STORE_WORK, TRUSTING, UNCOLLECTED, Row
+from programs import RCLONE, Step, equally
 from wrk import KINDS, STATIC
 
 __all__ = ["GOALS", "Goal"]
@@ -168,6 +169,20 @@ def far(work: str, goal: Callable[[str], Goal], away: str = "40 ms, 20 MB/s") ->
     return replace(made, doubt=doubt, limit=limit)
 
 
+def tree(step: str, goal: Callable[[str], Goal]) -> Goal:
+    """Return a goal for a step of a program that moves a tree."""
+    made = goal(f"cli/{step}")
+
+    def limit(rows: Rows) -> str:
+        work = rows[f"cli/{step}"].notes[f"{OURS}: {STORE_WORK}"]
+        return f": the store itself works for {work:.1f} s of its processors"
+
+    return replace(made, limit=limit)
+
+
+STEPS = tuple(f"{place}: {step}" for place in ("near", "40 ms, 20 MB/s") for step in Step)
+"""The rows of a tree."""
+
 LIMITS = {"local": BARE, "memory": "a dict", "s3": BARE}
 
 GOALS = (
@@ -307,5 +322,18 @@ GOALS = (
                 limit=lambda rows, where=where: collected(rows, where),
             ),
         )
+    ),
+    *(
+        tree(step, goal)
+        for step in STEPS
+        for goal in (
+            lambda row: ratio(row, RCLONE, 1.0),
+            lambda row: ratio(row, equally(RCLONE), 1.0, ours=equally(OURS)),
+            lambda row: memory(row, 200, "all of its processes at most"),
+        )
+    ),
+    *(
+        found(f"cli/print the paths of {where}", lambda row: ratio(row, RCLONE, 1.2))
+        for where in ("S3", "a local directory")
     ),
 )  # fmt: skip

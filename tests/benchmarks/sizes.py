@@ -31,7 +31,8 @@ class Sizes:
         moved: Bytes of a large file, to a store far away.
         moved_elsewhere: The same, at other distances.
         exchanged: Requests a round, to a store far away.
-        tree: Files of a tree.
+        tree: Small and large files of a tree.
+        printed: Keys of a listing by a program.
         weighed: Libraries whose memory is measured, to a store far away.
         weighed_near: The same elsewhere.
         equal: Whether all have equal concurrency too, to a store far away.
@@ -58,7 +59,8 @@ class Sizes:
     moved: int = 256 * 1024 * 1024
     moved_elsewhere: int = 64 * 1024 * 1024
     exchanged: int = 1_000
-    tree: int = 500
+    tree: tuple[int, int] = (10_000, 20)
+    printed: int = 100_000
     weighed: int = 3
     weighed_near: int = 9
     equal: bool = True
@@ -89,7 +91,8 @@ class Sizes:
             growth=(50, 100),
             moved=8 * 1024 * 1024,
             exchanged=64,
-            tree=20,
+            tree=(50, 1),
+            printed=200,
             weighed=1,
             weighed_near=1,
             equal=False,

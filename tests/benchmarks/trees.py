@@ -1,6 +1,6 @@
-"""A tree of files, and what moves it to a store and back: each is a process of its own.
+"""A tree of files, and what moves it to a store and back by the library alone.
 
-python trees.py up|down STORE ROOT DIRECTORY WIDTH    moves it by ours, WIDTH files at once
+python trees.py up|again|down|list PLACES WIDTH    WIDTH files at once
 """
 
 from __future__ import annotations
@@ -9,118 +9,94 @@ import asyncio
 import hashlib
 import json
 import os
+import random
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from measuring import MIB
+
+__all__ = ["digests_of", "library_command", "make_tree"]
+
 KIB = 1024
-SHARES = ((0.6, 4 * KIB), (0.3, 64 * KIB), (0.09, 512 * KIB), (0.01, 4096 * KIB))
-"""The shares of small and of larger files."""
 
 
-def make_tree(root: Path, count: int) -> None:
-    """Write that many files in directories of a hundred."""
-    sizes = [size for share, size in SHARES for _ in range(max(1, round(share * count)))]
-    for number, size in enumerate(sizes):
-        file = root / f"{number % 5}" / f"{number // 100}" / f"{number}.bin"
+def make_tree(root: Path, small: int, large: int) -> None:
+    """Write files of 1 to 100 KiB in directories of a hundred, and some of 64 MiB."""
+    numbers = random.Random(0)
+    for number in range(small):
+        file = root / f"{number // 1000:02}" / f"{number // 100:03}" / f"{number:05}.bin"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(os.urandom(size))
+        file.write_bytes(os.urandom(numbers.randint(KIB, 100 * KIB)))
+    (root / "large").mkdir(parents=True)
+    for number in range(large):
+        (root / "large" / f"{number:02}.bin").write_bytes(os.urandom(64 * MIB))
 
 
-def digest_of(files: Iterator[tuple[str, bytes]]) -> str:
-    """Return a digest of names and contents."""
-    total = hashlib.sha256()
-    for name, content in sorted(files):
-        total.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return total.hexdigest()
-
-
-def files_of(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of a tree."""
+def digests_of(root: Path) -> dict[str, str]:
+    """Return the digest of each file below a directory, by its path there."""
+    found = {}
     for path in root.rglob("*"):
         if path.is_file():
-            yield path.relative_to(root).as_posix(), path.read_bytes()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.relative_to(root).as_posix()] = digest
+    return found
 
 
-def commands(
-    up: bool, store: dict[str, str], root: Path, directory: str, width: int | None
-) -> dict[str, list[str]]:
-    """Return the command of each that moves a tree between a bucket and `root`."""
-    beside = Path(sys.executable).parent
-    bucket, local = store["bucket"], str(root / directory)
-    rclone_far, s5cmd_far = f":s3:{bucket}/{directory}", f"s3://{bucket}/{directory}/"
-    rclone_width = ["--transfers", str(width), "--checkers", str(width)] if width else []
-    return {
-        "rclone": [
-            f"{beside}/rclone",
-            *("copy", *((local, rclone_far) if up else (rclone_far, local))),
-            *("--config", "", "--s3-provider", "SeaweedFS", "--s3-region", store["region"]),
-            *("--s3-endpoint", store["endpoint_url"], "--s3-no-check-bucket"),
-            *("--s3-access-key-id", store["access_key"]),
-            *("--s3-secret-access-key", store["secret_key"]),
-            *rclone_width,
-        ],
-        "s5cmd": [
-            f"{beside}/s5cmd",
-            *("--endpoint-url", store["endpoint_url"], "--log", "error"),
-            *(("--numworkers", str(width)) if width else ()),
-            *("cp", *((f"{local}/*", s5cmd_far) if up else (f"{s5cmd_far}*", f"{local}/"))),
-        ],
-    }
-
-
-def our_command(
-    up: bool, store: dict[str, str], root: Path, directory: str, width: int
+def library_command(
+    way: str, store: Mapping[str, str], tree: Path, back: Path, width: int | None
 ) -> list[str]:
-    """Return the command that moves a tree by ours."""
-    way = "up" if up else "down"
-    return [sys.executable, __file__, way, json.dumps(store), str(root), directory, str(width)]
+    """Return the command that moves a tree, or lists a directory, by the library."""
+    given = json.dumps({"store": dict(store), "tree": str(tree), "back": str(back)})
+    return [sys.executable, __file__, way, given, str(width or 16)]
 
 
-async def run(command: list[str], store: dict[str, str]) -> None:
-    """Run a command to its end, or raise what it said."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=os.environ
-        | {
-            "AWS_ACCESS_KEY_ID": store["access_key"],
-            "AWS_SECRET_ACCESS_KEY": store["secret_key"],
-            "AWS_REGION": store["region"],
-        },
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        _, said = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    if process.returncode:
-        raise RuntimeError(f"{command[0]}: {said.decode(errors='replace')[-500:]}")
-
-
-async def main(way: str, store: dict[str, Any], root: str, directory: str, width: int) -> None:
+async def main(way: str, store: dict[str, Any], tree: str, back: str, width: int) -> None:
     from jtc.storage import StorageManager
 
-    disks = {"far": {"driver": "s3", **store}, "near": {"driver": "local", "root": root}}
+    near = {"driver": "local", "root": back if way == "down" else tree}
+    disks = {"far": {"driver": "s3", **store}, "near": near}
     async with StorageManager.isolated({"disks": disks}) as manager:
-        names = ("near", "far") if way == "up" else ("far", "near")
-        source, target = (manager.disk(name) for name in names)
-        entries = source.list(directory, recursive=True)
+        near_disk, far_disk = manager.disk("near"), manager.disk("far")
+        prefix = Path(tree).name
 
-        async def worker() -> None:
-            while (entry := await next_entry()) is not None:
-                await source.copy(entry.path, entry.path, to=target)
+        async def work(entry: Any) -> None:
+            if way == "up":
+                await near_disk.copy(entry.path, f"{prefix}/{entry.path}", to=far_disk)
+            elif way == "down":
+                path = entry.path.removeprefix(f"{prefix}/")
+                await far_disk.copy(entry.path, path, to=near_disk)
+            else:
+                found = await far_disk.stat(f"{prefix}/{entry.path}")
+                assert found.size == entry.size
 
-        turn = asyncio.Lock()
+        if way == "list":
+            is_local = tree.startswith("/")
+            disk, below = (near_disk, "") if is_local else (far_disk, prefix)
+            async for entry in disk.list(below, recursive=True):
+                print(entry.path)
+        elif way == "down":
+            await each_of(far_disk.list(prefix, recursive=True), work, width)
+        else:
+            await each_of(near_disk.list("", recursive=True), work, width)
 
-        async def next_entry() -> Any:
-            async with turn:
-                return await anext(entries, None)
 
-        await asyncio.gather(*(worker() for _ in range(width)))
+async def each_of(entries: AsyncIterator[Any], work: Any, width: int) -> None:
+    """Do some work with each entry, several at once."""
+    turn = asyncio.Lock()
+
+    async def next_entry() -> Any:
+        async with turn:
+            return await anext(entries, None)
+
+    async def worker() -> None:
+        while (entry := await next_entry()) is not None:
+            await work(entry)
+
+    await asyncio.gather(*(worker() for _ in range(width)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5])))
+    asyncio.run(main(sys.argv[1], **json.loads(sys.argv[2]), width=int(sys.argv[3])))
