@@ -42,10 +42,11 @@ from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.driver_support.url_signing import Secrets
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.models import Entry, FileInfo
@@ -200,6 +201,24 @@ class LocalDriver(PresignedUrls):
     def location(self) -> str:
         """Where the files are, links resolved: drivers of one location keep the same files."""
         return os.path.normcase(os.path.realpath(self._root.path))
+
+    async def diagnose(self, options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Look at the root, its file system, and who reaches the files.
+
+        Args:
+            options: What may be done, and for whom.
+
+        Raises:
+            StorageException: The root cannot be looked at.
+        """
+        from jtc.storage.drivers.local_driver import _diagnosis  # noqa: PLC0415 - rarely used
+
+        found = await run(_diagnosis.examine, self._root, options)
+        for finding in found:
+            yield finding
+        if options.probe and options.writable and not any(each.blocks for each in found):
+            for finding in await run(_diagnosis.look_at_names, self._root):
+                yield finding
 
     # The eight methods
 

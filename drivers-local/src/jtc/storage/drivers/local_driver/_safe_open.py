@@ -63,6 +63,7 @@ __all__ = [
     "attempts",
     "make_file",
     "make_unnamed",
+    "mount_of",
     "open_name",
     "reraise_at",
 ]
@@ -160,7 +161,7 @@ class Root:
             return  # there is none yet
         self._has_looked = True
         try:
-            mount = _mount_of(root)
+            mount = mount_of(root)
             if mount is None or mount[0] not in _OF_THIS_MACHINE:
                 return
             if understands_resolve(RESOLVE_CACHED):
@@ -654,7 +655,7 @@ def _step(directory: Directory, name: str, flags: int) -> int:
     return descriptor
 
 
-def _mount_of(descriptor: int) -> tuple[str, frozenset[str]] | None:
+def mount_of(descriptor: int) -> tuple[str, frozenset[str]] | None:
     """Return the type of the file system that something is on, and how it is mounted."""
     try:
         lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
