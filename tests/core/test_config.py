@@ -126,7 +126,9 @@ def test_secrets_are_not_in_a_repr() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"disk": {}}, r"keys 'default' and 'disks', not \['disk'\]"),
+        ({"disk": {}}, r"keys default, disks, doctor, not 'disk'. Did you mean 'disks'"),
+        ({"docter": {}}, "Did you mean 'doctor'"),
+        ({"doctor": []}, "'doctor' is a table"),
         ({"disks": []}, "'disks' is a table"),
         ({"disks": {"default": {"driver": "x"}}}, "name 'default' is reserved"),
         ({"default": "a"}, "default disk is 'a', but there are only: none"),

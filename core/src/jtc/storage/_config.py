@@ -26,6 +26,9 @@ _VARIABLE = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_KEYS = frozenset({"default", "disks", "doctor"})
+"""The keys of a configuration; that of ``doctor`` is for the command line."""
+
 _LARGEST_FILE = 4 * 1024 * 1024
 """Bytes of a configuration file. A hundred disks take some 30 kB."""
 
@@ -198,7 +201,7 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
     """Read a configuration.
 
     Args:
-        source: A mapping with ``default`` and ``disks``, or the path of a TOML file
+        source: A mapping with ``default``, ``disks`` and ``doctor``, or the path of a TOML file
             (https://toml.io/en/v1.0.0) with the same.
 
     Raises:
@@ -208,8 +211,13 @@ def read_config(source: Mapping[str, Any] | str | os.PathLike[str]) -> StorageCo
     if not isinstance(source, Mapping):
         origin = f"the file {str(Path(source).absolute())!r}"
         source = _read_toml(Path(source))
-    if unknown := [key for key in source if key not in {"default", "disks"}]:
-        raise _error(f"A configuration has the keys 'default' and 'disks', not {unknown}")
+    for key in source:
+        if key not in _KEYS:
+            close = closest(str(key), _KEYS)
+            hint = f". Did you mean {close!r}?" if close else ""
+            raise _error(f"A configuration has the keys {_names(_KEYS)}, not {key!r}{hint}")
+    if not isinstance(source.get("doctor", {}), Mapping):
+        raise _error("'doctor' is a table with 'ignore', a list of ids of findings")
     tables = source.get("disks", {})
     if not isinstance(tables, Mapping):
         raise _error("'disks' is a table with a table for each disk")

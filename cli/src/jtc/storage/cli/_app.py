@@ -47,6 +47,7 @@ _LIBRARY = "Library"
 
 BUILT_IN = {
     "ls": _BuiltIn("ls", "List files and directories.", _LOOK),
+    "doctor": _BuiltIn("doctor", "Find what is wrong with the disks.", _LIBRARY),
 }
 """The commands of this distribution by their names, in the order of ``--help``."""
 

@@ -1,0 +1,1 @@
+"""The command ``doctor``: what is wrong with the disks, and how to put it right."""

@@ -1,0 +1,38 @@
+"""The ids of all findings, which docs/doctor.md explains one by one."""
+
+from __future__ import annotations
+
+import difflib
+
+__all__ = ["IDS", "anchor_of", "closest_id", "is_known"]
+
+_OF_GROUPS = {
+    "config": "default disk ignore key readable-secrets unreadable variable",
+    "disks": "equal-signers same-place",
+    "env": "ignored misspelt shadowed value",
+    "packages": "broken-plugin duplicate unreadable versions",
+    "disk": "configuration delete diagnosis driver-broken driver-missing failed get latency "
+    "layer-broken layer-missing list permission put refused stat throughput unreachable",
+    "local": "attributes clock descriptors file-system free-space git in-memory inodes links lock "
+    "names other-user private-mode read-only readers root-closed root-dangling root-missing "
+    "root-no-directory staged-files umask unreadable writable-by-all",
+}
+
+IDS = frozenset(f"{group}.{name}" for group, names in _OF_GROUPS.items() for name in names.split())
+"""The ids of this program and of the official drivers."""
+
+
+def is_known(name: str) -> bool:
+    """Return whether an id may be ignored: one of ours, or of a driver that is not ours."""
+    group, dot, rest = name.partition(".")
+    return name in IDS or (bool(dot and rest) and group not in _OF_GROUPS)
+
+
+def closest_id(name: str) -> str | None:
+    """Return the id that a wrong one most likely means, or None."""
+    return next(iter(difflib.get_close_matches(name, sorted(IDS), n=1, cutoff=0.5)), None)
+
+
+def anchor_of(name: str) -> str:
+    """Return the anchor of an id's heading, as Markdown makes it: without the dot."""
+    return name.replace(".", "")
