@@ -264,20 +264,24 @@ def _keywords(cls: type, found: Any) -> list[Any]:
     if not is_typeddict(cls):
         return []
     module = _load(cls.__module__)
-    return [
-        item
-        for base in map(str, found.bases)
-        if base in module.classes
-        for section in module[base].docstring.parse("google")
-        if section.kind is griffe.DocstringSectionKind.attributes
-        for item in section.value
-    ]
+    items = []
+    for base in map(str, found.bases):
+        if base in module.classes:
+            items += _keywords(cls, module[base])
+            for section in module[base].docstring.parse("google"):
+                if section.kind is griffe.DocstringSectionKind.attributes:
+                    items += section.value
+    return items
 
 
 def _text(member: Any, inherited: Sequence[Any] = ()) -> Iterator[str]:
     if member.docstring is None:
         return
-    for section in member.docstring.parse("google"):
+    sections = member.docstring.parse("google")
+    attributes = griffe.DocstringSectionKind.attributes
+    if inherited and attributes not in [section.kind for section in sections]:
+        sections = [*sections, griffe.DocstringSectionAttributes([])]
+    for section in sections:
         kind = section.kind
         if kind is griffe.DocstringSectionKind.text:
             yield f"{section.value.strip()}\n"

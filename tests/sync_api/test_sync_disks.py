@@ -75,11 +75,9 @@ def test_a_method_takes_what_the_async_one_takes(name: str) -> None:
         found = inspect.signature(getattr(cls, name)).parameters.values()
         return [(p.name, p.kind, p.default, p.annotation) for p in found]
 
-    expected = parameters(Disk)
-    if name in {"copy", "move"}:
-        expected = [
-            (n, k, d, f"SyncApi[Disk] | {a}" if n == "to" else a) for n, k, d, a in expected
-        ]
+    expected = [
+        (n, k, d, f"SyncApi[Disk] | {a}" if n == "to" else a) for n, k, d, a in parameters(Disk)
+    ]
     assert parameters(SyncDisk) == expected
     assert not inspect.iscoroutinefunction(getattr(SyncDisk, name))
 

@@ -34,7 +34,7 @@ from jtc.storage._shortened import shortened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.transfers import TransferSummary
+    from jtc.storage.models import TransferSummary
 
 __all__ = [
     "FileExistsException",

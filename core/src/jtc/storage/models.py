@@ -1,4 +1,4 @@
-"""Records of files, directories and presigned URLs, without behaviour."""
+"""Records of files, directories, transfers and presigned URLs, without behaviour."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "FileInfo",
     "PresignedForm",
     "PresignedRequest",
+    "TransferSummary",
     "Usage",
     "Visibility",
     "listed_file",
@@ -108,6 +109,30 @@ class Usage:
 
 Entry: TypeAlias = FileInfo | DirectoryInfo
 """An entry of a listing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TransferSummary:
+    """Numbers of a transfer of many files that has ended.
+
+    Attributes:
+        files: Files that were transferred.
+        bytes: Their bytes.
+        deleted: Files that were deleted.
+        skipped: Files that were there already.
+        failed: Files that failed.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """The number of all files."""
+        return self.files + self.deleted + self.skipped + self.failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,13 @@ from jtc.storage.models import Visibility
 
 __all__ = [
     "DEFAULT_CHUNK_SIZE",
+    "CopyManyOptions",
     "CopyOptions",
     "DeleteOptions",
     "ListOptions",
     "MetadataOptions",
     "Progress",
+    "PutManyOptions",
     "PutOptions",
     "ReadOptions",
     "SignOptions",
@@ -169,27 +171,39 @@ class _NewFileOptions(TypedDict, total=False):
     driver_options: Mapping[str, object] | None
 
 
-class PutOptions(_NewFileOptions, total=False):
-    """The keywords of `Disk.put` and the methods built on it.
+class _CheckedOptions(_NewFileOptions, total=False):
+    """Keywords of a put of one file and of many.
 
     Attributes:
-        if_match: Write only if the existing file has this `FileInfo.etag`, without a race.
-        size: The expected length in bytes; another length is refused.
         min_size: The smallest length in bytes that is accepted.
         max_size: The largest length in bytes that is accepted.
         allowed_types: MIME types (``"image/png"``, ``"image/*"``), judged by the content. The
             name's extension must be one of an allowed type too, or there is none. A type that a
             browser or a server may run (HTML, SVG, XML, JavaScript, PHP, Python) has to be named
             in full.
+    """
+
+    min_size: int | None
+    max_size: int | None
+    allowed_types: Collection[str] | None
+
+
+class PutOptions(_CheckedOptions, total=False):
+    """The keywords of `Disk.put` and the methods built on it.
+
+    Attributes:
+        if_match: Write only if the existing file has this `FileInfo.etag`, without a race.
+        size: The expected length in bytes; another length is refused.
         progress: Called while the content is read.
     """
 
     if_match: str | None
     size: int | None
-    min_size: int | None
-    max_size: int | None
-    allowed_types: Collection[str] | None
     progress: Progress | None
+
+
+class PutManyOptions(_CheckedOptions, total=False):
+    """The keywords of `Disk.put_many`, which are the same for all its files."""
 
 
 class CopyOptions(_NewFileOptions, total=False):
@@ -204,6 +218,10 @@ class CopyOptions(_NewFileOptions, total=False):
 
     if_source_match: str | None
     progress: Progress | None
+
+
+class CopyManyOptions(_NewFileOptions, total=False):
+    """The keywords of `Disk.copy_many`, `copy_directory` and `move_directory`, for all files."""
 
 
 class MetadataOptions(TypedDict, total=False):
@@ -269,6 +287,8 @@ DISK_OPTIONS = frozenset({"size", "min_size", "max_size", "allowed_types", "prog
 
 _PUT_OPTIONS = frozenset(PutOptions.__annotations__)
 _COPY_OPTIONS = frozenset(CopyOptions.__annotations__)
+_PUT_MANY_OPTIONS = frozenset(PutManyOptions.__annotations__)
+_COPY_MANY_OPTIONS = frozenset(CopyManyOptions.__annotations__)
 _METADATA_OPTIONS = frozenset(MetadataOptions.__annotations__)
 _METADATA_NAME = re.compile(r"[a-z0-9-]+")
 
@@ -303,6 +323,21 @@ def copy_options(
         UnsupportedOperationException: The driver does not support an option.
     """
     return _write_options(given, _COPY_OPTIONS, supported | {"progress"}, driver, method)
+
+
+def check_many_options(given: Mapping[str, Any], *, method: str) -> None:
+    """Check the keywords of a method for many files, before its driver is known.
+
+    Args:
+        given: The keywords as the user passed them.
+        method: The method that the user called.
+
+    Raises:
+        TypeError: A name is unknown, or a value has the wrong type.
+        ValueError: A value is invalid.
+    """
+    known = _PUT_MANY_OPTIONS if method == "put_many" else _COPY_MANY_OPTIONS
+    _write_options(given, known, known, "", method)
 
 
 def metadata_options(

@@ -17,9 +17,10 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from jtc.storage.exceptions import TransferException
+from jtc.storage.models import TransferSummary
 
 if TYPE_CHECKING:
     from jtc.storage.exceptions import StorageException
@@ -95,42 +96,6 @@ class TransferProgress:
     path: str
 
 
-@dataclass(slots=True, kw_only=True)
-class TransferSummary:
-    """Numbers of a transfer that has ended.
-
-    Attributes:
-        files: Files that were transferred.
-        bytes: Their bytes.
-        deleted: Files that were deleted.
-        skipped: Files that were there already.
-        failed: Files that failed.
-    """
-
-    files: int = 0
-    bytes: int = 0
-    deleted: int = 0
-    skipped: int = 0
-    failed: int = 0
-
-    @property
-    def total(self) -> int:
-        """The number of all files."""
-        return self.files + self.deleted + self.skipped + self.failed
-
-    def add(self, result: FileResult) -> None:
-        """Count one more result."""
-        if result.error is not None:
-            self.failed += 1
-        elif result.action is Action.SKIP:
-            self.skipped += 1
-        elif result.action is Action.DELETE:
-            self.deleted += 1
-        else:
-            self.files += 1
-            self.bytes += result.size or 0
-
-
 _MOST_ERRORS = 100
 
 
@@ -138,25 +103,38 @@ class Transfers(AsyncIterator[FileResult]):
     """Transfers of several files, several at once, which begin when they are iterated or awaited.
 
     ``async for`` yields a `FileResult` as each file ends, with its error if it failed. ``await``
-    goes through all and raises at the end if one failed. A loop that is left early stops what is
-    under way; no target is ever a part of a file.
+    goes through all and raises at the end if one failed. A loop that is left early, or cancelled,
+    stops what is under way; no target is ever a part of a file. ``async with`` waits for that::
+
+        async with disk.get_many(paths) as results:
+            async for result in results:
+                ...
 
     Args:
         start: Starts the transfers: returns their results.
         what: The operation and its disk, for messages, such as ``"put_many() on the disk 'a'"``.
+
+    Attributes:
+        what: The operation and its disk.
     """
 
     def __init__(self, start: Callable[[], AsyncIterator[FileResult]], what: str) -> None:
         self._start = start
-        self._what = what
+        self.what = what
         self._results: AsyncIterator[FileResult] | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._what}>"
+        return f"<{type(self).__name__} {self.what}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
     async def __anext__(self) -> FileResult:
         if self._results is None:
-            self._results = self._start()
+            self._results, self._start = self._start(), _nothing
         return await anext(self._results)
 
     def __await__(self) -> Generator[Any, Any, TransferSummary]:
@@ -172,31 +150,67 @@ class Transfers(AsyncIterator[FileResult]):
             await close()
 
     def __del__(self) -> None:
-        if getattr(self, "_results", None) is None and hasattr(self, "_what"):
+        if getattr(self, "_results", None) is None and hasattr(self, "what"):
             warnings.warn(
-                f"{self._what} was never awaited nor iterated: nothing was transferred",
+                f"{self.what} was never awaited nor iterated: nothing was transferred",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
 
     async def _finish(self) -> TransferSummary:
-        summary = TransferSummary()
-        errors: list[StorageException] = []
-        async for result in self:
-            summary.add(result)
-            if result.error is not None and len(errors) < _MOST_ERRORS:
-                errors.append(result.error)
-        if errors:
-            raise TransferException(
-                f"{summary.failed} of {summary.total} files failed in {self._what}, the first "
-                f"with: {errors[0]}",
-                summary=summary,
-                errors=errors,
-            ) from errors[0]
-        return summary
+        total = Total(self.what)
+        async with self:
+            async for result in self:
+                total.add(result)
+        return total.checked()
+
+
+class Total:
+    """What the results of a transfer add up to: numbers, and the first errors.
+
+    Args:
+        what: The operation and its disk, for the message.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._summary = TransferSummary()
+        self._errors: list[StorageException] = []
+
+    def add(self, result: FileResult) -> None:
+        """Count one more result."""
+        summary = self._summary
+        if result.error is not None:
+            summary.failed += 1
+            if len(self._errors) < _MOST_ERRORS:
+                self._errors.append(result.error)
+        elif result.action is Action.SKIP:
+            summary.skipped += 1
+        elif result.action is Action.DELETE:
+            summary.deleted += 1
+        else:
+            summary.files += 1
+            summary.bytes += result.size or 0
+
+    def checked(self) -> TransferSummary:
+        """Return the numbers.
+
+        Raises:
+            TransferException: A file failed.
+        """
+        summary, errors = self._summary, self._errors
+        if not errors:
+            return summary
+        raise TransferException(
+            f"{summary.failed} of {summary.total} files failed in {self._what}, the first with: "
+            f"{errors[0]}",
+            summary=summary,
+            errors=errors,
+        ) from errors[0]
 
 
 async def _nothing() -> AsyncIterator[FileResult]:
-    for result in ():
+    nothing: tuple[FileResult, ...] = ()
+    for result in nothing:
         yield result

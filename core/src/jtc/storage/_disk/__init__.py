@@ -42,10 +42,10 @@ class DiskOperations(
     Streaming,
     Downloads,
     GeneratedNames,
+    Trees,
+    ManyFiles,
     FileMetadata,
     Copying,
-    ManyFiles,
-    Trees,
     Urls,
     Directories,
 ):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyOptions, Progress, WriteOptions
 
-__all__ = ["Copying"]
+__all__ = ["Copied", "Copying"]
 
 _CHUNK = 1024 * 1024
 _OTHER_SOURCE = "The file is not the version that if_source_match names"
@@ -70,7 +70,8 @@ class Copying(DiskBase):
             TypeError: An option is unknown, or has a value of a wrong type.
             StorageException: The storage failed.
         """
-        return await self._transfer("copy", src, dst, to, options)
+        await self._transfer("copy", src, dst, to, options)
+        return check_path(dst)
 
     async def move(
         self, src: str, dst: str, *, to: Disk | str | None = None, **options: Unpack[CopyOptions]
@@ -88,23 +89,33 @@ class Copying(DiskBase):
                 both it and the copy exist.
             StorageException: As for `copy`.
         """
-        return await self._transfer("move", src, dst, to, options)
+        await self._transfer("move", src, dst, to, options)
+        return check_path(dst)
+
+    def _target_disk(self, to: DiskBase | str | None) -> DiskBase:
+        """Return the disk that an argument `to` names: None is this one."""
+        found: object = self
+        if to is not None:
+            found = self._manager.disk(to) if isinstance(to, str) else to
+        if not isinstance(found, DiskBase):
+            raise TypeError(f"'to' is a disk or its name, not {type(to).__name__}")
+        return found
 
     async def _transfer(
         self,
-        operation: str,
+        kind: str,
         src: str,
         dst: str,
-        to: Disk | str | None,
+        to: DiskBase | str | None,
         given: Mapping[str, Any],
-    ) -> str:
+        operation: str | None = None,
+    ) -> Copied:
+        """Copy or move a file, as the method `operation` that the user called."""
+        operation = operation or kind
         try:
-            target_disk: DiskBase = self
-            if to is not None:
-                target_disk = self._manager.disk(to) if isinstance(to, str) else to
-            if not isinstance(target_disk, DiskBase):
-                raise TypeError(f"'to' is a disk or its name, not {type(to).__name__}")
+            target_disk = self._target_disk(to)
             transfer = _Transfer(
+                kind,
                 operation,
                 self._ready() or await self._load(),
                 check_path(src),
@@ -115,14 +126,13 @@ class Copying(DiskBase):
             )
             check_progress(given.get("progress"))
             transfer.target.check_writable()
-            if operation == "move":
+            if kind == "move":
                 transfer.source.check_writable()
             if (hooks := self._manager.hooks.active) is None:
-                await _perform(transfer)
-                return transfer.dst
+                return await _perform(transfer)
             async with self._operation(
                 hooks,
-                operation,
+                kind,
                 operation,
                 transfer.src,
                 transfer.source,
@@ -135,16 +145,17 @@ class Copying(DiskBase):
             ) as hooked:
                 copied = await _perform(transfer)
                 hooked.report(etag=copied.etag, size=copied.size)
+                return copied
         except Exception as error:
             self._fail(error, operation, src)
-        return transfer.dst
 
 
 class _Transfer(NamedTuple):
     """A copy or a move.
 
     Attributes:
-        operation: ``"copy"`` or ``"move"``.
+        kind: ``"copy"`` or ``"move"``.
+        operation: The method that the user called.
         source: The driver of the source.
         src: The path of the source.
         target: The driver of the copy.
@@ -153,6 +164,7 @@ class _Transfer(NamedTuple):
         target_disk: The name of the copy's disk, for errors.
     """
 
+    kind: str
     operation: str
     source: ResolvedDriver
     src: str
@@ -176,7 +188,7 @@ class _Transfer(NamedTuple):
         )
 
 
-class _Copied(NamedTuple):
+class Copied(NamedTuple):
     """A copy that was made.
 
     Attributes:
@@ -188,13 +200,13 @@ class _Copied(NamedTuple):
     size: int | None = None
 
 
-async def _perform(transfer: _Transfer) -> _Copied:
+async def _perform(transfer: _Transfer) -> Copied:
     source, src = transfer.source, transfer.src
     if await _is_same(transfer):
         await _check_in_place(transfer)
-        return _Copied()
+        return Copied()
     is_inside = source.driver is transfer.target.driver
-    if transfer.operation == "copy":
+    if transfer.kind == "copy":
         return await _copy(transfer) if is_inside else (await _stream(transfer))[0]
     if is_inside:
         supported = source.capabilities.move_options
@@ -252,7 +264,7 @@ async def _check_in_place(transfer: _Transfer) -> None:
     ]
     if changes:
         raise UnsupportedOperationException(
-            f"A {transfer.operation} of a file onto itself changes nothing, so that it cannot have "
+            f"A {transfer.kind} of a file onto itself changes nothing, so that it cannot have "
             f"{', '.join(changes)}: call set_metadata() or set_visibility()",
             path=path,
         )
@@ -287,7 +299,7 @@ def _replaced(path: str) -> PreconditionFailedException:
     )
 
 
-async def _copy(transfer: _Transfer) -> _Copied:
+async def _copy(transfer: _Transfer) -> Copied:
     source, src = transfer.source, transfer.src
     capabilities = source.capabilities
     if "copy" in capabilities and transfer.needs_only(capabilities.copy_options):
@@ -307,16 +319,16 @@ async def _by_backend(
     transfer: _Transfer,
     method: Callable[[str, str, WriteOptions], Awaitable[str | None]],
     supported: frozenset[str],
-) -> _Copied:
+) -> Copied:
     """Copy or move by a method of the driver, which tells nothing before its end."""
     options = transfer.options(supported)
     progress: Progress | None = transfer.given.get("progress")
     if progress is None:
-        return _Copied(await method(transfer.src, transfer.dst, options))
+        return Copied(await method(transfer.src, transfer.dst, options))
     size = (await derived_stat(transfer.source, transfer.src)).size
     etag = await method(transfer.src, transfer.dst, options)
     progress(size, size)
-    return _Copied(etag, size)
+    return Copied(etag, size)
 
 
 async def _open_source(transfer: _Transfer, if_source_match: str | None) -> ReadStream:
@@ -331,7 +343,7 @@ async def _open_source(transfer: _Transfer, if_source_match: str | None) -> Read
 
 async def _stream(
     transfer: _Transfer, visibility: Visibility | None = None
-) -> tuple[_Copied, FileInfo]:
+) -> tuple[Copied, FileInfo]:
     """Copy by reading and writing; return the copy, and the version of the source.
 
     The source is read while the target writes, by drivers that take content as it comes. Errors of
@@ -361,6 +373,6 @@ async def _stream(
                 path=transfer.dst,
                 disk=transfer.target_disk,
             )
-        return _Copied(etag, stream.info.size), stream.info
+        return Copied(etag, stream.info.size), stream.info
     finally:
         await stream.aclose()

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sized
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
-from jtc.storage._disk.base import DiskBase
-from jtc.storage.transfers import DEFAULT_CONCURRENCY, TransferProgress, Transfers
+from jtc.storage._disk.copying import Copying
+from jtc.storage._disk.read_write import ReadWrite
+from jtc.storage.driver_support.content import (
+    SourceFile,
+    driver_content,
+    length_read,
+    raised_by_source,
+)
+from jtc.storage.driver_support.content_checks import check_progress
+from jtc.storage.driver_support.derived import closing
+from jtc.storage.exceptions import FileExistsException, StorageException
+from jtc.storage.options import check_many_options, copy_options, put_options
+from jtc.storage.paths import check_path
+from jtc.storage.transfers import (
+    DEFAULT_CONCURRENCY,
+    Action,
+    FileResult,
+    TransferProgress,
+    Transfers,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Coroutine
 
     from jtc.storage._disk import Disk
+    from jtc.storage._disk.base import DiskBase
+    from jtc.storage._transfers.meter import FileMeter
+    from jtc.storage.driver import DriverContent
     from jtc.storage.driver_support.content import Content
-    from jtc.storage.options import CopyOptions, PutOptions
+    from jtc.storage.options import CopyManyOptions, PutManyOptions
+__all__ = ["ManyFiles", "check_concurrency"]
 
-__all__ = ["ManyFiles"]
+T = TypeVar("T")
+V = TypeVar("V")
+
+AnyItems: TypeAlias = Iterable[T] | AsyncIterable[T]
+Report: TypeAlias = Callable[[TransferProgress], object]
 
 
-class ManyFiles(DiskBase):
+class ManyFiles(ReadWrite, Copying):
     """The methods `put_many`, `get_many` and `copy_many`."""
 
     __slots__ = ()
@@ -30,10 +58,29 @@ class ManyFiles(DiskBase):
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
-        **options: Unpack[PutOptions],
+        **options: Unpack[PutManyOptions],
     ) -> Transfers:
-        """Store several files, several at once."""
-        raise NotImplementedError
+        """Store several files, several at once, each whole or not at all.
+
+        Args:
+            files: Contents by paths: a mapping, or pairs, which are read as their turn comes. Of
+                two pairs with one path, the second is an error.
+            concurrency: The number of files that are stored at once.
+            progress: Called while contents are read, and as each file ends.
+            **options: See `PutManyOptions`; they are those of all files.
+
+        Returns:
+            The results as the files end, or, by ``await``, their numbers: see `Transfers`. An error
+            of the storage or of a content is in its file's result; one of `files` itself is raised
+            once the files before it have ended.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
+        check_many_options(options, method="put_many")
+        items = _pairs(files, "put_many")
+        return _transfers(self, "put_many", self._puts, items, concurrency, progress, options)
 
     def get_many(
         self,
@@ -42,8 +89,25 @@ class ManyFiles(DiskBase):
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
     ) -> Transfers:
-        """Read several files, several at once."""
-        raise NotImplementedError
+        """Read several files, several at once.
+
+        No more contents than `concurrency`, and the one that was taken last, are in memory: those
+        that are read wait until their result is taken.
+
+        Args:
+            paths: The files; they are read as their turn comes.
+            concurrency: The number of files that are read at once.
+            progress: Called as each file ends.
+
+        Returns:
+            The results as the files end, in any order, with their `content`: see `Transfers`.
+
+        Raises:
+            TypeError: An argument has a wrong type.
+            ValueError: `concurrency` is below 1.
+        """
+        items = _several(paths, "get_many", "an iterable of paths")
+        return _transfers(self, "get_many", self._gets, items, concurrency, progress, {})
 
     def copy_many(
         self,
@@ -52,7 +116,230 @@ class ManyFiles(DiskBase):
         to: Disk | str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
-        **options: Unpack[CopyOptions],
+        **options: Unpack[CopyManyOptions],
     ) -> Transfers:
-        """Copy several files, several at once."""
-        raise NotImplementedError
+        """Copy several files, several at once, each as `copy` does.
+
+        Args:
+            paths: The paths of the copies by those of the files: a mapping, or pairs, which are
+                read as their turn comes. Of two pairs with one copy, the second is an error.
+            to: The disk, or the name of the disk, of the copies; None is this disk.
+            concurrency: The number of files that are copied at once.
+            progress: Called while files are copied, and as each one ends.
+            **options: See `CopyManyOptions`; they are those of all files.
+
+        Returns:
+            The results as the files end, or, by ``await``, their numbers: see `Transfers`.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
+        check_many_options(options, method="copy_many")
+        items = _pairs(paths, "copy_many")
+        copies = partial(self._copies, self._target_disk(to))
+        return _transfers(self, "copy_many", copies, items, concurrency, progress, options)
+
+    async def _puts(
+        self,
+        items: AnyItems[tuple[str, Content]],
+        concurrency: int,
+        report: Report | None,
+        options: Mapping[str, Any],
+    ) -> AsyncIterator[FileResult]:
+        from jtc.storage._transfers.meter import Meter  # noqa: PLC0415 - imported where one begins
+
+        try:
+            resolved = self._ready() or await self._load()
+            resolved.check_writable()
+            put_options(
+                options,
+                resolved.capabilities.put_options,
+                driver=resolved.name,
+                method="put_many",
+            )
+        except Exception as error:
+            self._fail(error, "put_many")
+        meter = Meter(report, _length(items))
+        targets: set[str] = set()
+
+        async def put(item: tuple[str, Content]) -> FileResult:
+            path, content = item
+            result = FileResult(action=Action.PUT, path=path)
+            counted = meter.file(path)
+            source: DriverContent | None = None
+            try:
+                _claim(targets, path)
+                source = driver_content(content)
+                await self._put("put_many", path, source, _with_progress(options, counted))
+                result.size = length_read(source)
+            except Exception as error:
+                result.error = self._file_error(error, "put_many", path, source)
+            finally:
+                if isinstance(source, SourceFile) and source is not content:
+                    source.close()
+            counted.end(result)
+            return result
+
+        async with closing(_bounded(items, put, concurrency)) as results:
+            async for result in results:
+                yield result
+
+    async def _gets(
+        self,
+        items: AnyItems[str],
+        concurrency: int,
+        report: Report | None,
+        _options: Mapping[str, Any],
+    ) -> AsyncIterator[FileResult]:
+        from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
+
+        try:
+            _ = self._ready() or await self._load()
+        except Exception as error:
+            self._fail(error, "get_many")
+        meter = Meter(report, _length(items))
+
+        async def get(path: str) -> FileResult:
+            result = FileResult(action=Action.GET, path=path)
+            try:
+                result.content = await self._get("get_many", path)
+                result.size = len(result.content)
+            except Exception as error:
+                result.error = self._file_error(error, "get_many", path)
+            meter.file(path).end(result)
+            return result
+
+        async with closing(_bounded(items, get, concurrency)) as results:
+            async for result in results:
+                yield result
+
+    async def _copies(
+        self,
+        target: DiskBase,
+        items: AnyItems[tuple[str, str]],
+        concurrency: int,
+        report: Report | None,
+        options: Mapping[str, Any],
+    ) -> AsyncIterator[FileResult]:
+        from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
+
+        await self._check_copies("copy_many", target, options)
+        meter = Meter(report, _length(items))
+        targets: set[str] = set()
+
+        async def copy(item: tuple[str, str]) -> FileResult:
+            path, to_path = item
+            result = FileResult(action=Action.COPY, path=path, to_path=to_path)
+            counted = meter.file(path)
+            try:
+                _claim(targets, to_path)
+                given = _with_progress(options, counted)
+                copied = await self._transfer("copy", path, to_path, target, given, "copy_many")
+                result.size = copied.size
+            except Exception as error:
+                result.error = self._file_error(error, "copy_many", path)
+            counted.end(result)
+            return result
+
+        async with closing(_bounded(items, copy, concurrency)) as results:
+            async for result in results:
+                yield result
+
+    async def _check_copies(
+        self, operation: str, target: DiskBase, options: Mapping[str, Any]
+    ) -> None:
+        """Check once what is the same for all copies: drivers, options, a read-only target."""
+        try:
+            source = self._ready() or await self._load()
+            resolved = target._ready() or await target._load()  # noqa: SLF001
+            resolved.check_writable()
+            supported = resolved.capabilities.put_options
+            if source.driver is resolved.driver:
+                supported |= source.capabilities.copy_options
+            copy_options(options, supported, driver=resolved.name, method=operation)
+        except Exception as error:
+            self._fail(error, operation)
+
+    def _file_error(
+        self, error: Exception, operation: str, path: str, source: DriverContent | None = None
+    ) -> StorageException:
+        """Return what goes into a file's result; raise what is a bug, and stops the transfer."""
+        if isinstance(error, StorageException) or not raised_by_source(source, error):
+            return self._explained(error, operation, path)
+        why = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+        ours = StorageException(
+            f"The content could not be read ({type(error).__name__}{why})",
+            path=path,
+            disk=self.name,
+            operation=operation,
+        )
+        ours.__cause__ = error
+        return ours
+
+
+def _transfers(
+    disk: DiskBase,
+    operation: str,
+    run: Callable[[T, int, Report | None, Mapping[str, Any]], AsyncIterator[FileResult]],
+    items: T,
+    concurrency: int,
+    report: Report | None,
+    options: Mapping[str, Any],
+) -> Transfers:
+    check_progress(report)
+    check_concurrency(concurrency)
+    return Transfers(
+        lambda: run(items, concurrency, report, options), f"{operation}() on the disk {disk.name!r}"
+    )
+
+
+def check_concurrency(concurrency: int) -> None:
+    """Check an argument `concurrency`.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is below 1.
+    """
+    if not isinstance(concurrency, int) or isinstance(concurrency, bool):
+        raise TypeError(f"concurrency is a number of files, not {concurrency!r}")
+    if concurrency < 1:
+        raise ValueError(f"concurrency is 1 or more, not {concurrency}")
+
+
+def _pairs(items: Any, operation: str) -> Any:
+    """Return the items of a mapping, or pairs as they are."""
+    if isinstance(items, Mapping):
+        return items.items()
+    return _several(items, operation, "a mapping, or an iterable of pairs")
+
+
+def _several(items: T, operation: str, what: str) -> T:
+    if not isinstance(items, (Iterable, AsyncIterable)) or isinstance(items, (str, bytes)):
+        raise TypeError(f"{operation}() takes {what}, not {type(items).__name__}")
+    return items
+
+
+def _bounded(
+    items: AnyItems[T], work: Callable[[T], Coroutine[Any, Any, V]], concurrency: int
+) -> AsyncIterator[V]:
+    from jtc.storage._transfers.bounded import bounded  # noqa: PLC0415
+
+    return bounded(items, work, concurrency)
+
+
+def _length(items: object) -> int | None:
+    return len(items) if isinstance(items, Sized) else None
+
+
+def _claim(targets: set[str], path: str) -> None:
+    """Refuse a path that another file of the same call has."""
+    checked = check_path(path)
+    if checked in targets:
+        raise FileExistsException("Another file of this call has the same path", path=path)
+    targets.add(checked)
+
+
+def _with_progress(options: Mapping[str, Any], counted: FileMeter) -> Mapping[str, Any]:
+    progress = counted.progress
+    return options if progress is None else {**options, "progress": progress}

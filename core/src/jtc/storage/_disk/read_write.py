@@ -109,22 +109,11 @@ class ReadWrite(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._ready() or await self._load()
-            hooks = self._manager.hooks.active
-            if hooks is None and if_match is None and if_none_match is None:
+            if if_match is None and if_none_match is None and self._manager.hooks.active is None:
                 return await resolved.methods.get(checked)
-            options = None
-            if if_match is not None or if_none_match is not None:
-                options = ReadOptions(
-                    if_match=if_match, if_none_match=if_none_match, read_ahead=True
-                )
-            if hooks is None:
-                return await read_content(resolved, checked, options)
-            async with self._operation(
-                hooks, "get", "get", checked, resolved, options=given_to_read(options)
-            ) as hooked:
-                return await read_content(resolved, checked, options, hooked)
         except Exception as error:
             self._fail(error, "get", path)
+        return await self._get("get", checked, if_match, if_none_match)
 
     async def get_text(self, path: str, *, encoding: str = "utf-8") -> str:
         """Return a file's content as text.
@@ -322,6 +311,31 @@ class ReadWrite(DiskBase):
             ended.append((operation, None if isinstance(result, bool) else result))
         await end_all(ended)
         return outcome
+
+    async def _get(
+        self,
+        operation: str,
+        path: str,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> bytes:
+        """Read a file, as the method that the user called."""
+        try:
+            checked = check_path(path)
+            resolved = self._ready() or await self._load()
+            options = None
+            if if_match is not None or if_none_match is not None:
+                options = ReadOptions(
+                    if_match=if_match, if_none_match=if_none_match, read_ahead=True
+                )
+            if (hooks := self._manager.hooks.active) is None:
+                return await read_content(resolved, checked, options)
+            async with self._operation(
+                hooks, "get", operation, checked, resolved, options=given_to_read(options)
+            ) as hooked:
+                return await read_content(resolved, checked, options, hooked)
+        except Exception as error:
+            self._fail(error, operation, path)
 
     async def _put(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.directories import Directories
+from jtc.storage._disk.many_files import ManyFiles
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, TransferProgress, Transfers
 
 if TYPE_CHECKING:
@@ -12,14 +13,14 @@ if TYPE_CHECKING:
 
     from jtc.storage._disk import Disk
     from jtc.storage.models import FileInfo
-    from jtc.storage.options import CopyOptions
+    from jtc.storage.options import CopyManyOptions
     from jtc.storage.sync_plan import Difference, SyncPlan
     from jtc.storage.transfers import Compare
 
 __all__ = ["Trees"]
 
 
-class Trees(DiskBase):
+class Trees(ManyFiles, Directories):
     """The methods `copy_directory`, `move_directory`, `compare` and `plan_sync`."""
 
     __slots__ = ()
@@ -32,9 +33,14 @@ class Trees(DiskBase):
         to: Disk | str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
-        **options: Unpack[CopyOptions],
+        **options: Unpack[CopyManyOptions],
     ) -> Transfers:
-        """Copy all files below a directory."""
+        """Copy all files below a directory.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
         raise NotImplementedError
 
     def move_directory(
@@ -45,9 +51,14 @@ class Trees(DiskBase):
         to: Disk | str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
-        **options: Unpack[CopyOptions],
+        **options: Unpack[CopyManyOptions],
     ) -> Transfers:
-        """Move all files below a directory."""
+        """Move all files below a directory.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
         raise NotImplementedError
 
     def compare(

@@ -26,6 +26,7 @@ from jtc.storage.sync._files import (
     SyncWritableFile,
 )
 from jtc.storage.sync._portal import run
+from jtc.storage.sync._transfers import SyncTransfers
 
 __all__ = [
     "SyncBuiltDisk",
@@ -37,6 +38,7 @@ __all__ = [
     "SyncStorage",
     "SyncStream",
     "SyncTextFile",
+    "SyncTransfers",
     "SyncWritableFile",
     "async_disk",
     "run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jtc.storage._disk.base import DiskBase
@@ -12,7 +12,7 @@ from jtc.storage.sync._portal import CallersChunks
 if TYPE_CHECKING:
     from jtc.storage.driver_support.content import Content
 
-__all__ = ["SyncApi", "async_disk", "content_behind", "disk_behind"]
+__all__ = ["SyncApi", "async_disk", "content_behind", "contents_behind", "disk_behind"]
 
 _WHOLE = (bytes, bytearray, memoryview, str, list, tuple, dict, set, frozenset)
 
@@ -60,3 +60,21 @@ def content_behind(content: Content) -> Content:
     if isinstance(content, Iterable) and not by_itself:
         return CallersChunks(cast("Iterable[bytes]", content))
     return content
+
+
+def contents_behind(files: Any) -> Any:
+    """Return the pairs of `put_many` with contents for the event loop to read.
+
+    Other iterables are read in a worker thread: the caller's does not wait for each file.
+    """
+    if isinstance(files, AsyncIterable):
+        return files
+    pairs = files.items() if isinstance(files, Mapping) else files
+    if isinstance(files, Collection):
+        return [_behind(pair) for pair in pairs]
+    return map(_behind, pairs)
+
+
+def _behind(pair: Any) -> Any:
+    path, content = pair
+    return path, content._as_content() if isinstance(content, SyncStream) else content  # noqa: SLF001

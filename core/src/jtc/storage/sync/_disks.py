@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage._manager import StorageManager
 from jtc.storage._text_files import binary_mode
+from jtc.storage.sync._base import SyncApi, contents_behind, disk_behind
 from jtc.storage.sync._files import SyncReadableFile, SyncTextFile, SyncWritableFile
 from jtc.storage.sync._generated import Assertions, Management, Operations
 from jtc.storage.sync._portal import portal
+from jtc.storage.sync._transfers import SyncTransfers, fed
+from jtc.storage.transfers import DEFAULT_CONCURRENCY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
     from typing import Unpack
 
     from jtc.storage._fakes import FakeDisk
     from jtc.storage._hooks import Hooks
     from jtc.storage.driver import StorageDriver
-    from jtc.storage.options import PutOptions
+    from jtc.storage.driver_support.content import Content
+    from jtc.storage.options import CopyManyOptions, PutManyOptions, PutOptions
+    from jtc.storage.transfers import TransferProgress
 
 __all__ = ["SyncBuiltDisk", "SyncDisk", "SyncFakeDisk", "SyncOperations", "SyncStorage"]
 
@@ -126,6 +132,124 @@ class SyncOperations(Operations[D_co]):
         opened = portal.run(self._open(path, binary, **options))
         file = SyncReadableFile(opened) if binary == "rb" else SyncWritableFile(opened)
         return SyncTextFile(file, mode, encoding, errors, newline) if text else file
+
+    def put_many(
+        self,
+        files: Mapping[str, Content]
+        | Iterable[tuple[str, Content]]
+        | AsyncIterable[tuple[str, Content]],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        **options: Unpack[PutManyOptions],
+    ) -> SyncTransfers:
+        """Store several files, several at once, each whole or not at all; see `Disk.put_many`.
+
+        An iterator of `files` is read in this thread, and one that is a file's content in another.
+        `progress` is called in another thread.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
+        start = partial(
+            self._behind.put_many, concurrency=concurrency, progress=progress, **options
+        )
+        return fed(start, contents_behind(files), concurrency)
+
+    def get_many(
+        self,
+        paths: Iterable[str] | AsyncIterable[str],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+    ) -> SyncTransfers:
+        """Read several files, several at once; see `Disk.get_many`.
+
+        Raises:
+            TypeError: An argument has a wrong type.
+            ValueError: `concurrency` is below 1.
+        """
+        start = partial(self._behind.get_many, concurrency=concurrency, progress=progress)
+        return fed(start, paths, concurrency)
+
+    def copy_many(
+        self,
+        paths: Mapping[str, str] | Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]],
+        *,
+        to: SyncApi[Disk] | Disk | str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        **options: Unpack[CopyManyOptions],
+    ) -> SyncTransfers:
+        """Copy several files, several at once; see `Disk.copy_many`.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
+        start = partial(
+            self._behind.copy_many,
+            to=disk_behind(to),
+            concurrency=concurrency,
+            progress=progress,
+            **options,
+        )
+        return fed(start, paths, concurrency)
+
+    def copy_directory(
+        self,
+        src: str,
+        dst: str,
+        *,
+        to: SyncApi[Disk] | Disk | str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        **options: Unpack[CopyManyOptions],
+    ) -> SyncTransfers:
+        """Copy all files below a directory; see `Disk.copy_directory`.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
+        return SyncTransfers(
+            self._behind.copy_directory(
+                src,
+                dst,
+                to=disk_behind(to),
+                concurrency=concurrency,
+                progress=progress,
+                **options,
+            )
+        )
+
+    def move_directory(
+        self,
+        src: str,
+        dst: str,
+        *,
+        to: SyncApi[Disk] | Disk | str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        **options: Unpack[CopyManyOptions],
+    ) -> SyncTransfers:
+        """Move all files below a directory; see `Disk.move_directory`.
+
+        Raises:
+            TypeError: An option is unknown, or an argument has a wrong type.
+            ValueError: `concurrency` is below 1, or an option's value is invalid.
+        """
+        return SyncTransfers(
+            self._behind.move_directory(
+                src,
+                dst,
+                to=disk_behind(to),
+                concurrency=concurrency,
+                progress=progress,
+                **options,
+            )
+        )
 
     async def _open(self, *arguments: Any, **options: Any) -> Any:
         return await self._behind.open(*arguments, **options)
