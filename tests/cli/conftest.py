@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from jtc.storage import Storage, StorageManager
+from jtc.storage.cli import _app, _locations, _output
 
 # Variables of the machine that runs the tests would be taken for a user's.
 FOREIGN = ("AWS_", "AZURE_", "FILESYSTEM_", "GCS_", "JTC_", "OPENDAL_", "SFTP_")
@@ -42,7 +50,7 @@ class Done:
 
 @dataclass
 class Cli:
-    """The program `jtc-storage`, run as a process.
+    """The program `jtc-storage`.
 
     Attributes:
         directory: Its working directory.
@@ -53,13 +61,13 @@ class Cli:
     environ: dict[str, str]
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line that runs it."""
+        """Return the command line that runs it as a process."""
         return [sys.executable, "-m", "jtc.storage", *arguments]
 
-    def __call__(
+    def process(
         self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
     ) -> Done:
-        """Run a command, and wait for its end."""
+        """Run a command as a process of its own, and wait for its end."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
@@ -70,6 +78,63 @@ class Cli:
             check=False,
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def __call__(
+        self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
+    ) -> Done:
+        """Run a command in this process, as in a new one: that takes a tenth of the time."""
+        before = dict(os.environ)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.directory)
+            try:
+                # Options of the program set variables, too.
+                os.environ.clear()
+                os.environ.update(self.environ, **(environ or {}))
+                time.tzset()
+                if _in_event_loop():
+                    with ThreadPoolExecutor(1) as pool:
+                        return pool.submit(_run_here, arguments, stdin, patch).result()
+                return _run_here(arguments, stdin, patch)
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
+                time.tzset()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run_here(arguments: Sequence[str], stdin: str, patch: pytest.MonkeyPatch) -> Done:
+    streams = [io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")]
+    streams += [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+    for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+        patch.setattr(sys, name, stream)
+    # The manager of a new process.
+    before = dict(Storage.__dict__)
+    Storage.__dict__.update(StorageManager.isolated().__dict__)
+    _locations._local_disks.clear()
+    _output._shows_names.cache_clear()
+    _output._shows_colours.cache_clear()
+    logger = logging.getLogger("jtc.storage")
+    handlers = logger.handlers[:]
+    try:
+        status = _app.run_program(arguments)
+    finally:
+        Storage.__dict__.update(before)
+        _locations._local_disks.clear()
+        logger.handlers[:] = handlers
+    out, err = (stream.buffer.getvalue().decode() for stream in map(_flushed, streams[1:]))
+    return Done(status, out, err)
+
+
+def _flushed(stream: io.TextIOWrapper) -> Any:
+    stream.flush()
+    return stream
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_program_of_the_core_is_the_same(cli: Cli) -> None:
         text=True,
         check=True,
     )
-    assert ours.stdout == cli("--version").out
+    assert ours.stdout == cli.process("--version").out
 
 
 SLOW = """

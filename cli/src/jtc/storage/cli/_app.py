@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
@@ -47,6 +48,16 @@ _LIBRARY = "Library"
 
 BUILT_IN = {
     "ls": _BuiltIn("ls", "List files and directories.", _LOOK),
+    "tree": _BuiltIn("tree", "Draw a directory and what is below it.", _LOOK),
+    "cat": _BuiltIn("cat", "Write the contents of files to standard output.", _LOOK),
+    "stat": _BuiltIn("stat", "Show the metadata of files.", _LOOK),
+    "du": _BuiltIn("du", "Add up the bytes of directories.", _LOOK),
+    "find": _BuiltIn("find", "List files by name, size and age.", _LOOK),
+    "url": _BuiltIn("url", "Write the public or presigned URL of files.", _LOOK),
+    "disks": _BuiltIn("disks", "List the disks that are configured.", _LIBRARY),
+    "drivers": _BuiltIn("drivers", "List the drivers that are installed.", _LIBRARY),
+    "layers": _BuiltIn("layers", "List the layers that are installed.", _LIBRARY),
+    "commands": _BuiltIn("commands", "List all commands with their distributions.", _LIBRARY),
     "doctor": _BuiltIn("doctor", "Find what is wrong with the disks.", _LIBRARY),
 }
 """The commands of this distribution by their names, in the order of ``--help``."""
@@ -123,7 +134,7 @@ def make_program() -> Any:
     app.callback(epilog="\b\n" + _EPILOG)(_program)
     if os.environ.get(COMPLETION_VARIABLE):
         get_install_completion_arguments()  # makes the shells known
-    return get_command(app)
+    return _without_pydantic(get_command(app))
 
 
 _EPILOG = """A path is disk:path, where that disk is configured, or a path of this machine.
@@ -140,9 +151,9 @@ class _Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx
-        from jtc.storage.cli._plugins import plugins  # noqa: PLC0415 - looks at each distribution
+        from jtc.storage.cli._installed import COMMANDS, installed  # noqa: PLC0415 - looks at each
 
-        return [*BUILT_IN, *(name for name in plugins() if name not in BUILT_IN)]
+        return [*BUILT_IN, *(name for name in installed(COMMANDS) if name not in BUILT_IN)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if self._shows_names:
@@ -151,10 +162,10 @@ class _Commands(TyperGroup):
             )
         if cmd_name in BUILT_IN:
             return _built_in(cmd_name, self)
-        from jtc.storage.cli._plugins import load, plugins  # noqa: PLC0415 - as above
+        from jtc.storage.cli._installed import COMMANDS, installed, load  # noqa: PLC0415 - as above
 
-        if (plugin := plugins().get(cmd_name)) is not None:
-            return _of_plugin(cmd_name, load(plugin))
+        if (found := installed(COMMANDS).get(cmd_name)) is not None:
+            return _of_plugin(cmd_name, load(found))
         if not ctx.resilient_parsing and not cmd_name.startswith("-"):
             raise UsageError(_no_such_command(cmd_name, self.list_commands(ctx)))
         return None
@@ -164,12 +175,11 @@ class _Commands(TyperGroup):
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, (_, text, section) in BUILT_IN.items():
             sections.setdefault(section, []).append((name, text))
-        from jtc.storage.cli._plugins import plugins  # noqa: PLC0415 - as above
+        from jtc.storage.cli._installed import COMMANDS, installed  # noqa: PLC0415 - as above
 
-        for name, plugin in plugins().items():
+        for name, found in installed(COMMANDS).items():
             if name not in BUILT_IN:
-                owners = " and ".join(plugin.distributions)
-                sections.setdefault(_PLUGINS, []).append((name, owners))
+                sections.setdefault(_PLUGINS, []).append((name, found.owners))
         for section, rows in sections.items():
             with formatter.section(section):
                 formatter.write_dl(rows)
@@ -184,10 +194,34 @@ def _built_in(name: str, group: _Commands) -> Any:
     examples = "".join(f"  {line}\n" for line in module.EXAMPLES)
     app = _new_app()
     app.command(name, epilog=f"\b\nExamples:\n{examples}")(module.command)
-    command = get_command(app)
+    command = _without_pydantic(get_command(app))
     # The options of the program may stand behind the command's name, too.
     command.params += [each for each in group.params if each.name in {"config", "debug"}]
     return command
+
+
+def _without_pydantic(command: Any) -> Any:
+    """Have texts and defaults taken as they are: typer's conversion imports pydantic, in 0.1 s."""
+    for parameter in command.get_params(typer.Context(command)):  # with --help
+        parameter.get_runtime_param = partial(_Unconverted, parameter.get_runtime_param)
+    return command
+
+
+class _Unconverted:
+    """Conversion of a parameter's values, of which texts and defaults need none.
+
+    Args:
+        others: Returns typer's conversion.
+    """
+
+    def __init__(self, others: Callable[[], Any]) -> None:
+        self._others = others
+
+    def coerce(self, value: Any, *, param: Any, ctx: Any) -> Any:
+        """Return the value that the command's function takes."""
+        if value == param.default or param.type_descriptor.annotation in {str, list[str]}:
+            return value
+        return self._others().coerce(value, param=param, ctx=ctx)
 
 
 def _of_plugin(name: str, loaded: Any) -> Any:
@@ -330,9 +364,8 @@ def _show_warnings() -> None:
     """Have the library's warnings written as plain lines."""
     import logging  # noqa: PLC0415 - imported when the program runs
 
-    logger = logging.getLogger("jtc.storage")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(f"{PROGRAM}: %(message)s"))
-        handler.setLevel(logging.WARNING)
-        logger.addHandler(handler)
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            write_error(record.getMessage())
+
+    logging.getLogger("jtc.storage").addHandler(Lines(logging.WARNING))

@@ -54,6 +54,13 @@ class Location:
         """Return the path on the disk of one that is relative to this location."""
         return f"{self.path}/{path}" if self.path and path else self.path or path
 
+    def text_of(self, path: str) -> str:
+        """Return a path that is relative to this location as the command line takes it."""
+        if not path:
+            return self.text
+        ends = self.text.endswith(("/", os.sep)) or not (self.is_local or self.path)
+        return f"{self.text}{'' if ends else '/'}{path}"
+
     def relative(self, path: str) -> str:
         """Return a path of the disk relative to this location, as listings show it."""
         return path[len(self.path) + 1 :] if self.path else path

@@ -44,11 +44,16 @@ _show_line: Callable[[str], object] | None = None
 
 
 def set_up_streams() -> None:
-    """Have standard output and error write every name, whatever their encoding is."""
+    """Have standard output and error write every name, whatever their encoding is.
+
+    Standard output is written in blocks where it is no terminal, in spite of PYTHONUNBUFFERED.
+    """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # a test's stream has none
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+            if stream is sys.stdout:
+                reconfigure(write_through=False)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -87,7 +92,9 @@ def write_bytes(content: bytes) -> None:
     """
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(content)
+        rest = memoryview(content)
+        while rest:  # unbuffered, it may take a part only
+            rest = rest[sys.stdout.buffer.write(rest) :]
     except OSError as error:
         raise _stopped(error) from error
 

@@ -14,7 +14,7 @@ from jtc.storage.cli._output import is_debugging, write_error
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-__all__ = ["ClosedPipe", "Failed", "UsageError", "run", "status_of"]
+__all__ = ["ClosedPipe", "Failed", "UsageError", "run", "show_failure", "status_of"]
 
 _CLOSING_SECONDS = 5.0
 """How long the end of the program waits for disks that close."""
@@ -68,6 +68,16 @@ def status_of(error: BaseException) -> int | None:
     hint = "" if is_debugging() else ". For the traceback, run it again with --debug"
     write_error(error if is_debugging() else f"Unexpected {type(error).__name__}: {error}{hint}")
     return FAILED
+
+
+def show_failure(error: Exception) -> None:
+    """Write the error of one of several files; the command goes on, and ends with `Failed`.
+
+    Raises:
+        Exception: The same, where it is none of a file: the command ends.
+    """
+    if isinstance(error, Failed) or status_of(error) is None:
+        raise error
 
 
 class _Stopped:

@@ -1,0 +1,65 @@
+"""The command `cat`: contents of files."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from jtc.storage.cli._exits import UsageError
+from jtc.storage.cli._locations import Location, locate
+from jtc.storage.cli._options import Places
+from jtc.storage.cli._output import write_bytes
+from jtc.storage.cli._running import Failed, run, show_failure
+
+EXAMPLES = (
+    "jtc-storage cat media:notes.txt",
+    "jtc-storage cat --range 0-99 s3:backup.tar | xxd",
+    "jtc-storage cat --range -1024 s3:app.log",
+)
+
+_RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
+
+
+def command(
+    paths: Places,
+    *,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="FIRST-LAST",
+            show_default=False,
+            help="Only these bytes: 0-99 are the first hundred, 100- the rest, -100 the last.",
+        ),
+    ] = None,
+) -> None:
+    """Write the contents of files to standard output."""
+    start, end = _bounds(range_)
+    run(_write([locate(path) for path in paths], start, end))
+
+
+async def _write(locations: list[Location], start: int, end: int | None) -> None:
+    failed = False
+    for location in locations:
+        try:
+            stream = location.disk.stream(location.path, start=start, end=end)
+            async for chunk in stream:
+                write_bytes(chunk)
+        except Exception as error:
+            show_failure(error)
+            failed = True
+    if failed:
+        raise Failed
+
+
+def _bounds(text: str | None) -> tuple[int, int | None]:
+    """Return the start and the end of a range of bytes, as a stream takes them."""
+    if text is None:
+        return 0, None
+    found = _RANGE.fullmatch(text)
+    first, last = found.groups() if found is not None else ("", "")
+    if not (first or last) or (first and last and int(last) < int(first)):
+        raise UsageError(f"--range is FIRST-LAST, FIRST- or -COUNT, not {text!r}")
+    if not first:
+        return -int(last), None
+    return int(first), int(last) + 1 if last else None
