@@ -5,7 +5,7 @@ anything. Each capability is one small Protocol. A driver has a capability if it
 with a fitting signature, and the instance's ``unsupported: frozenset[str]`` (names of
 `CAPABILITIES`) does not list it. `Disk` derives missing capabilities where it can.
 
-Four attributes are optional:
+Five attributes are optional:
 
 * ``supported_options: Mapping[str, frozenset[str]]``: the options that a method accepts beyond
   those of `BASE_OPTIONS`, by the method's name. Other options are derived by `Disk`, or refused,
@@ -13,6 +13,9 @@ Four attributes are optional:
 * ``location: str``: two drivers of one class with equal locations have the same files, so that a
   move between them never copies a file onto itself and deletes it.
 * ``has_own_retries: bool``: the driver retries failed requests by itself.
+* ``lists_in_key_order: bool``: each listing is in the order of keys, by their UTF-8, where a file's
+  key is its path and a directory's is its path and ``/``. Without it, what compares two listings
+  sorts this one first.
 * ``for_fake(options)``, a class method, and ``fake_traits: FakeTraits``: what a fake in tests asks,
   which keeps files in memory and otherwise behaves as the driver. See `FakeTraits`.
 

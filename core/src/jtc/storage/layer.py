@@ -46,6 +46,8 @@ class Layer:
         unsupported: The capabilities that this instance lacks.
         supported_options: The inner driver's `SupportsWriting.supported_options`. A layer that
             writes by itself and supports other options sets its own.
+        lists_in_key_order: The inner driver's, see `jtc.storage.driver`; False where the layer
+            guards ``path``, unless it sets its own.
         disk: The disk's name, once the layer is on a disk.
         driver_name: The name of the driver below all layers, once the layer is on a disk.
         find_disk: Returns another disk of the same manager by its name, once the layer is on a
@@ -101,6 +103,10 @@ class Layer:
         self.unsupported: frozenset[str] = frozenset(CAPABILITIES) - capabilities.names - self.adds
         self.supported_options: Mapping[str, frozenset[str]] = dict(capabilities.options)
         self.read_only: bool = getattr(inner, "read_only", False)
+        # A layer that changes paths says so itself if it keeps their order.
+        self.lists_in_key_order: bool = "path" not in self.guards and getattr(
+            inner, "lists_in_key_order", False
+        )
         for protocol in (StorageDriver, *(CAPABILITIES[name] for name in capabilities.names)):
             for name in methods_of(protocol):
                 if not hasattr(type(self), name) and self._treats(name):

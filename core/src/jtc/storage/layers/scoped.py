@@ -44,6 +44,7 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
         self.directory = check_path(prefix)
         self._prefix = f"{self.directory}/"
         super().__init__(inner)
+        self.lists_in_key_order: bool = getattr(inner, "lists_in_key_order", False)
 
     def inner_path(self, path: str) -> str:
         """Return the inner driver's path of a file."""

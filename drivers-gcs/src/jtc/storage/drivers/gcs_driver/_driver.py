@@ -118,6 +118,8 @@ class GCSDriver:
         StorageConfigException: An option is invalid; no request is sent.
     """
 
+    lists_in_key_order = True
+
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "update_metadata": _METADATA | {"if_match"},

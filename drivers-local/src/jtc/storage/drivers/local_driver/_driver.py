@@ -98,6 +98,8 @@ class LocalDriver(PresignedUrls):
         StorageConfigException: An option is invalid, or there is a secret and no `base_url`.
     """
 
+    lists_in_key_order = True
+
     supported_options: Mapping[str, frozenset[str]] = {
         "open_read": frozenset({"if_none_match"}),
         "write_file": _NEW_FILE | {"if_match"},

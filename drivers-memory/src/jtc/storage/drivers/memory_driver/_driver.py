@@ -91,6 +91,8 @@ class MemoryDriver(PresignedUrls):
         StorageConfigException: An option is invalid, or there is no `base_url` to sign for.
     """
 
+    lists_in_key_order = True
+
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},

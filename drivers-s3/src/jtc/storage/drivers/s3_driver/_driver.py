@@ -283,6 +283,11 @@ class S3Driver:
         return self._settings.max_attempts > 1
 
     @property
+    def lists_in_key_order(self) -> bool:
+        """Whether listings are in the order of keys: Amazon promises it, other stores may not."""
+        return self._settings.endpoint_url is None
+
+    @property
     def location(self) -> str:
         """Where the files are: drivers of one location keep the same files."""
         endpoint = self._settings.endpoint_url or "https://s3.amazonaws.com"

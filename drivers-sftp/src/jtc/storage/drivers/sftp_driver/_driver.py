@@ -106,6 +106,8 @@ class SFTPDriver:
         StorageConfigException: An option is invalid; no connection is made.
     """
 
+    lists_in_key_order = True
+
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": frozenset({"visibility", "overwrite"}),
         "list_entries": frozenset({"directories", "itself"}),

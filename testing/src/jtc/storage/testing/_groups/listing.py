@@ -257,6 +257,17 @@ class ListingTests(Suite):
         assert await _keys(storage.list(recursive=recursive)) == names
 
     @needs("listing")
+    async def test_lists_in_key_order_of_a_driver_is_true(
+        self, storage: Disk, driver: SupportsListing
+    ) -> None:
+        if getattr(driver, "lists_in_key_order", False) is not True:
+            pytest.skip("the driver does not say that it lists in the order of keys")
+        keys = sorted([*_TREE, "é", "\u0436", "\uff5e", "\U0001f600/1", "\U0001f600.txt"])
+        await _put_all(storage, reversed(keys))
+        assert await _keys(storage.list(recursive=True)) == keys
+        assert await _keys(storage.list("a", recursive=True)) == [k for k in keys if k[:2] == "a/"]
+
+    @needs("listing")
     @pytest.mark.parametrize("recursive", [False, True])
     async def test_the_order_is_the_same_each_time(self, storage: Disk, *, recursive: bool) -> None:
         await _put_all(storage, reversed(_TREE))
