@@ -171,3 +171,50 @@ def media(configured: Callable[..., Cli], tmp_path: Path) -> tuple[Cli, Path]:
     root = tmp_path / "media"
     root.mkdir()
     return configured(media={"driver": "local", "root": str(root)}), root
+
+
+@dataclass
+class Inside:
+    """The program with two local disks, `media` and `other`, and a working directory.
+
+    Attributes:
+        cli: The program.
+        root: The root of the disk `media`.
+        other: The root of the disk `other`.
+    """
+
+    cli: Cli
+    root: Path
+    other: Path
+
+    @property
+    def directory(self) -> Path:
+        """The working directory."""
+        return self.cli.directory
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Done:
+        """Run a command."""
+        return self.cli(*arguments, stdin=stdin)
+
+    def tree(self, directory: Path | None = None) -> dict[str, str]:
+        """Return the files below a directory, or the disk `media`: their contents by paths."""
+        base = self.root if directory is None else directory
+        files = sorted(path for path in base.rglob("*") if path.is_file())
+        return {str(path.relative_to(base)): path.read_text() for path in files}
+
+    def make(self, files: Mapping[str, str], directory: Path | None = None) -> None:
+        """Write files below a directory, or on the disk `media`."""
+        for name, content in files.items():
+            path = (self.root if directory is None else directory) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+
+
+@pytest.fixture
+def inside(configured: Callable[..., Cli], tmp_path: Path) -> Inside:
+    """Configure two local disks."""
+    root, other = tmp_path / "media", tmp_path / "other"
+    root.mkdir()
+    other.mkdir()
+    tables = {path.name: {"driver": "local", "root": str(path)} for path in (root, other)}
+    return Inside(configured(**tables), root, other)

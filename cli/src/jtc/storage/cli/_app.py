@@ -44,6 +44,7 @@ class _BuiltIn(NamedTuple):
 
 
 _LOOK = "Look"
+_CHANGE = "Change"
 _LIBRARY = "Library"
 
 BUILT_IN = {
@@ -54,6 +55,7 @@ BUILT_IN = {
     "du": _BuiltIn("du", "Add up the bytes of directories.", _LOOK),
     "find": _BuiltIn("find", "List files by name, size and age.", _LOOK),
     "url": _BuiltIn("url", "Write the public or presigned URL of files.", _LOOK),
+    "rm": _BuiltIn("rm", "Delete files and directories of a disk.", _CHANGE),
     "disks": _BuiltIn("disks", "List the disks that are configured.", _LIBRARY),
     "drivers": _BuiltIn("drivers", "List the drivers that are installed.", _LIBRARY),
     "layers": _BuiltIn("layers", "List the layers that are installed.", _LIBRARY),

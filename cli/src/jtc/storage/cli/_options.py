@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -12,18 +12,29 @@ from jtc.storage.cli._path_completion import complete_location
 
 __all__ = [
     "BandwidthLimit",
+    "CacheControl",
     "Concurrency",
     "Directory",
     "DryRun",
     "Exclude",
     "Human",
+    "IgnoreExisting",
     "Include",
     "Json",
+    "Metadata",
     "Place",
     "Places",
     "Quiet",
+    "Recursive",
+    "Sources",
+    "Target",
+    "Type",
+    "Verbose",
+    "Visible",
     "Yes",
     "duration",
+    "new_file_options",
+    "rate",
     "size",
 ]
 
@@ -50,6 +61,24 @@ Directory: TypeAlias = Annotated[
     typer.Argument(
         metavar="[PATH]",
         help="A directory: disk:path, disk:, or one of this machine.",
+        autocompletion=complete_location,
+    ),
+]
+Sources: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        show_default=False,
+        help="Files or a directory: disk:path, or a path of this machine.",
+        autocompletion=complete_location,
+    ),
+]
+Target: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        show_default=False,
+        help="disk:path, or a path of this machine.",
         autocompletion=complete_location,
     ),
 ]
@@ -90,6 +119,50 @@ BandwidthLimit: TypeAlias = Annotated[
         metavar="RATE",
         show_default=False,
         help="At most so much in a second, such as 10M.",
+    ),
+]
+
+Recursive: TypeAlias = Annotated[
+    bool,
+    typer.Option("--recursive", "-r", help="Take the directory, if there is a file of that path."),
+]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Write a line for each file.")
+]
+IgnoreExisting: TypeAlias = Annotated[
+    bool, typer.Option("--ignore-existing", help="Skip the files that are there.")
+]
+Type: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--type",
+        metavar="TYPE",
+        show_default=False,
+        help="The content type. Without it, the name says it.",
+    ),
+]
+Visible: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--visibility", metavar="public|private", show_default=False, help="Of new files."
+    ),
+]
+CacheControl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-control",
+        metavar="TEXT",
+        show_default=False,
+        help="The header to serve the files with.",
+    ),
+]
+Metadata: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metadata",
+        metavar="NAME=VALUE",
+        show_default=False,
+        help="Metadata of the files; may be repeated.",
     ),
 ]
 
@@ -141,3 +214,40 @@ def duration(text: str, option: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UsageError(f"{option} is a duration such as 30s, 15m, 12h, 7d or 1h30m, not {text!r}")
     return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def rate(text: str | None) -> int | None:
+    """Return the bytes a second that ``--bwlimit`` means; ``off`` and 0 are no limit.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    if text is None or text == "off":
+        return None
+    # As rclone's, a number without a unit is in KiB.
+    return size(f"{text}K" if text.replace(".", "", 1).isdigit() else text, "--bwlimit") or None
+
+
+def new_file_options(
+    kind: str | None, visibility: str | None, cache_control: str | None, metadata: list[str] | None
+) -> dict[str, Any]:
+    """Return the options of new files that were chosen, by the names of the library.
+
+    Raises:
+        UsageError: A value is none that there is.
+    """
+    if visibility not in {None, "public", "private"}:
+        raise UsageError(f"--visibility is public or private, not {visibility!r}")
+    texts: dict[str, str] = {}
+    for each in metadata or ():
+        name, equals, text = each.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--metadata is NAME=VALUE, not {each!r}")
+        texts[name.lower()] = text
+    chosen = {
+        "content_type": kind,
+        "visibility": visibility,
+        "cache_control": cache_control,
+        "metadata": texts or None,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}

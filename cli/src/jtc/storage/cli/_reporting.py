@@ -1,0 +1,137 @@
+"""What a command that writes says: a line for each file, errors, and the numbers at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from jtc.storage.cli._exits import Failed
+from jtc.storage.cli._output import (
+    printable,
+    size_text,
+    write,
+    write_error,
+    write_json,
+    write_message,
+)
+from jtc.storage.transfers import Action, TransferSummary
+
+if TYPE_CHECKING:
+    from jtc.storage.exceptions import StorageException
+
+__all__ = ["Report"]
+
+_WORDS = {
+    Action.PUT: "put",
+    Action.GET: "got",
+    Action.COPY: "copied",
+    Action.MOVE: "moved",
+    Action.DELETE: "deleted",
+}
+
+
+class Report:
+    """Lines, errors and numbers of the results of a command.
+
+    A line is a sign and a path, as of rclone: ``+`` new, ``*`` replaced, ``-`` deleted, ``=`` the
+    same, ``!`` failed.
+
+    Args:
+        action: What is done with most files.
+        lines: Write a line for each file to standard output.
+        json: Write a line of JSON for each file instead.
+        quiet: Write errors only.
+        dry_run: Nothing is done.
+    """
+
+    def __init__(
+        self,
+        action: Action,
+        *,
+        lines: bool = False,
+        json: bool = False,
+        quiet: bool = False,
+        dry_run: bool = False,
+    ) -> None:
+        self._action = action
+        self._lines = lines or dry_run
+        self._json = json
+        self._quiet = quiet
+        self._dry_run = dry_run
+        self._began = time.monotonic()
+        self.numbers = TransferSummary()
+
+    def add(
+        self,
+        sign: str,
+        path: str,
+        *,
+        action: Action,
+        size: int | None = None,
+        error: StorageException | None = None,
+    ) -> None:
+        """Count a file's result, and write its line."""
+        if error is not None:
+            sign = "!"
+            self.numbers.failed += 1
+            write_error(error)
+        elif action is Action.SKIP:
+            self.numbers.skipped += 1
+        elif action is Action.DELETE:
+            self.numbers.deleted += 1
+        else:
+            self.numbers.files += 1
+            self.numbers.bytes += size or 0
+        if self._json:
+            self._write_json(sign, path, action, size, error)
+        elif self._lines and sign != "=":
+            write(f"{sign} {printable(path)}")
+
+    def count_same(self, number: int) -> None:
+        """Count files that were there already."""
+        self.numbers.skipped += number
+
+    def finish(self) -> None:
+        """Write the numbers to standard error.
+
+        Raises:
+            Failed: A file failed.
+        """
+        if not self._quiet:
+            write_message(self._summary())
+        if self.numbers.failed:
+            raise Failed
+
+    def _summary(self) -> str:
+        numbers = self.numbers
+        seconds = time.monotonic() - self._began
+        word = _WORDS[self._action]
+        parts = []
+        if self._action is not Action.DELETE:
+            files = "1 file" if numbers.files == 1 else f"{numbers.files} files"
+            parts.append(f"{word} {files}, {size_text(numbers.bytes)}B")
+        if numbers.deleted or self._action is Action.DELETE:
+            parts.append(f"deleted {numbers.deleted}")
+        if numbers.skipped:
+            parts.append(f"{numbers.skipped} unchanged")
+        if numbers.failed:
+            parts.append(f"{numbers.failed} failed")
+        text = "; ".join(parts)
+        if self._dry_run:
+            return f"dry run, nothing is done: {text}"
+        return f"{text}, in {seconds:.1f} s"
+
+    def _write_json(
+        self,
+        sign: str,
+        path: str,
+        action: Action,
+        size: int | None,
+        error: StorageException | None,
+    ) -> None:
+        value: dict[str, Any] = {"action": action.value, "sign": sign, "path": path, "size": size}
+        if error is not None:
+            value["error"] = str(error)
+        if self._dry_run:
+            value["dry_run"] = True
+        write_json(value)
