@@ -32,8 +32,9 @@ class Provider(NamedTuple):
 
 
 @cache
-def _distributions() -> tuple[metadata.Distribution, ...]:
-    return tuple(metadata.distributions())
+def _distributions() -> tuple[tuple[str, metadata.Distribution], ...]:
+    """Return the distributions with their names: to read those takes longest."""
+    return tuple((_name(each), each) for each in metadata.distributions())
 
 
 def _name(distribution: metadata.Distribution) -> str:
@@ -48,13 +49,12 @@ def _name(distribution: metadata.Distribution) -> str:
 def providers(group: str) -> dict[str, list[Provider]]:
     """Return the distributions that provide each name of a group of entry points."""
     found: dict[str, dict[str, Provider]] = {}
-    for distribution in _distributions():
+    for name, distribution in _distributions():
         try:
             entry_points = distribution.entry_points.select(group=group)
         except Exception:  # noqa: S112 - look_at_distributions() reports it
             continue
         for entry_point in entry_points:
-            name = _name(distribution)
             # The same distribution on two paths counts once, the first one.
             found.setdefault(entry_point.name, {}).setdefault(name, Provider(name, entry_point))
     return {name: list(by_owner.values()) for name, by_owner in found.items()}
@@ -63,15 +63,15 @@ def providers(group: str) -> dict[str, list[Provider]]:
 def versions() -> dict[str, str]:
     """Return the versions of our installed distributions, by their names."""
     found: dict[str, str] = {}
-    for distribution in _distributions():
-        if _OURS.fullmatch(name := _name(distribution)):
+    for name, distribution in _distributions():
+        if _OURS.fullmatch(name):
             found.setdefault(name, distribution.version)
     return dict(sorted(found.items()))
 
 
 def look_at_distributions() -> Iterator[Finding]:
     """Find distributions that clash, cannot be read, or are too old for each other."""
-    for distribution in _distributions():
+    for owner, distribution in _distributions():
         try:
             _ = distribution.entry_points
         except Exception as reason:
@@ -79,7 +79,7 @@ def look_at_distributions() -> Iterator[Finding]:
                 id="packages.unreadable",
                 message="The entry points of a distribution cannot be read: its drivers, layers "
                 "and plugins are missing.",
-                evidence=f"{_name(distribution)}: {type(reason).__name__}",
+                evidence=f"{owner or distribution.locate_file('')}: {type(reason).__name__}",
                 fix="pip install --force-reinstall it, or uninstall it",
             )
     for group, kind in _GROUPS.items():
@@ -97,8 +97,7 @@ def look_at_distributions() -> Iterator[Finding]:
 
 def _misfits() -> Iterator[Finding]:
     installed = versions()
-    for distribution in _distributions():
-        name = _name(distribution)
+    for name, distribution in _distributions():
         if not _OURS.fullmatch(name):
             continue
         for requirement in distribution.requires or ():

@@ -14,7 +14,7 @@ _OF_GROUPS = {
     "disk": "configuration delete diagnosis driver-broken driver-missing failed get latency "
     "layer-broken layer-missing list permission put refused stat throughput unreachable",
     "local": "attributes clock descriptors file-system free-space git in-memory inodes links lock "
-    "names other-user private-mode read-only readers root-closed root-dangling root-missing "
+    "names other-user read-only readers root-closed root-dangling root-missing "
     "root-no-directory staged-files umask unreadable writable-by-all",
 }
 

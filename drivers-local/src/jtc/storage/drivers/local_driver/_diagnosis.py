@@ -24,6 +24,7 @@ from jtc.storage.drivers.local_driver._diagnosis_access import (
     look_at_modes,
     look_at_readers,
     look_at_user,
+    may,
     name_of,
     user_name,
 )
@@ -140,7 +141,7 @@ def _look_at_root(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
 def _missing_root(place: Path) -> Finding:
     nearest = next(part for part in place.parents if part.is_dir())
     fix = f"mkdir -p {place}, mount what should be there, or correct 'root' (FILESYSTEM_ROOT)"
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    if not may(nearest, os.W_OK | os.X_OK):
         return _error(
             id="local.root-missing",
             message="The root does not exist, and this process may not make it.",
@@ -165,7 +166,7 @@ def _look_at_entrance(
     lacking = [
         word
         for word, bit in (("read", os.R_OK), ("pass", os.X_OK), ("write", os.W_OK))
-        if not os.access(root.path, bit) and (bit != os.W_OK or options.writable)
+        if not may(root.path, bit) and (bit != os.W_OK or options.writable)
     ]
     if not lacking:
         return
@@ -310,7 +311,7 @@ class _Content:
             age = time.time() - entry.stat(follow_symlinks=False).st_ctime
             if age > _STALE_SECONDS:
                 self.staged, self.oldest = self.staged + 1, max(self.oldest, age)
-        elif RESERVED_DIRECTORY not in entry.path and not os.access(entry.path, os.R_OK):
+        elif RESERVED_DIRECTORY not in entry.path and not may(entry.path, os.R_OK):
             self.unreadable, self.closed = self.unreadable + 1, self.closed or entry.path
 
 

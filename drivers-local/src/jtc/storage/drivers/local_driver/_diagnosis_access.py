@@ -24,6 +24,7 @@ __all__ = [
     "look_at_modes",
     "look_at_readers",
     "look_at_user",
+    "may",
     "name_of",
     "user_name",
 ]
@@ -96,13 +97,6 @@ def look_at_modes(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
             evidence=f"umask {umask:04o}",
             fix="umask 022 (UMask=0022 in the unit of systemd), or visibility = 'public'",
         )
-    if modes.private & stat.S_IROTH:
-        yield _error(
-            id="local.private-mode",
-            message="All users of this machine may read the private files of the disk.",
-            evidence=f"file_modes has private = {modes.private:04o}",
-            fix="file_modes = { private = '0600' }, or '0640' for a group",
-        )
 
 
 def look_at_lock(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
@@ -112,9 +106,7 @@ def look_at_lock(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
         return
     try:
         owner = lock.parent.stat().st_uid
-        is_ours = os.access(lock.parent, os.X_OK) and (
-            os.access(lock, os.R_OK | os.W_OK) or not lock.exists()
-        )
+        is_ours = may(lock.parent, os.X_OK) and (may(lock, os.R_OK | os.W_OK) or not lock.exists())
     except PermissionError:
         is_ours, owner = False, Path(root.path).stat().st_uid
     except FileNotFoundError:
@@ -222,6 +214,11 @@ def _umask() -> int | None:
         return int(lines.partition("Umask:")[2].split(None, 1)[0], 8)
     except (OSError, ValueError, IndexError):
         return None
+
+
+def may(path: str | Path, bits: int) -> bool:
+    """Return whether this process may do what `bits`, as for `os.access`, say."""
+    return os.access(path, bits, effective_ids=os.access in os.supports_effective_ids)
 
 
 def name_of(user: int) -> str:

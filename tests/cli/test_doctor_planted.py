@@ -1,0 +1,506 @@
+"""The doctor finds each fault that is planted, and that one alone; on a healthy disk, none.
+
+The rows `fault` name are those of the project's list of faults that an operator can cause.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jtc.storage.cli._doctor.known_ids import IDS
+from jtc.storage.cli._doctor.report import as_json
+from jtc.storage.driver_support.findings import Severity
+from mounts import mounted
+from planted_faults import FOREIGN, SECRET, Ground, Planted, faults_of, ids_of
+from planted_stores import HEALTHY, STORES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OTHER_USER = 65534
+OTHER_NAME = pwd.getpwuid(OTHER_USER).pw_name
+IS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def ground(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Ground:
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.chdir(tmp_path)
+    return Ground(request, tmp_path, monkeypatch)
+
+
+# Healthy disks
+
+
+def local(ground: Ground) -> None:
+    root = ground.folder / "media"
+    root.mkdir()
+    (root / "a").mkdir()
+    (root / "a" / "b.txt").write_text("b")
+    ground.disks["media"] = {"driver": "local", "root": str(root)}
+
+
+def memory(ground: Ground) -> None:
+    ground.disks["media"] = {"driver": "memory"}
+
+
+def environment(ground: Ground) -> None:
+    root = ground.folder / "media"
+    root.mkdir()
+    ground.set(FILESYSTEM_ROOT=str(root))
+
+
+def open_local(ground: Ground) -> None:
+    """Have a root that any user may reach: those of pytest are its own user's."""
+    folder = Path(tempfile.mkdtemp(prefix="jtc-doctor-"))
+    ground.at_end(lambda: shutil.rmtree(folder))
+    folder.chmod(0o755)
+    ground.folder = folder
+    root = folder / "media"
+    root.mkdir(mode=0o755)
+    ground.disks["media"] = {"driver": "local", "root": str(root), "visibility": "public"}
+
+
+def signing(ground: Ground) -> None:
+    local(ground)
+    ground.disks["media"] |= {"secret": SECRET, "base_url": "/media"}
+    ground.disks["docs"] = {"driver": "local", "root": str(ground.folder / "docs")}
+    (ground.folder / "docs").mkdir()
+    ground.disks["docs"] |= {"secret": SECRET + "-2", "base_url": "/docs"}
+
+
+def layered(ground: Ground) -> None:
+    local(ground)
+    layers = ["retry", {"name": "timeout", "total": 5}, {"name": "scoped", "prefix": "a"}]
+    ground.disks["media"]["layers"] = layers
+
+
+def read_only(ground: Ground) -> None:
+    local(ground)
+    ground.root.chmod(0o555)
+    ground.disks["media"]["layers"] = ["read_only"]
+
+
+BASES: dict[str, Callable[[Ground], None]] = {
+    each.__name__: each
+    for each in (local, memory, environment, open_local, signing, layered, read_only)
+} | HEALTHY
+
+
+@pytest.mark.parametrize("probe", [True, False], ids=["probe", "no probe"])
+@pytest.mark.parametrize("base", BASES)
+def test_doctor_finds_no_fault_on_a_healthy_disk(ground: Ground, base: str, probe: bool) -> None:
+    BASES[base](ground)
+    diagnosis = ground.diagnose(probe=probe)
+    assert diagnosis.disks
+    assert faults_of(diagnosis) == set(), as_json(diagnosis)["findings"]
+    assert "disk.latency" in ids_of(diagnosis, Severity.NOTICE)
+
+
+# Faults of the configuration
+
+
+def default_disk(ground: Ground) -> None:
+    ground.top["default"] = "medai"
+
+
+def misspelt_key(ground: Ground) -> None:
+    ground.top["docter"] = {"ignore": []}
+
+
+def unknown_id(ground: Ground) -> None:
+    ground.top["doctor"] = {"ignore": ["local.free-spcae"]}
+
+
+def no_toml(ground: Ground) -> None:
+    ground.text = "[disks.media\ndriver = local"
+
+
+def no_file(ground: Ground) -> None:
+    ground.write().unlink()
+
+
+def fifo(ground: Ground) -> None:
+    file = ground.write()
+    file.unlink()
+    os.mkfifo(file)
+
+
+def no_driver(ground: Ground) -> None:
+    del ground.disks["media"]["driver"]
+
+
+def unset_variable(ground: Ground) -> None:
+    ground.disks["media"]["root"] = "${MEDIA_ROOT}"
+    ground.set(MEDIA_ROOTS="/srv")
+
+
+def misspelt_option(ground: Ground) -> None:
+    ground.disks["media"]["visiblity"] = "public"
+
+
+def missing_driver(ground: Ground) -> None:
+    ground.disks["media"] = {"driver": "gridfs"}
+
+
+def missing_layer(ground: Ground) -> None:
+    ground.disks["media"]["layers"] = ["chaos"]
+
+
+def wrong_layer_option(ground: Ground) -> None:
+    ground.disks["media"]["layers"] = [{"name": "retry", "attempt": 3}]
+
+
+def readable_secrets(ground: Ground) -> None:
+    open_local(ground)
+    ground.disks["media"] |= {"secret": SECRET, "base_url": "/media"}
+    ground.write().chmod(0o644)
+
+
+def equal_signers(ground: Ground) -> None:
+    ground.disks["docs"] |= {"secret": SECRET, "base_url": "/media"}
+
+
+def one_root(ground: Ground) -> None:
+    ground.disks["docs"] = {"driver": "local", "root": ground.root}
+
+
+def root_below(ground: Ground) -> None:
+    ground.disks["docs"] = {"driver": "local", "root": ground.root / "a"}
+
+
+def one_prefix(ground: Ground) -> None:
+    layers = [{"name": "scoped", "prefix": "a"}]
+    ground.disks["docs"] = {"driver": "local", "root": ground.root, "layers": layers}
+
+
+def home(ground: Ground) -> None:
+    ground.disks["media"]["root"] = "~/media"
+
+
+# Faults of the environment
+
+
+def laravel(ground: Ground) -> None:
+    ground.set(FILESYSTEM_DRIVER="local")
+
+
+def shadowed(ground: Ground) -> None:
+    ground.set(FILESYSTEM_SECRET=SECRET)
+
+
+def misspelt_variable(ground: Ground) -> None:
+    ground.set(FILESYTEM_VISIBILITY="public", FILESYSTEM_VISIBLITY="public")
+
+
+def newline(ground: Ground) -> None:
+    ground.set(FILESYSTEM_SECRET=f"{SECRET}\n")
+
+
+def quotes(ground: Ground) -> None:
+    ground.disks["media"] |= {"secret": "${MEDIA_SECRET}", "base_url": "/media"}
+    ground.set(MEDIA_SECRET=f'"{SECRET}"')
+
+
+def empty(ground: Ground) -> None:
+    ground.set(FILESYSTEM_VISIBILITY="")
+
+
+# Faults of a local disk
+
+
+def as_other_user(ground: Ground) -> None:
+    """Go on as another user than the superuser, who may do everything."""
+    if not IS_ROOT:
+        pytest.skip("only the superuser can become another user")
+    ground.diagnose()  # which imports all, from where that user may not read
+    os.chown(ground.folder / "storage.toml", OTHER_USER, OTHER_USER)
+    groups = os.getgroups()
+
+    def back() -> None:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+    ground.at_end(back)
+    os.setgroups([])
+    os.setegid(OTHER_USER)
+    os.seteuid(OTHER_USER)
+
+
+def missing_root(ground: Ground) -> None:
+    ground.disks["media"]["root"] = ground.folder / "nothing" / "here"
+
+
+def impossible_root(ground: Ground) -> None:
+    ground.disks["media"]["root"] = ground.folder / "nothing"
+    as_other_user(ground)
+
+
+def dangling_root(ground: Ground) -> None:
+    link = ground.folder / "link"
+    link.symlink_to(ground.folder / "nothing")
+    ground.disks["media"]["root"] = link
+
+
+def file_as_root(ground: Ground) -> None:
+    file = ground.folder / "file"
+    file.touch()
+    ground.disks["media"]["root"] = file
+
+
+def closed_root(ground: Ground) -> None:
+    ground.root.chmod(0o700)
+    as_other_user(ground)
+
+
+def root_of_another_user(ground: Ground) -> None:
+    as_other_user(ground)
+
+
+def superuser(ground: Ground) -> None:
+    if not IS_ROOT:
+        pytest.skip("only the superuser can give files away")
+    os.chown(ground.root, OTHER_USER, OTHER_USER)
+
+
+def open_root(ground: Ground) -> None:
+    ground.root.chmod(0o777)
+
+
+def open_parent(ground: Ground) -> None:
+    ground.folder.chmod(0o777)
+
+
+def umask(ground: Ground) -> None:
+    before = os.umask(0)
+    ground.at_end(lambda: os.umask(before))
+
+
+def foreign_lock(ground: Ground) -> None:
+    if not IS_ROOT:
+        pytest.skip("only the superuser can give files away")
+    lock = ground.root / ".jtc" / "lock"
+    lock.parent.mkdir()
+    lock.touch()
+    os.chown(lock, OTHER_USER, OTHER_USER)
+
+
+def closed_to_web_server(ground: Ground) -> None:
+    ground.root.parent.chmod(0o750)
+
+
+def private_to_web_server(ground: Ground) -> None:
+    ground.disks["media"] |= {"file_modes": {"public": "0640"}}
+
+
+def no_such_user(ground: Ground) -> None:
+    del ground
+
+
+def old_staged_file(ground: Ground) -> None:
+    (ground.root / "a" / ".jtc-tmp-0123456789abcdef-1").touch()
+    now = time.time
+    ground.monkeypatch.setattr(time, "time", lambda: now() + 3 * 3600)
+
+
+def link_outside(ground: Ground) -> None:
+    (ground.root / "a" / "etc").symlink_to("/etc")
+
+
+def git(ground: Ground) -> None:
+    (ground.root / ".git").mkdir()
+
+
+def future(ground: Ground) -> None:
+    os.utime(ground.root, (time.time() + 3600,) * 2)
+
+
+def unreadable_file(ground: Ground) -> None:
+    ground.root.chmod(0o777)
+    as_other_user(ground)
+    os.seteuid(0)
+    (ground.root / "report.pdf").touch(mode=0o600)
+    ground.root.chmod(0o755)
+    os.chown(ground.root, OTHER_USER, OTHER_USER)
+    os.seteuid(OTHER_USER)
+
+
+def few_descriptors(ground: Ground) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ground.at_end(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+
+
+def mount(ground: Ground, *arguments: str) -> None:
+    """Mount something at the root."""
+    if not IS_ROOT or shutil.which("mount") is None:
+        pytest.skip("mounting needs root")
+    done = subprocess.run(["mount", *arguments, ground.root], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot be mounted here: {done.stderr.decode().strip()}")
+    ground.at_end(lambda: subprocess.run(["umount", "--lazy", ground.root], check=True))
+
+
+def read_only_mount(ground: Ground) -> None:
+    mount(ground, "-t", "tmpfs", "-o", "ro,mode=755", "tmpfs")
+
+
+def in_memory(ground: Ground) -> None:
+    mount(ground, "-t", "tmpfs", "tmpfs")
+    ground.root.chmod(0o755)
+
+
+def full(ground: Ground) -> None:
+    mount(ground, "-t", "tmpfs", "-o", "size=4m,mode=755", "tmpfs")
+    (ground.root / "filled").write_bytes(bytes(4 * 1024 * 1024 - 8192))
+
+
+def few_inodes(ground: Ground) -> None:
+    mount(ground, "-t", "tmpfs", "-o", "nr_inodes=200,mode=755", "tmpfs")
+    for number in range(191):
+        (ground.root / f"{number}").touch()
+
+
+def fat(ground: Ground) -> None:
+    on_file_system(ground, "FAT")
+
+
+def ntfs(ground: Ground) -> None:
+    on_file_system(ground, "NTFS")
+
+
+def on_file_system(ground: Ground, kind: str) -> None:
+    mounting = mounted(kind, ground.folder)
+    ground.disks["media"]["root"] = next(mounting)
+    ground.at_end(lambda: next(mounting, None))
+
+
+def refusing_layer(ground: Ground) -> None:
+    ground.disks["media"]["layers"] = [{"name": "validate", "max_size": 10}]
+
+
+CONFIGURATION = (
+    Planted("a default disk that is not configured", default_disk, {"config.default"}),
+    Planted("a misspelt key of the file", misspelt_key, {"config.key"}),
+    Planted("an unknown id is ignored", unknown_id, {"config.ignore"}),
+    Planted("a file that is no TOML", no_toml, {"config.unreadable"}),
+    Planted("a file that is missing", no_file, {"config.unreadable"}),
+    Planted("a FIFO in place of the file", fifo, {"config.unreadable"}, fault="C20"),
+    Planted("a disk without a driver", no_driver, {"config.disk"}),
+    Planted("a variable that is not set", unset_variable, {"config.variable"}),
+    Planted("a misspelt option", misspelt_option, {"disk.configuration"}),
+    Planted("a driver that is not installed", missing_driver, {"disk.driver-missing"}),
+    Planted("a layer that is not installed", missing_layer, {"disk.layer-missing"}),
+    Planted("a misspelt option of a layer", wrong_layer_option, {"disk.configuration"}),
+    Planted("secrets that all may read", readable_secrets, {"config.readable-secrets"}),
+    Planted(
+        "one secret of two disks", equal_signers, {"disks.equal-signers"}, "signing", fault="A3"
+    ),
+    Planted("one root of two disks", one_root, {"disks.same-place"}),
+    Planted("a root below another one", root_below, {"disks.same-place"}),
+    Planted("a prefix of another disk", one_prefix, {"disks.same-place"}),
+    Planted("a root with ~", home, {"disk.configuration"}, fault="A10"),
+    Planted("a layer that refuses files", refusing_layer, set(), not_visible={"disk.refused"}),
+)
+
+ENVIRONMENT = (
+    Planted("FILESYSTEM_DRIVER", laravel, {"env.ignored"}, "environment", fault="D13"),
+    Planted("a secret beside a configuration", shadowed, {"env.shadowed"}),
+    Planted("a misspelt variable", misspelt_variable, {"env.misspelt"}, "environment"),
+    Planted(
+        "a newline at the end",
+        newline,
+        {"env.value", "disk.configuration"},
+        "environment",
+        fault="A10",
+    ),
+    Planted("quotes around a secret", quotes, {"env.value"}),
+    Planted("a variable set to nothing", empty, {"env.value"}, "environment"),
+)
+
+LOCAL = (
+    Planted("a root that is missing", missing_root, {"local.root-missing"}),
+    Planted(
+        "a root that cannot be made", impossible_root, {"local.root-missing"}, "open_local",
+        fault="D14",
+    ),
+    Planted("a root that leads nowhere", dangling_root, {"local.root-dangling"}, fault="D14"),
+    Planted("a root that is a file", file_as_root, {"local.root-no-directory"}),
+    Planted("a closed root", closed_root, {"local.root-closed"}, "open_local"),
+    Planted("a root of another user", root_of_another_user, {"local.root-closed"}, "open_local"),
+    Planted(
+        "a root of another user than the superuser", superuser, set(),
+        not_visible={"local.other-user"},
+    ),
+    Planted("a root that all may write", open_root, {"local.writable-by-all"}),
+    Planted("a parent that all may write", open_parent, {"local.writable-by-all"}),
+    Planted("a umask of 0", umask, {"local.umask"}),
+    Planted("a lock of another user", foreign_lock, {"local.lock"}, fault="A5"),
+    Planted(
+        "a directory closed to the web server", closed_to_web_server, {"local.readers"},
+        "open_local", {"as_user": OTHER_NAME},
+    ),
+    Planted(
+        "files closed to the web server", private_to_web_server, {"local.readers"}, "open_local",
+        {"as_user": OTHER_NAME},
+    ),
+    Planted(
+        "a web server's user that there is not", no_such_user, {"local.readers"}, "open_local",
+        {"as_user": "wwwdata"},
+    ),
+    Planted(
+        "what a killed process left", old_staged_file, {"local.staged-files"},
+        options={"probe": False},
+    ),
+    Planted("a link that leads outside", link_outside, {"local.links"}, fault="A8"),
+    Planted("a git checkout", git, {"local.git"}),
+    Planted("a clock that was ahead", future, {"local.clock"}, options={"probe": False}),
+    Planted("a file of another user", unreadable_file, {"local.unreadable"}, "open_local"),
+    Planted("few descriptors", few_descriptors, {"local.descriptors"}),
+    Planted("a mount that is read-only", read_only_mount, {"local.read-only"}),
+    Planted("a root in memory", in_memory, {"local.in-memory"}),
+    Planted("a full file system", full, {"local.free-space", "local.in-memory", "disk.put"}),
+    Planted("no more files", few_inodes, {"local.inodes", "local.in-memory"}),
+    Planted("a file system without attributes", fat, {"local.attributes"}),
+    Planted("a file system without cases", ntfs, {"local.names", "local.writable-by-all"}),
+)  # fmt: skip
+
+PLANTED = (*CONFIGURATION, *ENVIRONMENT, *LOCAL, *STORES)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_doctor_finds_what_is_planted_and_nothing_else(ground: Ground, planted: Planted) -> None:
+    BASES[planted.base](ground)
+    planted.plant(ground)
+    diagnosis = ground.diagnose(**planted.options)
+    found: list[dict[str, Any]] = as_json(diagnosis)["findings"]
+    assert faults_of(diagnosis) == planted.found, found
+    assert planted.not_visible <= ids_of(diagnosis, Severity.NOT_VISIBLE), found
+    assert SECRET not in repr(found)
+    for each in found:
+        assert each["id"] in IDS
+        if each["severity"] in {"error", "warning"}:
+            assert each["message"].endswith(".")
+            assert each["evidence"]
+            assert each["fix"]
+
+
+def test_planted_faults_have_names_of_their_own() -> None:
+    assert len(PLANTED) >= 20
+    assert len({each.name for each in PLANTED}) == len(PLANTED)
