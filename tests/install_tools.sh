@@ -2,7 +2,8 @@
 # Installs what some tests need, where it is missing. The fault tests break things with strace, and with
 # FUSE drivers of file systems that lack something; the gallery is driven in Chromium; nginx and Apache
 # send files in front of the web integration; wrk loads it in `make bench`. PostgreSQL and Redis are the
-# attachments' database and queue, clamd scans, and sshd serves SFTP. Needs root and apt; without them those tests skip,
+# attachments' database and queue, clamd scans, and sshd serves SFTP. The command line
+# is completed in zsh and fish. Needs root and apt; without them those tests skip,
 # with the reason.
 set -eu
 PATH="$PATH:/usr/sbin:/sbin"
@@ -10,7 +11,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 missing=
 for pair in strace:strace mkfs.vfat:dosfstools fusefat:fusefat lowntfs-3g:ntfs-3g \
 	chromium:chromium chromedriver:chromium-driver nginx:nginx-light wrk:wrk \
-	redis-server:redis-server clamd:clamav-daemon sshd:openssh-server; do
+	redis-server:redis-server clamd:clamav-daemon sshd:openssh-server zsh:zsh fish:fish; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # Debian's wrapper is not the server, which is in no directory of PATH.

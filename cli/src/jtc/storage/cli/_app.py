@@ -65,8 +65,6 @@ BUILT_IN = {
 """The commands of this distribution by their names, in the order of ``--help``."""
 
 _PLUGINS = "Of other distributions"
-COMPLETION_VARIABLE = "_JTC_STORAGE_COMPLETE"
-"""The environment variable by which a shell asks how a command line may go on."""
 
 
 def main() -> None:
@@ -121,6 +119,8 @@ def _run(arguments: Sequence[str]) -> int:
         return _show_usage(error)
     except (Failed, KeyboardInterrupt):
         raise
+    except SystemExit as end:  # of a completion, or of a command of another distribution
+        return end.code if isinstance(end.code, int) else FAILED if end.code else 0
     except Exception as error:
         from jtc.storage.cli._running import status_of  # noqa: PLC0415 - slow
 
@@ -134,7 +134,10 @@ def make_program() -> Any:
         cls=_Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
     )
     app.callback(epilog="\b\n" + _EPILOG)(_program)
-    if os.environ.get(COMPLETION_VARIABLE):
+    if os.environ.get("_JTC_STORAGE_COMPLETE"):  # a shell asks how a line may go on
+        from jtc.storage.cli._shell_scripts import read_question  # noqa: PLC0415 - then only
+
+        read_question()
         get_install_completion_arguments()  # makes the shells known
     return _without_pydantic(get_command(app))
 
@@ -149,7 +152,7 @@ class _Commands(TyperGroup):
     """The commands, of which only the one that is called is imported."""
 
     _shows_names = False
-    """The names are completed, with their texts: nothing is imported."""
+    """The names are completed: nothing is imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx
@@ -159,9 +162,7 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if self._shows_names:
-            return TyperCommand(
-                cmd_name, help=BUILT_IN[cmd_name].text if cmd_name in BUILT_IN else ""
-            )
+            return TyperCommand(cmd_name)
         if cmd_name in BUILT_IN:
             return _built_in(cmd_name, self)
         from jtc.storage.cli._installed import COMMANDS, installed, load  # noqa: PLC0415 - as above
