@@ -17,5 +17,6 @@ Each module is independent and imports nothing that one operating system lacks:
 * `file_modes`: permission bits of public and private files;
 * `fork_safety`: reset of locks and connections in a forked child;
 * `traceback_scrubbing`: removal of secrets from tracebacks;
-* `findings`: what the command ``doctor`` finds wrong with a disk.
+* `findings`: what the command ``doctor`` finds wrong with a disk;
+* `diagnosing`: checks that find it, each by itself.
 """

@@ -1,0 +1,77 @@
+"""Checks of a diagnosis, each by itself: one that fails or hangs does not end the others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from jtc.storage.driver_support.findings import Finding, Severity
+from jtc.storage.exceptions import StorageException
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+__all__ = ["findings_of", "undisturbed"]
+
+T = TypeVar("T")
+
+
+async def findings_of(
+    check: Awaitable[Iterable[Finding]], *, of: str, subject: str, seconds: float
+) -> list[Finding]:
+    """Return what a check finds; where it fails, that its subject is not visible.
+
+    Args:
+        check: The check, such as a coroutine.
+        of: The driver's name, with which the finding's id begins.
+        subject: What the check looks at, such as ``"The CORS rules of the bucket"``.
+        seconds: How long it may take.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return list(await check)
+    except TimeoutError:
+        reason = f"no answer within {seconds:g} s"
+    except StorageException as error:
+        reason = str(error)
+    except Exception as error:
+        # Its text may quote what the store sent.
+        reason = f"the answer cannot be understood ({type(error).__name__})"
+    return [
+        Finding(
+            id=f"{of}.not-visible",
+            severity=Severity.NOT_VISIBLE,
+            message=f"{subject} cannot be looked at.",
+            evidence=reason,
+        )
+    ]
+
+
+async def undisturbed(work: Awaitable[T], *, seconds: float) -> T:
+    """Wait for work that must not stop half done, also where the caller is cancelled meanwhile.
+
+    Args:
+        work: What writes, or removes what was written.
+        seconds: How long it may take.
+
+    Raises:
+        CancelledError: The caller was cancelled, after the work has ended.
+        TimeoutError: The work did not end in time.
+    """
+
+    async def limited() -> T:
+        async with asyncio.timeout(seconds):
+            return await work
+
+    task = asyncio.ensure_future(limited())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                continue  # one is raised below, when the work has ended
+        if not task.cancelled():
+            task.exception()
+        raise
