@@ -866,7 +866,7 @@ def sdk_errors() -> list[tuple[Exception, type[StorageException], str]]:
 def test_chain_errors_are_typed_without_their_text():
     for error, expected, message in sdk_errors():
         mapped = sdk_keys.key_error(error, "")
-        assert type(mapped) is expected
+        assert isinstance(mapped, expected)
         assert SECRET not in str(mapped)
         with pytest.raises(expected, match=message):
             raise mapped

@@ -42,6 +42,16 @@ PIECE = bytes(64 * 1024).replace(b"\0", b" ")
 _SO_ATTACH_FILTER, _BPF_RETURN = 26, 6
 
 _KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding")
+# A bucket's settings by their names in the query: the operation, and the code where none is set.
+_SETTINGS = {
+    "cors": ("GetBucketCors", "NoSuchCORSConfiguration"),
+    "encryption": ("GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
+    "lifecycle": ("GetBucketLifecycleConfiguration", "NoSuchLifecycleConfiguration"),
+    "object-lock": ("GetObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"),
+    "publicAccessBlock": ("GetPublicAccessBlock", "NoSuchPublicAccessBlockConfiguration"),
+    "versioning": ("GetBucketVersioning", ""),
+    "versions": ("ListObjectVersions", ""),
+}
 _PUBLIC = "http://acs.amazonaws.com/groups/global/AllUsers"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -268,6 +278,7 @@ class ScriptedStore:
             "ListObjectsV2": self._list,
             "DeleteObjects": self._delete_many,
             "HeadBucket": lambda _: Answer(),
+            **{operation: self._setting for operation, _ in _SETTINGS.values()},
         }
 
     # What a test uses
@@ -548,6 +559,14 @@ class ScriptedStore:
 
     # The bucket
 
+    def _setting(self, request: Request) -> Answer:
+        """Answer that the bucket has no such setting."""
+        code = dict(_SETTINGS.values())[request.operation]
+        if code:
+            raise _RefusedError(404, code)
+        roots = {"ListObjectVersions": "ListVersionsResult"}
+        return _document(roots.get(request.operation, "VersioningConfiguration"), "")
+
     def _list(self, request: Request) -> Answer:
         query = request.query
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -667,6 +686,8 @@ def _operation(method: str, key: str, query: dict[str, str], headers: dict[str, 
             return "DeleteObjects"
         if method == "HEAD":
             return "HeadBucket"
+        if (setting := _SETTINGS.keys() & query.keys()) and method == "GET":
+            return _SETTINGS[setting.pop()][0]
         return "ListMultipartUploads" if "uploads" in query else "ListObjectsV2"
     if "uploadId" in query and method == "PUT":
         return "UploadPartCopy" if "x-amz-copy-source" in headers else "UploadPart"

@@ -72,6 +72,7 @@ class SeaweedFS(Engine):
             "-master.telemetry=false",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
+            "-s3.iam.readOnly=false",
             f"-s3.localSocket={sockets / 's3.sock'}",
             f"-filer.localSocket={sockets / 'filer.sock'}",
             *(f"-{name}={port}" for name, port in ports.items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import aclosing
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
@@ -43,10 +44,11 @@ from jtc.storage.http_support.settings import GIB, MIB
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 
     from jtc.storage.driver import DriverContent, FakeTraits, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.drivers.s3_driver._settings import AddressingStyle, CredentialsSource
     from jtc.storage.drivers.s3_driver._transport.sigv4 import Signing
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
@@ -625,6 +627,21 @@ class S3Driver:
             StorageException: The store failed.
         """
         await probing.check(self._transport, path)
+
+    async def diagnose(self, options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Look for faults of the keys, the way to the store and the bucket's settings.
+
+        Args:
+            options: What may be done. Without ``probe``, nothing but GET, HEAD and LIST is sent.
+
+        Raises:
+            StorageConfigException: The file of `ca_bundle` has no certificates.
+        """
+        from jtc.storage.drivers.s3_driver import _diagnosis  # noqa: PLC0415 - seldom needed
+
+        async with aclosing(_diagnosis.diagnose(self._transport, options)) as findings:
+            async for finding in findings:
+                yield finding
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; a use afterwards opens them again.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         [Transport, Sequence[str]], Coroutine[object, object, dict[str, bool | Exception]]
     ]
 
-__all__ = ["check"]
+__all__ = ["check", "kept_conditions"]
 
 logger = logging.getLogger("jtc.storage")
 
@@ -62,12 +62,7 @@ async def check(transport: Transport, path: str) -> None:
     learned = transport.learned
     if learned.kept_conditions is not None or transport.settings.conditions is not None:
         return
-    try:
-        writes = await _kept_writes(transport, path)
-        deletions = await _kept_deletions(transport, path)
-    finally:
-        await delete_directory(transport, path)
-    learned.kept_conditions = writes | deletions
+    learned.kept_conditions = await kept_conditions(transport, path)
     lost = PRESUMED - learned.kept_conditions
     if lost:
         logger.warning(
@@ -76,6 +71,23 @@ async def check(transport: Transport, path: str) -> None:
             transport.settings.bucket,
             ", ".join(sorted(lost)),
         )
+
+
+async def kept_conditions(transport: Transport, path: str) -> frozenset[str]:
+    """Return the kinds of conditional requests that the store keeps, whatever the options say.
+
+    Args:
+        transport: Where.
+        path: A directory that nothing else uses; it is left empty.
+
+    Raises:
+        StorageException: The store failed, so that the question is open.
+    """
+    try:
+        writes = await _kept_writes(transport, path)
+        return writes | await _kept_deletions(transport, path)
+    finally:
+        await delete_directory(transport, path)
 
 
 async def _kept_writes(transport: Transport, path: str) -> frozenset[str]:

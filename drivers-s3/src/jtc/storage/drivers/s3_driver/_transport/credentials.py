@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jtc.storage.drivers.s3_driver._settings import Settings
 
-__all__ = ["KeySource", "Keys"]
+__all__ = ["KeySource", "Keys", "UnusableKeysException"]
 
 _log = logging.getLogger("jtc.storage")
 
@@ -50,6 +50,8 @@ class Keys:
         token: The session token of temporary keys.
         renew_at: Seconds since 1970 UTC; from then on a request renews them.
         ends_at: Seconds since 1970 UTC; from then on they do not sign.
+        source: Where the SDK found them, by its own word, such as ``"iam-role"``; empty for keys
+            that it did not look for.
     """
 
     access_key: str
@@ -57,6 +59,11 @@ class Keys:
     token: str | None = None
     renew_at: float = inf
     ends_at: float = inf
+    source: str = ""
+
+
+class UnusableKeysException(StorageConfigException):
+    """Credentials were found that cannot be meant, such as a key that ends in a newline."""
 
 
 class KeySource:
@@ -231,7 +238,8 @@ def _keys_of(given: object) -> Keys:
             raise _unusable(name, reason)
         texts.append(str(text))
     access_key, secret_key, *token = texts
-    return Keys(access_key, secret_key, token[0] if token else None, renew_at, ends_at)
+    source = str(values.get("source") or "")
+    return Keys(access_key, secret_key, token[0] if token else None, renew_at, ends_at, source)
 
 
 def _is_seen(waiter: asyncio.Future[Keys | None]) -> None:
@@ -240,4 +248,4 @@ def _is_seen(waiter: asyncio.Future[Keys | None]) -> None:
 
 
 def _unusable(name: str, reason: str) -> StorageConfigException:
-    return StorageConfigException(f"The credentials for S3 cannot be used: {name!r} {reason}")
+    return UnusableKeysException(f"The credentials for S3 cannot be used: {name!r} {reason}")

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from jtc.storage.drivers.s3_driver._settings import Settings
 
-__all__ = ["KEY_NAMES", "import_sdk", "key_error", "keys_of_chain", "keys_of_session"]
+__all__ = [
+    "KEY_NAMES",
+    "NoCredentialsException",
+    "import_sdk",
+    "key_error",
+    "keys_of_chain",
+    "keys_of_session",
+]
 
 KEY_NAMES = ("access_key", "secret_key", "token", "expires_at")
 """Of what the option credentials returns."""
@@ -52,6 +59,10 @@ _TIMEOUT = {"TimeoutError", "ConnectTimeoutError", "ReadTimeoutError"}
 _NETWORK = {"ConnectionError", "HTTPClientError", "ClientConnectionError"}
 # What a function raises that is wrong itself; anything else may pass.
 _MISTAKES = AttributeError, LookupError, NameError, TypeError, ValueError, StorageConfigException
+
+
+class NoCredentialsException(StorageConfigException):
+    """No source of credentials has any."""
 
 
 class _ImportLock:
@@ -93,7 +104,7 @@ async def keys_of_chain(settings: Settings) -> dict[str, object]:
     if all(keys) and settings.profile is None and not environ("AWS_CREDENTIAL_EXPIRATION"):
         # Where the chain looks first, without the SDK's import.
         token = environ("AWS_SECURITY_TOKEN") or environ("AWS_SESSION_TOKEN")
-        return dict(zip(KEY_NAMES, (*keys, token, inf), strict=True))
+        return {**dict(zip(KEY_NAMES, (*keys, token, inf), strict=True)), "source": "env"}
     # A new one each time: its objects belong to one event loop, and keep keys that have ended.
     sdk = await in_thread(import_sdk, "aiobotocore.session")
     session: AioSession = await in_thread(sdk.AioSession, profile=settings.profile)
@@ -114,11 +125,12 @@ async def keys_of_session(session: AioSession) -> dict[str, object]:
         raise StorageConfigException("The option session must be of aioboto3, not of boto3")
     credentials = await asked
     if credentials is None:
-        raise StorageConfigException(_NO_CREDENTIALS)
+        raise NoCredentialsException(_NO_CREDENTIALS)
     keys = await credentials.get_frozen_credentials()
     ends_at = time.time() + _seconds_left(credentials)
     values = (keys.access_key, keys.secret_key, keys.token, ends_at)
-    return dict(zip(KEY_NAMES, values, strict=True))
+    source = getattr(credentials, "method", None)
+    return {**dict(zip(KEY_NAMES, values, strict=True)), "source": source}
 
 
 def _seconds_left(credentials: object) -> float:
@@ -140,7 +152,9 @@ def key_error(error: BaseException, option: str) -> StorageException:
     names = {each.__name__ for each in type(error).__mro__}
     explained = None if option == "credentials" else names & _EXPLAINED.keys()
     if explained:
-        return StorageConfigException(_EXPLAINED[explained.pop()])
+        message = _EXPLAINED[explained.pop()]
+        is_none = message == _NO_CREDENTIALS
+        return (NoCredentialsException if is_none else StorageConfigException)(message)
     response = getattr(error, "response", None)
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     shown = f"{type(error).__name__} {code}" if code else type(error).__name__

@@ -11,6 +11,7 @@ from jtc.storage.http_support.client import HttpClient
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._settings import Settings
+    from jtc.storage.drivers.s3_driver._transport.sigv4 import Target
 
 __all__ = ["Transport"]
 
@@ -33,6 +34,19 @@ class Transport(HttpClient):
         self._service = S3Service(settings)
         super().__init__(settings, self._service, "jtc-storage-s3")
         self.keys, self.learned = self._service.keys, self._service.learned
+
+    @property
+    def target(self) -> Target | None:
+        """Where requests go; None before the first one."""
+        return self._service.target
+
+    async def located(self) -> Target:
+        """Return where requests go, found now if it is not known.
+
+        Raises:
+            StorageConfigException: The options do not say it.
+        """
+        return self._service.target or await self._service.locate()
 
     async def signing(self) -> Signing:
         """Return what signs a URL; it waits for nothing where keys and endpoint are known."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ListedObject",
+    "OddAnswerException",
     "Page",
     "continuation_of",
     "delete_document",
@@ -42,6 +43,10 @@ _GROUPS = frozenset({"Contents", "CommonPrefixes", "Deleted", "Error", "Grant", 
 _CONTINUATION = b"<NextContinuationToken>"
 _SERVER_ERROR = 500
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;", "\n": "&#10;"})
+
+
+class OddAnswerException(StorageUnavailableException):
+    """What was answered is not what a store answers to that request."""
 
 
 class ListedObject(NamedTuple):
@@ -277,5 +282,5 @@ def _text(value: str) -> str:
     return value.translate(_ENTITIES)
 
 
-def _odd(what: str) -> StorageUnavailableException:
-    return StorageUnavailableException(f"The store's answer cannot be understood: {what}")
+def _odd(what: str) -> OddAnswerException:
+    return OddAnswerException(f"The store's answer cannot be understood: {what}")

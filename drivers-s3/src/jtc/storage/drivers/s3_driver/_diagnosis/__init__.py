@@ -1,0 +1,90 @@
+"""The diagnosis of an S3 disk: keys, the way to the store, the bucket and what the keys may do."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from jtc.storage.driver_support.diagnosing import findings_of
+from jtc.storage.driver_support.findings import Severity
+from jtc.storage.drivers.s3_driver._diagnosis import first_request, key_sources
+from jtc.storage.drivers.s3_driver._diagnosis.bucket_settings import BucketSettings
+from jtc.storage.drivers.s3_driver._diagnosis.probes import Probes
+from jtc.storage.exceptions import StorageException
+from jtc.storage.http_support.diagnosis import Contact, latency_finding, look_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
+    from jtc.storage.drivers.s3_driver._transport.transport import Transport
+
+__all__ = ["diagnose"]
+
+
+async def diagnose(
+    transport: Transport, options: DiagnosisOptions
+) -> AsyncGenerator[Finding, None]:
+    """Yield what is wrong with a bucket, its keys and the way to it.
+
+    Each stage needs the ones before: after a finding that blocks, nothing else is tried.
+    """
+    stages = _Stages(transport, options)
+    found: list[Finding] = []
+    for stage in (stages.options, stages.keys, stages.way, stages.first_request):
+        found += await stage()
+        if found and found[-1].blocks:
+            break
+    is_blocked = found and found[-1].blocks
+    for finding in found:
+        # What is not wrong only hides what has to be put right first.
+        if not is_blocked or finding.severity is not Severity.NOTICE:
+            yield finding
+    if is_blocked:
+        return
+    bucket = BucketSettings(transport, options)
+    for subject, check in bucket.checks():
+        found = await findings_of(check(), of="s3", subject=subject, seconds=options.timeout)
+        for finding in found:
+            yield finding
+    probes = Probes(transport, options, bucket, is_listed=stages.is_listed)
+    async with aclosing(probes.findings()) as findings:
+        async for finding in findings:
+            yield finding
+
+
+class _Stages:
+    """What must be right before the bucket is looked at."""
+
+    def __init__(self, transport: Transport, options: DiagnosisOptions) -> None:
+        self._transport, self._seconds = transport, options.timeout
+        self._contact = Contact("")
+        self.is_listed = False
+
+    async def options(self) -> list[Finding]:
+        return [*key_sources.option_findings(self._transport.settings)]
+
+    async def keys(self) -> list[Finding]:
+        return await key_sources.key_findings(self._transport)
+
+    async def way(self) -> list[Finding]:
+        """Look at the way to the endpoint by a request without a signature."""
+        settings = self._transport.settings
+        try:
+            endpoint = (await self._transport.located()).endpoint
+        except StorageException as error:
+            return [key_sources.contradiction(str(error))]
+        url = endpoint.url.rstrip("/")
+        self._contact = contact = await look_at(settings, url, seconds=self._seconds)
+        *found, last = contact.findings or [latency_finding(contact)]
+        if last.blocks:
+            last = first_request.in_other_style(settings, endpoint, last) or last
+        elif contact.findings:
+            found.append(latency_finding(contact))
+        return [*found, last]
+
+    async def first_request(self) -> list[Finding]:
+        """Sign a request, and note whether the keys may list the bucket."""
+        seen = await first_request.look(self._transport, self._contact, self._seconds)
+        self.is_listed = seen.is_listed
+        return seen.findings
