@@ -121,13 +121,13 @@ def _run_here(arguments: Sequence[str], stdin: str, patch: pytest.MonkeyPatch) -
     _output._shows_names.cache_clear()
     _output._shows_colours.cache_clear()
     logger = logging.getLogger("jtc.storage")
-    handlers = logger.handlers[:]
+    handlers, filters = logger.handlers[:], logger.filters[:]
     try:
         status = _app.run_program(arguments)
     finally:
         Storage.__dict__.update(before)
         _locations._local_disks.clear()
-        logger.handlers[:] = handlers
+        logger.handlers[:], logger.filters[:] = handlers, filters
     out, err = (stream.buffer.getvalue().decode() for stream in map(_flushed, streams[1:]))
     return Done(status, out, err)
 

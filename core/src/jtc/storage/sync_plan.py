@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action, TransferProgress, Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from jtc.storage.exceptions import StorageException
     from jtc.storage.models import FileInfo
 
-__all__ = ["Difference", "PlanCounts", "PlannedAction", "State", "SyncPlan"]
+__all__ = ["Difference", "PlanCounts", "PlannedAction", "State", "SyncPlan", "path_filter"]
 
 
 class State(StrEnum):
@@ -106,3 +106,24 @@ class SyncPlan:
     ) -> Transfers:
         """Do what is planned: the copies first, then the deletions."""
         raise NotImplementedError
+
+
+def path_filter(
+    include: Iterable[str] = (), exclude: Iterable[str] = ()
+) -> Callable[[str], bool] | None:
+    """Return what judges paths by patterns, as `Disk.plan_sync` does.
+
+    Args:
+        include: Patterns of the paths that are taken; without any, all are.
+        exclude: Patterns of paths that are left out.
+
+    Returns:
+        A function that returns whether a path is taken; None where all are.
+
+    Raises:
+        ValueError: A pattern is invalid.
+        TypeError: It is no iterable of texts.
+    """
+    from jtc.storage._transfers.filters import compile_filters  # noqa: PLC0415 - only where used
+
+    return compile_filters(include, exclude)

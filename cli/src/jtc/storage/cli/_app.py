@@ -55,6 +55,7 @@ BUILT_IN = {
     "du": _BuiltIn("du", "Add up the bytes of directories.", _LOOK),
     "find": _BuiltIn("find", "List files by name, size and age.", _LOOK),
     "url": _BuiltIn("url", "Write the public or presigned URL of files.", _LOOK),
+    "check": _BuiltIn("check", "Compare two directories.", _LOOK),
     "rm": _BuiltIn("rm", "Delete files and directories of a disk.", _CHANGE),
     "disks": _BuiltIn("disks", "List the disks that are configured.", _LIBRARY),
     "drivers": _BuiltIn("drivers", "List the drivers that are installed.", _LIBRARY),

@@ -109,7 +109,9 @@ class Report:
         parts = []
         if self._action is not Action.DELETE:
             files = "1 file" if numbers.files == 1 else f"{numbers.files} files"
-            parts.append(f"{word} {files}, {size_text(numbers.bytes)}B")
+            # A store that copies by itself does not say how much.
+            size = f", {size_text(numbers.bytes)}B" if numbers.bytes else ""
+            parts.append(f"{word} {files}{size}")
         if numbers.deleted or self._action is Action.DELETE:
             parts.append(f"deleted {numbers.deleted}")
         if numbers.skipped:

@@ -19,6 +19,10 @@ __all__ = ["ClosedPipe", "Failed", "UsageError", "run", "show_failure", "status_
 _CLOSING_SECONDS = 5.0
 """How long the end of the program waits for disks that close."""
 
+_STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a command's work in an event loop, and close the disks.
@@ -102,7 +106,7 @@ async def _run(work: Coroutine[Any, Any, None], stopped: _Stopped) -> None:
 
 @contextlib.contextmanager
 def _signals(loop: asyncio.AbstractEventLoop, stopped: _Stopped) -> Iterator[None]:
-    """Have Ctrl-C, and the signal that `kill` sends, cancel the work; the next one ends at once."""
+    """Have Ctrl-C, `kill` and a closed terminal cancel the work; the next one ends at once."""
 
     def stop(number: int, frame: object) -> None:
         del frame
@@ -110,7 +114,8 @@ def _signals(loop: asyncio.AbstractEventLoop, stopped: _Stopped) -> Iterator[Non
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stopped.status = 128 + number
-        write_error("interrupted: stopping (Ctrl-C again ends at once)")
+        with contextlib.suppress(OSError):  # the terminal is gone
+            write_error("interrupted: stopping (Ctrl-C again ends at once)")
         if stopped.task is not None:
             stopped.task.cancel()
         loop.call_soon_threadsafe(_nothing)  # a loop that waits for its sockets wakes up
@@ -118,7 +123,9 @@ def _signals(loop: asyncio.AbstractEventLoop, stopped: _Stopped) -> Iterator[Non
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What nohup has a process ignore, it goes on ignoring.
+    caught = [each for each in _STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in caught}
     try:
         yield
     finally:
