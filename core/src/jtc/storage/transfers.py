@@ -103,8 +103,9 @@ class Transfers(AsyncIterator[FileResult]):
     """Transfers of several files, several at once, which begin when they are iterated or awaited.
 
     ``async for`` yields a `FileResult` as each file ends, with its error if it failed. ``await``
-    goes through all and raises at the end if one failed. A loop that is left early, or cancelled,
-    stops what is under way; no target is ever a part of a file. ``async with`` waits for that::
+    goes through all and raises at the end if one failed; cancelled, it stops what is under way, and
+    waits for its end. No target is ever a part of a file. A loop that is left early does the same
+    within ``async with``; without it, what is under way is stopped soon after::
 
         async with disk.get_many(paths) as results:
             async for result in results:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sized
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
 from jtc.storage._disk.copying import Copying
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
     from jtc.storage.driver_support.content import Content
     from jtc.storage.options import CopyManyOptions, PutManyOptions
-__all__ = ["ManyFiles", "check_concurrency"]
+__all__ = ["AnyItems", "ManyFiles", "Report", "check_concurrency", "with_progress"]
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -80,7 +79,12 @@ class ManyFiles(ReadWrite, Copying):
         """
         check_many_options(options, method="put_many")
         items = _pairs(files, "put_many")
-        return _transfers(self, "put_many", self._puts, items, concurrency, progress, options)
+        return self._transfers(
+            "put_many",
+            lambda: self._puts(items, concurrency, progress, options),
+            concurrency,
+            progress,
+        )
 
     def get_many(
         self,
@@ -107,7 +111,9 @@ class ManyFiles(ReadWrite, Copying):
             ValueError: `concurrency` is below 1.
         """
         items = _several(paths, "get_many", "an iterable of paths")
-        return _transfers(self, "get_many", self._gets, items, concurrency, progress, {})
+        return self._transfers(
+            "get_many", lambda: self._gets(items, concurrency, progress), concurrency, progress
+        )
 
     def copy_many(
         self,
@@ -137,8 +143,24 @@ class ManyFiles(ReadWrite, Copying):
         """
         check_many_options(options, method="copy_many")
         items = _pairs(paths, "copy_many")
-        copies = partial(self._copies, self._target_disk(to))
-        return _transfers(self, "copy_many", copies, items, concurrency, progress, options)
+        target = self._target_disk(to)
+        return self._transfers(
+            "copy_many",
+            lambda: self._copies(items, target, concurrency, progress, options),
+            concurrency,
+            progress,
+        )
+
+    def _transfers(
+        self,
+        operation: str,
+        start: Callable[[], AsyncIterator[FileResult]],
+        concurrency: int,
+        report: Report | None,
+    ) -> Transfers:
+        check_progress(report)
+        check_concurrency(concurrency)
+        return Transfers(start, f"{operation}() on the disk {self.name!r}")
 
     async def _puts(
         self,
@@ -171,7 +193,7 @@ class ManyFiles(ReadWrite, Copying):
             try:
                 _claim(targets, path)
                 source = driver_content(content)
-                await self._put("put_many", path, source, _with_progress(options, counted))
+                await self._put("put_many", path, source, with_progress(options, counted))
                 result.size = length_read(source)
             except Exception as error:
                 result.error = self._file_error(error, "put_many", path, source)
@@ -190,7 +212,6 @@ class ManyFiles(ReadWrite, Copying):
         items: AnyItems[str],
         concurrency: int,
         report: Report | None,
-        _options: Mapping[str, Any],
     ) -> AsyncIterator[FileResult]:
         from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
 
@@ -216,8 +237,8 @@ class ManyFiles(ReadWrite, Copying):
 
     async def _copies(
         self,
-        target: DiskBase,
         items: AnyItems[tuple[str, str]],
+        target: DiskBase,
         concurrency: int,
         report: Report | None,
         options: Mapping[str, Any],
@@ -234,7 +255,7 @@ class ManyFiles(ReadWrite, Copying):
             counted = meter.file(path)
             try:
                 _claim(targets, to_path)
-                given = _with_progress(options, counted)
+                given = with_progress(options, counted)
                 copied = await self._transfer("copy", path, to_path, target, given, "copy_many")
                 result.size = copied.size
             except Exception as error:
@@ -256,7 +277,7 @@ class ManyFiles(ReadWrite, Copying):
             resolved.check_writable()
             supported = resolved.capabilities.put_options
             if source.driver is resolved.driver:
-                supported |= source.capabilities.copy_options
+                supported |= source.capabilities.copy_options | source.capabilities.move_options
             copy_options(options, supported, driver=resolved.name, method=operation)
         except Exception as error:
             self._fail(error, operation)
@@ -276,22 +297,6 @@ class ManyFiles(ReadWrite, Copying):
         )
         ours.__cause__ = error
         return ours
-
-
-def _transfers(
-    disk: DiskBase,
-    operation: str,
-    run: Callable[[T, int, Report | None, Mapping[str, Any]], AsyncIterator[FileResult]],
-    items: T,
-    concurrency: int,
-    report: Report | None,
-    options: Mapping[str, Any],
-) -> Transfers:
-    check_progress(report)
-    check_concurrency(concurrency)
-    return Transfers(
-        lambda: run(items, concurrency, report, options), f"{operation}() on the disk {disk.name!r}"
-    )
 
 
 def check_concurrency(concurrency: int) -> None:
@@ -340,6 +345,7 @@ def _claim(targets: set[str], path: str) -> None:
     targets.add(checked)
 
 
-def _with_progress(options: Mapping[str, Any], counted: FileMeter) -> Mapping[str, Any]:
+def with_progress(options: Mapping[str, Any], counted: FileMeter) -> Mapping[str, Any]:
+    """Return the options of one file, which counts its bytes if the caller asked for progress."""
     progress = counted.progress
     return options if progress is None else {**options, "progress": progress}

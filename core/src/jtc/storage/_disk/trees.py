@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Unpack, cast
 
 from jtc.storage._disk.base import DiskBase
-from jtc.storage._disk.directories import Directories
-from jtc.storage._disk.many_files import ManyFiles
+from jtc.storage._disk.directory_copies import DirectoryCall, DirectoryCopies
+from jtc.storage.options import check_many_options
 from jtc.storage.paths import check_directory
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, TransferProgress, Transfers
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Trees"]
 
 
-class Trees(ManyFiles, Directories):
+class Trees(DirectoryCopies):
     """The methods `copy_directory`, `move_directory`, `compare` and `plan_sync`."""
 
     __slots__ = ()
@@ -38,13 +38,40 @@ class Trees(ManyFiles, Directories):
         progress: Callable[[TransferProgress], object] | None = None,
         **options: Unpack[CopyManyOptions],
     ) -> Transfers:
-        """Copy all files below a directory.
+        """Copy all files below a directory, at any depth, several at once.
+
+        Files that are at the target already are skipped, so that a copy that was stopped goes on
+        where it was when it is called again: those that are the same as `plan_sync` compares them
+        with ``compare="auto"``. With options that change the copies, nothing is skipped. Others
+        are replaced; what only the target has stays.
+
+        Each file is copied as `copy` does: within one store by the store itself. On another disk a
+        copy keeps its source's time as metadata, under ``mtime``, where the driver has metadata.
+        Directories without files are not copied.
+
+        Args:
+            src: The directory, ``""`` for the root.
+            dst: The directory of the copies.
+            to: The disk, or the name of the disk, of the copies; None is this disk.
+            concurrency: The number of files that are copied at once.
+            progress: Called while files are copied, and as each one ends.
+            **options: See `CopyManyOptions`; they are those of all files.
+
+        Returns:
+            The results as the files end, or, by ``await``, their numbers: see `Transfers`. It
+            raises FileNotFoundException if there is no directory `src`, and InvalidPathException
+            if `dst` is the same directory or inside of it, also through another view or disk.
 
         Raises:
             TypeError: An option is unknown, or an argument has a wrong type.
             ValueError: `concurrency` is below 1, or an option's value is invalid.
         """
-        raise NotImplementedError
+        check_many_options(options, method="copy_directory")
+        disk = self._target_disk(to)
+        call = DirectoryCall("copy", src, disk, dst, concurrency, progress, options)
+        return self._transfers(
+            call.operation, lambda: self._copied_directory(call), concurrency, progress
+        )
 
     def move_directory(
         self,
@@ -56,13 +83,35 @@ class Trees(ManyFiles, Directories):
         progress: Callable[[TransferProgress], object] | None = None,
         **options: Unpack[CopyManyOptions],
     ) -> Transfers:
-        """Move all files below a directory.
+        """Move all files below a directory, at any depth, several at once.
+
+        A driver with the capability ``directory_move`` moves the directory in one step, if there is
+        nothing at the target. Otherwise each file is moved as `move` does, and is deleted only
+        after its copy is stored; a file that the target has is replaced. Called again, it moves
+        what is left. Directories that it leaves empty are removed, where the driver can do that
+        without a race.
+
+        Args:
+            src: The directory, ``""`` for the root.
+            dst: The new path of the directory.
+            to: The disk, or the name of the disk, of the new directory; None is this disk.
+            concurrency: The number of files that are moved at once.
+            progress: Called while files are moved, and as each one ends.
+            **options: See `CopyManyOptions`; they are those of all files.
+
+        Returns:
+            The results as the files end, or the one of the directory: see `copy_directory`.
 
         Raises:
             TypeError: An option is unknown, or an argument has a wrong type.
             ValueError: `concurrency` is below 1, or an option's value is invalid.
         """
-        raise NotImplementedError
+        check_many_options(options, method="move_directory")
+        disk = self._target_disk(to)
+        call = DirectoryCall("move", src, disk, dst, concurrency, progress, options)
+        return self._transfers(
+            call.operation, lambda: self._moved_directory(call), concurrency, progress
+        )
 
     def compare(
         self,

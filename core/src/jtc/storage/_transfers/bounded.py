@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 async def bounded(
     items: Iterable[T] | AsyncIterable[T],
-    work: Callable[[T], Coroutine[Any, Any, R]],
+    work: Callable[[T], Coroutine[Any, Any, R] | R],
     concurrency: int,
 ) -> AsyncIterator[R]:
     """Yield the result of each item's work as it ends, in any order.
@@ -28,7 +28,8 @@ async def bounded(
 
     Args:
         items: They are read as there is room for them, in a task of their own.
-        work: Makes the coroutine of one item, which runs as a task.
+        work: Makes the coroutine of one item, which runs as a task; or returns its result, where
+            there is nothing to wait for.
         concurrency: The number of items that are worked on, or whose results wait to be taken.
     """
     window: _Window[T, R] = _Window(work, concurrency)
@@ -45,11 +46,11 @@ async def bounded(
 class _Window(Generic[T, R]):
     """Tasks that run, and those that have ended and whose results were not taken yet."""
 
-    def __init__(self, work: Callable[[T], Coroutine[Any, Any, R]], concurrency: int) -> None:
+    def __init__(self, work: Callable[[T], Coroutine[Any, Any, R] | R], concurrency: int) -> None:
         self.running: set[asyncio.Task[R]] = set()
         self._work = work
         self._room = asyncio.Semaphore(concurrency)
-        self._ended: deque[asyncio.Task[R]] = deque()
+        self._ended: deque[asyncio.Task[R] | _Ready[R]] = deque()
         self._is_fed = False
         self._taker: asyncio.Future[None] | None = None
 
@@ -64,14 +65,12 @@ class _Window(Generic[T, R]):
                         item = await anext(each)
                     except StopAsyncIteration:
                         break
-                    task = asyncio.create_task(self._work(item))
-                    self.running.add(task)
-                    task.add_done_callback(self._end)
+                    self._begin(self._work(item))
         finally:
             self._is_fed = True
             self._wake()
 
-    async def take(self) -> asyncio.Task[R] | None:
+    async def take(self) -> asyncio.Task[R] | _Ready[R] | None:
         """Return the next task that ends; None at the end of all."""
         while not self._ended:
             if self._is_fed and not self.running:
@@ -95,6 +94,15 @@ class _Window(Generic[T, R]):
         if interruption is not None:
             raise interruption
 
+    def _begin(self, job: Coroutine[Any, Any, R] | R) -> None:
+        if isinstance(job, Coroutine):
+            task = asyncio.create_task(job)
+            self.running.add(task)
+            task.add_done_callback(self._end)
+        else:
+            self._ended.append(_Ready(job))
+            self._wake()
+
     def _end(self, task: asyncio.Task[R]) -> None:
         self.running.discard(task)
         self._ended.append(task)
@@ -105,6 +113,18 @@ class _Window(Generic[T, R]):
     def _wake(self) -> None:
         if self._taker is not None and not self._taker.done():
             self._taker.set_result(None)
+
+
+class _Ready(Generic[R]):
+    """A result for which there was nothing to wait."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: R) -> None:
+        self._result = result
+
+    def result(self) -> R:
+        return self._result
 
 
 async def _each(items: Iterable[T]) -> AsyncIterator[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jtc.storage.driver_support.content_checks import check_progress
-from jtc.storage.transfers import TransferProgress
+from jtc.storage.transfers import Action, TransferProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,8 @@ class FileMeter:
         """Count the file as done."""
         if self._meter.report is None:
             return
-        transferred = 0 if result.error is not None else result.size or 0
+        is_new = result.error is None and result.action is not Action.SKIP
+        transferred = (result.size or 0) if is_new else 0
         self._meter.add(self._path, files=1, size=max(0, transferred - self._most))
 
     def _count(self, done: int, _total: int | None) -> None:
