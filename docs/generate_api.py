@@ -88,6 +88,7 @@ MODULES = (
     "jtc.storage.attachments.variants",
     "jtc.storage.attachments.verify",
     "jtc.storage.attachments.worker",
+    "jtc.storage.cli",
     "jtc.storage.driver",
     "jtc.storage.layer",
     "jtc.storage.exceptions",

@@ -41,6 +41,9 @@ PACKAGES = {
 # Modules in a package that others share, which the core marks as typed.
 MODULES_OF_A_NAMESPACE = "jtc-storage-layers"
 ENTRY_POINTS = {
+    "jtc-storage-attachments": {
+        "commands": {"attachments": "jtc.storage.attachments.__main__:command"}
+    },
     "jtc-storage-clamav": {"layers": {"clamav": "jtc.storage.layers.clamav_layer:ClamAV"}},
     "jtc-storage-layers": {
         "layers": {
@@ -57,7 +60,10 @@ ENTRY_POINTS = {
         "drivers": {"opendal": "jtc.storage.drivers.opendal_driver:OpenDALDriver"}
     },
     "jtc-storage-sftp": {"drivers": {"sftp": "jtc.storage.drivers.sftp_driver:SFTPDriver"}},
-    "jtc-storage-s3": {"drivers": {"s3": "jtc.storage.drivers.s3_driver:S3Driver"}},
+    "jtc-storage-s3": {
+        "commands": {"uploads": "jtc.storage.drivers.s3_driver._uploads_command:main"},
+        "drivers": {"s3": "jtc.storage.drivers.s3_driver:S3Driver"},
+    },
 }
 # What is imported under another name than the distribution's.
 IMPORTED_AS = {

@@ -30,7 +30,7 @@ from jtc.storage.exceptions import StorageConfigException, StorageException
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 _FOUND = 1
 _WRONG = 2
@@ -46,8 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 where all is well, 1 where something was found, refused or failed, 2
         where the command or the application is wrong.
     """
-    given = _parser().parse_args(arguments)
+    given = _parser("python -m jtc.storage.attachments").parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
+    return _run_given(given)
+
+
+def command(arguments: list[str]) -> int:
+    """Run a command for the program `jtc-storage`, which writes the library's warnings itself.
+
+    Args:
+        arguments: Those after ``jtc-storage attachments``.
+
+    Returns:
+        The exit status, as that of `main`.
+    """
+    return _run_given(_parser("jtc-storage attachments").parse_args(arguments))
+
+
+def _run_given(given: argparse.Namespace) -> int:
     try:
         load = _application(given.app)
     except StorageConfigException as error:
@@ -149,10 +165,8 @@ async def _move(registry: Registry, given: argparse.Namespace) -> int:
     return _FOUND if done.failed or done.missing or done.waiting else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jtc.storage.attachments", description="Maintenance of attachments."
-    )
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="Maintenance of attachments.")
     common: dict[str, dict[str, Any]] = {
         "--app": {
             "help": "the registry, or a function that returns it: myapp.db:registry; without it, "

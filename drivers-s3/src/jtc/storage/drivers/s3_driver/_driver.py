@@ -44,7 +44,14 @@ from jtc.storage.http_support.settings import GIB, MIB
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Collection,
+        Mapping,
+        Sequence,
+    )
 
     from jtc.storage.driver import DriverContent, FakeTraits, ReadStream
     from jtc.storage.driver_support.content import Content
@@ -652,12 +659,20 @@ class S3Driver:
 
     # Methods of S3 alone
 
-    async def abort_stale_uploads(self, older_than: float = 24 * 3600) -> int:
+    async def abort_stale_uploads(
+        self,
+        older_than: float = 24 * 3600,
+        *,
+        dry_run: bool = False,
+        report: Callable[[str, float], object] | None = None,
+    ) -> int:
         """Abort multipart uploads that a killed process left: the store charges for their parts.
 
         Args:
             older_than: Only those that began this many seconds ago or earlier. Later ones may
                 be under way.
+            dry_run: Abort none.
+            report: Called with the path of each, and when it began, in seconds since 1970 UTC.
 
         Returns:
             How many there were.
@@ -667,7 +682,7 @@ class S3Driver:
         """
         try:
             return await stale_uploads.abort_stale_uploads(
-                self._transport, time.time() - older_than
+                self._transport, time.time() - older_than, dry_run=dry_run, report=report
             )
         except Exception as error:
             reraise(error, operation="abort_stale_uploads")
