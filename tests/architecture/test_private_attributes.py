@@ -35,6 +35,12 @@ OURS = {
         "disk": "a SyncApi",
         "content": "a SyncStream",
     },
+    **{
+        f"drivers-{name}/src/jtc/storage/drivers/{name}_driver/_driver.py": {
+            "source.driver": "a driver of the class, which a file is copied from"
+        }
+        for name in ("azure", "gcs", "local", "memory", "s3")
+    },
 }
 """Objects of ours whose private attributes another class of ours uses, by file."""
 

@@ -892,4 +892,100 @@ class AMissingFileIsAKeyError(MemoryDriver):
             raise KeyError(path) from None
 
 
+# Copies by the store of two drivers
+
+
+@caught_by("test_copy_from_stores_the_content")
+class StoreCopiesTheBeginning(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        await super().copy_from(dst, source, options)
+        file = self._files[dst]
+        self._files[dst] = file._replace(content=file.content[:1000])
+        return file.etag
+
+
+@caught_by("test_copy_from_stores_the_content")
+class StoreMoves(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        etag = await super().copy_from(dst, source, options)
+        await source.driver.delete(source.path)
+        return etag
+
+
+@caught_by("test_copy_from_stores_the_content")
+class StoreCopyReturnsTheSourcesEtag(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        await super().copy_from(dst, source, options)
+        return (await source.driver.stat(source.path)).etag
+
+
+@caught_by("test_copy_from_replaces_the_target")
+class StoreCopyKeepsTheTarget(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        if await self.exists(dst):
+            return None
+        return await super().copy_from(dst, source, options)
+
+
+@caught_by("test_copy_from_keeps_metadata")
+class StoreCopyForgetsMetadata(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        return await super().copy_from(dst, source, replace(options, metadata={}))
+
+
+@caught_by("test_copy_from_replaces_metadata")
+class StoreCopyIgnoresNewMetadata(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        return await super().copy_from(dst, source, replace(options, metadata=None))
+
+
+@caught_by("test_copy_from_requires_its_source")
+class StoreCopiesAMissingFile(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        if not await source.driver.exists(source.path):
+            return await self.write_file(dst, b"", options)
+        return await super().copy_from(dst, source, options)
+
+
+@caught_by("test_copy_from_refuses_an_existing_target")
+class StoreCopyIgnoresOverwrite(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        return await super().copy_from(dst, source, replace(options, overwrite=True))
+
+
+@caught_by("test_copy_from_of_several_at_once_has_one_target")
+class StoreCopyLooksBeforeItCopies(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        if not options.overwrite and await self.exists(dst):
+            raise FileExistsException("The file exists already")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return await super().copy_from(dst, source, replace(options, overwrite=True))
+
+
+@caught_by("test_copy_from_copies_the_version_that_is_named")
+class StoreCopyIgnoresTheVersion(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        return await super().copy_from(dst, source, replace(options, if_source_match=None))
+
+
+@caught_by("test_copy_from_refuses_another_store")
+class StoreCopyReadsAnyDriver(MemoryDriver):
+    async def copy_from(self, dst, source, options, /):
+        return await self.write_file(dst, await source.driver.get(source.path), options)
+
+
+@caught_by("test_copy_source_needs_no_file")
+class CopySourceLooks(MemoryDriver):
+    def copy_source(self, path, /):
+        self._file(path)
+        return super().copy_source(path)
+
+
+@caught_by("test_copy_to_a_view_of_the_disk_has_its_path")
+class CopySourceIsAtTheRoot(MemoryDriver):
+    def copy_source(self, path, /):
+        return super().copy_source(path.rpartition("/")[2])
+
+
 globals().update(planted_in(__name__))

@@ -502,6 +502,7 @@ def test_read_only_view_has_the_disks_capabilities_without_those_that_write(disk
         "reading",
         "ranges",
         "listing",
+        "copy_source",
         "visibility",
         "temporary_urls",
         "close",

@@ -17,6 +17,7 @@ from jtc.storage import (
     ReadStream,
     StorageConfigException,
     StorageManager,
+    WriteOptions,
 )
 from jtc.storage.driver import METHODS, Method
 from jtc.storage.drivers.memory_driver import MemoryDriver
@@ -94,6 +95,7 @@ CALLS: dict[str, Callable[[Disk], Any]] = {
     "delete_directory": lambda d: d.delete_directory("new"),
     "copy_file": lambda d: d.copy("a", "b"),
     "move_file": lambda d: d.move("a", "b"),
+    "copy_from": lambda d: d.driver.copy_from("b", d.driver.copy_source("a"), WriteOptions()),
     "visibility": lambda d: d.visibility("a"),
     "set_visibility": lambda d: d.set_visibility("a", "public"),
     "delete_many": lambda d: d.delete_many(["a"]),

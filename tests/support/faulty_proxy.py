@@ -63,11 +63,13 @@ class FaultyProxy:
         target: The store's URL.
         faults: What is still to be broken.
         requests: The request lines so far, such as ``"GET /bucket/key?x"``.
+        body_bytes: The length of all bodies so far, of requests and of the store's answers.
     """
 
     target: str
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    body_bytes: int = 0
     endpoint_url: str = ""
 
     @property
@@ -132,6 +134,7 @@ class FaultyProxy:
             writer.write(refusal.encode() + fault.body)
         else:
             answer = await self._of_store(head, body)
+            self.body_bytes += len(body) + len(answer.partition(b"\r\n\r\n")[2])
             await _send(answer, fault, writer)
         if not writer.transport.is_closing():
             await writer.drain()

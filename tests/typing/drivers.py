@@ -20,11 +20,14 @@ from jtc.storage import (
     WriteOptions,
 )
 from jtc.storage.driver import (
+    CopySource,
     DriverContent,
     SupportsBulkDelete,
     SupportsClose,
     SupportsConditionalDelete,
     SupportsCopy,
+    SupportsCopyFrom,
+    SupportsCopySource,
     SupportsDirectories,
     SupportsDirectoryMove,
     SupportsEmptyDirectoryRemoval,
@@ -123,6 +126,12 @@ class WithCapabilities(EightMethods):
         assert_type(options.start_after, str | None)
         yield await self.stat(prefix)
 
+    def copy_source(self, path: str, /) -> CopySource:
+        return CopySource(self, path)
+
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        return options.if_source_match
+
     async def move_directory(self, src: str, dst: str, /) -> None:
         return None
 
@@ -159,6 +168,8 @@ def an_authors_capabilities_fit(driver: WithCapabilities) -> None:
     _metadata_update: SupportsMetadataUpdate = driver
     _listing: SupportsListing = driver
     _directory_move: SupportsDirectoryMove = driver
+    _copy_source: SupportsCopySource = driver
+    _copy_from: SupportsCopyFrom = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _conditional_delete: SupportsConditionalDelete = driver
     _temporary_urls: SupportsTemporaryUrls = driver
@@ -177,6 +188,8 @@ def memory_has_its_capabilities(driver: MemoryDriver) -> None:
     _directory_move: SupportsDirectoryMove = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _copy: SupportsCopy = driver
+    _copy_source: SupportsCopySource = driver
+    _copy_from: SupportsCopyFrom = driver
     _move: SupportsMove = driver
     _visibility: SupportsVisibility = driver
     _temporary_urls: SupportsTemporaryUrls = driver
@@ -198,6 +211,8 @@ def local_has_its_capabilities(driver: LocalDriver) -> None:
     _directory_move: SupportsDirectoryMove = driver
     _empty_directory_removal: SupportsEmptyDirectoryRemoval = driver
     _copy: SupportsCopy = driver
+    _copy_source: SupportsCopySource = driver
+    _copy_from: SupportsCopyFrom = driver
     _move: SupportsMove = driver
     _visibility: SupportsVisibility = driver
     _temporary_urls: SupportsTemporaryUrls = driver
@@ -215,6 +230,8 @@ def s3_has_its_capabilities(driver: S3Driver) -> None:
     _listing: SupportsListing = driver
     _directories: SupportsDirectories = driver
     _copy: SupportsCopy = driver
+    _copy_source: SupportsCopySource = driver
+    _copy_from: SupportsCopyFrom = driver
     _move: SupportsMove = driver
     _visibility: SupportsVisibility = driver
     _temporary_urls: SupportsTemporaryUrls = driver

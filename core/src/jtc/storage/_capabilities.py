@@ -193,7 +193,26 @@ def _capabilities(driver: object, disabled: frozenset[str], *, has_options: bool
             _has(driver, method) and _fits(getattr(driver, method), protocol, method)
             for method in methods_of(protocol)
         )
+        and not _is_outdated(type(driver), capability)
     )
+
+
+_CONTENT_METHODS = {
+    "copy_source": ("get", "open_read", "read_ranges"),
+    "copy_from": ("put", "write_file"),
+}
+"""What reads or writes the content that a store copies by itself."""
+
+
+def _is_outdated(cls: type, capability: str) -> bool:
+    """Return whether a subclass reads or writes content in another way than the inherited copy."""
+    methods = _CONTENT_METHODS.get(capability, ())
+    for each in cls.__mro__ if methods else ():
+        if capability in vars(each):  # the method has the capability's name
+            return False
+        if any(method in vars(each) for method in methods):
+            return True
+    return False
 
 
 def _known(capabilities: Collection[str]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage._capabilities import resolve
 from jtc.storage.driver import CAPABILITIES, METHODS, SIGNING_METHODS, FakeTraits
-from jtc.storage.exceptions import PathConflictException
+from jtc.storage.exceptions import PathConflictException, UnsupportedOperationException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jtc.storage._capabilities import Capabilities
     from jtc.storage._fake_failures import Failures
-    from jtc.storage.driver import DriverContent
+    from jtc.storage.driver import CopySource, DriverContent
 
 __all__ = ["FakeDriver", "driver_to_ask", "fake_driver"]
 
@@ -140,6 +140,16 @@ class FakeDriver:
         etag: str | None = await self.inner.copy_file(src, dst, options)
         await self._make_parents(dst)
         return etag
+
+    async def copy_from(
+        self,
+        dst: str,  # noqa: ARG002
+        source: CopySource,  # noqa: ARG002
+        options: WriteOptions,  # noqa: ARG002
+        /,
+    ) -> str | None:
+        """Have the file read and written: both may be fakes of different stores, all in memory."""
+        raise UnsupportedOperationException("A fake copies nothing by itself from another disk")
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file."""

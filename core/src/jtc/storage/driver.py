@@ -103,6 +103,7 @@ __all__ = [
     "EFFECTS",
     "METHODS",
     "SIGNING_METHODS",
+    "CopySource",
     "DriverContent",
     "FakeTraits",
     "FullDriver",
@@ -113,6 +114,8 @@ __all__ = [
     "SupportsClose",
     "SupportsConditionalDelete",
     "SupportsCopy",
+    "SupportsCopyFrom",
+    "SupportsCopySource",
     "SupportsDirectories",
     "SupportsDirectoryMove",
     "SupportsEmptyDirectoryRemoval",
@@ -390,6 +393,51 @@ class SupportsCopy(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """Where the file is that a driver copies from another one.
+
+    Attributes:
+        driver: The driver of the file, below all layers.
+        path: Its path of the file.
+    """
+
+    driver: StorageDriver
+    path: str
+
+
+class SupportsCopySource(Protocol):
+    """Capability ``copy_source``: the driver's files may be read by another one of its store.
+
+    A layer that has to see what is read guards ``content``: then it does not have the capability,
+    and the file is read through it. Nor has a subclass that redefines `get`, `open_read` or
+    `read_ranges` and not this.
+    """
+
+    @contract("path content", kind="value")
+    def copy_source(self, path: str, /) -> CopySource:
+        """Return where a file is, for `copy_from` of another driver. It need not exist."""
+        ...
+
+
+class SupportsCopyFrom(Protocol):
+    """Capability ``copy_from``: the store itself copies a file of another driver.
+
+    A subclass that redefines `put` or `write_file` and not this does not have the capability.
+    """
+
+    @contract("path content write", operation="copy")
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        """Copy a file with its content type and metadata; return the new file's etag.
+
+        Its visibility is that of a file that `write_file` stores. UnsupportedOperationException
+        where the store, or its permissions, do not let this driver copy from there: nothing is
+        changed then, and `Disk` reads and writes. FileNotFoundError and PreconditionFailedException
+        are about the source only.
+        """
+        ...
+
+
 class SupportsMove(Protocol):
     """Capability ``move``."""
 
@@ -529,6 +577,8 @@ CAPABILITIES: Mapping[str, type] = {
     "directory_move": SupportsDirectoryMove,
     "empty_directory_removal": SupportsEmptyDirectoryRemoval,
     "copy": SupportsCopy,
+    "copy_source": SupportsCopySource,
+    "copy_from": SupportsCopyFrom,
     "move": SupportsMove,
     "visibility": SupportsVisibility,
     "temporary_urls": SupportsTemporaryUrls,
@@ -554,6 +604,8 @@ class FullDriver(
     SupportsDirectoryMove,
     SupportsEmptyDirectoryRemoval,
     SupportsCopy,
+    SupportsCopySource,
+    SupportsCopyFrom,
     SupportsMove,
     SupportsVisibility,
     SupportsTemporaryUrls,

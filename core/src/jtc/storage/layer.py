@@ -3,7 +3,9 @@
 A layer binds the methods of the inner driver to itself, so that unchanged methods cost nothing, and
 declares the effects that it guards. A method with a guarded effect that the layer does not define
 is unsupported: the disk then derives it through the layer, or raises UnsupportedOperationException.
-So a capability that is newer than the layer cannot bypass it.
+So a capability that is newer than the layer cannot bypass it. That is also why a copy between two
+disks of one store, of which no byte is read here, is two methods: the source's layers are asked for
+`copy_source`, which passes a file's content, the target's for `copy_from`, which writes it.
 
 ::
 

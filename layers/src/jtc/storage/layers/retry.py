@@ -47,7 +47,7 @@ _SAFE_WRITES = frozenset(
 )
 """Methods with the effect ``write`` that leave the same behind when they are called twice."""
 
-_UNLESS_CONDITIONAL = frozenset({"copy_file", "update_metadata"})
+_UNLESS_CONDITIONAL = frozenset({"copy_file", "copy_from", "update_metadata"})
 """Methods that are safe to call twice unless their options, the last argument, have a condition."""
 
 

@@ -23,6 +23,7 @@ from jtc.storage.testing._groups.lookups import LookupTests
 from jtc.storage.testing._groups.metadata_updates import MetadataUpdateTests
 from jtc.storage.testing._groups.paths import PathTests
 from jtc.storage.testing._groups.ranges import RangeTests
+from jtc.storage.testing._groups.store_copies import StoreCopyTests
 from jtc.storage.testing._groups.streams import StreamTests
 from jtc.storage.testing._groups.urls import UrlTests
 from jtc.storage.testing._groups.visibility import VisibilityTests
@@ -42,6 +43,7 @@ class DriverConformance(
     DirectoryTests,
     DirectoryMoveTests,
     CopyTests,
+    StoreCopyTests,
     ConditionalWriteTests,
     ConditionalDeleteTests,
     DeclaredMetadataTests,

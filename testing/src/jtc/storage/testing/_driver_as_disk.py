@@ -123,6 +123,9 @@ class DriverAlone:
     async def delete_directory(self, path: str) -> None:
         await self._with("directories").delete_directory(path)
 
+    async def move_directory(self, src: str, dst: str) -> None:
+        await self._with("directory_move").move_directory(src, dst)
+
     async def remove_empty_directory(self, path: str) -> bool:
         return await self._with("empty_directory_removal").remove_empty_directory(path)
 

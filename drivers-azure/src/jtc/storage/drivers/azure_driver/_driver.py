@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
+from jtc.storage.driver import CopySource
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
@@ -26,7 +27,11 @@ from jtc.storage.drivers.azure_driver._objects import (
 )
 from jtc.storage.drivers.azure_driver._settings import MIB, Settings
 from jtc.storage.drivers.azure_driver._transport.transport import Transport
-from jtc.storage.exceptions import FileNotFoundException, StorageException
+from jtc.storage.exceptions import (
+    FileNotFoundException,
+    StorageException,
+    UnsupportedOperationException,
+)
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
@@ -116,6 +121,7 @@ class AzureDriver:
         "list_entries": frozenset({"directories", "itself"}),
         "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
+        "copy_from": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
     }
 
@@ -426,6 +432,28 @@ class AzureDriver:
                 was replaced while it was copied.
         """
         return await copying.copy_file(self._transport, src, dst, options)
+
+    def copy_source(self, path: str, /) -> CopySource:
+        """Return where a file is, for `copy_from` of another driver of the store."""
+        return CopySource(self, path)
+
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        """Have the store copy a file of another container, as `copy_file` does; return its etag.
+
+        Both drivers are of the same account; each reads or writes by its own credentials.
+
+        Raises:
+            FileNotFoundException: There is no source.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version, or the source
+                was replaced while it was copied.
+            UnsupportedOperationException: The source is of another store, or the store refuses to
+                copy from there.
+        """
+        if not isinstance(source.driver, AzureDriver):
+            raise UnsupportedOperationException("The source is in no container of this store")
+        place = source.driver._transport  # noqa: SLF001 - a driver of this class
+        return await copying.copy_from(self._transport, dst, place, source.path, options)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file as `copy_file` does, then delete that version of the original.

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
+from jtc.storage.driver import CopySource
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.pickling import NotPicklableException
 from jtc.storage.driver_support.standalone import standalone
@@ -28,6 +29,7 @@ from jtc.storage.drivers.gcs_driver._objects.visibility import set_visibility, v
 from jtc.storage.drivers.gcs_driver._settings import GOOGLE, Settings, emulator_url
 from jtc.storage.drivers.gcs_driver._transport.operations import insert_object
 from jtc.storage.drivers.gcs_driver._transport.transport import Transport
+from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.http_support.settings import MIB
 from jtc.storage.options import WriteOptions
 
@@ -127,6 +129,7 @@ class GCSDriver:
         "list_entries": frozenset({"directories", "itself"}),
         "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
+        "copy_from": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "temporary_upload_form": frozenset({"min_size"}),
     }
@@ -443,6 +446,28 @@ class GCSDriver:
                 was replaced while it was copied.
         """
         return await copying.copy_file(self._transport, src, dst, options)
+
+    def copy_source(self, path: str, /) -> CopySource:
+        """Return where a file is, for `copy_from` of another driver of the store."""
+        return CopySource(self, path)
+
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        """Have the store copy a file of another bucket, as `copy_file` does; return its etag.
+
+        Both drivers have the same endpoint and the same credentials.
+
+        Raises:
+            FileNotFoundException: There is no source.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version, or the source
+                was replaced while it was copied.
+            UnsupportedOperationException: The source is of another store, or the store refuses to
+                copy from there.
+        """
+        if not isinstance(source.driver, GCSDriver):
+            raise UnsupportedOperationException("The source is in no bucket of this store")
+        place = source.driver._transport  # noqa: SLF001 - a driver of this class
+        return await copying.copy_from(self._transport, dst, place, source.path, options)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Have the store rename a file in one step; return its etag.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.local_driver._worker_calls import CancelToken
     from jtc.storage.options import WriteOptions
 
-__all__ = ["copy_file", "move_directory", "move_file", "replace_by_copy"]
+__all__ = ["copy_file", "copy_from", "move_directory", "move_file", "replace_by_copy"]
 
 # EBUSY is for the root of a file system.
 _OTHER_FILE_SYSTEM = frozenset({errno.EXDEV, errno.EBUSY})
@@ -50,6 +50,20 @@ def copy_file(token: CancelToken, root: Root, src: str, dst: str, options: Write
     """Copy a file with what was declared of it and its mode; return the new file's etag."""
     with _errors_of_target("copy", dst):
         return _copy(token, root, src, dst, options)[1]
+
+
+def copy_from(
+    token: CancelToken, root: Root, dst: str, from_root: Root, src: str, options: WriteOptions
+) -> str:
+    """Copy a file of another root with what was declared of it; return the new file's etag."""
+    with _errors_of_target("copy", dst):
+        with _opened(from_root, src) as source:
+            _expected(source.status, src, options)
+            staged = _staged_copy(token, root, source, dst)
+        try:
+            return staged.place(options, source.declared | declared_by(options))
+        finally:
+            staged.close()
 
 
 def move_file(token: CancelToken, root: Root, src: str, dst: str, options: WriteOptions) -> str:

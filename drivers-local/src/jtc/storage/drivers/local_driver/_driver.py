@@ -9,13 +9,18 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from jtc.storage.driver import FakeTraits
+from jtc.storage.driver import CopySource, FakeTraits
 from jtc.storage.driver_support.file_modes import modes_of
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.option_checks import checked_base_url
 from jtc.storage.driver_support.standalone import standalone
 from jtc.storage.driver_support.url_signing import PresignedUrls, make_signer, without_secret
-from jtc.storage.drivers.local_driver._copying import copy_file, move_directory, move_file
+from jtc.storage.drivers.local_driver._copying import (
+    copy_file,
+    copy_from,
+    move_directory,
+    move_file,
+)
 from jtc.storage.drivers.local_driver._deleting import (
     delete_directory,
     delete_file,
@@ -37,7 +42,7 @@ from jtc.storage.drivers.local_driver._staged_file import write_file
 from jtc.storage.drivers.local_driver._stream_writer import write_stream
 from jtc.storage.drivers.local_driver._updating import set_visibility, update_metadata
 from jtc.storage.drivers.local_driver._worker_calls import run
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.exceptions import StorageConfigException, UnsupportedOperationException
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
@@ -106,6 +111,7 @@ class LocalDriver(PresignedUrls):
         "update_metadata": _DECLARED | {"if_match"},
         "list_entries": frozenset({"directories", "itself"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
+        "copy_from": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "temporary_url": frozenset({"stable_for"}),
         "temporary_upload_form": frozenset({"min_size"}),
@@ -458,6 +464,33 @@ class LocalDriver(PresignedUrls):
         """
         return await run(copy_file, self._root, src, dst, options)
 
+    def copy_source(self, path: str, /) -> CopySource:
+        """Return where a file is, for `copy_from` of another driver of this machine."""
+        return CopySource(self, path)
+
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        """Copy a file from another root on the same device, as `copy_file` does; return its etag.
+
+        Its mode is that of a file that `write_file` stores. Holes stay holes, and a file system
+        that can share blocks does so.
+
+        Raises:
+            FileNotFoundException: There is no source.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version.
+            UnsupportedOperationException: The source is of another driver, or on another device.
+        """
+        if not isinstance(source.driver, LocalDriver):
+            raise UnsupportedOperationException("The source is no file of this machine")
+        from_root = source.driver._root  # noqa: SLF001 - a driver of this class
+        for root in (from_root, self._root):
+            if not root.knows_device:
+                await run(_find_device, root)
+        if from_root.workers is not self._root.workers:
+            # A device that does not answer would keep the threads of another one.
+            raise UnsupportedOperationException("The source is on another device")
+        return await run(copy_from, self._root, dst, from_root, source.path, options)
+
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file with its content type, metadata and mode; return the new file's etag.
 
@@ -552,6 +585,10 @@ def _checked_root(root: object) -> str:
 def _file_mode(_token: CancelToken, root: Root, path: str) -> int:
     root.find_page_cache()
     return root.file_mode(path)
+
+
+def _find_device(_token: CancelToken, root: Root) -> None:
+    root.find_device()
 
 
 def _make_directory(token: CancelToken, root: Root, path: str) -> None:

@@ -102,7 +102,7 @@ class PathRoot(Root):
         except OSError as error:
             self._check_root_error(error)
             raise
-        if not self._knows_device:
+        if not self.knows_device:
             self._find_workers(status.st_dev)
         return self.path, status
 

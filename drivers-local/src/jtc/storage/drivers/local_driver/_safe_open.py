@@ -112,6 +112,7 @@ class Root:
 
     Attributes:
         known_keys: The keys of large directories.
+        knows_device: Whether the root was there, so that its device is known.
         workers: The threads that call the root's device.
         lock_name: The file whose ranges are the locks of paths.
         page_cache: Where `find_page_cache` found it: reads without a worker.
@@ -139,7 +140,7 @@ class Root:
         self.durable = durable
         self.modes = modes or Modes()
         self.workers = workers_of(path)
-        self._knows_device = False
+        self.knows_device = False
         self.known_keys = KnownKeys()
         self.portable = portable or sys.platform != "linux"
         # On Linux, a file system without unnamed files is mostly one of FUSE or of a network. On
@@ -181,7 +182,7 @@ class Root:
         except OSError as error:
             self._check_root_error(error)
             raise
-        if not self._knows_device:
+        if not self.knows_device:
             self._find_workers(os.fstat(root).st_dev)
         if not path:
             return root
@@ -197,9 +198,14 @@ class Root:
         if (wrong := self._wrong_root(error)) is not None:
             raise wrong from error
 
+    def find_device(self) -> None:
+        """Find out which device the root is on, if it is there."""
+        with suppress(OSError, StorageException):
+            self.open_directory("").close()
+
     def _find_workers(self, device: int) -> None:
         """Have the workers of the root's device, once it is there."""
-        self._knows_device = True
+        self.knows_device = True
         self.workers = share(self.path, device, self.workers)
 
     def open_file(self, path: str) -> tuple[int, os.stat_result]:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from jtc.storage.driver import FakeTraits
+from jtc.storage.driver import CopySource, FakeTraits
 from jtc.storage.driver_support.derived import check_version, closing
 from jtc.storage.driver_support.fork_safety import reset_after_fork
 from jtc.storage.driver_support.option_checks import checked_base_url, checked_visibility
@@ -38,6 +38,7 @@ from jtc.storage.exceptions import (
     PathConflictException,
     PreconditionFailedException,
     StorageConfigException,
+    UnsupportedOperationException,
 )
 from jtc.storage.models import DirectoryInfo, Visibility
 from jtc.storage.options import ListOptions
@@ -96,6 +97,7 @@ class MemoryDriver(PresignedUrls):
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": _NEW_FILE | {"if_match"},
         "copy_file": _NEW_FILE | {"if_source_match"},
+        "copy_from": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "update_metadata": frozenset(
             {
@@ -478,6 +480,32 @@ class MemoryDriver(PresignedUrls):
             PreconditionFailedException: `if_source_match` names another version.
         """
         return self._transfer(src, dst, options, move=False)
+
+    def copy_source(self, path: str, /) -> CopySource:
+        """Return where a file is, for `copy_from` of another driver in memory."""
+        return CopySource(self, path)
+
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        """Copy a file of another driver in memory; return the new file's etag.
+
+        Raises:
+            FileNotFoundException: There is no source.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version.
+            UnsupportedOperationException: The source is of another driver.
+        """
+        if not isinstance(source.driver, MemoryDriver):
+            raise UnsupportedOperationException("The source is not in the memory of this process")
+        file = checked_source(source.path, source.driver._files.get(source.path), options)  # noqa: SLF001
+        with self._lock:
+            there = self._files.get(dst)
+            check_conditions(dst, there, options)
+            visibility = self._visibility if there is None else there.visibility
+            file = file._replace(visibility=visibility)
+            version = next(self._versions)
+            file = copy_of(file, options, last_modified=time.time(), version=version)
+            self._store(dst, file)
+        return file.etag
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Move a file with everything it has; return the new file's etag.

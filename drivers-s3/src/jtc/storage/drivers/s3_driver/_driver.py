@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 
+from jtc.storage.driver import CopySource
 from jtc.storage.driver_support.error_translation import reraise
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.driver_support.pickling import NotPicklableException
@@ -39,7 +40,7 @@ from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_of
 from jtc.storage.drivers.s3_driver._transport.operations import put_marker
 from jtc.storage.drivers.s3_driver._transport.transport import Transport
-from jtc.storage.exceptions import StorageConfigException
+from jtc.storage.exceptions import StorageConfigException, UnsupportedOperationException
 from jtc.storage.http_support.settings import GIB, MIB
 from jtc.storage.options import WriteOptions
 
@@ -170,6 +171,7 @@ class S3Driver:
         "list_entries": frozenset({"directories", "itself"}),
         "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
+        "copy_from": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},
         "temporary_upload_form": frozenset({"min_size"}),
     }
@@ -501,6 +503,28 @@ class S3Driver:
                 of copies.
         """
         return await copying.copy_file(self._transport, src, dst, options)
+
+    def copy_source(self, path: str, /) -> CopySource:
+        """Return where a file is, for `copy_from` of another driver of the store."""
+        return CopySource(self, path)
+
+    async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
+        """Have the store copy a file of another bucket, as `copy_file` does; return its etag.
+
+        Both drivers have the same endpoint and the same keys, or the same source of keys.
+
+        Raises:
+            FileNotFoundException: There is no source.
+            FileExistsException: `overwrite` is False, and there is a file at `dst`.
+            PreconditionFailedException: `if_source_match` names another version, or the source
+                was replaced while it was copied.
+            UnsupportedOperationException: The source is of another store, or the store refuses to
+                copy from there; or it ignores conditions of copies, and `overwrite` is False.
+        """
+        if not isinstance(source.driver, S3Driver):
+            raise UnsupportedOperationException("The source is in no bucket of S3")
+        from_bucket = source.driver._transport  # noqa: SLF001 - a driver of this class
+        return await copying.copy_from(self._transport, dst, from_bucket, source.path, options)
 
     async def move_file(self, src: str, dst: str, options: WriteOptions, /) -> str | None:
         """Copy a file as `copy_file` does, then delete that version of the original.

@@ -84,6 +84,7 @@ _SIGNING_OPTIONS: dict[str, tuple[str, str, Callable[[Disk], Any]]] = {
 _KNOWN_OPTIONS: dict[str, frozenset[str]] = {
     "write_file": _fields(WriteOptions) - {"if_source_match"},
     "copy_file": _fields(WriteOptions) - {"if_match"},
+    "copy_from": _fields(WriteOptions) - {"if_match"},
     "move_file": _fields(WriteOptions) - {"if_match"},
     "update_metadata": frozenset(MetadataOptions.__annotations__),
     "open_read": _fields(ReadOptions),

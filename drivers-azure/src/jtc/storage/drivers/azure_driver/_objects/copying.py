@@ -1,4 +1,4 @@
-"""Copies and moves within the container, and changes of metadata.
+"""Copies and moves within the account, and changes of metadata.
 
 Each appears as a whole: a copy is one request that ends when the store has copied, or blocks that
 the store makes of the original's bytes and a block list with all that is declared. Copies that the
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.azure_driver._transport.operations import Blob
     from jtc.storage.drivers.azure_driver._transport.transport import Transport
 
-__all__ = ["copy_file", "move_file", "update_metadata"]
+__all__ = ["copy_file", "copy_from", "move_file", "update_metadata"]
 
 _COPIED_AT_ONCE = 256 * MIB
 """https://learn.microsoft.com/en-us/rest/api/storageservices/copy-blob-from-url"""
@@ -38,12 +38,34 @@ async def copy_file(transport: Transport, src: str, dst: str, options: WriteOpti
     """Copy a file with its content type and metadata; return the new file's etag."""
     original = await _original(transport, src, "if_source_match", options.if_source_match)
     if src != dst:
-        return await _copied(transport, src, dst, original, options)
+        return await _copied(transport, transport, src, dst, original, options)
     if not options.overwrite:
         raise exceptions.FileExistsException(EXISTS, path=dst)
     if _replaces_metadata(options) or options.driver_options:
         return await _updated(transport, src, original, options)
     return original.confirmed_etag
+
+
+async def copy_from(
+    transport: Transport, dst: str, source: Transport, src: str, options: WriteOptions
+) -> str:
+    """Copy a file of another container of the account; return the new file's etag.
+
+    Raises:
+        UnsupportedOperationException: The store does not let it be copied from there.
+    """
+    if transport.settings.endpoint_url != source.settings.endpoint_url:
+        raise exceptions.UnsupportedOperationException(
+            "The two disks are of different accounts: the store cannot copy between them"
+        )
+    original = await _original(source, src, "if_source_match", options.if_source_match)
+    try:
+        return await _copied(transport, source, src, dst, original, options)
+    except (exceptions.StoragePermissionException, exceptions.FileNotFoundException) as error:
+        # The original is there: who may not read it gets the answer that there is nothing.
+        raise exceptions.UnsupportedOperationException(
+            f"The store refuses to copy from the container {source.settings.container!r}"
+        ) from error
 
 
 async def move_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str:
@@ -56,7 +78,7 @@ async def move_file(transport: Transport, src: str, dst: str, options: WriteOpti
     if src == dst:
         return await copy_file(transport, src, dst, options)
     original = await _original(transport, src, "if_source_match", options.if_source_match)
-    etag = await _copied(transport, src, dst, original, options)
+    etag = await _copied(transport, transport, src, dst, original, options)
     try:
         is_deleted = await delete_version(transport, src, original.confirmed_etag)
     except exceptions.PreconditionFailedException:
@@ -110,7 +132,7 @@ async def _updated(transport: Transport, path: str, original: Blob, options: Wri
     requests = transport.requests
     try:
         if options.driver_options or (options.metadata is not None and _replaces_headers(options)):
-            return await _recomposed(transport, path, path, original, options)
+            return await _recomposed(transport, transport, path, path, original, options)
         if options.metadata is not None:
             return await transport.send(requests.set_metadata(path, described | condition))
         return await transport.send(requests.set_properties(path, served | condition))
@@ -124,7 +146,12 @@ async def _updated(transport: Transport, path: str, original: Blob, options: Wri
 
 
 async def _copied(
-    transport: Transport, src: str, dst: str, original: Blob, options: WriteOptions
+    transport: Transport,
+    source: Transport,
+    src: str,
+    dst: str,
+    original: Blob,
+    options: WriteOptions,
 ) -> str:
     declared = {**transport.settings.driver_headers, **metadata.declared_headers(options)}
     is_one = original.known_size <= _COPIED_AT_ONCE and not _replaces_headers(options)
@@ -133,12 +160,12 @@ async def _copied(
     described = {name for name in declared if name.startswith("x-ms-meta-")}
     try:
         if is_one and declared.keys() - described <= _BY_COPY:
-            return await _copied_at_once(transport, src, dst, original, declared, options)
-        return await _recomposed(transport, src, dst, original, options)
+            return await _copied_at_once(transport, source, src, dst, original, declared, options)
+        return await _recomposed(transport, source, src, dst, original, options)
     except exceptions.FileExistsException as error:
         raise await _unless_landed(transport, dst, error, original) from error
     except exceptions.PreconditionFailedException as error:
-        if await _is_replaced(transport, src, original):
+        if await _is_replaced(source, src, original):
             message = "The source was replaced while it was copied"
             raise exceptions.PreconditionFailedException(message, path=src) from error
         raise await _unless_landed(transport, dst, error, original) from error
@@ -168,13 +195,14 @@ async def _unless_landed(
 
 async def _copied_at_once(
     transport: Transport,
+    source: Transport,
     src: str,
     dst: str,
     original: Blob,
     declared: Mapping[str, str],
     options: WriteOptions,
 ) -> str:
-    source, permission = await transport.source(src)
+    url, permission = await source.source(src)
     sent = {
         **declared,
         **permission,
@@ -183,27 +211,33 @@ async def _copied_at_once(
     }
     if "x-ms-tags" not in sent and original.headers.get("x-ms-tag-count"):
         sent["x-ms-copy-source-tag-option"] = "COPY"
-    copy = transport.requests.copy_from_url(dst, source, sent, original.known_size)
+    copy = transport.requests.copy_from_url(dst, url, sent, original.known_size)
     return await transport.send(copy)
 
 
 async def _recomposed(
-    transport: Transport, src: str, dst: str, original: Blob, options: WriteOptions
+    transport: Transport,
+    source: Transport,
+    src: str,
+    dst: str,
+    original: Blob,
+    options: WriteOptions,
 ) -> str:
     """Make a file of another one's bytes, or of its own, with other headers."""
     served, described = metadata.kept_headers(original, options)
-    headers = {**_stored_as(original, is_same=src == dst), **served, **described}
-    if src != dst:
+    is_same = source is transport and src == dst
+    headers = {**_stored_as(original, is_same=is_same), **served, **described}
+    if not is_same:
         headers = {**transport.settings.driver_headers, **headers}
     if "x-ms-tags" not in headers and original.headers.get("x-ms-tag-count"):
-        tags = await transport.send(transport.requests.get_tags(src, {}))
+        tags = await source.send(source.requests.get_tags(src, {}))
         headers["x-ms-tags"] = urlencode(tags)
     upload = Upload(transport, dst)
     if original.known_size:
-        source, permission = await transport.source(src)
+        url, permission = await source.source(src)
         sent = {**permission, "x-ms-source-if-match": original.confirmed_etag}
-        await upload.copy_all(source, original.known_size, sent)
-    if src == dst:
+        await upload.copy_all(url, original.known_size, sent)
+    if is_same:
         options = WriteOptions(if_match=original.confirmed_etag)
     return await upload.commit(headers, options)
 

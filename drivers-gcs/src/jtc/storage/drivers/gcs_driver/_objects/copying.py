@@ -1,4 +1,4 @@
-"""Copies and moves within the bucket, and changes of metadata."""
+"""Copies and moves within the store, and changes of metadata."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.options import WriteOptions
 
-__all__ = ["copy_file", "move_file", "update_metadata"]
+__all__ = ["copy_file", "copy_from", "move_file", "update_metadata"]
 
 _ATTEMPTS = 10
 """How often metadata may be changed by others between the look at it and its replacement."""
+
+_OF_ONE_STORE = (
+    *("endpoint_url", "credentials_file", "credentials_info", "credentials", "anonymous"),
+)
 
 _NOT_SOURCE = "The file is not the version that if_source_match names"
 _CHANGED = "The source was replaced while it was copied"
@@ -37,7 +41,31 @@ async def copy_file(transport: Transport, src: str, dst: str, options: WriteOpti
     """Copy a file with its content type and metadata; return the new file's etag."""
     if src == dst:
         return await _onto_itself(transport, src, options)
-    return conditions.etag_of(await _copied(transport, src, dst, options))
+    return conditions.etag_of(await _copied(transport, transport, src, dst, options))
+
+
+async def copy_from(
+    transport: Transport, dst: str, source: Transport, src: str, options: WriteOptions
+) -> str:
+    """Copy a file of another bucket of the store; return the new file's etag.
+
+    Raises:
+        UnsupportedOperationException: The store does not let the target's account copy from there.
+    """
+    target, other = transport.settings, source.settings
+    if any(getattr(target, name) != getattr(other, name) for name in _OF_ONE_STORE):
+        raise exceptions.UnsupportedOperationException(
+            "The two disks have different endpoints or credentials: the store cannot copy"
+        )
+    original = await _original(source, src, options.if_source_match)
+    try:
+        return conditions.etag_of(await _copied(transport, source, src, dst, options, original))
+    except (exceptions.StoragePermissionException, exceptions.FileNotFoundException) as error:
+        # The original is there: who may not see its bucket gets the answer that there is nothing.
+        raise exceptions.UnsupportedOperationException(
+            f"The store refuses to copy from the bucket {other.bucket!r} with the account of this "
+            "disk"
+        ) from error
 
 
 async def move_file(transport: Transport, src: str, dst: str, options: WriteOptions) -> str:
@@ -55,7 +83,7 @@ async def move_file(transport: Transport, src: str, dst: str, options: WriteOpti
         if moved is not None:
             return conditions.etag_of(moved)
     original = await _original(transport, src, options.if_source_match)
-    etag = conditions.etag_of(await _copied(transport, src, dst, options, original))
+    etag = conditions.etag_of(await _copied(transport, transport, src, dst, options, original))
     condition = conditions.if_version(conditions.etag_of(original))
     try:
         await transport.send(delete_object(transport.settings.bucket, src, condition))
@@ -96,7 +124,7 @@ async def _renamed(
     try:
         return await transport.send(move_object(transport.settings.bucket, src, dst, query))
     except exceptions.PreconditionFailedException as error:
-        raise await _why_refused(transport, src, dst, options, error, None) from error
+        raise await _why_refused(transport, transport, src, dst, options, error, None) from error
     except exceptions.FileNotFoundException as error:
         error.path = src
         if await metadata.resource_now(transport, src) is None:
@@ -115,6 +143,7 @@ async def _renamed(
 
 async def _copied(
     transport: Transport,
+    source: Transport,
     src: str,
     dst: str,
     options: WriteOptions,
@@ -124,7 +153,7 @@ async def _copied(
     fields = _declared(transport, options)
     key = fields.pop("kmsKeyName", None)
     if fields and original is None:
-        original = await _original(transport, src, options.if_source_match)
+        original = await _original(source, src, options.if_source_match)
     if_source_match = conditions.etag_of(original) if original else options.if_source_match
     query: dict[str, object] = {
         **conditions.target_conditions(options),
@@ -137,11 +166,14 @@ async def _copied(
         fields = {**metadata.kept_fields(original), **fields}
     copied, stalled = -1, 0
     while True:
-        request = rewrite_object(transport.settings.bucket, src, dst, fields or None, query)
+        request = rewrite_object(
+            source.settings.bucket, src, transport.settings.bucket, dst, fields or None, query
+        )
         try:
             rewritten = await transport.send(request)
         except exceptions.PreconditionFailedException as error:
-            raise await _why_refused(transport, src, dst, options, error, original) from error
+            meant = await _why_refused(transport, source, src, dst, options, error, original)
+            raise meant from error
         except exceptions.StorageException as error:
             is_missing = isinstance(error, exceptions.FileNotFoundException)
             error.path = src if is_missing else error.path or dst
@@ -156,6 +188,7 @@ async def _copied(
 
 async def _why_refused(
     transport: Transport,
+    source: Transport,
     src: str,
     dst: str,
     options: WriteOptions,
@@ -163,7 +196,7 @@ async def _why_refused(
     original: Resource | None,
 ) -> exceptions.StorageException:
     """Return what a refusal means, which is one for the source's conditions and the target's."""
-    there = await metadata.resource_now(transport, src)
+    there = await metadata.resource_now(source, src)
     if there is None and not may_have_acted(error):
         return exceptions.FileNotFoundException("File not found", path=src)
     if there is not None:
@@ -185,7 +218,8 @@ async def _onto_itself(transport: Transport, path: str, options: WriteOptions) -
         raise exceptions.FileExistsException(EXISTS, path=path)
     if options.driver_options:
         # A storage class and a key are given to new generations only.
-        return conditions.etag_of(await _copied(transport, path, path, options, original))
+        copied = await _copied(transport, transport, path, path, options, original)
+        return conditions.etag_of(copied)
     fields = metadata.declared_fields(options)
     if not fields and options.visibility is None:
         return conditions.etag_of(original)

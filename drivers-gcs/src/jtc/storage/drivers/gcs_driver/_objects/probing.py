@@ -38,7 +38,7 @@ async def check(transport: Transport, path: str) -> None:
     try:
         requests: dict[str, Request[Any]] = {
             "put": insert_object(bucket, {"name": key}, b"2", new),
-            "copy": rewrite_object(bucket, key, key, None, new),
+            "copy": rewrite_object(bucket, key, bucket, key, None, new),
             "metadata": patch_object(bucket, key, {"contentType": "text/plain"}, never),
             "delete": delete_object(bucket, key, never),
         }

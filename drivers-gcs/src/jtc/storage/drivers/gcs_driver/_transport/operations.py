@@ -257,15 +257,16 @@ def _rewritten(answer: Answer) -> Rewritten:
 
 
 def rewrite_object(
-    bucket: str,
+    source_bucket: str,
     source: str,
+    bucket: str,
     key: str,
     fields: Mapping[str, Any] | None,
     query: Mapping[str, object],
 ) -> Request[Rewritten]:
     """Copy an object, or a part of it; None for its fields keeps those of the source."""
     body = b"" if fields is None else json.dumps(fields).encode()
-    path = f"{_object_path(bucket, source)}/rewriteTo/b/{quote(bucket, safe='')}/o/"
+    path = f"{_object_path(source_bucket, source)}/rewriteTo/b/{quote(bucket, safe='')}/o/"
     return Request(
         "rewrite",
         "POST",
