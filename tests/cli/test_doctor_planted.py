@@ -10,9 +10,11 @@ import pwd
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,11 +23,19 @@ from jtc.storage.cli._doctor.known_ids import IDS
 from jtc.storage.cli._doctor.report import as_json
 from jtc.storage.driver_support.findings import Severity
 from mounts import mounted
-from planted_faults import FOREIGN, SECRET, Ground, Planted, faults_of, ids_of
+from planted_faults import (
+    FOREIGN,
+    SECRET,
+    Ground,
+    Planted,
+    faults_of,
+    forget_installed,
+    ids_of,
+)
 from planted_stores import HEALTHY, STORES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 OTHER_USER = 65534
 OTHER_NAME = pwd.getpwuid(OTHER_USER).pw_name
@@ -35,13 +45,18 @@ IS_ROOT = os.geteuid() == 0
 @pytest.fixture
 def ground(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Ground:
+) -> Iterator[Ground]:
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.chdir(tmp_path)
-    return Ground(request, tmp_path, monkeypatch)
+    installed = Ground(request, tmp_path, monkeypatch)
+    path = list(sys.path)
+    yield installed
+    if sys.path != path:
+        monkeypatch.undo()
+        forget_installed()
 
 
 # Healthy disks
@@ -219,6 +234,149 @@ def quotes(ground: Ground) -> None:
 
 def empty(ground: Ground) -> None:
     ground.set(FILESYSTEM_VISIBILITY="")
+
+
+# Faults of what is installed
+
+DRIVERS, LAYERS, PLUGINS = "jtc.storage.drivers", "jtc.storage.layers", "jtc.storage.plugins"
+
+PLAIN = """
+    from jtc.storage.drivers.memory_driver import MemoryDriver
+
+    class Driver(MemoryDriver):
+        pass
+"""
+
+
+def two_providers(ground: Ground) -> None:
+    ground.install("shelf-one", {DRIVERS: {"shelf": ":Driver"}}, PLAIN)
+    ground.install("shelf-two", {DRIVERS: {"shelf": ":Driver"}}, PLAIN)
+
+
+def old_version(ground: Ground) -> None:
+    ground.install("jtc-storage-shelf", {}, requires="jtc-storage~=2.3")
+
+
+def broken_plugin(ground: Ground) -> None:
+    ground.install("shelf-hooks", {PLUGINS: {"hooks": ""}}, "import a_module_that_is_not_there")
+
+
+def broken_driver(ground: Ground) -> None:
+    ground.install("shelf-broken", {DRIVERS: {"shelf": ":Driver"}}, "raise SystemExit(3)")
+    ground.disks["media"] = {"driver": "shelf"}
+
+
+def broken_layer(ground: Ground) -> None:
+    ground.install("shelf-layer", {LAYERS: {"shelf": ":Layer"}}, "import a_module_not_there")
+    ground.disks["media"]["layers"] = ["shelf"]
+
+
+def third_party(ground: Ground, *methods: str) -> None:
+    """Have a disk whose driver is the memory driver with other methods."""
+    body = "".join(f"    {line}\n" for method in methods for line in dedent(method).splitlines())
+    source = f"{dedent(PLAIN)}\n{body}"
+    ground.install("shelf-driver", {DRIVERS: {"shelf": ":Driver"}}, source)
+    ground.disks["media"] = {"driver": "shelf"}
+
+
+def hanging(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def put(self, path, content, /):
+            import asyncio
+            await asyncio.sleep(3600)
+        """,
+    )
+
+
+def refusing(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def put(self, path, content, /):
+            raise PermissionError("no")
+        """,
+    )
+
+
+def changing(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def get(self, path, /):
+            return b"other"
+
+        unsupported = frozenset({"reading", "ranges"})
+        """,
+    )
+
+
+def wrong_size(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def size(self, path, /):
+            return 3
+        """,
+    )
+
+
+def late_listing(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def list_entries(self, *args):
+            for _ in ():
+                yield None
+        """,
+    )
+
+
+def keeping(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def delete(self, path, /):
+            from jtc.storage import StorageException
+            raise StorageException("The shelf is locked")
+        """,
+    )
+
+
+def failing_diagnosis(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def diagnose(self, options, /):
+            raise RuntimeError("a mistake")
+            yield
+        """,
+    )
+
+
+def hanging_diagnosis(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def diagnose(self, options, /):
+            import asyncio
+            await asyncio.sleep(3600)
+            yield
+        """,
+    )
+
+
+def failed_diagnosis(ground: Ground) -> None:
+    third_party(
+        ground,
+        """
+        async def diagnose(self, options, /):
+            from jtc.storage import StorageException
+            raise StorageException("The shelf fell over")
+            yield
+        """,
+    )
 
 
 # Faults of a local disk
@@ -434,6 +592,25 @@ ENVIRONMENT = (
     Planted("a variable set to nothing", empty, {"env.value"}, "environment"),
 )
 
+SHORT = {"timeout": 0.05}
+
+INSTALLED = (
+    Planted("two providers of one name", two_providers, {"packages.duplicate"}),
+    Planted("a version that does not fit", old_version, {"packages.versions"}),
+    Planted("a broken plugin", broken_plugin, {"packages.broken-plugin"}, fault="C14"),
+    Planted("a broken driver", broken_driver, {"disk.driver-broken"}, fault="C14"),
+    Planted("a broken layer", broken_layer, {"disk.layer-broken"}),
+    Planted("a storage that hangs", hanging, {"disk.unreachable"}, options=SHORT),
+    Planted("a storage that refuses", refusing, {"disk.permission"}),
+    Planted("a storage that changes content", changing, {"disk.get"}),
+    Planted("a storage that says a wrong size", wrong_size, {"disk.stat"}),
+    Planted("a storage whose listings are late", late_listing, {"disk.list"}),
+    Planted("a storage that cannot delete", keeping, {"disk.delete"}),
+    Planted("a diagnosis with a mistake", failing_diagnosis, {"disk.diagnosis"}),
+    Planted("a diagnosis that hangs", hanging_diagnosis, {"disk.unreachable"}, options=SHORT),
+    Planted("a diagnosis that fails", failed_diagnosis, {"disk.failed"}),
+)
+
 LOCAL = (
     Planted("a root that is missing", missing_root, {"local.root-missing"}),
     Planted(
@@ -481,7 +658,7 @@ LOCAL = (
     Planted("a file system without cases", ntfs, {"local.names", "local.writable-by-all"}),
 )  # fmt: skip
 
-PLANTED = (*CONFIGURATION, *ENVIRONMENT, *LOCAL, *STORES)
+PLANTED = (*CONFIGURATION, *ENVIRONMENT, *INSTALLED, *LOCAL, *STORES)
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)

@@ -10,19 +10,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from jtc.storage._discovery import forget_scan
+from jtc.storage.cli._doctor import distributions
 from jtc.storage.cli._doctor.model import Diagnosis
 from jtc.storage.cli._doctor.run import diagnose
 from jtc.storage.driver_support.findings import DiagnosisOptions, Severity
 
-__all__ = ["FOREIGN", "SECRET", "Ground", "Planted", "faults_of", "ids_of"]
+__all__ = ["FOREIGN", "SECRET", "Ground", "Planted", "faults_of", "forget_installed", "ids_of"]
 
 # Variables of the machine that runs the tests would be taken for a user's.
 FOREIGN = (
@@ -71,6 +75,43 @@ class Ground:
         """Set variables of the environment."""
         for name, value in variables.items():
             self.monkeypatch.setenv(name, value)
+
+    def install(
+        self,
+        distribution: str,
+        entry_points: Mapping[str, Mapping[str, str]],
+        module: str = "",
+        *,
+        version: str = "1.0.0",
+        requires: str = "",
+    ) -> None:
+        """Install a distribution for the test: a module of its name, and its entry points.
+
+        Args:
+            distribution: Its name; that of the module has underscores.
+            entry_points: What follows the module's name, by name and by group.
+            module: The module's source; without it there is none.
+            version: Its version.
+            requires: A distribution that it needs.
+        """
+        site = self.folder / "site"
+        site.mkdir(exist_ok=True)
+        name = distribution.replace("-", "_")
+        if module:
+            (site / f"{name}.py").write_text(dedent(module), encoding="utf-8")
+        information = site / f"{name}-{version}.dist-info"
+        information.mkdir()
+        lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {requires}"] if requires else []
+        (information / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = []
+        for group, values in entry_points.items():
+            lines.append(f"[{group}]")
+            lines += [f"{key} = {name}{value}" for key, value in values.items()]
+        (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+        self.monkeypatch.syspath_prepend(site)
+        self.monkeypatch.delitem(sys.modules, name, raising=False)
+        forget_installed()
 
     def at_end(self, function: Callable[[], object]) -> None:
         """Have a function called when the test ends."""
@@ -136,6 +177,12 @@ def ids_of(diagnosis: Diagnosis, *severities: Severity) -> set[str]:
 def faults_of(diagnosis: Diagnosis) -> set[str]:
     """Return the ids of the errors and warnings."""
     return ids_of(diagnosis, Severity.ERROR, Severity.WARNING)
+
+
+def forget_installed() -> None:
+    """Forget what is installed, of which the library and the doctor look once."""
+    forget_scan()
+    distributions.forget()
 
 
 def _toml(value: object) -> str:

@@ -95,12 +95,15 @@ def _look_at_installed(name: str, config: Configuration) -> Iterator[Finding]:
         except BaseException as reason:
             if isinstance(reason, KeyboardInterrupt):
                 raise
-            owner = there[0].distribution
+            owner, extra = there[0].distribution, _EXTRAS[group].get(wanted_name)
+            lacks = isinstance(reason, ImportError) and extra
             yield error(
                 id=f"disk.{kind}-broken",
                 message=f"The {kind} {wanted_name!r} cannot be imported.",
                 evidence=f"{owner}: {type(reason).__name__}: {reason}",
-                fix=f"pip install --force-reinstall {owner}",
+                fix=f"pip install 'jtc-storage[{extra}]'"
+                if lacks
+                else f"pip install --force-reinstall {owner}",
                 blocks=True,
             )
 

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from jtc.storage.driver_support.findings import Finding
 
-__all__ = ["DRIVERS", "LAYERS", "Provider", "look_at_distributions", "providers", "versions"]
+__all__ = [
+    "DRIVERS",
+    "LAYERS",
+    "Provider",
+    "forget",
+    "look_at_distributions",
+    "providers",
+    "versions",
+]
 
 DRIVERS, LAYERS = "jtc.storage.drivers", "jtc.storage.layers"
 _GROUPS = {DRIVERS: "driver", LAYERS: "layer", "jtc.storage.plugins": "plugin"}
@@ -58,6 +66,12 @@ def providers(group: str) -> dict[str, list[Provider]]:
             # The same distribution on two paths counts once, the first one.
             found.setdefault(entry_point.name, {}).setdefault(name, Provider(name, entry_point))
     return {name: list(by_owner.values()) for name, by_owner in found.items()}
+
+
+def forget() -> None:
+    """Look again at what is installed, after a change."""
+    _distributions.cache_clear()
+    providers.cache_clear()
 
 
 def versions() -> dict[str, str]:
