@@ -93,19 +93,17 @@ def _rank(finding: Finding) -> int:
 
 def _lines(finding: Finding, disk: str | None = None) -> Iterator[str]:
     severity = finding.severity
-    is_fault = severity in _COMMANDS
-    label = coloured(f"{severity.value:8}", _COLOURS.get(severity, "2"), sys.stdout)
-    where = "" if disk is None else f"  (disk {disk})"
     if severity is Severity.NOT_VISIBLE:
-        label = " " * 8
-    yield printable(f"  {label} {finding.id}{where}") if not is_fault else f"  {label} {finding.id}"
-    yield f"           {printable(finding.message)}"
-    if finding.evidence:
-        yield f"           seen: {printable(' '.join(finding.evidence.split()))}"
-    if finding.fix:
-        yield f"           fix:  {printable(finding.fix)}"
-    if is_fault:
-        yield f"           see:  {_page(finding)}"
+        yield printable(f"  {finding.id}" + (f" (disk {disk})" if disk else ""))
+    else:
+        label = coloured(f"{severity.value:8}", _COLOURS[severity], sys.stdout)
+        yield f"  {label} {finding.id}"
+    details = [("", finding.message), ("seen: ", finding.evidence), ("fix:  ", finding.fix)]
+    if severity in _COMMANDS:
+        details.append(("see:  ", _page(finding)))
+    for title, text in details:
+        if text:
+            yield f"    {title}{printable(' '.join(text.split()))}"
 
 
 def _page(finding: Finding) -> str:
