@@ -22,6 +22,7 @@ OURS = {
     "core/src/jtc/storage/_disk/base.py": {"self._manager": "its Protocol has the method"},
     "core/src/jtc/storage/_disk/copying.py": {"target_disk": "a Disk"},
     "core/src/jtc/storage/_disk/many_files.py": {"target": "a Disk"},
+    "core/src/jtc/storage/_disk/trees.py": {"disk": "a Disk"},
     "core/src/jtc/storage/_hooks.py": {"hooks": "a Hooks, of which it is a part"},
     "core/src/jtc/storage/_manager.py": {
         "StorageManager": "the class itself",

@@ -76,7 +76,8 @@ def test_a_method_takes_what_the_async_one_takes(name: str) -> None:
         return [(p.name, p.kind, p.default, p.annotation) for p in found]
 
     expected = [
-        (n, k, d, f"SyncApi[Disk] | {a}" if n == "to" else a) for n, k, d, a in parameters(Disk)
+        (n, k, d, f"SyncApi[Disk] | {a}" if n in {"backup", "to"} else a)
+        for n, k, d, a in parameters(Disk)
     ]
     assert parameters(SyncDisk) == expected
     assert not inspect.iscoroutinefunction(getattr(SyncDisk, name))

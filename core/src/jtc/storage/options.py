@@ -423,6 +423,19 @@ def check_bytes(name: str, value: Any) -> int:
     return value
 
 
+def check_concurrency(concurrency: int) -> None:
+    """Check an argument `concurrency`.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is below 1.
+    """
+    if not isinstance(concurrency, int) or isinstance(concurrency, bool):
+        raise TypeError(f"concurrency is a number of files, not {concurrency!r}")
+    if concurrency < 1:
+        raise ValueError(f"concurrency is 1 or more, not {concurrency}")
+
+
 def _of_type(name: str, value: Any, expected: type, described: str) -> Any:
     if not isinstance(value, expected):
         raise TypeError(f"{name} must be {described}, not {type(value).__name__}")

@@ -1,16 +1,43 @@
-"""Plans of a synchronization: which files differ, and what is done about each."""
+"""Plans of a synchronization: which files differ, and what is done about each.
+
+Two files of one path are compared (``compare=``) without being read, and are the same
+
+* by ``"auto"`` if a checksum that the metadata of both has is the same; else, if they have the same
+  length, and the target's metadata ``mtime`` is the source's modification time, within a
+  microsecond; else, if the target has no such metadata, and is not older than the source. Copies to
+  another disk have it: in seconds since 1970, as rclone writes it on S3; its form of other stores
+  (RFC 3339) is read too. Etags are never compared;
+* by ``"mtime"`` likewise, without checksums;
+* by ``"size"`` if they have the same length;
+* by ``"checksum"`` if their contents have the same checksum: files whose metadata has none are
+  read.
+
+A pattern (``include=``, ``exclude=``) means what it means to rclone, https://rclone.org/filtering/:
+``*.html`` matches at any depth, ``/*.html`` in the directory itself. ``*`` and ``?`` do not match a
+``/``, and ``**`` does; there are ``{a,b}``, ``[a-z]``, ``[^a-z]`` and ``{{regular expression}}``.
+To exclude a directory, ``.git/`` is enough. A file that a pattern excludes is left out, whatever
+others include.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action, TransferProgress, Transfers
+from jtc.storage.transfers import (
+    DEFAULT_CONCURRENCY,
+    Action,
+    FileResult,
+    TransferProgress,
+    Transfers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from jtc.storage._transfers.plan_file import PlanFile
+    from jtc.storage._transfers.running import SyncTrees
     from jtc.storage.exceptions import StorageException
     from jtc.storage.models import FileInfo
 
@@ -73,7 +100,7 @@ class PlanCounts:
         unchanged: Files that are the same.
         deleted: Files that only the target has, and that are deleted.
         bytes: The bytes that are copied.
-        failed: Files that could not be compared.
+        failed: Files that could not be compared, or differ where `existing` is ``"refuse"``.
     """
 
     new: int = 0
@@ -87,15 +114,41 @@ class PlanCounts:
 class SyncPlan:
     """What `Disk.plan_sync` found to do, kept in a temporary file: any number of files fits.
 
+    Iteration yields what is planned, copies first, and changes nothing. A plan is run once; what is
+    left after a run that was stopped, another plan finds. ``async with``, `aclose` and the garbage
+    collector remove its temporary file.
+
+    Args:
+        trees: The directories.
+        contents: What is planned.
+        counts: Its numbers.
+
     Attributes:
         counts: The numbers of files.
     """
 
-    counts: PlanCounts
+    def __init__(self, trees: SyncTrees, contents: PlanFile, counts: PlanCounts) -> None:
+        self.counts = counts
+        self._trees = trees
+        self._contents = contents
+        self._state = "planned"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._what} {self.counts}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[PlannedAction]:
-        """Return what is planned, in the order in which it is done."""
-        raise NotImplementedError
+        """Return what is planned, in the order in which it is done.
+
+        Files that could not be compared are no part of it: a run has their results.
+        """
+        self._check_open()
+        return self._actions()
 
     def run(
         self,
@@ -104,8 +157,74 @@ class SyncPlan:
         progress: Callable[[TransferProgress], object] | None = None,
         max_rate: float | None = None,
     ) -> Transfers:
-        """Do what is planned: the copies first, then the deletions."""
-        raise NotImplementedError
+        """Do what is planned: the copies first, then the deletions.
+
+        A file of the source, or one that is replaced, that changed after it was planned is an error
+        in its result, and stays as it is. A file that failed, here or in the plan, cancels all
+        deletions: their results have an error that says so.
+
+        Args:
+            concurrency: The number of files that are copied at once.
+            progress: Called while files are copied, and as each file ends.
+            max_rate: The number of bytes per second that are read, of all files together. What a
+                store copies by itself does not count.
+
+        Returns:
+            The results as the files end, or, by ``await``, their numbers: see `Transfers`.
+
+        Raises:
+            RuntimeError: The plan was run already, or is closed.
+            TypeError: An argument has a wrong type.
+            ValueError: An argument is invalid.
+        """
+        from jtc.storage._transfers import running  # noqa: PLC0415 - imported where one begins
+
+        self._check_open()
+        running.check_run(concurrency, progress, max_rate)
+        if self._state == "run":
+            raise RuntimeError("This plan was run already: call plan_sync() for another one")
+        self._state = "run"
+        counts = self.counts
+
+        def start() -> AsyncIterator[FileResult]:
+            return running.run_plan(
+                self._trees,
+                self._contents,
+                total_files=counts.failed + counts.new + counts.changed + counts.deleted,
+                total_bytes=counts.bytes,
+                concurrency=concurrency,
+                report=progress,
+                max_rate=max_rate,
+            )
+
+        return Transfers(start, f"the run of {self._what}")
+
+    async def aclose(self) -> None:
+        """Remove the plan's temporary file; nothing can be done with the plan any more."""
+        self._state = "closed"
+        self._contents.close()
+
+    @property
+    def _what(self) -> str:
+        source, target = self._trees.source, self._trees.target
+        names = (f"{tree.disk.name}:{tree.directory}" for tree in (source, target))
+        return "plan_sync() from {!r} to {!r}".format(*names)
+
+    def _check_open(self) -> None:
+        if self._state == "closed":
+            raise RuntimeError("This plan is closed: call plan_sync() for another one")
+
+    async def _actions(self) -> AsyncIterator[PlannedAction]:
+        async for copy in self._contents.copies():
+            yield PlannedAction(
+                action=Action.COPY,
+                path=copy.key,
+                size=copy.source.size,
+                replaces=copy.target is not None,
+            )
+        async for batch in self._contents.deletions():
+            for key, size in batch:
+                yield PlannedAction(action=Action.DELETE, path=key, size=size)
 
 
 def path_filter(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jtc.storage._disk.base import DiskBase
     from jtc.storage._disk.many_files import Report
-    from jtc.storage._transfers.merging import ComparedDisk, Tree
+    from jtc.storage._transfers.merging import Tree, TreeDisk
     from jtc.storage._transfers.places import Overlap
     from jtc.storage.sync_plan import Difference
 
@@ -114,8 +114,8 @@ class DirectoryCopies(ManyFiles, Directories):
 
         await self._check_copies(call.operation, call.target_disk, call.options)
         try:
-            source = Tree(cast("ComparedDisk", self), check_directory(call.src))
-            target = Tree(cast("ComparedDisk", call.target_disk), check_directory(call.dst))
+            source = Tree(cast("TreeDisk", self), check_directory(call.src))
+            target = Tree(cast("TreeDisk", call.target_disk), check_directory(call.dst))
             if call.kind == "move":
                 self._resolved().check_writable()
             overlap = await check_apart(

@@ -16,7 +16,12 @@ from jtc.storage.driver_support.content import (
 from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import FileExistsException, StorageException
-from jtc.storage.options import check_many_options, copy_options, put_options
+from jtc.storage.options import (
+    check_concurrency,
+    check_many_options,
+    copy_options,
+    put_options,
+)
 from jtc.storage.paths import check_path
 from jtc.storage.transfers import (
     DEFAULT_CONCURRENCY,
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
     from jtc.storage.driver_support.content import Content
     from jtc.storage.options import CopyManyOptions, PutManyOptions
-__all__ = ["AnyItems", "ManyFiles", "Report", "check_concurrency", "with_progress"]
+__all__ = ["AnyItems", "ManyFiles", "Report", "with_progress"]
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -297,19 +302,6 @@ class ManyFiles(ReadWrite, Copying):
         )
         ours.__cause__ = error
         return ours
-
-
-def check_concurrency(concurrency: int) -> None:
-    """Check an argument `concurrency`.
-
-    Raises:
-        TypeError: It is not a number.
-        ValueError: It is below 1.
-    """
-    if not isinstance(concurrency, int) or isinstance(concurrency, bool):
-        raise TypeError(f"concurrency is a number of files, not {concurrency!r}")
-    if concurrency < 1:
-        raise ValueError(f"concurrency is 1 or more, not {concurrency}")
 
 
 def _pairs(items: Any, operation: str) -> Any:

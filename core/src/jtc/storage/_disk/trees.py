@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jtc.storage._disk import Disk
     from jtc.storage._transfers.merging import Tree
+    from jtc.storage._transfers.planning import SyncRules
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyManyOptions
     from jtc.storage.sync_plan import Difference, SyncPlan
@@ -169,8 +170,53 @@ class Trees(DirectoryCopies):
         max_delete: int | None = None,
         backup: Disk | str | None = None,
     ) -> SyncPlan:
-        """Plan how to make another directory like this one."""
-        raise NotImplementedError
+        """Plan how to make another directory like this one; nothing changes before `SyncPlan.run`.
+
+        `jtc.storage.sync_plan` says how files are compared and what patterns mean.
+
+        Args:
+            prefix: The directory of this disk, ``""`` for the root. It must exist.
+            to: The disk that becomes like it, its root; or its name: ``"cdn"``, ``"cdn:www"``.
+            include: Patterns of the files that are looked at; without any, all are.
+            exclude: Patterns of files that are neither copied nor deleted.
+            where: Returns whether a file is looked at, by its metadata in the source's listing; by
+                the target's where the source has no such file.
+            compare: How two files of one path are compared.
+            existing: ``"keep"`` replaces no file; ``"refuse"`` has an error for each that differs.
+            delete: Delete the files that only the target has.
+            max_delete: The most deletions. Needed where the source has no files at all.
+            backup: A disk, or ``"disk:directory"``, for the files that are replaced or deleted.
+
+        Raises:
+            FileNotFoundException: There is no such directory.
+            InvalidPathException: A path breaks the path policy; or one directory holds another one.
+            RejectedException: There would be more deletions than `max_delete`.
+            StorageException: A listing failed, or the temporary directory is full.
+            ValueError: A pattern or an option is invalid.
+            TypeError: An argument has a wrong type.
+        """
+        from jtc.storage._transfers.planning import SyncRules  # noqa: PLC0415
+
+        rules = SyncRules(include, exclude, where, compare, existing, delete, max_delete)
+        return await self._planned(prefix, to, backup, rules)
+
+    async def _planned(self, prefix: str, to: object, backup: object, rules: SyncRules) -> SyncPlan:
+        from jtc.storage._transfers.planning import check_no_overlap, make_plan  # noqa: PLC0415
+        from jtc.storage._transfers.running import SyncTrees  # noqa: PLC0415
+        from jtc.storage.sync_plan import SyncPlan  # noqa: PLC0415
+
+        try:
+            rules.check()
+            kept = None if backup is None else self._named_tree(backup)
+            trees = SyncTrees(_tree(self, prefix), self._named_tree(to), kept)
+            for tree in filter(None, trees):
+                disk = cast("Disk", tree.disk)
+                _ = disk._ready() or await disk._load()  # noqa: SLF001
+            await check_no_overlap(trees)
+            contents, counts = await make_plan(trees.source, trees.target, rules)
+        except Exception as error:
+            self._fail(error, "plan_sync", prefix)
+        return SyncPlan(trees, contents, counts)
 
     def _named_tree(self, to: object) -> Tree:
         """Return the directory that an argument ``to`` names: of a disk it is the root."""

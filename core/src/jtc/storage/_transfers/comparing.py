@@ -47,14 +47,18 @@ class Comparison(NamedTuple):
         source: The source's directory.
         target: The target's directory.
         compare: ``"auto"``, ``"checksum"``, ``"mtime"`` or ``"size"``; see `Disk.plan_sync`.
+        keeps_existing: A file that both have counts as the same, whatever it is.
     """
 
     source: Tree
     target: Tree
     compare: Compare = "auto"
+    keeps_existing: bool = False
 
     def at_sight(self, one: FileInfo, other: FileInfo) -> bool | None:
         """Return whether two files are the same; None if what is known of them is not enough."""
+        if self.keeps_existing:
+            return True
         if one.size != other.size:
             return False
         if self.compare == "size":

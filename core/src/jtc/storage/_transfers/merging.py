@@ -12,12 +12,14 @@ from jtc.storage.exceptions import FileNotFoundException, StorageUnavailableExce
 from jtc.storage.models import FileInfo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
+    from jtc.storage._capabilities import Capabilities
     from jtc.storage.driver import StorageDriver
+    from jtc.storage.exceptions import StorageException
     from jtc.storage.models import Entry
 
-__all__ = ["Pair", "Tree", "merged", "pairs"]
+__all__ = ["Pair", "Tree", "TreeDisk", "merged", "pairs"]
 
 T = TypeVar("T")
 
@@ -25,8 +27,8 @@ Pair: TypeAlias = "tuple[str, FileInfo | None, FileInfo | None]"
 """A path below both directories, and the metadata of the source's and the target's file."""
 
 
-class ComparedDisk(Protocol):
-    """What a comparison uses of a `Disk`."""
+class TreeDisk(Protocol):
+    """What comparisons and synchronizations use of a `Disk`."""
 
     @property
     def name(self) -> str:
@@ -36,6 +38,29 @@ class ComparedDisk(Protocol):
     @property
     def driver(self) -> StorageDriver:
         """The current driver."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The driver's capabilities."""
+        ...
+
+    @property
+    def copy(self) -> Callable[..., Awaitable[str]]:
+        """The method that copies a file."""
+        ...
+
+    @property
+    def move(self) -> Callable[..., Awaitable[str]]:
+        """The method that moves a file."""
+        ...
+
+    def with_layer(self, layer: Callable[..., StorageDriver]) -> TreeDisk:
+        """Return a view of the disk with one more layer."""
+        ...
+
+    async def delete_many(self, paths: Iterable[str]) -> dict[str, bool | StorageException]:
+        """Delete several files."""
         ...
 
     def list(self, prefix: str, *, recursive: bool) -> AsyncIterator[Entry]:
@@ -63,7 +88,7 @@ class Tree(NamedTuple):
         directory: The directory's checked path, ``""`` for the root.
     """
 
-    disk: ComparedDisk
+    disk: TreeDisk
     directory: str
 
     def path(self, key: str) -> str:

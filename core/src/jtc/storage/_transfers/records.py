@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from typing import Any, NamedTuple, TypeAlias
+import weakref
+from typing import IO, Any, NamedTuple, TypeAlias, cast
 
 from jtc.storage.driver_support.error_translation import temporary_file_errors
 
@@ -29,6 +30,10 @@ class Records:
 
     One thread at a time writes or reads; `close` waits for it, since a task that is cancelled
     leaves its thread behind.
+
+    Attributes:
+        close: Removes the file, as the garbage collector does; a later call of another method is a
+            ValueError.
     """
 
     def __init__(self) -> None:
@@ -37,6 +42,8 @@ class Records:
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY)  # noqa: SIM115 - see `close`
         self._lock = threading.Lock()
         self._end = 0
+        # Not by `__del__`: of objects that refer to one another, the file's may run first.
+        self.close = weakref.finalize(self, _close, cast("IO[bytes]", self._file), self._lock)
 
     def append(self, records: list[Record]) -> Block:
         """Write a block of records.
@@ -63,7 +70,7 @@ class Records:
         records: list[Record] = json.loads(content.decode("utf-8", "surrogatepass"))
         return records
 
-    def close(self) -> None:
-        """Remove the file; a later call of another method is a ValueError."""
-        with self._lock, contextlib.suppress(OSError):  # it writes what it could not write before
-            self._file.close()
+
+def _close(file: IO[bytes], lock: threading.Lock) -> None:
+    with lock, contextlib.suppress(OSError):  # it writes what it could not write before
+        file.close()

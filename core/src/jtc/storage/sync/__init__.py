@@ -26,7 +26,7 @@ from jtc.storage.sync._files import (
     SyncWritableFile,
 )
 from jtc.storage.sync._portal import run
-from jtc.storage.sync._transfers import SyncTransfers
+from jtc.storage.sync._transfers import SyncSyncPlan, SyncTransfers
 
 __all__ = [
     "SyncBuiltDisk",
@@ -37,6 +37,7 @@ __all__ = [
     "SyncReadableFile",
     "SyncStorage",
     "SyncStream",
+    "SyncSyncPlan",
     "SyncTextFile",
     "SyncTransfers",
     "SyncWritableFile",

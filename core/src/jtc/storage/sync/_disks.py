@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 from jtc.storage._disk import BuiltDisk, Disk, DiskOperations
 from jtc.storage._manager import StorageManager
 from jtc.storage._text_files import binary_mode
-from jtc.storage.sync._base import SyncApi, contents_behind, disk_behind
-from jtc.storage.sync._files import SyncReadableFile, SyncTextFile, SyncWritableFile
+from jtc.storage.sync._base import SyncApi, async_disk, contents_behind, disk_behind
+from jtc.storage.sync._files import SyncListing, SyncReadableFile, SyncTextFile, SyncWritableFile
 from jtc.storage.sync._generated import Assertions, Management, Operations
 from jtc.storage.sync._portal import portal
-from jtc.storage.sync._transfers import SyncTransfers, fed
+from jtc.storage.sync._transfers import SyncSyncPlan, SyncTransfers, fed
 from jtc.storage.transfers import DEFAULT_CONCURRENCY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
     from jtc.storage._fakes import FakeDisk
     from jtc.storage._hooks import Hooks
     from jtc.storage.driver import StorageDriver
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyManyOptions, PutManyOptions, PutOptions
-    from jtc.storage.transfers import TransferProgress
+    from jtc.storage.sync_plan import Difference
+    from jtc.storage.transfers import Compare, TransferProgress
 
 __all__ = ["SyncBuiltDisk", "SyncDisk", "SyncFakeDisk", "SyncOperations", "SyncStorage"]
 
@@ -248,6 +250,81 @@ class SyncOperations(Operations[D_co]):
                 concurrency=concurrency,
                 progress=progress,
                 **options,
+            )
+        )
+
+    def compare(
+        self,
+        prefix: str = "",
+        *,
+        to: SyncApi[Disk] | Disk | str,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        where: Callable[[FileInfo], bool] | None = None,
+        compare: Compare = "auto",
+    ) -> Iterator[Difference]:
+        """Compare all files below a directory with those below another one; see `Disk.compare`.
+
+        `where` is called in another thread.
+
+        Raises:
+            FileNotFoundException: There is no such directory.
+            StorageException: A listing failed.
+            ValueError: A pattern or `compare` is invalid.
+            TypeError: An argument has a wrong type.
+        """
+        return SyncListing(
+            self._behind.compare(
+                prefix,
+                to=to if isinstance(to, str) else async_disk(to),
+                include=include,
+                exclude=exclude,
+                where=where,
+                compare=compare,
+            )
+        )
+
+    def plan_sync(
+        self,
+        prefix: str = "",
+        *,
+        to: SyncApi[Disk] | Disk | str,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        where: Callable[[FileInfo], bool] | None = None,
+        compare: Compare = "auto",
+        existing: Literal["replace", "keep", "refuse"] = "replace",
+        delete: bool = False,
+        max_delete: int | None = None,
+        backup: SyncApi[Disk] | Disk | str | None = None,
+    ) -> SyncSyncPlan:
+        """Plan how to make another directory like this one; see `Disk.plan_sync`.
+
+        `where` is called in another thread.
+
+        Raises:
+            FileNotFoundException: There is no such directory.
+            InvalidPathException: A path breaks the path policy; or two of the directories are one,
+                or one is within another one.
+            RejectedException: There would be more deletions than `max_delete`.
+            StorageException: A listing failed, or the temporary directory is full.
+            ValueError: A pattern or an option is invalid.
+            TypeError: An argument has a wrong type.
+        """
+        return SyncSyncPlan(
+            portal.run(
+                self._behind.plan_sync(
+                    prefix,
+                    to=to if isinstance(to, str) else async_disk(to),
+                    include=include,
+                    exclude=exclude,
+                    where=where,
+                    compare=compare,
+                    existing=existing,
+                    delete=delete,
+                    max_delete=max_delete,
+                    backup=disk_behind(backup),
+                )
             )
         )
 

@@ -13,14 +13,15 @@ from collections.abc import (
 )
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from jtc.storage.sync._files import _Owned
+from jtc.storage.sync._files import SyncListing, _Owned
 from jtc.storage.sync._portal import portal
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Total
 
 if TYPE_CHECKING:
-    from jtc.storage.transfers import FileResult, Transfers, TransferSummary
+    from jtc.storage.sync_plan import PlannedAction, SyncPlan
+    from jtc.storage.transfers import FileResult, TransferProgress, Transfers, TransferSummary
 
-__all__ = ["SyncTransfers", "fed"]
+__all__ = ["SyncSyncPlan", "SyncTransfers", "fed"]
 
 T = TypeVar("T")
 
@@ -95,6 +96,62 @@ class SyncTransfers(_Owned, Iterator["FileResult"]):
         if self._feed is not None:
             self._feed.add(items)
         return await anext(self._transfers, None)
+
+
+class SyncSyncPlan:
+    """What `plan_sync` found to do, kept in a temporary file; see `SyncPlan`.
+
+    ``with`` and `close` remove the file.
+
+    Args:
+        plan: The plan.
+
+    Attributes:
+        counts: The numbers of files.
+    """
+
+    def __init__(self, plan: SyncPlan) -> None:
+        self._plan = plan
+        self.counts = plan.counts
+
+    def __repr__(self) -> str:
+        return f"{self._plan!r}.sync"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[PlannedAction]:
+        """Return what is planned, in the order in which it is done."""
+        return SyncListing(aiter(self._plan))
+
+    def run(
+        self,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: Callable[[TransferProgress], object] | None = None,
+        max_rate: float | None = None,
+    ) -> SyncTransfers:
+        """Do what is planned; see `SyncPlan.run`. `progress` is called in another thread.
+
+        Raises:
+            RuntimeError: The plan was run already, or is closed.
+            TypeError: An argument has a wrong type.
+            ValueError: An argument is invalid.
+        """
+        return SyncTransfers(
+            self._plan.run(concurrency=concurrency, progress=progress, max_rate=max_rate)
+        )
+
+    def close(self) -> None:
+        """Remove the plan's temporary file; nothing can be done with the plan any more.
+
+        Raises:
+            RuntimeError: The process ends.
+        """
+        portal.finish(self._plan.aclose())
 
 
 class Feed(AsyncIterator[T], Generic[T]):

@@ -1,0 +1,281 @@
+"""Runs of a plan: copies, then deletions, several at once, with a result per file."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jtc.storage._transfers.bounded import bounded
+from jtc.storage._transfers.kept_times import KeptTimes, Rate
+from jtc.storage._transfers.meter import Meter
+from jtc.storage.driver_support.content_checks import check_progress
+from jtc.storage.driver_support.derived import closing
+from jtc.storage.exceptions import (
+    FileExistsException,
+    FileNotFoundException,
+    PreconditionFailedException,
+    ReadOnlyException,
+    StorageException,
+    UnsupportedOperationException,
+)
+from jtc.storage.options import check_concurrency
+from jtc.storage.transfers import Action, FileResult
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from jtc.storage._transfers.merging import Tree, TreeDisk
+    from jtc.storage._transfers.plan_file import PlanFile, PlannedCopy
+    from jtc.storage.transfers import TransferProgress
+
+__all__ = ["SyncTrees", "check_run", "run_plan"]
+
+
+class SyncTrees(NamedTuple):
+    """The directories of a synchronization.
+
+    Attributes:
+        source: What is copied.
+        target: What becomes like it.
+        backup: Where replaced and deleted files go, if they are kept.
+    """
+
+    source: Tree
+    target: Tree
+    backup: Tree | None
+
+
+def check_run(concurrency: int, progress: object, max_rate: object) -> None:
+    """Check the arguments of `SyncPlan.run`.
+
+    Raises:
+        TypeError: One has a wrong type.
+        ValueError: One is not above 0.
+    """
+    check_progress(progress)
+    check_concurrency(concurrency)
+    if max_rate is None:
+        return
+    if not isinstance(max_rate, (int, float)) or isinstance(max_rate, bool):
+        raise TypeError(f"max_rate is a number of bytes per second, not {max_rate!r}")
+    if not max_rate > 0:
+        raise ValueError(f"max_rate is above 0, not {max_rate}")
+
+
+async def run_plan(
+    trees: SyncTrees,
+    plan: PlanFile,
+    *,
+    total_files: int,
+    total_bytes: int,
+    concurrency: int,
+    report: Callable[[TransferProgress], object] | None,
+    max_rate: float | None,
+) -> AsyncIterator[FileResult]:
+    """Do what is planned, and yield the result of each file as it ends."""
+    meter = Meter(report, total_files, total_bytes)
+    run = _Run(trees, meter, max_rate)
+    failed = 0
+    async for key, error in plan.failures():
+        failed += 1
+        yield run.failure(key, error)
+    copies: AsyncIterator[FileResult] = bounded(plan.copies(), run.copy, concurrency)
+    async with closing(copies) as results:
+        async for result in results:
+            failed += result.error is not None
+            yield result
+    async with closing(run.deletions(plan, failed, concurrency)) as results:
+        async for result in results:
+            yield result
+
+
+class _Way(NamedTuple):
+    """How a file is copied: what the target, or its backend, may not support.
+
+    Attributes:
+        keeps_time: The copy has the source's time in its metadata.
+        is_careful: A new file replaces none that was put meanwhile.
+    """
+
+    keeps_time: bool
+    is_careful: bool
+
+
+_WAYS = (_Way(True, True), _Way(False, True), _Way(True, False), _Way(False, False))  # noqa: FBT003
+
+
+class _Run:
+    """One run of a plan."""
+
+    def __init__(self, trees: SyncTrees, meter: Meter, max_rate: float | None) -> None:
+        self._trees = trees
+        self._meter = meter
+        self._way = 0
+        self._disks: dict[bool, TreeDisk] = {}
+        self._rate = None if max_rate is None else Rate(max_rate)
+        self._is_inside = trees.source.disk.driver is trees.target.disk.driver
+        source, target = trees.source.disk.capabilities, trees.target.disk.capabilities
+        self._names_versions = "reading" in source
+        self._is_careful = "overwrite" in target.put_options
+
+    def failure(self, key: str, error: StorageException) -> FileResult:
+        """Return the result of a file that failed before."""
+        result = self._result(key)
+        result.error = error
+        self._meter.file(result.path).end(result)
+        return result
+
+    async def copy(self, planned: PlannedCopy) -> FileResult:
+        """Copy one file."""
+        result = self._result(planned.key)
+        result.size = planned.source.size
+        counted = self._meter.file(result.path)
+        options = {"progress": counted.progress} if counted.progress else {}
+        try:
+            is_new = await self._make_room(planned)
+            await self._check_source(planned, options)
+            await self._copy(planned.key, options, is_new=is_new)
+        except StorageException as error:
+            result.error = error
+        counted.end(result)
+        return result
+
+    def _result(self, key: str) -> FileResult:
+        trees = self._trees
+        return FileResult(
+            action=Action.COPY, path=trees.source.path(key), to_path=trees.target.path(key)
+        )
+
+    async def _make_room(self, planned: PlannedCopy) -> bool:
+        """Keep the file that is replaced, if it still is the one; return whether there is none."""
+        if planned.target is None:
+            return True
+        target, backup = self._trees.target, self._trees.backup
+        path = target.path(planned.key)
+        try:
+            found = await target.disk.stat(path)
+        except FileNotFoundException:
+            return True
+        if not planned.target.is_of(found):
+            raise PreconditionFailedException(
+                "The target's file was changed after the plan was made: make another plan",
+                path=path,
+                disk=target.disk.name,
+                operation="plan_sync",
+            )
+        if backup is not None:
+            await target.disk.copy(path, backup.path(planned.key), to=backup.disk)
+        return False
+
+    async def _check_source(self, planned: PlannedCopy, options: dict[str, Any]) -> None:
+        """Have the version copied that was planned, or none."""
+        if planned.source.etag is not None and self._names_versions:
+            options["if_source_match"] = planned.source.etag
+            return
+        source = self._trees.source
+        path = source.path(planned.key)
+        if not planned.source.is_of(await source.disk.stat(path)):
+            raise self._other_source(path)
+
+    async def _copy(self, key: str, options: dict[str, Any], *, is_new: bool) -> None:
+        source, target = self._trees.source, self._trees.target
+        for number in range(self._way, len(_WAYS)):
+            way = _WAYS[number]
+            given = dict(options)
+            if is_new and way.is_careful and self._is_careful:
+                given["overwrite"] = False
+            disk = self._source_disk(keeps_time=way.keeps_time)
+            try:
+                await disk.copy(source.path(key), target.path(key), to=target.disk, **given)
+            except ReadOnlyException:
+                raise
+            except UnsupportedOperationException:
+                if number + 1 == len(_WAYS):
+                    raise
+            except FileExistsException:
+                raise
+            except PreconditionFailedException as error:
+                raise self._other_source(source.path(key)) from error
+            else:
+                self._way = max(self._way, number)
+                return
+
+    def _source_disk(self, *, keeps_time: bool) -> TreeDisk:
+        """Return the source, whose files have their times in their metadata, at a limited rate."""
+        source = self._trees.source.disk
+        if self._is_inside:
+            return source  # the backend copies
+        if (disk := self._disks.get(keeps_time)) is None:
+            layer = partial(KeptTimes, keeps=keeps_time, rate=self._rate)
+            disk = self._disks[keeps_time] = source.with_layer(layer)
+        return disk
+
+    def _other_source(self, path: str) -> PreconditionFailedException:
+        return PreconditionFailedException(
+            "The source's file was changed after the plan was made: make another plan",
+            path=path,
+            disk=self._trees.source.disk.name,
+            operation="plan_sync",
+        )
+
+    async def deletions(
+        self, plan: PlanFile, failed: int, concurrency: int
+    ) -> AsyncIterator[FileResult]:
+        """Delete files of the target, or move them to the backup; none where a copy failed."""
+        delete: Callable[[list[FileResult]], AsyncIterator[FileResult]] = self._delete
+        if failed:
+            delete = partial(self._cancel, failed)
+        elif (backup := self._trees.backup) is not None:
+            delete = partial(self._retire, backup, concurrency)
+        async with closing(plan.deletions()) as batches:
+            async for batch in batches:
+                results = [
+                    FileResult(action=Action.DELETE, path=self._trees.target.path(key), size=size)
+                    for key, size in batch
+                ]
+                async with closing(delete(results)) as deleted:
+                    async for result in deleted:
+                        self._meter.add(result.path, files=1)
+                        yield result
+
+    async def _cancel(self, failed: int, results: list[FileResult]) -> AsyncIterator[FileResult]:
+        for result in results:
+            result.error = StorageException(
+                f"It was not deleted, since {failed} files could not be copied",
+                path=result.path,
+                disk=self._trees.target.disk.name,
+                operation="plan_sync",
+            )
+            yield result
+
+    async def _delete(self, results: list[FileResult]) -> AsyncIterator[FileResult]:
+        errors: dict[str, Any] = {}
+        try:
+            errors = await self._trees.target.disk.delete_many([each.path for each in results])
+        except StorageException as error:
+            errors = dict.fromkeys([each.path for each in results], error)
+        for result in results:
+            outcome = errors.get(result.path)
+            result.error = outcome if isinstance(outcome, StorageException) else None
+            yield result
+
+    async def _retire(
+        self, backup: Tree, concurrency: int, results: list[FileResult]
+    ) -> AsyncIterator[FileResult]:
+        target = self._trees.target
+        start = len(target.path(""))
+
+        async def retire(result: FileResult) -> FileResult:
+            try:
+                to_path = backup.path(result.path[start:])
+                await target.disk.move(result.path, to_path, to=backup.disk)
+            except FileNotFoundException:
+                pass  # deleted by another program
+            except StorageException as error:
+                result.error = error
+            return result
+
+        moved: AsyncIterator[FileResult] = bounded(results, retire, concurrency)
+        async with closing(moved) as each:
+            async for result in each:
+                yield result
