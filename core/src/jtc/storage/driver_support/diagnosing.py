@@ -9,9 +9,9 @@ from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["findings_of", "undisturbed"]
+__all__ = ["findings_of", "findings_of_stages", "undisturbed"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,21 @@ async def findings_of(
             evidence=reason,
         )
     ]
+
+
+async def findings_of_stages(
+    stages: Iterable[Callable[[], Awaitable[Iterable[Finding]]]],
+) -> list[Finding]:
+    """Return what stages find of which each needs those before: up to one that blocks.
+
+    Beside a finding that blocks, which is the last one then, there are only those of what is wrong.
+    """
+    found: list[Finding] = []
+    for stage in stages:
+        found += await stage()
+        if found and found[-1].blocks:
+            return [each for each in found if each.severity is not Severity.NOTICE or each.blocks]
+    return found
 
 
 async def undisturbed(work: Awaitable[T], *, seconds: float) -> T:

@@ -45,6 +45,9 @@ WRONG_CLOCK = 300.0
 
 _ODD_CLOCK = 60.0
 _SLOW_DNS = 0.5
+_GUESS_SECONDS = 1.0
+"""How long a server has to show that it speaks the other one of http and https."""
+
 _SOON_DAYS = 14.0
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_BODY = 64 * 1024
@@ -428,7 +431,7 @@ class _Look:
 
     async def _speaks_plain(self) -> bool:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(min(self._seconds, _GUESS_SECONDS)):
                 reader, writer = await asyncio.open_connection(self._host, self._port)
                 try:
                     writer.write(f"HEAD / HTTP/1.1\r\nhost: {self._parts.netloc}\r\n\r\n".encode())
@@ -441,7 +444,7 @@ class _Look:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(min(self._seconds, _GUESS_SECONDS)):
                 _, writer = await asyncio.open_connection(self._host, self._port, ssl=context)
                 writer.transport.abort()
                 return True

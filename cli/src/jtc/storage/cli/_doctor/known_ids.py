@@ -16,6 +16,20 @@ _OF_GROUPS = {
     "local": "attributes clock descriptors file-system free-space git in-memory inodes links lock "
     "names other-user read-only readers root-closed root-dangling root-missing "
     "root-no-directory staged-files umask unreadable writable-by-all",
+    "memory": "lost-at-end",
+    "opendal": "in-memory plain read-only torn-writes untested",
+    "azure": "account clock-skew conditions container-missing cors credentials "
+    "credentials-missing credentials-refused denied endpoint not-public not-visible "
+    "permission-list public redirect sas-expired sas-expiring sas-permissions sas-scope "
+    "soft-delete-off unavailable",
+    "gcs": "clock-skew conditions cors credentials credentials-missing credentials-refused "
+    "credentials-source bucket-missing denied endpoint not-public not-visible "
+    "permission-create permission-delete permission-get permission-list "
+    "public-access-prevention public-listing redirect retention soft-delete-off unavailable "
+    "uniform-access",
+    "sftp": "any-host-key free-space full host-key-changed host-key-unknown key-modes "
+    "login-broken login-refused no-hardlink no-rename not-visible options read-only "
+    "root-missing root-no-directory unreachable",
     "http": "dns dns-slow latency no-answer plain proxy proxy-local proxy-refuses "
     "proxy-unreachable tls-expired tls-expiring tls-failed tls-needed tls-not-spoken "
     "tls-unverified tls-untrusted tls-wrong-name unreachable",

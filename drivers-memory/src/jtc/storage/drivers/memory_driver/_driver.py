@@ -45,11 +45,12 @@ from jtc.storage.options import ListOptions
 from jtc.storage.paths import check_not_below
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from typing import Self
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.driver_support.url_signing import Secrets
     from jtc.storage.models import Entry, FileInfo
     from jtc.storage.options import DeleteOptions, ReadOptions, WriteOptions
@@ -563,6 +564,12 @@ class MemoryDriver(PresignedUrls):
             return self._files[path]
         except KeyError:
             raise FileNotFoundException("File not found") from None
+
+    async def diagnose(self, _options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Say that files are lost at the end of the process."""
+        from jtc.storage.drivers.memory_driver import _diagnosis  # noqa: PLC0415 - seldom needed
+
+        yield _diagnosis.LOST_AT_END
 
     def _store(self, path: str, file: StoredFile) -> None:
         if path not in self._files:

@@ -38,10 +38,11 @@ from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.models import Entry, FileInfo, PresignedRequest
     from jtc.storage.options import ListOptions, ReadOptions, SignOptions
 
@@ -430,6 +431,17 @@ class OpenDALDriver:
             ValueError: The time is below one second.
         """
         return await _presigning.upload_request(self._calls, path, options)
+
+    async def diagnose(self, options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Say what the service does not keep; it is asked for nothing.
+
+        Args:
+            options: Whether the application writes.
+        """
+        from jtc.storage.drivers.opendal_driver import _diagnosis  # noqa: PLC0415 - seldom needed
+
+        for finding in _diagnosis.findings(self._calls, options):
+            yield finding
 
     async def aclose(self) -> None:
         """Drop OpenDAL's client; its connections close when no call uses them."""

@@ -20,6 +20,7 @@ __all__ = [
     "MAY_SERVE_INDEXES",
     "NEEDS_WHOLE_CONTENT",
     "REMOVES_ITS_TARGET",
+    "TESTED",
     "TRIMS_LISTED_NAMES",
     "UNKEPT",
     "WRITES_WHOLE",
@@ -71,6 +72,9 @@ MAY_SERVE_INDEXES = frozenset({"http", "webdav"})
 
 REMOVES_ITS_TARGET = frozenset({"webdav"})
 """Services where a rename onto a directory, or a deletion of it as a file, removes all below it."""
+
+TESTED = frozenset({"fs", "ftp", "memory", "redis", "webdav"})
+"""Services that pass the conformance tests."""
 
 TRIMS_LISTED_NAMES = frozenset({"ftp"})
 """Services where a listing has names without the spaces that they begin with."""

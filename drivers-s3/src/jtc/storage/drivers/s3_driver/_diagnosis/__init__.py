@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from jtc.storage.driver_support.diagnosing import findings_of
-from jtc.storage.driver_support.findings import Severity
+from jtc.storage.driver_support.diagnosing import findings_of, findings_of_stages
 from jtc.storage.drivers.s3_driver._diagnosis import first_request, key_sources
 from jtc.storage.drivers.s3_driver._diagnosis.bucket_settings import BucketSettings
 from jtc.storage.drivers.s3_driver._diagnosis.probes import Probes
@@ -30,17 +29,12 @@ async def diagnose(
     Each stage needs the ones before: after a finding that blocks, nothing else is tried.
     """
     stages = _Stages(transport, options)
-    found: list[Finding] = []
-    for stage in (stages.options, stages.keys, stages.way, stages.first_request):
-        found += await stage()
-        if found and found[-1].blocks:
-            break
-    is_blocked = found and found[-1].blocks
+    found = await findings_of_stages(
+        (stages.options, stages.keys, stages.way, stages.first_request)
+    )
     for finding in found:
-        # What is not wrong only hides what has to be put right first.
-        if not is_blocked or finding.severity is not Severity.NOTICE:
-            yield finding
-    if is_blocked:
+        yield finding
+    if found and found[-1].blocks:
         return
     bucket = BucketSettings(transport, options)
     for subject, check in bucket.checks():
