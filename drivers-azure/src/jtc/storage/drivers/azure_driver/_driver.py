@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
@@ -35,10 +36,11 @@ from jtc.storage.exceptions import (
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from jtc.storage.driver import DriverContent, FakeTraits, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.drivers.azure_driver._settings import Credential
     from jtc.storage.models import Entry, FileInfo, PresignedRequest
     from jtc.storage.options import DeleteOptions, ListOptions, ReadOptions, SignOptions
@@ -529,6 +531,21 @@ class AzureDriver:
             StorageException: One of them failed.
         """
         await probing.check(self._transport, path)
+
+    async def diagnose(self, options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Look for faults of the signature, the way to the account and the container's settings.
+
+        Args:
+            options: What may be done.
+
+        Raises:
+            StorageConfigException: The file of `ca_bundle` has no certificates.
+        """
+        from jtc.storage.drivers.azure_driver import _diagnosis  # noqa: PLC0415 - seldom needed
+
+        async with aclosing(_diagnosis.diagnose(self._transport, options)) as findings:
+            async for finding in findings:
+                yield finding
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; a use afterwards opens them again.

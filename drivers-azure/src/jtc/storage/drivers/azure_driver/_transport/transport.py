@@ -81,6 +81,14 @@ class Transport(HttpClient):
                 "A disk with a sas_token cannot sign URLs: that needs account_key or credential"
             )
 
+    async def token(self) -> str:
+        """Return a token of Entra ID.
+
+        Raises:
+            StorageException: There is none.
+        """
+        return await self._tokens.get()
+
     async def signing_key(self, ends: float) -> bytes | sas.DelegationKey:
         """Return what signs a URL until a time; it waits for nothing where that is known.
 
