@@ -134,6 +134,8 @@ class GoogleStore:
     Attributes:
         objects: What is in the bucket, by names.
         uniform: Whether the bucket has uniform access, and so no ACLs.
+        settings: Further fields of the bucket's resource.
+        lacking: The permissions that no caller has, as far as `testIamPermissions` says.
         requires_token: Whether requests need a token, unless everyone may read the object.
         tokens: The tokens that it accepts.
         token_seconds: How long a token is valid.
@@ -161,6 +163,8 @@ class GoogleStore:
         self.sessions: dict[str, _Session] = {}
         self.rewrites: dict[str, int] = {}
         self.uniform = self.requires_token = self.requester_pays = False
+        self.settings: dict[str, Any] = {}
+        self.lacking: frozenset[str] = frozenset()
         self.knows_moves = True
         self.hierarchical = False
         self.folders: set[str] = set()
@@ -360,11 +364,14 @@ class GoogleStore:
     async def _json(
         self, request: web.Request, path: str, query: dict[str, str]
     ) -> web.StreamResponse:
-        bucket, kind, *parts = path.removeprefix("/storage/v1/b/").split("/")
+        bucket, *parts = path.removeprefix("/storage/v1/b/").split("/")
+        kind = parts.pop(0) if parts else ""
         parts = [unquote(each) for each in parts]
         name = parts[0] if parts else ""
         self._authorize(request)
         self._bucket(bucket)
+        if kind in ("", "iam"):
+            return web.json_response(self._permitted(request) if kind else self._resource())
         if kind == "folders":
             return web.json_response(await self._foldered(request, name, query))
         if not parts:
@@ -387,6 +394,19 @@ class GoogleStore:
         if request.method == "PATCH":
             self._patch(stored, await request.json(), query)
         return web.json_response(stored.resource(self.bucket, name))
+
+    def _permitted(self, request: web.Request) -> dict[str, Any]:
+        """Return which of the permissions that are asked for the client has."""
+        asked = [value for name, value in _pairs(request) if name == "permissions"]
+        given = [each for each in asked if each not in self.lacking]
+        return {"permissions": given} if given else {}
+
+    def _resource(self) -> dict[str, Any]:
+        """Return what Google says of the bucket."""
+        access = {"uniformBucketLevelAccess": {"enabled": self.uniform}}
+        access |= {"publicAccessPrevention": "inherited"}
+        settings = {"iamConfiguration": access, **self.settings}
+        return {"kind": "storage#bucket", "name": self.bucket, **settings}
 
     async def _foldered(
         self, request: web.Request, name: str, query: dict[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
@@ -34,13 +35,14 @@ from jtc.storage.http_support.settings import MIB
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from types import ModuleType
 
     from google.auth.credentials import Credentials
 
     from jtc.storage.driver import DriverContent, FakeTraits, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.models import Entry, FileInfo, PresignedForm, PresignedRequest, Visibility
     from jtc.storage.options import DeleteOptions, ListOptions, ReadOptions, SignOptions
 
@@ -577,6 +579,21 @@ class GCSDriver:
             StorageException: The store failed.
         """
         await probing.check(self._transport, path)
+
+    async def diagnose(self, options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Look for faults of the credentials, the way to the store and the bucket's settings.
+
+        Args:
+            options: What may be done.
+
+        Raises:
+            StorageConfigException: The file of `ca_bundle` has no certificates.
+        """
+        from jtc.storage.drivers.gcs_driver import _diagnosis  # noqa: PLC0415 - seldom needed
+
+        async with aclosing(_diagnosis.diagnose(self._transport, options)) as findings:
+            async for finding in findings:
+                yield finding
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; a use afterwards opens them again.

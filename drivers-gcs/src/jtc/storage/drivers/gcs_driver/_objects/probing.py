@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jtc.storage.drivers.gcs_driver._transport.transport import Transport
     from jtc.storage.http_support.requests import Request
 
-__all__ = ["check"]
+__all__ = ["check", "lost_conditions"]
 
 logger = logging.getLogger("jtc.storage")
 
@@ -31,6 +31,27 @@ async def check(transport: Transport, path: str) -> None:
     """
     if transport.learned.has_checked:
         return
+    lost = await lost_conditions(transport, path)
+    transport.learned.has_checked = True
+    if lost:
+        logger.warning(
+            "The store of the bucket %r ignores conditions of requests of the kinds %s, which "
+            "Google keeps: overwrite=False and if_match may lose files there",
+            transport.settings.bucket,
+            ", ".join(lost),
+        )
+
+
+async def lost_conditions(transport: Transport, path: str) -> list[str]:
+    """Return the kinds of requests whose conditions the store does not keep.
+
+    Args:
+        transport: The bucket.
+        path: A path that nothing uses; nothing is left there.
+
+    Raises:
+        StorageException: The store failed.
+    """
     bucket, key = transport.settings.bucket, f"{path}/target"
     new, never = {"ifGenerationMatch": "0"}, if_version("")
     await transport.send(insert_object(bucket, {"name": key}, b"1", {}))
@@ -47,14 +68,7 @@ async def check(transport: Transport, path: str) -> None:
                 lost.append(kind)
     finally:
         await _is_made(transport, delete_object(bucket, key, {}))
-    transport.learned.has_checked = True
-    if lost:
-        logger.warning(
-            "The store of the bucket %r ignores conditions of requests of the kinds %s, which "
-            "Google keeps: overwrite=False and if_match may lose files there",
-            bucket,
-            ", ".join(lost),
-        )
+    return lost
 
 
 async def _is_made(transport: Transport, request: Request[Any]) -> bool:

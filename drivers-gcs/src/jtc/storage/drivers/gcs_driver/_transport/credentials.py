@@ -108,6 +108,11 @@ class TokenSource:
         self._lock, self._loading = threading.Lock(), threading.RLock()
         self._renewal: Future[_Token] | None = None
 
+    @property
+    def ends_at(self) -> float:
+        """When the last token ends, in seconds since 1970 UTC; infinity where that is not known."""
+        return math.inf if self._token is None else self._token.ends_at
+
     async def headers(self) -> Mapping[str, str]:
         """Return the headers that a request is authorized by; none for an anonymous disk.
 

@@ -43,6 +43,7 @@ __all__ = [
     "move_object",
     "patch_object",
     "query_upload",
+    "read_json",
     "rewrite_object",
     "upload_chunk",
 ]
@@ -135,6 +136,11 @@ def _resource(answer: Answer) -> Resource:
         raise _not_understood()
     resource.is_repeated = answer.is_repeated
     return resource
+
+
+def read_json(operation: str, path: str, query: str) -> Request[dict[str, Any]]:
+    """Read what Google's JSON API has at a path."""
+    return Request(operation, "GET", path, _document, query=query)
 
 
 def _nothing(answer: Answer) -> bool:
