@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 from urllib.parse import quote
 
@@ -30,10 +31,18 @@ from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Mapping,
+        Sequence,
+    )
 
     from jtc.storage.driver import DriverContent, ReadStream
     from jtc.storage.driver_support.content import Content
+    from jtc.storage.driver_support.findings import DiagnosisOptions, Finding
     from jtc.storage.drivers.sftp_driver._looks import Status
     from jtc.storage.drivers.sftp_driver._sessions import Session
     from jtc.storage.models import Entry, FileInfo
@@ -477,6 +486,23 @@ class SFTPDriver:
         """
         mode = self._settings.modes.of(visibility)
         await self._run(lambda session: set_mode(session, self._root, path, mode))
+
+    async def diagnose(self, options: DiagnosisOptions, /) -> AsyncGenerator[Finding, None]:
+        """Look for faults of the login, the host key, the root and what the server lacks.
+
+        Args:
+            options: What may be done.
+
+        Raises:
+            StorageException: The driver was closed meanwhile.
+        """
+        from jtc.storage.drivers.sftp_driver import _diagnosis  # noqa: PLC0415 - seldom needed
+
+        async with aclosing(
+            _diagnosis.diagnose(await self._client(), self._root, options)
+        ) as findings:
+            async for finding in findings:
+                yield finding
 
     async def aclose(self) -> None:
         """Close the connections of all event loops; a later call opens them again."""
