@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import DirectoryInfo, FileInfo, FileNotFoundException, PathConflictException
-from jtc.storage.cli._output import coloured, printable, size_text, time_text
+from jtc.storage.cli._output import coloured, is_terminal, printable, size_text, time_text, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,20 @@ if TYPE_CHECKING:
     from jtc.storage import Entry
     from jtc.storage.cli._locations import Location
 
-__all__ = ["entries_at", "entry_as_json", "file_as_json", "long_line", "namer", "size_column"]
+__all__ = [
+    "entries_at",
+    "entry_as_json",
+    "file_as_json",
+    "long_line",
+    "namer",
+    "size_column",
+    "write_names",
+]
+
+_NO_DIRECTORY = (PathConflictException, FileNotFoundException, NotADirectoryError)
+"""What listing a file, or nothing, raises on some disks."""
+
+_BLOCK = 500
 
 DIRECTORY_COLOUR = "1;34"
 
@@ -31,23 +45,66 @@ async def entries_at(
     Raises:
         FileNotFoundException: There is neither a file nor a directory.
     """
-    disk, path = location.disk, location.path
     is_empty = True
     try:
-        async for entry in disk.list(path, recursive=recursive, directories=directories):
+        async for entry in location.disk.list(
+            location.path, recursive=recursive, directories=directories
+        ):
             is_empty = False
             yield entry
-    except (PathConflictException, FileNotFoundException, NotADirectoryError):
+    except _NO_DIRECTORY:
         if not is_empty:
             raise
-    if is_empty and path:
-        found = await disk.entry(path)
-        if isinstance(found, FileInfo):
-            yield found
-        elif found is None:
-            raise FileNotFoundException(
-                "There is no file or directory", path=path, disk=disk.name, operation="list"
+    if is_empty and (found := await _itself(location)) is not None:
+        yield found
+
+
+async def write_names(location: Location, *, recursive: bool) -> None:
+    """Write the names of a listing, in blocks where that is no terminal: a line each takes longer.
+
+    Raises:
+        FileNotFoundException: There is neither a file nor a directory.
+    """
+    name = namer(location)
+    start = len(location.path) + 1 if location.path else 0
+    most = 1 if is_terminal(sys.stdout) else _BLOCK
+    lines: list[str] = []
+    is_empty = True
+    try:
+        async for entry in location.disk.list(location.path, recursive=recursive):
+            lines.append(
+                entry.path[start:] if type(entry) is FileInfo and most > 1 else name(entry)
             )
+            if len(lines) >= most:
+                is_empty = False
+                write("\n".join(lines))
+                lines.clear()
+    except _NO_DIRECTORY:
+        if lines or not is_empty:
+            raise
+    if lines:
+        write("\n".join(lines))
+    elif is_empty and (found := await _itself(location)) is not None:
+        write(name(found))
+
+
+async def _itself(location: Location) -> FileInfo | None:
+    """Return the file where a listing found nothing; None for an empty directory.
+
+    Raises:
+        FileNotFoundException: There is neither a file nor a directory.
+    """
+    if not location.path:
+        return None
+    found = await location.disk.entry(location.path)
+    if found is None:
+        raise FileNotFoundException(
+            "There is no file or directory",
+            path=location.path,
+            disk=location.disk.name,
+            operation="list",
+        )
+    return found if isinstance(found, FileInfo) else None
 
 
 def namer(location: Location) -> Callable[[Entry], str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jtc.storage import Entry
-from jtc.storage.cli._listing import entries_at, entry_as_json, long_line, namer
+from jtc.storage.cli._listing import entries_at, entry_as_json, long_line, namer, write_names
 from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Directory, Human, Json
 from jtc.storage.cli._output import write, write_json
@@ -31,15 +31,16 @@ def command(
 ) -> None:
     """List files and directories, in the disk's order. A directory ends with a slash."""
     location = locate(path)
+    if not (json or long):
+        run(write_names(location, recursive=recursive))
+        return
     name = namer(location)
 
     def show(entry: Entry) -> None:
         if json:
             write_json(entry_as_json(location, entry))
-        elif long:
-            write(long_line(entry, name(entry), human=human))
         else:
-            write(name(entry))
+            write(long_line(entry, name(entry), human=human))
 
     run(_list(location, show, recursive=recursive))
 
