@@ -54,7 +54,7 @@ DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m 
 NEW_ENOUGH := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 
 .PHONY: help demo web test engines conformance suites suites-django suites-django-local suites-django-memory suites-django-s3 suites-starlette faults rivals fuzz soak tools bench bench-smoke check gates lint types others downloads \
-	simplicity format api sync clean
+	simplicity format api sync cli clean
 
 help:
 	@echo "make demo    a tour of the API on real files, and with DISK=s3, azure, gcs, sftp or opendal there too"
@@ -75,6 +75,7 @@ help:
 	@echo "make simplicity  count calls, code lines, long functions, import circles: LIST=1 names all"
 	@echo "make format  format the code"
 	@echo "make api     write docs/api.md from the docstrings"
+	@echo "make cli     run the examples of docs/cli.md on a terminal, and write them and the picture"
 	@echo "make sync    write the methods of the sync API from the async ones"
 	@echo "make clean   remove everything that make installed or built"
 
@@ -362,6 +363,9 @@ downloads: $(VENV)/installed
 
 api: $(VENV)/installed
 	@$(BIN)/python docs/generate_api.py
+
+cli: $(VENV)/installed
+	@$(BIN)/python docs/generate_cli.py
 
 sync: $(VENV)/installed
 	@$(BIN)/python docs/generate_sync.py

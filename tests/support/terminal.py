@@ -9,11 +9,13 @@ import re
 import select
 import signal
 import struct
+import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import pyte
 
@@ -26,16 +28,23 @@ class Terminal:
     """A program in a pseudo terminal.
 
     Args:
-        command: The program and its arguments.
+        command: The program and its arguments; or a function that returns the exit status, which
+            a child of this process runs.
         environ: Its environment; TERM is set.
         directory: Its working directory.
         columns: The width of the screen.
         rows: Its height; what scrolls off it is kept.
+
+    Attributes:
+        screen: The screen.
+        raw: All that was written.
+        status: The exit status, once it has ended.
+        answers: What is typed where the last line is a question that ends so.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Sequence[str] | Callable[[], int],
         *,
         environ: Mapping[str, str],
         directory: Path,
@@ -48,10 +57,14 @@ class Terminal:
         self._process, self._terminal = pty.fork()
         if self._process == 0:
             os.chdir(directory)
-            os.execve(command[0], list(command), {**environ, "TERM": "xterm-256color"})
+            variables = {**environ, "TERM": "xterm-256color"}
+            if callable(command):
+                _run(command, variables)
+            os.execve(command[0], list(command), variables)
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
         self.status: int | None = None
+        self.answers: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +121,28 @@ class Terminal:
             return False
         self.raw += read
         self._stream.feed(read)
+        for question, answer in list(self.answers.items()):
+            if self.text.endswith(question.rstrip()):
+                self.send(answer)
         return bool(read)
+
+
+def _run(function: Callable[[], int], environ: Mapping[str, str]) -> NoReturn:
+    """Run a function on the terminal, which is what the first three descriptors are, and end."""
+    os.environ.clear()
+    os.environ.update(environ)
+    time.tzset()
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - a descriptor
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    status = 1
+    try:
+        status = function()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+    os._exit(status)
 
 
 def _line(characters: Sequence[Any]) -> str:

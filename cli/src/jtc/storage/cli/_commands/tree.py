@@ -79,7 +79,8 @@ async def _draw_entry(
     if isinstance(entry, FileInfo):
         totals.files += 1
         totals.bytes += entry.size
-        write(f"{indent}{branch}{f'{size_text(entry.size):>6}  ' if sizes else ''}{name}")
+        size = coloured(f"  {size_text(entry.size)}", "2") if sizes else ""
+        write(f"{indent}{branch}{name}{size}")
         return
     totals.directories += 1
     write(f"{indent}{branch}{coloured(name, DIRECTORY_COLOUR)}/")
