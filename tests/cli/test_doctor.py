@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import Disk
+from jtc.storage.cli._doctor import distributions
 from jtc.storage.cli._doctor.known_ids import IDS, anchor_of, is_known
 from jtc.storage.cli._doctor.model import Diagnosis, LookedAt, error, not_visible, notice, warning
 from jtc.storage.cli._doctor.report import as_github, as_json, as_text
 from jtc.storage.cli._doctor.run import diagnose
 from jtc.storage.driver_support.findings import DiagnosisOptions, Severity
+from mounts import mounted
 
 if TYPE_CHECKING:
     from conftest import Cli
@@ -179,6 +184,47 @@ def test_doctor_refuses_a_disk_that_there_is_not(media: tuple[Cli, Path]) -> Non
     done = cli("doctor", "--disk", "medai")
     assert (done.status, done.out) == (2, "")
     assert done.err == "jtc-storage: There is no disk 'medai'; there are: media\n"
+
+
+def test_doctor_names_the_line_for_pip_of_an_official_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "storage.toml"
+    file.write_text('[disks.media]\ndriver = "sftp"\nhost = "localhost"\nlayers = ["otel"]\n')
+    monkeypatch.setenv("FILESYSTEM_CONFIG", str(file))
+    installed = distributions._distributions()
+    left = tuple(pair for pair in installed if pair[0] != "jtc-storage-sftp")
+    monkeypatch.setattr(distributions, "_distributions", lambda: left)
+    distributions.providers.cache_clear()
+    try:
+        diagnosis = asyncio.run(diagnose([], DiagnosisOptions()))
+    finally:
+        distributions.providers.cache_clear()
+    (found,) = (each.finding for each in diagnosis.found if each.disk == "media")
+    assert (found.id, found.fix) == ("disk.driver-missing", "pip install 'jtc-storage[sftp]'")
+
+
+def test_doctor_ends_though_a_mount_hangs(cli: Cli, tmp_path: Path) -> None:
+    for place in mounted("FAT", tmp_path):
+        file = tmp_path / "storage.toml"
+        file.write_text(f'[disks.media]\ndriver = "local"\nroot = "{place}"\n')
+        image = os.fsencode(tmp_path / "image")
+        (process,) = (
+            int(each.parent.name)
+            for each in Path("/proc").glob("[0-9]*/cmdline")
+            if image in each.read_bytes()
+        )
+        os.kill(process, signal.SIGSTOP)
+        try:
+            command = cli.command("--config", str(file), "doctor", "--timeout", "0.3", "--json")
+            done = subprocess.run(
+                command, env=cli.environ, stdout=subprocess.PIPE, timeout=60, check=False
+            )
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert done.returncode == 1
+        found = json.loads(done.stdout)["findings"]
+        assert [each["id"] for each in found] == ["disk.unreachable"]
 
 
 CHANGES = (

@@ -9,10 +9,12 @@ import os
 import pwd
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -156,6 +158,11 @@ def fifo(ground: Ground) -> None:
     os.mkfifo(file)
 
 
+def device(ground: Ground) -> None:
+    ground.write()
+    ground.set(FILESYSTEM_CONFIG="/dev/zero")
+
+
 def no_driver(ground: Ground) -> None:
     del ground.disks["media"]["driver"]
 
@@ -234,6 +241,15 @@ def quotes(ground: Ground) -> None:
 
 def empty(ground: Ground) -> None:
     ground.set(FILESYSTEM_VISIBILITY="")
+
+
+def no_temporary_space(ground: Ground) -> None:
+    ground.set(TMPDIR=str(ground.folder / "nothing"))
+    ground.monkeypatch.setattr(tempfile, "tempdir", None)  # as when a program starts
+
+
+def javascript(ground: Ground) -> None:
+    ground.set(FILESYSTEM_URL="javascript:alert(1)")
 
 
 # Faults of what is installed
@@ -549,6 +565,34 @@ def on_file_system(ground: Ground, kind: str) -> None:
     ground.at_end(lambda: next(mounting, None))
 
 
+def dead_mount(ground: Ground) -> None:
+    fat(ground)
+    (process,) = file_system_processes(ground)
+    os.kill(process, signal.SIGKILL)
+
+
+def hung_mount(ground: Ground) -> None:
+    fat(ground)
+    (process,) = file_system_processes(ground)
+    os.kill(process, signal.SIGSTOP)
+
+    def go_on() -> None:
+        os.kill(process, signal.SIGCONT)
+
+    ground.at_end(go_on)
+
+
+def file_system_processes(ground: Ground) -> list[int]:
+    """Return the processes that serve the file system of a test."""
+    image = os.fsencode(ground.folder / "image")
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if image in each.read_bytes():
+                found.append(int(each.parent.name))
+    return found
+
+
 def refusing_layer(ground: Ground) -> None:
     ground.disks["media"]["layers"] = [{"name": "validate", "max_size": 10}]
 
@@ -560,6 +604,7 @@ CONFIGURATION = (
     Planted("a file that is no TOML", no_toml, {"config.unreadable"}),
     Planted("a file that is missing", no_file, {"config.unreadable"}),
     Planted("a FIFO in place of the file", fifo, {"config.unreadable"}, fault="C20"),
+    Planted("a device in place of the file", device, {"config.unreadable"}, fault="C20"),
     Planted("a disk without a driver", no_driver, {"config.disk"}),
     Planted("a variable that is not set", unset_variable, {"config.variable"}),
     Planted("a misspelt option", misspelt_option, {"disk.configuration"}),
@@ -590,6 +635,10 @@ ENVIRONMENT = (
     ),
     Planted("quotes around a secret", quotes, {"env.value"}),
     Planted("a variable set to nothing", empty, {"env.value"}, "environment"),
+    Planted("no temporary space", no_temporary_space, {"env.temporary-space"}, fault="C16"),
+    Planted(
+        "a URL that is a script", javascript, {"disk.configuration"}, "environment", fault="A10"
+    ),
 )
 
 SHORT = {"timeout": 0.05}
@@ -648,13 +697,19 @@ LOCAL = (
     Planted("a link that leads outside", link_outside, {"local.links"}, fault="A8"),
     Planted("a git checkout", git, {"local.git"}),
     Planted("a clock that was ahead", future, {"local.clock"}, options={"probe": False}),
-    Planted("a file of another user", unreadable_file, {"local.unreadable"}, "open_local"),
+    Planted(
+        "a file of another user", unreadable_file, {"local.unreadable"}, "open_local", fault="C9"
+    ),
     Planted("few descriptors", few_descriptors, {"local.descriptors"}),
     Planted("a mount that is read-only", read_only_mount, {"local.read-only"}),
     Planted("a root in memory", in_memory, {"local.in-memory"}),
     Planted("a full file system", full, {"local.free-space", "local.in-memory", "disk.put"}),
     Planted("no more files", few_inodes, {"local.inodes", "local.in-memory"}),
     Planted("a file system without attributes", fat, {"local.attributes"}),
+    Planted("a mount that is dead", dead_mount, {"local.root-closed"}, fault="C15"),
+    Planted(
+        "a mount that hangs", hung_mount, {"disk.unreachable"}, options={"timeout": 0.2}, fault="C3"
+    ),
     Planted("a file system without cases", ntfs, {"local.names", "local.writable-by-all"}),
 )  # fmt: skip
 

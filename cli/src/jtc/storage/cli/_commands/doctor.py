@@ -1,5 +1,8 @@
 """The command `doctor`: what is wrong with the disks, and how to put it right."""
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,7 +13,7 @@ from jtc.storage.cli._doctor.model import Diagnosis
 from jtc.storage.cli._doctor.report import as_github, as_json, as_text
 from jtc.storage.cli._doctor.run import diagnose
 from jtc.storage.cli._exits import FAILED, Failed
-from jtc.storage.cli._output import write, write_json
+from jtc.storage.cli._output import flush, write, write_json
 from jtc.storage.cli._running import run
 from jtc.storage.driver_support.findings import DiagnosisOptions, Severity
 
@@ -85,19 +88,33 @@ def command(
     """Find what is wrong with the disks, and say how to put it right."""
     options = DiagnosisOptions(probe=probe, timeout=timeout, as_user=as_user, origin=origin)
     show = _WRITERS[_Format.JSON if json else form]
-    run(_doctor(disk or [], options, show, fail_on))
+    made: list[Diagnosis] = []
+    run(_doctor(disk or [], options, show, made))
+    is_wrong = any(made[0].count(severity) for severity in _FAULTS[fail_on])
+    _leave_hung_threads(FAILED if is_wrong else 0)
+    if is_wrong:
+        raise Failed(FAILED)
 
 
 async def _doctor(
     disks: list[str],
     options: DiagnosisOptions,
     show: Callable[[Diagnosis], object],
-    fail_on: _FailOn,
+    made: list[Diagnosis],
 ) -> None:
-    diagnosis = await diagnose(disks, options)
-    show(diagnosis)
-    if any(diagnosis.count(severity) for severity in _FAULTS[fail_on]):
-        raise Failed(FAILED)
+    made.append(await diagnose(disks, options))
+    show(made[0])
+
+
+def _leave_hung_threads(status: int) -> None:
+    """End the process where a thread hangs in a call to a dead mount, for which Python waits."""
+    frames = sys._current_frames()  # noqa: SLF001 - documented, for debugging deadlocks
+    for thread in threading.enumerate():
+        frame = frames.get(thread.ident or 0)
+        is_idle = frame is None or frame.f_code.co_name == "_worker"  # it waits for work
+        if thread.name.startswith("jtc-storage") and not thread.daemon and not is_idle:
+            flush()
+            os._exit(status)
 
 
 def _write_all(lines: Iterable[str]) -> None:

@@ -32,7 +32,7 @@ _SECRET = re.compile(
 )
 _PATHS = re.compile(r"(?:/|\./|~).*")
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_ANY_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
+_ANY_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}?")
 
 # Which driver a variable makes a disk of, where nothing is configured.
 _DISK_BY_VARIABLE = {
@@ -78,16 +78,19 @@ class Configuration:
 
     def driver_of(self, name: str) -> str:
         """Return the name of a disk's driver."""
-        return str(self.tables[name].get("driver")) if name in self.tables else name
+        if name not in self.tables:
+            return name
+        return _interpolated(self.tables[name].get("driver", "none"))
 
     def layers_of(self, name: str) -> list[str]:
         """Return the names of a disk's layers, the outermost first."""
         layers = self.tables.get(name, {}).get("layers", ())
-        return [str(each["name"] if isinstance(each, Mapping) else each) for each in layers]
+        names = [each["name"] if isinstance(each, Mapping) else each for each in layers]
+        return [_interpolated(name) for name in names]
 
     def variables(self) -> set[str]:
         """Return the variables that the configuration uses."""
-        return set(_ANY_VARIABLE.findall(repr(self.tables)))
+        return {match[1] for match in _ANY_VARIABLE.finditer(repr(self.tables))}
 
 
 def read_configuration() -> Configuration:
@@ -102,19 +105,17 @@ def read_configuration() -> Configuration:
     found.add(None, *_look_at_keys(document))
     _read_doctor(document.get("doctor", {}), found)
     tables = document.get("disks", {})
-    found.tables = {str(n): table for n, table in tables.items() if isinstance(table, Mapping)}
+    tables = tables if isinstance(tables, Mapping) else {}
+    found.tables = {
+        name: each if isinstance(each, Mapping) else {} for name, each in tables.items()
+    }
+    found.has_default = "default" in document
     found.add(None, *_look_at_secrets(Path(path), found.tables))
     found.names = _usable(tables, found)
-    default = document.get("default")
-    found.has_default = default is not None
-    usable: dict[str, Any] = {"disks": {name: found.tables[name] for name in found.names}}
-    try:
-        if default is not None:
-            StorageManager.isolated({"default": default, "disks": tables})
-            usable["default"] = default if default in found.names else None
-    except StorageConfigException as refused:
-        if not any(finding.id == "config.disk" for _, finding in found.findings):
-            found.add(None, _wrong_default(refused))
+    found.add(None, *_look_at_default(document, tables, found))
+    usable: dict[str, Any] = {"disks": {name: tables[name] for name in found.names}}
+    if document.get("default") in found.names:
+        usable["default"] = document["default"]
     found.manager = StorageManager.isolated(usable)
     return found
 
@@ -214,7 +215,7 @@ def _unknown_id(name: str) -> str:
 def _usable(tables: Mapping[str, Any], found: Configuration) -> list[str]:
     """Return the names of the disks that can be made, and find why others cannot."""
     names = []
-    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+    for name, table in tables.items():
         try:
             StorageManager.isolated({"disks": {name: table}})
         except StorageConfigException as refused:
@@ -256,13 +257,37 @@ def _unset_variables(table: Mapping[str, Any]) -> list[Finding]:
     return findings
 
 
-def _wrong_default(refused: StorageConfigException) -> Finding:
-    return error(
-        id="config.default",
-        message="The default disk is none of those that are configured: no disk can be used.",
-        evidence=str(refused.args[0]),
-        fix="Correct 'default' at the top of the file",
-    )
+def _interpolated(name: object) -> str:
+    """Return the name of a driver or a layer, which may be that of a variable."""
+    return _ANY_VARIABLE.sub(lambda m: os.environ.get(m[1]) or m[2] or "", str(name))
+
+
+def _look_at_default(
+    document: Mapping[str, Any], tables: Mapping[str, Any], found: Configuration
+) -> Iterator[Finding]:
+    """Find a wrong default disk, and what else the library refuses of the whole file."""
+    seen = {finding.id for _, finding in found.findings}
+    if found.has_default and "config.disk" not in seen:
+        try:
+            StorageManager.isolated({"default": document["default"], "disks": tables})
+        except StorageConfigException as refused:
+            yield error(
+                id="config.default",
+                message="The default disk is none that is configured: no disk can be used.",
+                evidence=str(refused.args[0]),
+                fix="Correct 'default' at the top of the file",
+            )
+            return
+    if not seen & {"config.disk", "config.key"}:
+        try:
+            StorageManager.isolated(document)
+        except StorageConfigException as refused:
+            yield error(
+                id="config.key",
+                message="The library refuses the configuration: no disk can be used.",
+                evidence=str(refused.args[0]),
+                fix="Correct the file",
+            )
 
 
 def _look_at_secrets(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jtc.storage.cli._doctor.model import warning
@@ -93,6 +96,7 @@ _IGNORED = {
 }
 _OUR_PREFIXES = ("FILESYSTEM_", "SFTP_", "GCS_")
 _SHARED_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
+_LEAST_TEMPORARY = 64 * 1024 * 1024
 _QUOTES = "\"'"
 
 
@@ -127,6 +131,7 @@ def look_at_environment(config: Configuration) -> Iterator[Finding]:
                 fix=f"Call it {close}",
             )
     yield from _look_for_shadowed(config, used)
+    yield from _look_at_temporary_space()
     for name in sorted(read | used):
         if name in environ and (wrong := _wrong_value(name, environ[name])):
             yield warning(
@@ -185,6 +190,31 @@ def _look_for_shadowed(config: Configuration, used: set[str]) -> Iterator[Findin
             f"AWS_REGION is {first}, and it comes first",
             "Set one of them, or both to one region",
         )
+
+
+def _look_at_temporary_space() -> Iterator[Finding]:
+    """Find a directory of temporary files that is not usable, or full."""
+    given = next((name for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), "TMPDIR")
+    place = os.environ.get(given)
+    try:
+        used = tempfile.gettempdir()
+        free = shutil.disk_usage(used).free
+    except OSError:
+        used, free = None, 0
+    if used is not None and place and Path(place).resolve() != Path(used).resolve():
+        yield _temporary(f"{given} is {place}, which cannot be written: {used} is used", given)
+    elif used is None or free < _LEAST_TEMPORARY:
+        yield _temporary(f"{used or place}: {free // 1024**2} MiB are free", given)
+
+
+def _temporary(evidence: str, variable: str) -> Finding:
+    return warning(
+        id="env.temporary-space",
+        message="Temporary files have no room, or not where they should: larger contents on their "
+        "way to some drivers are kept there.",
+        evidence=evidence,
+        fix=f"Set {variable} to a directory with room, which this user may write",
+    )
 
 
 def _names(table: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ __all__ = ["IDS", "anchor_of", "closest_id", "is_known"]
 _OF_GROUPS = {
     "config": "default disk ignore key readable-secrets unreadable variable",
     "disks": "equal-signers same-place",
-    "env": "ignored misspelt shadowed value",
+    "env": "ignored misspelt shadowed temporary-space value",
     "packages": "broken-plugin duplicate unreadable versions",
     "disk": "configuration delete diagnosis driver-broken driver-missing failed get latency "
     "layer-broken layer-missing list permission put refused stat throughput unreachable",

@@ -200,7 +200,8 @@ def finding_of(reason: Exception, step: str | None = None) -> Finding:
         reason: What was raised.
         step: The step, as an id has it; None for a diagnosis.
     """
-    text = str(reason) or type(reason).__name__
+    is_late = isinstance(reason, TimeoutError) and not str(reason)
+    text = "No answer within --timeout" if is_late else str(reason) or type(reason).__name__
     if isinstance(reason, StorageConfigException):
         fix = "Correct the configuration of the disk"
         message = "The disk is configured wrongly."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
@@ -217,15 +218,18 @@ class LocalDriver(PresignedUrls):
             options: What may be done, and for whom.
 
         Raises:
-            StorageException: The root cannot be looked at.
+            TimeoutError: The file system does not answer.
         """
         from jtc.storage.drivers.local_driver import _diagnosis  # noqa: PLC0415 - rarely used
 
-        found = await run(_diagnosis.examine, self._root, options)
+        async with asyncio.timeout(options.timeout):
+            found = await run(_diagnosis.examine, self._root, options)
         for finding in found:
             yield finding
         if options.probe and options.writable and not any(each.blocks for each in found):
-            for finding in await run(_diagnosis.look_at_names, self._root):
+            async with asyncio.timeout(options.timeout):
+                found = await run(_diagnosis.look_at_names, self._root)
+            for finding in found:
                 yield finding
 
     # The eight methods
