@@ -26,6 +26,9 @@ from measuring import OURS, STORE_WORK, Row, at_once, in_turns, print_rows
 from peers import Obstore
 from programs import (
     AWS,
+    BESIDE,
+    OUR_PROGRAM,
+    PYTHON,
     RCLONE,
     S5CMD,
     Run,
@@ -200,6 +203,25 @@ async def listings(sizes: Sizes, folder: Path) -> list[Row]:
     return _labelled("Listings", rows)
 
 
+async def starts(sizes: Sizes, folder: Path) -> list[Row]:
+    """Start a program that does next to nothing."""
+    folder.mkdir()
+    (folder / "file").touch()
+    python, rows = [sys.executable, "-c", ""], []
+    for what, ours, other in (
+        ("--version", ["--version"], ["version"]),
+        ("ls of a local directory", ["ls", str(folder)], ["lsf", "--config", "", str(folder)]),
+    ):
+        commands = {
+            OURS: [OUR_PROGRAM, *ours],
+            PYTHON: python,
+            RCLONE: [f"{BESIDE}/rclone", *other],
+        }
+        ways = {who: partial(run, command, {}) for who, command in commands.items()}
+        rows.append(await in_turns(f"start: {what}", ways, rounds=sizes.asked, unit="ms"))
+    return _labelled("Starting", rows)
+
+
 def _labelled(table: str, rows: list[Row]) -> list[Row]:
     for row in rows:
         row.cpu.clear()  # it was another process's
@@ -214,6 +236,7 @@ async def main(sizes: Sizes) -> None:
             rows += await Trees(away, sizes, Path(folder)).rows()
     with tempfile.TemporaryDirectory(prefix="programs-") as folder:
         rows += await listings(sizes, Path(folder))
+        rows += await starts(sizes, Path(folder) / "empty")
     print_rows(rows)
 
 

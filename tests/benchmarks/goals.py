@@ -10,7 +10,7 @@ from typing import TypeAlias
 from bare import BARE, HOP
 from directories import WHOLE
 from measuring import DOWNLOAD, NEAR, OURS, SHARE, STORE_WORK, TRUSTING, UNCOLLECTED, Row
-from programs import RCLONE, Step, equally
+from programs import PYTHON, RCLONE, Step, equally
 from wrk import KINDS, STATIC
 
 __all__ = ["GOALS", "Goal"]
@@ -335,5 +335,9 @@ GOALS = (
     *(
         found(f"cli/print the paths of {where}", lambda row: ratio(row, RCLONE, 1.2))
         for where in ("S3", "a local directory")
+    ),
+    *(
+        above(f"cli/start: {command}", PYTHON, 250.0, unit="ms")
+        for command in ("--version", "ls of a local directory")
     ),
 )  # fmt: skip

@@ -17,6 +17,8 @@ from trees import library_command
 
 __all__ = [
     "AWS",
+    "BESIDE",
+    "OUR_PROGRAM",
     "PYTHON",
     "RCLONE",
     "S5CMD",
@@ -36,6 +38,7 @@ PYTHON = "Python alone"
 WIDTH = 32
 """Files at once, where ours and another program have as many."""
 BESIDE = Path(sys.executable).parent
+OUR_PROGRAM = f"{BESIDE}/jtc-storage"
 SAMPLED_SECONDS = 0.05
 MIB_OF_PAGE = os.sysconf("SC_PAGE_SIZE") / 1024**2
 
@@ -107,7 +110,7 @@ def listing(who: str, store: Mapping[str, str], prefix: str) -> list[str]:
     """
     is_local = prefix.startswith("/")
     if who == OURS:
-        return library_command("list", store, Path(prefix), Path(prefix), None)
+        return [OUR_PROGRAM, "ls", "-R", prefix if is_local else f"s3:{prefix}"]
     if who == RCLONE:
         place = prefix if is_local else f":s3:{store['bucket']}/{prefix}"
         return [*_rclone(store, None), "lsf", "-R", place]

@@ -1,6 +1,6 @@
 """A tree of files, and what moves it to a store and back by the library alone.
 
-python trees.py up|again|down|list PLACES WIDTH    WIDTH files at once
+python trees.py up|again|down PLACES WIDTH    WIDTH files at once
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def digests_of(root: Path) -> dict[str, str]:
 def library_command(
     way: str, store: Mapping[str, str], tree: Path, back: Path, width: int | None
 ) -> list[str]:
-    """Return the command that moves a tree, or lists a directory, by the library."""
+    """Return the command that moves a tree by the library."""
     given = json.dumps({"store": dict(store), "tree": str(tree), "back": str(back)})
     return [sys.executable, __file__, way, given, str(width or 16)]
 
@@ -72,12 +72,7 @@ async def main(way: str, store: dict[str, Any], tree: str, back: str, width: int
                 found = await far_disk.stat(f"{prefix}/{entry.path}")
                 assert found.size == entry.size
 
-        if way == "list":
-            is_local = tree.startswith("/")
-            disk, below = (near_disk, "") if is_local else (far_disk, prefix)
-            async for entry in disk.list(below, recursive=True):
-                print(entry.path)
-        elif way == "down":
+        if way == "down":
             await each_of(far_disk.list(prefix, recursive=True), work, width)
         else:
             await each_of(near_disk.list("", recursive=True), work, width)
