@@ -64,6 +64,22 @@ def disks(**drivers: Any) -> list[Disk]:
     return [manager.disk(name) for name in drivers]
 
 
+@pytest.mark.parametrize(("size", "is_bytes"), [(256 * 1024, True), (256 * 1024 + 1, False)])
+async def test_copy_to_another_disk_writes_small_file_as_bytes(size: int, is_bytes: bool) -> None:
+    written: list[object] = []
+
+    class Target(Streamed):
+        async def write_file(self, path: str, content: Any, options: WriteOptions, /) -> str | None:
+            written.append(content)
+            return await super().write_file(path, content, options)
+
+    source, target = disks(a=Streaming(), b=Target())
+    await source.put("file", b"x" * size)
+    await source.copy("file", "copy", to=target)
+    assert isinstance(written[0], bytes) is is_bytes
+    assert await target.get("copy") == b"x" * size
+
+
 KINDS = [EightMethods, Streaming, Writing, MemoryDriver]
 
 

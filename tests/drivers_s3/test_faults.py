@@ -81,6 +81,22 @@ async def test_no_store_at_all_is_unavailable(make_driver):
                 await call
 
 
+async def test_open_read_ahead_of_a_small_file_is_one_request_and_survives_broken_answers(
+    faulty, driver, proxy, folder
+):
+    small = f"{folder}/small"
+    await driver.write_file(small, CONTENT[:100_000], WriteOptions(metadata={"mtime": "1.5"}))
+    stream = await faulty.open_read(small, ReadOptions(read_ahead=True, chunk_size=MIB))
+    assert [chunk async for chunk in stream] == [CONTENT[:100_000]]
+    assert (stream.info.size, stream.info.metadata) == (100_000, {"mtime": "1.5"})
+    assert len(proxy.requests) == 1
+    proxy.faults = [Fault(cut=70_000), Fault(truncate=99_999)]
+    assert await read(faulty, small, read_ahead=True, chunk_size=MIB) == CONTENT[:100_000]
+    proxy.faults = [Fault(flip=99_999)]
+    with pytest.raises(IntegrityException, match="checksum"):
+        await read(faulty, small, read_ahead=True, chunk_size=MIB)
+
+
 async def test_a_connection_that_always_breaks_is_given_up(faulty, proxy, path):
     proxy.faults = [Fault(cut=0) for _ in range(50)]
     with pytest.raises(StorageUnavailableException, match="broke off"):

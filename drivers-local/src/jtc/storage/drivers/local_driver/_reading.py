@@ -40,6 +40,9 @@ _LARGEST_AT_OPENING = 64 * 1024
 """A range of at most this many bytes is read where its file is opened: a small file takes one way
 to a worker and back in place of three."""
 
+_LARGEST_FOR_ALL = 256 * 1024
+"""The same for a reader that takes all bytes as fast as they come, and so holds them briefly."""
+
 _LEAST_REOPENED = 256 * 1024
 """How much is read at least where a file is opened for each piece."""
 
@@ -314,11 +317,13 @@ def _open_range(
         check_version(info, options.if_match, options.if_none_match)
         first, last = resolve_range(options.start, options.end, status.st_size)
         length, content = last - first, None
-        if length <= min(_LARGEST_AT_OPENING, options.chunk_size):
+        largest = _LARGEST_FOR_ALL if options.read_ahead else _LARGEST_AT_OPENING
+        if length <= min(largest, options.chunk_size):
             content = read_at(descriptor, length, first)
             if len(content) < length:
                 content = None  # the reader says so
-        if not root.keeps_files_open:
+        # A reader of all bytes has them, and no use for the file.
+        if not root.keeps_files_open or (content is not None and options.read_ahead):
             os.close(descriptor)
             return _ReopenedFile(root, path, etag_of(status), first), info, length, content
         os.lseek(descriptor, first, os.SEEK_SET)

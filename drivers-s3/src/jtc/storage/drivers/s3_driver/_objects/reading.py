@@ -25,7 +25,7 @@ from jtc.storage.http_support.transfers.reading import (
 from jtc.storage.options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from jtc.storage.drivers.s3_driver._transport.transport import Transport
     from jtc.storage.http_support.transfers.answers import FileAnswer
@@ -35,6 +35,9 @@ __all__ = ["open_stream", "read_all"]
 _READ_WITH_HEADERS = 64 * 1024
 """A file of at most this many bytes is read with its answer's head, and again as a whole where
 that breaks off: a stream would cost a third of the time."""
+
+_READ_AT_OPENING = 256 * 1024
+"""The same of a file that is opened by a reader of all its bytes."""
 
 _NO_LIMIT = 2**63
 """No file is as long, and a store that reads 64 bits takes a larger number for no range at all."""
@@ -56,12 +59,24 @@ async def read_all(transport: Transport, key: str) -> bytes:
             async with aclosing(await file_reader(version, answer, options)) as reader:
                 return await reader.read_all()
         content = await read_to_end(content, transport.settings.request_timeout)
-    crc32 = answer.headers.get("x-amz-checksum-crc32")
-    if crc32 != operations.crc32_text(zlib.crc32(content)):
-        checksum = Checksum(metadata.checksums_of(answer.headers))
+    _check_whole(answer.headers, content)
+    return content
+
+
+def _check_whole(headers: Mapping[str, str], content: bytes) -> None:
+    """Compare a whole content with the checksum that its answer has, if it has any.
+
+    Raises:
+        IntegrityException: It is not what was stored.
+    """
+    if headers.get("x-amz-checksum-crc32") != operations.crc32_text(zlib.crc32(content)):
+        checksum = Checksum(metadata.checksums_of(headers))
         checksum.update(content)
         checksum.check()
-    return content
+
+
+async def _one_chunk(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 async def open_stream(transport: Transport, key: str, options: ReadOptions) -> ReadStream:
@@ -76,7 +91,7 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
     if start != end and (start >= 0 or end is None):
         # An empty file has no range at all, and a start may lie past the end.
         with suppress(RangeException):
-            answer = await _get(transport, key, start, end, conditions, most=taken_at_once(options))
+            answer = await _get(transport, key, options, end, conditions)
     if answer is None:
         # The reader requests what there is to read.
         answer = await metadata.head(transport, key, conditions)
@@ -89,23 +104,33 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
     except exceptions.StorageException:
         answer.close()
         raise
-    reader = await file_reader(_version(transport, key, answer), answer, options)
+    version, content = _version(transport, key, answer), answer.content
+    if isinstance(content, bytes) and content and len(content) == version.info.size:
+        _check_whole(answer.headers, content)
+        return ReadStream(version.info, _one_chunk(content))
+    reader = await file_reader(version, answer, options)
     return ReadStream(reader.info, reader, reader.aclose)
 
 
 async def _get(
     transport: Transport,
     key: str,
-    start: int,
+    options: ReadOptions,
     end: int | None,
     conditions: Mapping[str, str],
-    most: int | None,
 ) -> FileAnswer:
     """Request a file or a range of it."""
+    start, limit = options.start, -1
     headers = {**conditions, **range_header(start, end)}
-    if not start and end is None and transport.settings.checksums:
-        headers["x-amz-checksum-mode"] = "ENABLED"
-    return await transport.send(operations.get_object(key, headers, most=most))
+    if not start and end is None:
+        if transport.settings.checksums:
+            headers["x-amz-checksum-mode"] = "ENABLED"
+        if options.read_ahead:
+            limit = min(_READ_AT_OPENING, options.chunk_size)
+    most = taken_at_once(options)
+    return await transport.send(
+        operations.get_object(key, headers, leave_open_from=limit, most=most)
+    )
 
 
 def _version(transport: Transport, key: str, answer: FileAnswer) -> Version:
