@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from jtc.storage import Storage, StorageManager
-from jtc.storage.cli import _app, _installed, _locations, _output
+from jtc.storage.cli import _app, _installed, _locations
 
 # Variables of the machine that runs the tests would be taken for a user's.
 FOREIGN = ("AWS_", "AZURE_", "FILESYSTEM_", "GCS_", "JTC_", "OPENDAL_", "SFTP_")
@@ -119,8 +119,6 @@ def _run_here(arguments: Sequence[str], stdin: str, patch: pytest.MonkeyPatch) -
     Storage.__dict__.update(StorageManager.isolated().__dict__)
     _locations._local_disks.clear()
     _installed.installed.cache_clear()
-    _output._shows_names.cache_clear()
-    _output._shows_colours.cache_clear()
     logger = logging.getLogger("jtc.storage")
     handlers, filters = logger.handlers[:], logger.filters[:]
     try:

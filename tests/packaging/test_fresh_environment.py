@@ -267,6 +267,29 @@ assert not {name for name in sys.modules if name.startswith("jtc.storage.drivers
 """
 
 
+PROGRAM = """
+import pathlib, subprocess, sys
+program = pathlib.Path(sys.executable).with_name("jtc-storage")
+for command in ([program], [sys.executable, "-I", "-m", "jtc.storage"]):
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("jtc-storage 1."), done
+    done = subprocess.run([*command, "ls", sys.prefix], capture_output=True, text=True, check=True)
+    assert "pyvenv.cfg" in done.stdout.splitlines(), done
+    assert not done.stderr
+"""
+NO_PROGRAM = """
+import subprocess, sys
+done = subprocess.run([sys.executable, "-I", "-m", "jtc.storage"], capture_output=True, text=True)
+assert done.returncode == 1, done
+assert done.stderr.count("\\n") == 1 and "pip install 'jtc-storage[cli]'" in done.stderr, done
+"""
+
+
+def test_an_extra_brings_the_command_line(environment: Callable[..., Environment]) -> None:
+    environment("jtc-storage[cli]").execute(PROGRAM)
+    environment("jtc-storage").execute(NO_PROGRAM)
+
+
 def test_importing_it_imports_no_driver_and_no_third_party(
     environment: Callable[..., Environment],
 ) -> None:

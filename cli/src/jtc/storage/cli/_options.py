@@ -166,8 +166,8 @@ Metadata: TypeAlias = Annotated[
     ),
 ]
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([BKMGTPE]?)(?:iB|B)?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwMy]?)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([BKMGTPE]?)(?:iB|B)?", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwMy]?)", re.ASCII)
 _SECONDS = {
     "ms": 0.001,
     "": 1,

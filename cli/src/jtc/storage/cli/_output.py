@@ -72,7 +72,7 @@ def write(line: str) -> None:
     Raises:
         ClosedPipe: Its reader has ended.
     """
-    if _show_line is not None and _shows_names():
+    if _show_line is not None and _shows_names(sys.stdout):
         _show_line(line)
         return
     stream = sys.stdout
@@ -150,7 +150,7 @@ def printable(name: str) -> str:
 
     Elsewhere it stays as it is, for other programs.
     """
-    if not _shows_names() or not _UNSAFE.search(name):
+    if not _shows_names(sys.stdout) or not _UNSAFE.search(name):
         return name
     return _UNSAFE.sub(_escaped, name)
 
@@ -163,7 +163,7 @@ def coloured(text: str, code: str, stream: TextIO | None = None) -> str:
         code: The parameters of the escape sequence "select graphic rendition", such as ``"1;34"``.
         stream: The stream on which it is written.
     """
-    shows = _shows_colours() if stream is None else _has_colours(stream)
+    shows = _shows_colours(stream or sys.stdout)
     return f"\x1b[{code}m{text}\x1b[0m" if shows else text
 
 
@@ -197,16 +197,12 @@ def _json_encoder() -> Any:
 
 
 @cache
-def _shows_names() -> bool:
-    return is_terminal(sys.stdout)
+def _shows_names(stream: TextIO | None) -> bool:
+    return is_terminal(stream)
 
 
 @cache
-def _shows_colours() -> bool:
-    return _has_colours(sys.stdout)
-
-
-def _has_colours(stream: TextIO | None) -> bool:
+def _shows_colours(stream: TextIO | None) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in {"", "dumb"}:
         return False
     return is_terminal(stream)
