@@ -59,6 +59,8 @@ class TestScopedLocal(WhatAViewRewrites):
 
 
 class TestScopedS3(OnS3, WhatAViewRewrites):
+    many_files = 60  # the pages are the driver's, whose own suite has more than one
+
     @pytest.fixture
     def driver(self, opened: S3Driver) -> Any:
         return scoped(opened)

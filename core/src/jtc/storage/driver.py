@@ -366,8 +366,9 @@ class SupportsDirectoryMove(Protocol):
         """Move a directory and everything below it, empty directories too, atomically.
 
         Directories above the target are made. FileNotFoundError if there is no directory `src`,
-        FileExistsError if there is anything at `dst`, InvalidPathException if that is below `src`;
-        UnsupportedOperationException where the two are on different file systems.
+        FileExistsError if there is anything at `dst`, InvalidPathException if that is below `src`
+        (`jtc.storage.paths.check_not_below`); UnsupportedOperationException where the two are on
+        different file systems.
         """
         ...
 
