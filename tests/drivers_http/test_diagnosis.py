@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from certificates import certificate
 from jtc.storage.driver_support.diagnosing import findings_of, undisturbed
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.exceptions import StoragePermissionException
@@ -21,35 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-LOOPBACK = "subjectAltName=IP:127.0.0.1"
-
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-def certificate(folder: Path, *, name: str = LOOPBACK, days: int = 365) -> tuple[str, Any]:
-    """Make a certificate that signs itself, and return its file and a server's context."""
-    key, request, made = (folder / each for each in ("key.pem", "request.pem", "made.pem"))
-    extensions = folder / "extensions"
-    extensions.write_text(name)
-    openssl = ("openssl", "req", "-new", "-nodes", "-newkey", "ec", "-subj", "/CN=loopback")
-    curve = ("-pkeyopt", "ec_paramgen_curve:prime256v1")
-    commands = [
-        (*openssl, *curve, "-keyout", str(key), "-out", str(request)),
-        (
-            *("openssl", "x509", "-req", "-in", str(request), "-signkey", str(key)),
-            *("-days", str(days), "-extfile", str(extensions), "-out", str(made)),
-        ),
-    ]
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made, key)
-    return str(made), context
 
 
 async def ids(url: str, *, seconds: float = 2.0, **options: Any) -> list[str]:

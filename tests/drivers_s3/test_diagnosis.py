@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
+from healthy_stores import KEPT, RIGHTS, make_healthy_bucket
 from jtc.storage.cli._doctor.known_ids import IDS
 from jtc.storage.driver_support.findings import DiagnosisOptions, Finding, Severity
 from jtc.storage.drivers.s3_driver import S3Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from s3_fixtures import MakeDriver
     from seaweedfs import SeaweedFS
 
-KEPT = ["put", "copy", "delete"]
-ALL = (
-    *("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
-    "s3:AbortMultipartUpload",
-)
 # Without a right that races of conditional writes need: SeaweedFS takes seconds for them.
-NO_RACES = tuple(each for each in ALL if each != "s3:GetObject")
-_users = itertools.count(1)
+NO_RACES = tuple(each for each in RIGHTS if each != "s3:GetObject")
 
 
 @pytest.fixture(autouse=True)
@@ -39,54 +32,13 @@ def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def bucket(store_client: Any) -> str:
     """Make a bucket in which nothing is wrong."""
-    name = "healthy-bucket"
-    store_client.create_bucket(Bucket=name)
-    store_client.put_bucket_lifecycle_configuration(
-        Bucket=name,
-        LifecycleConfiguration={
-            "Rules": [
-                {
-                    "ID": "uploads",
-                    "Status": "Enabled",
-                    "Filter": {"Prefix": ""},
-                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
-                }
-            ]
-        },
-    )
-    rule = {
-        "AllowedOrigins": ["https://*.example.com"],
-        "AllowedMethods": ["GET", "PUT", "POST"],
-        "AllowedHeaders": ["*"],
-        "ExposeHeaders": ["ETag"],
-    }
-    store_client.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
-    return name
+    return make_healthy_bucket(store_client, "healthy-bucket")
 
 
-@pytest.fixture(scope="module")
-def keys_for(seaweedfs: SeaweedFS) -> Iterator[Callable[..., dict[str, str]]]:
-    """Make keys that may do some actions only, in one bucket."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=seaweedfs.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id=seaweedfs.access_key,
-        aws_secret_access_key=seaweedfs.secret_key,
-    )
-
-    def keys(bucket: str, *actions: str) -> dict[str, str]:
-        user = f"user-{next(_users)}"
-        iam.create_user(UserName=user)
-        made = iam.create_access_key(UserName=user)["AccessKey"]
-        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-        statement = {"Effect": "Allow", "Action": list(actions), "Resource": resources}
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps(policy))
-        return {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}
-
-    yield keys
-    iam.close()
+@pytest.fixture
+def keys_for(seaweedfs: SeaweedFS) -> Callable[..., dict[str, str]]:
+    """Return a function that makes keys for some actions in one bucket."""
+    return seaweedfs.keys_for
 
 
 async def found(driver: S3Driver, **options: Any) -> list[Finding]:
@@ -143,7 +95,7 @@ async def test_diagnose_names_the_action_that_keys_lack(
     lacking: str,
     expected: list[str],
 ) -> None:
-    allowed = [each for each in ALL if each != lacking]
+    allowed = [each for each in RIGHTS if each != lacking]
     driver = make_driver(bucket=bucket, conditions=KEPT, **keys_for(bucket, *allowed))
     findings = await found(driver)
     assert faults(findings) == expected
@@ -156,7 +108,7 @@ async def test_diagnose_names_the_action_that_keys_lack(
 async def test_diagnose_of_what_keys_may_not_look_at_is_no_fault(
     make_driver: MakeDriver, bucket: str, keys_for: Callable[..., dict[str, str]]
 ) -> None:
-    findings = await found(make_driver(bucket=bucket, **keys_for(bucket, *ALL)), probe=False)
+    findings = await found(make_driver(bucket=bucket, **keys_for(bucket, *RIGHTS)), probe=False)
     assert faults(findings) == []
     hidden = [each for each in findings if each.severity is Severity.NOT_VISIBLE]
     assert {each.id for each in hidden} == {"s3.not-visible"}
@@ -174,7 +126,7 @@ async def test_diagnose_of_disk_that_is_read_only_needs_no_rights_to_write(
 async def test_diagnose_of_bucket_of_others_is_one_finding(
     make_driver: MakeDriver, bucket: str, keys_for: Callable[..., dict[str, str]]
 ) -> None:
-    driver = make_driver(bucket=bucket, **keys_for("another-bucket", *ALL))
+    driver = make_driver(bucket=bucket, **keys_for("another-bucket", *RIGHTS))
     assert faults(await found(driver)) == ["s3.bucket-denied"]
 
 

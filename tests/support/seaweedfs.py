@@ -13,6 +13,7 @@ serves one to a command, which has those variables.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -40,6 +41,9 @@ _PORTS = (
     "admin.port",
     "admin.port.grpc",
 )
+
+
+_users = itertools.count(1)
 
 
 class SeaweedFS(Engine):
@@ -84,6 +88,27 @@ class SeaweedFS(Engine):
 
     def make_bucket(self, client: Any) -> None:
         pass
+
+    def keys_for(self, bucket: str, *actions: str) -> dict[str, str]:
+        """Make keys that may do these actions of IAM in one bucket, and nothing else."""
+        import boto3
+
+        iam = boto3.client(
+            "iam",
+            endpoint_url=self.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )
+        user = f"user-{next(_users)}"
+        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.create_user(UserName=user)
+        made = iam.create_access_key(UserName=user)["AccessKey"]
+        iam.put_user_policy(UserName=user, PolicyName="actions", PolicyDocument=policy)
+        iam.close()
+        return {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}
 
     def empty(self) -> None:
         """Remove everything from the bucket, emptied directories too, which S3 cannot remove."""

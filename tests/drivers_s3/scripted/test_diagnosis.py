@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from healthy_stores import XML, is_anonymous, make_healthy
 from jtc.storage.cli._doctor.known_ids import IDS
 from jtc.storage.driver_support.findings import DiagnosisOptions, Finding, Severity
 from jtc.storage.drivers.s3_driver import S3Driver
-from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, refusal
+from scripted_store import ALWAYS, Answer, Rule, ScriptedStore, refusal
 
 MakeDriver = Callable[..., S3Driver]
 
@@ -21,29 +22,13 @@ SETTINGS = (
     *("GetBucketVersioning", "GetObjectLockConfiguration", "GetBucketLifecycleConfiguration"),
     *("ListMultipartUploads", "GetBucketCors", "GetBucketEncryption"),
 )
-RULES = {
-    "GetBucketLifecycleConfiguration": "<LifecycleConfiguration><Rule><Status>Enabled</Status>"
-    "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation>"
-    "</AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>",
-    "GetBucketCors": "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin>"
-    "<AllowedMethod>PUT</AllowedMethod><AllowedHeader>*</AllowedHeader>"
-    "<ExposeHeader>ETag</ExposeHeader></CORSRule></CORSConfiguration>",
-}
-
-
-def is_anonymous(request: Request) -> bool:
-    return "authorization" not in request.headers
 
 
 @pytest.fixture
 async def store() -> AsyncIterator[ScriptedStore]:
     """Serve a private bucket in which nothing is wrong."""
     async with ScriptedStore() as scripted:
-        denied = refusal(403, "AccessDenied")
-        scripted.rule(Rule(where=is_anonymous, times=ALWAYS, answer=denied))
-        for operation, document in RULES.items():
-            answer = Answer(200, {}, document.encode())
-            scripted.rule(Rule(operations=operation, times=ALWAYS, answer=answer))
+        make_healthy(scripted)
         yield scripted
 
 
@@ -264,7 +249,7 @@ async def test_diagnose_says_which_settings_of_bucket_lack(
 async def test_diagnose_names_rules_that_lack_the_origin_of_pages(
     make_driver: MakeDriver, store: ScriptedStore
 ) -> None:
-    document = RULES["GetBucketCors"].replace(">*</AllowedO", ">https://a.example.com</AllowedO")
+    document = XML["GetBucketCors"].replace(">*</AllowedO", ">https://a.example.com</AllowedO")
     first(
         store,
         Rule(operations="GetBucketCors", times=ALWAYS, answer=Answer(200, {}, document.encode())),
