@@ -10,16 +10,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from azure_fixtures import azurite
+from google_store import GoogleStore
 from jtc.storage import Storage, StorageManager
 from jtc.storage.cli import _app, _installed, _locations
+
+if TYPE_CHECKING:
+    from seaweedfs import SeaweedFS
+
+__all__ = ["azurite"]
 
 # Variables of the machine that runs the tests would be taken for a user's.
 FOREIGN = ("AWS_", "AZURE_", "FILESYSTEM_", "GCS_", "JTC_", "OPENDAL_", "SFTP_")
@@ -217,3 +224,18 @@ def inside(configured: Callable[..., Cli], tmp_path: Path) -> Inside:
     other.mkdir()
     tables = {path.name: {"driver": "local", "root": str(path)} for path in (root, other)}
     return Inside(configured(**tables), root, other)
+
+
+@pytest.fixture(scope="session")
+def google_store() -> Iterator[GoogleStore]:
+    """Serve a store with Google's API; started at first use, for the whole run."""
+    with GoogleStore() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def s3_client(seaweedfs: SeaweedFS) -> Iterator[Any]:
+    """Look into SeaweedFS without the driver."""
+    client = seaweedfs.client()
+    yield client
+    client.close()

@@ -86,7 +86,7 @@ async def test_diagnose_cancelled_at_any_request_leaves_nothing(
     await found(make_driver())
     number = len(store.requests)
     assert number > 40
-    for skip in range(1, number, 9):
+    for skip in range(1, number, 13):
         arrived = Rule(skip=skip, edit={})
         first(store, arrived)
         task = asyncio.create_task(found(make_driver()))
