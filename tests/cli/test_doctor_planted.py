@@ -113,16 +113,26 @@ def read_only(ground: Ground) -> None:
     ground.disks["media"]["layers"] = ["read_only"]
 
 
-BASES: dict[str, Callable[[Ground], None]] = {
+def s3(ground: Ground) -> None:
+    store = ground.fixture("seaweedfs")
+    ground.disks["media"] = {"driver": "s3", "bucket": store.bucket, **store.options}
+    ground.disks["media"]["secret_key"] = "${MEDIA_SECRET_KEY}"
+    ground.set(MEDIA_SECRET_KEY=store.secret_key)
+    ground.top["doctor"] = {"ignore": ["s3.lifecycle-uploads"]}
+
+
+HEALTHY_DISKS: dict[str, Callable[[Ground], None]] = {
     each.__name__: each
     for each in (local, memory, environment, open_local, signing, layered, read_only)
 } | HEALTHY
 
+BASES = {"s3": s3, **HEALTHY_DISKS}
+
 
 @pytest.mark.parametrize("probe", [True, False], ids=["probe", "no probe"])
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("base", HEALTHY_DISKS)
 def test_doctor_finds_no_fault_on_a_healthy_disk(ground: Ground, base: str, probe: bool) -> None:
-    BASES[base](ground)
+    HEALTHY_DISKS[base](ground)
     diagnosis = ground.diagnose(probe=probe)
     assert diagnosis.disks
     assert faults_of(diagnosis) == set(), as_json(diagnosis)["findings"]
@@ -250,6 +260,23 @@ def no_temporary_space(ground: Ground) -> None:
 
 def javascript(ground: Ground) -> None:
     ground.set(FILESYSTEM_URL="javascript:alert(1)")
+
+
+def endpoint_of_laravel(ground: Ground) -> None:
+    ground.set(AWS_ENDPOINT="https://s3.example.com")
+
+
+def settings_of_django_storages(ground: Ground) -> None:
+    ground.set(AWS_S3_REGION_NAME="eu-central-1")
+
+
+def two_regions(ground: Ground) -> None:
+    ground.set(AWS_REGION="us-east-1", AWS_DEFAULT_REGION="eu-central-1")
+
+
+def newline_of_a_key(ground: Ground) -> None:
+    store = ground.fixture("seaweedfs")
+    ground.set(MEDIA_SECRET_KEY=f"{store.secret_key}\n")
 
 
 # Faults of what is installed
@@ -622,6 +649,8 @@ CONFIGURATION = (
     Planted("a layer that refuses files", refusing_layer, set(), not_visible={"disk.refused"}),
 )
 
+LOOKING = {"probe": False}
+
 ENVIRONMENT = (
     Planted("FILESYSTEM_DRIVER", laravel, {"env.ignored"}, "environment", fault="D13"),
     Planted("a secret beside a configuration", shadowed, {"env.shadowed"}),
@@ -635,6 +664,16 @@ ENVIRONMENT = (
     ),
     Planted("quotes around a secret", quotes, {"env.value"}),
     Planted("a variable set to nothing", empty, {"env.value"}, "environment"),
+    Planted("AWS_ENDPOINT", endpoint_of_laravel, {"env.ignored"}, "s3", LOOKING, fault="D13"),
+    Planted("AWS_S3_REGION_NAME", settings_of_django_storages, {"env.ignored"}, "s3", LOOKING),
+    Planted("two regions", two_regions, {"env.shadowed"}, "s3", LOOKING, fault="D13"),
+    Planted(
+        "a newline after a key",
+        newline_of_a_key,
+        {"env.value", "disk.configuration"},
+        "s3",
+        fault="A10",
+    ),
     Planted("no temporary space", no_temporary_space, {"env.temporary-space"}, fault="C16"),
     Planted(
         "a URL that is a script", javascript, {"disk.configuration"}, "environment", fault="A10"

@@ -88,9 +88,12 @@ class Configuration:
         names = [each["name"] if isinstance(each, Mapping) else each for each in layers]
         return [_interpolated(name) for name in names]
 
-    def variables(self) -> set[str]:
-        """Return the variables that the configuration uses."""
-        return {match[1] for match in _ANY_VARIABLE.finditer(repr(self.tables))}
+    def variables(self) -> dict[str, bool]:
+        """Return the variables that the configuration uses, and whether each has a default."""
+        found: dict[str, bool] = {}
+        for name, default in _ANY_VARIABLE.findall(repr(self.tables)):
+            found[name] = found.get(name, True) and bool(default)
+        return found
 
 
 def read_configuration() -> Configuration:
@@ -297,7 +300,7 @@ def _look_at_secrets(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> Ite
     if not names or os.name == "nt" or not mode & stat.S_IROTH:
         return
     if all(each.stat().st_mode & stat.S_IXOTH for each in path.resolve().parents):
-        yield error(
+        yield warning(
             id="config.readable-secrets",
             message="All users of this machine can read the configuration, which holds secrets.",
             evidence=f"{path}: mode {stat.S_IMODE(mode):04o}, with {', '.join(names)}",

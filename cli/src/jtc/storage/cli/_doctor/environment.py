@@ -62,7 +62,8 @@ _IGNORED = {
         "AWS_STORAGE_BUCKET_NAME": "Set AWS_BUCKET",
         "AWS_S3_BUCKET": "Set AWS_BUCKET",
         "AWS_S3_REGION_NAME": "Set AWS_REGION, or region",
-        "AWS_USE_PATH_STYLE_ENDPOINT": "Set addressing_style = 'path' in a configuration",
+        "AWS_USE_PATH_STYLE_ENDPOINT": "Remove it: the bucket is in the path wherever there is an "
+        "endpoint_url; else set addressing_style",
         "AWS_S3_ADDRESSING_STYLE": "Set addressing_style in a configuration",
         "AWS_S3_CUSTOM_DOMAIN": "Set public_url in a configuration, or AWS_URL",
         "AWS_DEFAULT_ACL": "Set visibility in a configuration",
@@ -115,7 +116,7 @@ def look_at_environment(config: Configuration) -> Iterator[Finding]:
     if environ.get("FILESYSTEM_DISK"):
         del ignored["FILESYSTEM_DRIVER"]
     used = config.variables()
-    for name in sorted(set(environ) - used):
+    for name in sorted(set(environ) - set(used)):
         if name in ignored:
             yield warning(
                 id="env.ignored",
@@ -132,7 +133,9 @@ def look_at_environment(config: Configuration) -> Iterator[Finding]:
             )
     yield from _look_for_shadowed(config, used)
     yield from _look_at_temporary_space()
-    for name in sorted(read | used):
+    for name in sorted(read | set(used)):
+        if not environ.get(name) and used.get(name):
+            continue  # its default counts
         if name in environ and (wrong := _wrong_value(name, environ[name])):
             yield warning(
                 id="env.value",
@@ -168,7 +171,7 @@ def _meant(name: str, read: set[str], drivers: set[str]) -> str | None:
     return next(iter(get_close_matches(name, sorted(candidates), 1, cutoff)), None)
 
 
-def _look_for_shadowed(config: Configuration, used: set[str]) -> Iterator[Finding]:
+def _look_for_shadowed(config: Configuration, used: Mapping[str, bool]) -> Iterator[Finding]:
     """Find variables in whose place another one, or the configuration, counts."""
     environ = os.environ
     if config.tables:

@@ -44,8 +44,9 @@ _warning = partial(Finding, severity=Severity.WARNING)
 _notice = partial(Finding, severity=Severity.NOTICE)
 
 _GIB = 1024**3
-_FULL, _NEARLY_FULL = 0.01, 0.05
-_ENOUGH_BYTES = 20 * _GIB
+# Shares of a file system, and bytes above which no share is little.
+_FULL, _NEARLY_FULL = (0.01, _GIB), (0.05, 20 * _GIB)
+_FEW_INODES = 0.05
 _FEW_DESCRIPTORS = 256
 _STALE_SECONDS = 2 * 3600  # a listing removes them after one hour
 _AHEAD_SECONDS = 60
@@ -70,7 +71,7 @@ def examine(token: CancelToken, root: Root, options: DiagnosisOptions) -> list[F
     """
     found: list[Finding] = []
     look: Callable[[Root, DiagnosisOptions], Iterator[Finding]]
-    for look in (_look_at_root, look_at_user, _look_at_mount):
+    for look in (_look_at_root, _look_at_mount):
         found += look(root, options)
         if any(finding.blocks for finding in found):
             return found
@@ -86,7 +87,7 @@ def examine(token: CancelToken, root: Root, options: DiagnosisOptions) -> list[F
     ):
         found += look(root, options)
     token.check()
-    return [*found, *_look_at_content(root)]
+    return [*found, *_look_at_content(root), *look_at_user(root, options)]
 
 
 def _look_at_root(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
@@ -226,15 +227,15 @@ def _look_at_space(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
     evidence = f"{free / _GIB:.1f} GiB of {size / _GIB:.1f} GiB are free ({share:.0%})"
     finding = partial(Finding, id="local.free-space", evidence=evidence)
     fix = "Delete what is not needed, or move the root to a larger disk"
-    if share < _FULL:
+    if share < _FULL[0] and free < _FULL[1]:
         message = "The file system is full."
         yield finding(severity=Severity.ERROR, message=message, fix=fix)
-    elif share < _NEARLY_FULL and free < _ENOUGH_BYTES:
+    elif share < _NEARLY_FULL[0] and free < _NEARLY_FULL[1]:
         message = "The file system is nearly full."
         yield finding(severity=Severity.WARNING, message=message, fix=fix)
     else:
         yield finding(severity=Severity.NOTICE, message="There is room on the file system.")
-    if now.f_files and now.f_favail / now.f_files < _NEARLY_FULL:
+    if now.f_files and now.f_favail / now.f_files < _FEW_INODES:
         yield _warning(
             id="local.inodes",
             message="The file system has room for few more files, however small they are.",

@@ -64,7 +64,7 @@ def look_at_user(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
             id="local.other-user",
             severity=Severity.NOT_VISIBLE,
             message="This process is the superuser's, and the root is another user's: what that "
-            "user may do is not looked at, and no file is made, which would be the superuser's.",
+            "user may do is not seen, and no file is made, which would be the superuser's.",
             evidence=f"{root.path} is owned by {name}",
             fix=f"sudo -u {name} jtc-storage doctor",
             blocks=True,
