@@ -171,7 +171,7 @@ def size_text(size: int) -> str:
     """Return a number of bytes for people, in units of 1024: ``"512"``, ``"1.5K"``, ``"23M"``."""
     if size < 1024:  # noqa: PLR2004
         return str(size)
-    value = float(size)
+    value, unit = float(size), ""
     for unit in _UNITS:
         value /= 1024
         if value < 1023.5 or unit == _UNITS[-1]:  # noqa: PLR2004

@@ -194,7 +194,12 @@ async def read_page(content: bytes) -> Page:
     directories = [item.get("Prefix", "") for item in document.groups["CommonPrefixes"]]
     if document.fields.get("EncodingType") == "url":
         # Requested, as a key may have letters that XML cannot hold.
-        objects = [each._replace(key=unquote_plus(each.key)) for each in objects]
+        objects = [
+            each._replace(key=unquote_plus(each.key))
+            if "%" in each.key or "+" in each.key
+            else each
+            for each in objects
+        ]
         directories = [unquote_plus(each) for each in directories]
     return Page(
         objects,
