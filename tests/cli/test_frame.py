@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Cli
 
@@ -110,6 +112,20 @@ def test_full_standard_output_is_an_error_of_one_line(media: tuple[Cli, Path]) -
     assert done.stderr == (
         "jtc-storage: Standard output cannot be written: No space left on device\n"
     )
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["ls"]])
+def test_closed_standard_output_is_an_error_of_one_line(cli: Cli, arguments: list[str]) -> None:
+    (cli.directory / "a.txt").touch()
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *cli.command(*arguments)],
+        cwd=cli.directory,
+        env=cli.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "jtc-storage: Standard output is closed\n")
 
 
 def test_program_of_the_core_is_the_same(cli: Cli) -> None:

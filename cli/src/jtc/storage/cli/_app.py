@@ -21,7 +21,7 @@ from jtc.storage.cli._exits import (
     Failed,
     UsageError,
 )
-from jtc.storage.cli._output import PROGRAM, flush, set_up_streams, write_error
+from jtc.storage.cli._output import PROGRAM, flush, set_up_streams, write, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -261,7 +261,7 @@ def _set_variable(name: str, value: str | None) -> None:
 def _show_version() -> None:
     from importlib.metadata import version  # noqa: PLC0415 - imported only where it is used
 
-    sys.stdout.write(f"{PROGRAM} {version('jtc-storage-cli')}\n")
+    write(f"{PROGRAM} {version('jtc-storage-cli')}")
     raise typer.Exit
 
 
@@ -269,7 +269,7 @@ def _show_completion(shell: str | None) -> None:
     if shell is not None:
         from jtc.storage.cli._shell_scripts import script  # noqa: PLC0415 - imported where used
 
-        sys.stdout.write(script(shell))
+        write(script(shell).rstrip("\n"))
         raise typer.Exit
 
 
@@ -277,7 +277,7 @@ def _install_completion(shell: str | None) -> None:
     if shell is not None:
         from jtc.storage.cli._shell_scripts import install  # noqa: PLC0415 - imported where used
 
-        sys.stdout.write(install(shell))
+        write(install(shell).rstrip("\n"))
         raise typer.Exit
 
 

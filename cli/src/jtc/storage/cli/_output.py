@@ -77,6 +77,7 @@ def write(line: str) -> None:
         return
     stream = sys.stdout
     if stream is None:
+        write_error("Standard output is closed")
         raise Failed
     try:
         stream.write(f"{line}\n")
