@@ -11,7 +11,7 @@ import json
 import os
 import random
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,38 +59,10 @@ async def main(way: str, store: dict[str, Any], tree: str, back: str, width: int
     near = {"driver": "local", "root": back if way == "down" else tree}
     disks = {"far": {"driver": "s3", **store}, "near": near}
     async with StorageManager.isolated({"disks": disks}) as manager:
-        near_disk, far_disk = manager.disk("near"), manager.disk("far")
-        prefix = Path(tree).name
-
-        async def work(entry: Any) -> None:
-            if way == "up":
-                await near_disk.copy(entry.path, f"{prefix}/{entry.path}", to=far_disk)
-            elif way == "down":
-                path = entry.path.removeprefix(f"{prefix}/")
-                await far_disk.copy(entry.path, path, to=near_disk)
-            else:
-                found = await far_disk.stat(f"{prefix}/{entry.path}")
-                assert found.size == entry.size
-
-        if way == "down":
-            await each_of(far_disk.list(prefix, recursive=True), work, width)
-        else:
-            await each_of(near_disk.list("", recursive=True), work, width)
-
-
-async def each_of(entries: AsyncIterator[Any], work: Any, width: int) -> None:
-    """Do some work with each entry, several at once."""
-    turn = asyncio.Lock()
-
-    async def next_entry() -> Any:
-        async with turn:
-            return await anext(entries, None)
-
-    async def worker() -> None:
-        while (entry := await next_entry()) is not None:
-            await work(entry)
-
-    await asyncio.gather(*(worker() for _ in range(width)))
+        name = Path(tree).name
+        source, prefix, to = ("far", name, "near") if way == "down" else ("near", "", f"far:{name}")
+        plan = await manager.disk(source).plan_sync(prefix, to=to)
+        await plan.run(concurrency=width)
 
 
 if __name__ == "__main__":

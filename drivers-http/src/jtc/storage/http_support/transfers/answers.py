@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import re
 import time
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class FileAnswer:
         """When the file was written, in seconds since 1970 UTC; now, where no answer says it."""
         for name in ("last-modified", "date"):
             try:
-                return email.utils.parsedate_to_datetime(self.headers[name]).timestamp()
+                return _seconds(self.headers[name])
             except (KeyError, ValueError, OverflowError):
                 continue
         return float(int(time.time()))
@@ -85,6 +86,11 @@ class FileAnswer:
         """Release the connection where the content was left open."""
         if not isinstance(self.content, bytes):
             self.content.close()
+
+
+@functools.lru_cache(maxsize=128)  # files that were stored together have one time
+def _seconds(date: str) -> float:
+    return email.utils.parsedate_to_datetime(date).timestamp()
 
 
 def quoted(etag: str | None) -> str | None:

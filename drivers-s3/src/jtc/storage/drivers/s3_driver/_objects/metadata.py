@@ -87,8 +87,8 @@ def kept_headers(
 
 
 def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    found = {name.lower(): header_text(headers, name) or "" for name in headers}
-    return {name: value for name, value in found.items() if name.startswith(_META)}
+    names = [(lower, name) for name in headers if (lower := name.lower()).startswith(_META)]
+    return {lower: header_text(headers, name) or "" for lower, name in names}
 
 
 async def head(transport: Transport, key: str, headers: dict[str, str] | None = None) -> FileAnswer:
