@@ -62,6 +62,7 @@ BUILT_IN = {
     "layers": _BuiltIn("layers", "List the layers that are installed.", _LIBRARY),
     "commands": _BuiltIn("commands", "List all commands with their distributions.", _LIBRARY),
     "doctor": _BuiltIn("doctor", "Find what is wrong with the disks.", _LIBRARY),
+    "bench": _BuiltIn("bench", "Measure how fast a disk is.", _LIBRARY),
 }
 """The commands of this distribution by their names, in the order of ``--help``."""
 
