@@ -115,6 +115,7 @@ RETRIED: dict[str, Callable[[Disk], Any]] = {
     "put of a short file": lambda d: d.put("b", io.BytesIO(b"12")),
     "copy": lambda d: d.copy("dir/a", "b"),
     "set_metadata": lambda d: d.set_metadata("dir/a", content_type="x/y"),
+    "copy_from": lambda d: d.driver.copy_from("b", d.driver.copy_source("dir/a"), WriteOptions()),
 }
 NOT_RETRIED: dict[str, Callable[[Disk], Any]] = {
     "delete": lambda d: d.delete("dir/a"),
