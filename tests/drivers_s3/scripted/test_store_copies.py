@@ -81,6 +81,17 @@ async def test_copy_that_the_store_refuses_is_read_and_written(
     assert path not in store.objects
 
 
+async def test_copy_to_another_disk_asks_once_for_an_acl_where_there_are_none(
+    store: ScriptedStore, disks: tuple[Disk, Disk]
+) -> None:
+    one, two = disks
+    store.rule(Rule(operations="GetObjectAcl", times=ALWAYS, answer=refusal(501, "NotImplemented")))
+    for number in range(3):
+        await one.copy("a", f"new-{number}", to=two)
+    assert len(store.of("GetObjectAcl")) == 1
+    assert len(store.of("HeadObject")) == len(store.of("CopyObject")) == 3
+
+
 async def test_copy_to_another_disk_sends_no_content(
     store: ScriptedStore, disks: tuple[Disk, Disk]
 ) -> None:

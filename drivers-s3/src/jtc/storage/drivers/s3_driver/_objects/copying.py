@@ -89,7 +89,7 @@ async def copy_from(
     """
     _check_one_store(transport.settings, source.settings)
     looking = _original(source, src, "if_source_match", options.if_source_match)
-    if _may_keep_acl(transport.settings, options):
+    if source.learned.copies_acls and _may_keep_acl(transport.settings, options):
         original, is_public = await both(looking, _is_public(source, src))
         if is_public:
             options = dataclasses.replace(options, visibility=options.visibility_if_new)
@@ -190,9 +190,10 @@ async def _copied(
 
 async def _ensure_visibility(transport: Transport, dst: str, visibility: Visibility | None) -> None:
     await ensure_visibility(transport, dst, visibility)
-    is_aws = transport.settings.endpoint_url is None
+    if visibility is not Visibility.PRIVATE or transport.settings.endpoint_url is None:
+        return
     # SeaweedFS copies the original's ACL, whatever the request says.
-    if visibility is Visibility.PRIVATE and not is_aws and await _is_public(transport, dst):
+    if await _is_public(transport, dst):
         await transport.send(set_acl(dst, ACLS[visibility]))
 
 
@@ -259,9 +260,11 @@ async def _updated(original: _Original, options: WriteOptions, *, was_public: bo
 async def _is_public(transport: Transport, path: str) -> bool:
     try:
         return await transport.send(is_public(path))
-    except (exceptions.UnsupportedOperationException, exceptions.StoragePermissionException):
-        # No ACLs; or a program that may not read them has not set them either.
+    except exceptions.UnsupportedOperationException:
+        transport.learned.copies_acls = False  # there are none
         return False
+    except exceptions.StoragePermissionException:
+        return False  # a program that may not read them has not set them either
 
 
 async def _transferred(

@@ -14,6 +14,7 @@ class Learned:
     Attributes:
         has_bucket: Whether the bucket was there once: a bare 404 is then a file's.
         has_acls: Whether the store has answered a request for an ACL.
+        copies_acls: Whether a copy may have the original's ACL. False: there are none.
         acl_with_content: Whether an ACL that is sent with the content is kept.
         lists_by_directory: Whether ``a/`` is listed before ``a-b``.
         lists_by_marker: Whether the store knows the first version of listings only.
@@ -29,6 +30,7 @@ class Learned:
 
     has_bucket: bool = False
     has_acls: bool = False
+    copies_acls: bool = True
     acl_with_content: bool | None = None
     lists_by_directory: bool | None = None
     lists_by_marker: bool = False
