@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -381,3 +382,55 @@ async def test_directories_refuse_wrong_arguments_at_once() -> None:
         disk.move_directory("a", "b", to=3)  # type: ignore[arg-type]
     with pytest.raises(InvalidPathException):
         await disk.copy_directory("../a", "b")
+
+
+async def test_copies_to_another_disk_keep_their_time_as_metadata(tmp_path: Path) -> None:
+    local, memory = disks(local=LocalDriver(tmp_path), memory=MemoryDriver())
+    await local.put_many({"src/a": b"1", "src/b": b"2"}, metadata={"k": "v"})
+    await local.set_metadata("src/b", metadata={"mtime": "1000000000.5"})
+    for name in ("a", "b"):
+        os.utime(tmp_path / "src" / name, ns=(0, 1_234_567_890_123_456_789))
+    await local.copy_directory("src", "tree", to=memory)
+    await local.copy_many({"src/a": "many/a"}, to=memory)
+    kept = await memory.stat("tree/a")
+    assert kept.metadata["k"] == "v"
+    assert kept.metadata["mtime"].startswith("1234567890.12345")
+    assert (await memory.stat("many/a")).metadata == kept.metadata
+    assert (await memory.stat("tree/b")).metadata == {"mtime": "1000000000.5"}
+    await local.copy("src/a", "single", to=memory)
+    assert (await memory.stat("single")).metadata == {"k": "v"}
+
+
+async def test_copies_to_a_disk_that_turns_out_to_keep_no_metadata_are_made_without() -> None:
+    class Without(MemoryDriver):
+        refused = 0
+
+        async def write_file(self, path: str, content: Any, options: Any, /) -> str | None:
+            if options.metadata:
+                self.refused += 1
+                raise UnsupportedOperationException("No extended attributes here")
+            return await super().write_file(path, content, options)
+
+    driver = Without()
+    one, two = disks(one=StreamedOnly(), two=driver)
+    await filled(one)
+    summary = await one.copy_directory("src", "dst", to=two, concurrency=1)
+    assert (summary.files, driver.refused) == (4, 1)
+    assert await tree(two, "dst") == FILES
+
+
+class StreamedOnly(MemoryDriver):
+    """Has no copies between two disks in memory."""
+
+    unsupported = frozenset({"copy_source"})
+
+
+async def test_copy_directory_copies_large_files_as_they_come() -> None:
+    one, two = disks(one=StreamedOnly(), two=MemoryDriver())
+    content = bytes(range(256)) * 12_289
+    await one.put("src/large", content)
+    seen: list[TransferProgress] = []
+    await one.copy_directory("src", "dst", to=two, progress=seen.append)
+    assert await two.get("dst/large") == content
+    assert len({p.bytes for p in seen}) > 2
+    assert seen[-1].bytes == len(content)

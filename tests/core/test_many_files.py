@@ -62,6 +62,10 @@ class Slow(MemoryDriver):
         finally:
             self.under_way -= 1
 
+    async def put(self, path: str, content: Any, /) -> str:
+        await self._wait()
+        return await super().put(path, content)
+
     async def write_file(self, path: str, content: Any, options: WriteOptions, /) -> str | None:
         await self._wait()
         return await super().write_file(path, content, options)
@@ -311,10 +315,10 @@ async def test_put_many_interruption_stops_all() -> None:
 
 async def test_put_many_file_failing_leaves_the_others_alone() -> None:
     class Flaky(MemoryDriver):
-        async def write_file(self, path: str, content: Any, options: Any, /) -> str | None:
+        async def put(self, path: str, content: Any, /) -> str:
             if path == "3":
                 raise ConnectionResetError("gone")
-            return await super().write_file(path, content, options)
+            return await super().put(path, content)
 
     (disk,) = disks(flaky=Flaky())
     errors = [

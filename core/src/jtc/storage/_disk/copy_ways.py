@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from jtc.storage._disk.write_pipeline import carried_options, kept_visibility, store
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from jtc.storage.models import FileInfo
     from jtc.storage.options import Progress, WriteOptions
 
-__all__ = ["OTHER_SOURCE", "Copied", "Transfer", "by_backend", "copy_to_other", "copy_within"]
+__all__ = [
+    "OTHER_SOURCE",
+    "Copied",
+    "Series",
+    "Transfer",
+    "by_backend",
+    "copy_to_other",
+    "copy_within",
+]
 
 _CHUNK = 1024 * 1024
 
@@ -37,28 +46,66 @@ thread or one request, where content that comes in chunks takes a quarter more p
 OTHER_SOURCE = "The file is not the version that if_source_match names"
 
 
+@dataclass(slots=True)
+class Series:
+    """What all copies of one call share.
+
+    Attributes:
+        operation: The method that the user called.
+        apart: No copy is onto itself, which was looked at already.
+        keeps_time: Copies to another disk keep their source's time as metadata; not where the
+            target turned out to be unable to.
+        by_store: A store may copy between the disks; not where that turned out to be impossible.
+    """
+
+    operation: str
+    apart: bool = False
+    keeps_time: bool = True
+    by_store: bool = True
+
+
 class Transfer(NamedTuple):
     """A copy or a move.
 
     Attributes:
         kind: ``"copy"`` or ``"move"``.
-        operation: The method that the user called.
         source: The driver of the source.
         src: The path of the source.
         target: The driver of the copy.
         dst: The path of the copy.
         given: The options as the user passed them.
         target_disk: The name of the copy's disk, for errors.
+        series: The call of which this is a part.
+        listed: The source's metadata, from a listing.
     """
 
     kind: str
-    operation: str
     source: ResolvedDriver
     src: str
     target: ResolvedDriver
     dst: str
     given: Mapping[str, Any]
     target_disk: str
+    series: Series
+    listed: FileInfo | None = None
+
+    @property
+    def operation(self) -> str:
+        """The method that the user called."""
+        return self.series.operation
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether the copy keeps the source's time as metadata."""
+        return (
+            self.series.keeps_time
+            and not self.is_within
+            and "metadata" in self.target.capabilities.put_options
+        )
+
+    async def size(self) -> int:
+        """Return the source's length in bytes, asking for it if it is not known."""
+        return (self.listed or await derived_stat(self.source, self.src)).size
 
     @property
     def is_within(self) -> bool:
@@ -126,7 +173,7 @@ async def by_backend(
     options = transfer.options(supported)
     if transfer.progress is None:
         return Copied(await method(transfer.src, transfer.dst, options))
-    size = (await derived_stat(transfer.source, transfer.src)).size
+    size = await transfer.size()
     etag = await method(transfer.src, transfer.dst, options)
     transfer.progress(size, size)
     return Copied(etag, size)
@@ -141,11 +188,20 @@ async def copy_to_other(transfer: Transfer) -> Copied:
     target = transfer.target
     if "copy_source" in transfer.source.capabilities and "copy_from" in target.capabilities:
         supported = target.capabilities.options["copy_from"]
-        if transfer.needs_only(supported):
+        if transfer.series.by_store and transfer.needs_only(supported):
             copied = await _by_store(transfer, transfer.options(supported), supported)
             if copied is not None:
                 return copied
-    return await _stream(transfer)
+            transfer.series.by_store = False
+    try:
+        return await _stream(transfer)
+    except UnsupportedOperationException:
+        if not transfer.keeps_time:
+            raise
+        # A file system without extended attributes: there no copy can keep its time.
+        copied = await _stream(transfer, keeps_time=False)
+        transfer.series.keeps_time = False
+        return copied
 
 
 async def _by_store(
@@ -154,7 +210,7 @@ async def _by_store(
     """Have the target's store copy the file; return None if it cannot, and has changed nothing."""
     version, etag = None, None
     options.visibility_if_new = Visibility.PRIVATE
-    if transfer.kind == "move" or transfer.progress is not None:
+    if transfer.kind == "move" or (transfer.progress is not None and transfer.listed is None):
         version = await derived_stat(transfer.source, transfer.src)
         if options.if_source_match is None and "if_source_match" in supported:
             options.if_source_match = version.etag
@@ -172,7 +228,8 @@ async def _by_store(
                     error.path = transfer.src  # below the layers it has another one
                 raise
         _reraise_of_target(transfer, error)
-    size = None if version is None else version.size
+    known = version or transfer.listed
+    size = None if known is None else known.size
     if transfer.progress is not None and size is not None:
         transfer.progress(size, size)
     return Copied(etag, size, version)
@@ -188,7 +245,9 @@ async def _open_source(transfer: Transfer, if_source_match: str | None) -> ReadS
         raise PreconditionFailedException(OTHER_SOURCE, path=transfer.src) from error
 
 
-async def _stream(transfer: Transfer, visibility: Visibility | None = None) -> Copied:
+async def _stream(
+    transfer: Transfer, visibility: Visibility | None = None, *, keeps_time: bool | None = None
+) -> Copied:
     """Copy by reading and writing.
 
     Unless it is small, the source is read while the target writes, by drivers that take content as
@@ -204,6 +263,10 @@ async def _stream(transfer: Transfer, visibility: Visibility | None = None) -> C
         options["visibility"] = visibility
         options |= {name: value for name, value in transfer.given.items() if value is not None}
         options.pop("if_source_match", None)
+        if transfer.keeps_time if keeps_time is None else keeps_time:
+            from jtc.storage._transfers.times import with_time  # noqa: PLC0415 - where it is used
+
+            options["metadata"] = with_time(options.get("metadata"), stream.info)
         # A short body must not become a whole file.
         options["size"] = stream.info.size
         is_small = stream.info.size <= _WHOLE

@@ -8,6 +8,7 @@ from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.copy_ways import (
     OTHER_SOURCE,
     Copied,
+    Series,
     Transfer,
     by_backend,
     copy_to_other,
@@ -114,21 +115,23 @@ class Copying(DiskBase):
         dst: str,
         to: DiskBase | str | None,
         given: Mapping[str, Any],
-        operation: str | None = None,
+        series: Series | None = None,
+        listed: FileInfo | None = None,
     ) -> Copied:
-        """Copy or move a file, as the method `operation` that the user called."""
-        operation = operation or kind
+        """Copy or move a file, alone or as one of a series."""
+        series = series or Series(kind, keeps_time=False)
         try:
             target_disk = self._target_disk(to)
             transfer = Transfer(
                 kind,
-                operation,
                 self._ready() or await self._load(),
                 check_path(src),
                 target_disk._ready() or await target_disk._load(),  # noqa: SLF001
                 check_path(dst),
                 given,
                 target_disk.name,
+                series,
+                listed,
             )
             check_progress(given.get("progress"))
             transfer.target.check_writable()
@@ -139,7 +142,7 @@ class Copying(DiskBase):
             async with self._operation(
                 hooks,
                 kind,
-                operation,
+                series.operation,
                 transfer.src,
                 transfer.source,
                 to={
@@ -153,12 +156,12 @@ class Copying(DiskBase):
                 hooked.report(etag=copied.etag, size=copied.size)
                 return copied
         except Exception as error:
-            self._fail(error, operation, src)
+            self._fail(error, series.operation, src)
 
 
 async def _perform(transfer: Transfer) -> Copied:
     source = transfer.source
-    if await _is_same(transfer):
+    if not transfer.series.apart and await _is_same(transfer):
         await _check_in_place(transfer)
         return Copied()
     copy = copy_within if transfer.is_within else copy_to_other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from jtc.storage._disk.copy_ways import Series
 from jtc.storage._disk.directories import Directories
 from jtc.storage._disk.many_files import ManyFiles, with_progress
 from jtc.storage.driver_support.derived import closing
@@ -134,9 +135,10 @@ class DirectoryCopies(ManyFiles, Directories):
         from jtc.storage.sync_plan import State  # noqa: PLC0415
 
         meter = Meter(call.report)
+        series = Series(call.operation, apart=True)
 
-        async def transfer(result: FileResult, key: str) -> FileResult:
-            path, to_path = result.path, trees.target.path(key)
+        async def transfer(result: FileResult, found: Difference) -> FileResult:
+            path, to_path = result.path, trees.target.path(found.path)
             counted = meter.file(path)
             try:
                 copied = await self._transfer(
@@ -145,7 +147,8 @@ class DirectoryCopies(ManyFiles, Directories):
                     to_path,
                     call.target_disk,
                     with_progress(call.options, counted),
-                    call.operation,
+                    series,
+                    found.source,
                 )
                 if copied.size is not None:
                     result.size = copied.size
@@ -168,7 +171,7 @@ class DirectoryCopies(ManyFiles, Directories):
                 result.action = Action(call.kind)
                 result.error = self._explained(error, call.operation, result.path)
             elif found.state is not State.SAME:
-                return transfer(result, found.path)
+                return transfer(result, found)
             meter.file(result.path).end(result)
             return result
 

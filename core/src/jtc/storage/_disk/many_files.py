@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
+from jtc.storage._disk.copy_ways import Series
 from jtc.storage._disk.copying import Copying
 from jtc.storage._disk.read_write import ReadWrite
 from jtc.storage.driver_support.content import (
@@ -189,6 +190,7 @@ class ManyFiles(ReadWrite, Copying):
             self._fail(error, "put_many")
         meter = Meter(report, _length(items))
         targets: set[str] = set()
+        is_plain = report is None and not options
 
         async def put(item: tuple[str, Content]) -> FileResult:
             path, content = item
@@ -197,9 +199,14 @@ class ManyFiles(ReadWrite, Copying):
             source: DriverContent | None = None
             try:
                 _claim(targets, path)
-                source = driver_content(content)
-                await self._put("put_many", path, source, with_progress(options, counted))
-                result.size = length_read(source)
+                if is_plain and type(content) is bytes and self._manager.hooks.active is None:
+                    await self.put(path, content)  # half of the overhead
+                    result.size = len(content)
+                else:
+                    source = driver_content(content)
+                    given = with_progress(options, counted)
+                    await self._put("put_many", path, source, given)
+                    result.size = length_read(source)
             except Exception as error:
                 result.error = self._file_error(error, "put_many", path, source)
             finally:
@@ -251,6 +258,7 @@ class ManyFiles(ReadWrite, Copying):
         from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
 
         await self._check_copies("copy_many", target, options)
+        series = Series("copy_many")
         meter = Meter(report, _length(items))
         targets: set[str] = set()
 
@@ -261,7 +269,7 @@ class ManyFiles(ReadWrite, Copying):
             try:
                 _claim(targets, to_path)
                 given = with_progress(options, counted)
-                copied = await self._transfer("copy", path, to_path, target, given, "copy_many")
+                copied = await self._transfer("copy", path, to_path, target, given, series)
                 result.size = copied.size
             except Exception as error:
                 result.error = self._file_error(error, "copy_many", path)

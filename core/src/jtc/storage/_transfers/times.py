@@ -12,9 +12,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jtc.storage.models import FileInfo
 
-__all__ = ["MTIME", "TOLERANCE_NS", "kept_time", "modified_ns", "mtime_text"]
+__all__ = ["MTIME", "TOLERANCE_NS", "kept_time", "modified_ns", "mtime_text", "with_time"]
 
 MTIME = "mtime"
 """The name of the metadata."""
@@ -60,3 +62,15 @@ def mtime_text(info: FileInfo) -> str:
     seconds, fraction = divmod(abs(since), _NS)
     text = f"{seconds}.{fraction:09}".rstrip("0").rstrip(".")
     return f"-{text}" if since < 0 else text
+
+
+def with_time(metadata: Mapping[str, str] | None, info: FileInfo) -> Mapping[str, str]:
+    """Return the metadata of a file's copy, with the file's time where there is none in it.
+
+    Args:
+        metadata: The copy's metadata, if there is any.
+        info: The file's metadata.
+    """
+    if metadata is not None and MTIME in metadata:
+        return metadata
+    return {**(metadata or {}), MTIME: mtime_text(info)}
