@@ -12,6 +12,7 @@ from certificates import certificate
 from jtc.storage.driver_support.diagnosing import findings_of, undisturbed
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.exceptions import StoragePermissionException
+from jtc.storage.http_support import diagnosis
 from jtc.storage.http_support.diagnosis import anonymous_get, clock_finding, look_at, plain_finding
 from jtc.storage.http_support.settings import HttpSettings
 from scripted_store import ALWAYS, Answer, Rule, ScriptedStore
@@ -216,6 +217,12 @@ async def test_look_at_of_names_that_are_not_found_and_servers_that_speak_no_htt
 
     async with serving(serve) as place:
         assert await ids(f"http://{place}") == ["http.no-answer"]
+
+
+async def test_look_at_warns_of_slow_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "_SLOW_DNS", -1.0)
+    async with ScriptedStore() as store:
+        assert await ids(store.endpoint_url) == ["http.dns-slow"]
 
 
 async def test_look_at_of_silent_server_ends() -> None:

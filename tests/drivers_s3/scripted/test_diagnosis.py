@@ -47,6 +47,9 @@ async def make_driver(store: ScriptedStore) -> AsyncIterator[MakeDriver]:
         await driver.aclose()
 
 
+ACCELERATION = "S3 Transfer Acceleration is not configured on this bucket"
+
+
 def first(store: ScriptedStore, rule: Rule) -> None:
     store.rules.insert(0, rule)
 
@@ -166,6 +169,8 @@ async def test_diagnose_names_where_an_endpoint_redirects_to(
         (Answer(200, {}, b"<html>Console</html>"), {}, "s3.endpoint"),
         (Answer(200, {}, b"not XML"), {}, "s3.endpoint"),
         (refusal(405, "MethodNotAllowed"), {}, "s3.endpoint"),
+        (refusal(400, "InvalidBucketState"), {}, "s3.refused"),
+        (refusal(400, "InvalidRequest", ACCELERATION), {}, "s3.acceleration-off"),
         (refusal(503, "ServiceUnavailable"), {"max_attempts": 1}, "s3.unavailable"),
         (
             Answer(200, {}, b"<ListAllMyBucketsResult></ListAllMyBucketsResult>"),
@@ -203,24 +208,43 @@ async def test_diagnose_of_endpoint_that_has_the_bucket_says_what_to_write(
     assert "//0.0.1:" in finding.fix
 
 
-@pytest.mark.parametrize("operation", SETTINGS)
 @pytest.mark.parametrize(
-    "rule",
+    "answer",
     [
-        {"answer": refusal(403, "AccessDenied")},
-        {"answer": refusal(501, "NotImplemented")},
-        {"answer": Answer(200, {}, b"<html>")},
-        {"answer": Answer(200, {}, b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>")},
-        {"answer": Answer(200, {}, b"")},
+        refusal(403, "AccessDenied"),
+        refusal(501, "NotImplemented"),
+        Answer(200, {}, b"<html>"),
+        Answer(200, {}, b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"),
+        Answer(200, {}, b""),
     ],
 )
 async def test_diagnose_of_what_store_does_not_say_is_not_visible(
-    store: ScriptedStore, make_driver: MakeDriver, operation: str, rule: dict[str, Any]
+    store: ScriptedStore, make_driver: MakeDriver, answer: Answer
 ) -> None:
-    first(store, Rule(operations=operation, times=ALWAYS, **rule))
+    for operation in SETTINGS:
+        first(store, Rule(operations=operation, times=ALWAYS, answer=answer))
     findings = await found(make_driver(), probe=False)
     assert faults(findings) == []
-    assert [each.id for each in findings].count("s3.not-visible") == 1
+    assert [each.id for each in findings].count("s3.not-visible") == len(SETTINGS)
+
+
+@pytest.mark.parametrize("is_permitted", [True, False])
+async def test_diagnose_where_versioning_is_not_visible_leaves_no_version(
+    store: ScriptedStore, make_driver: MakeDriver, *, is_permitted: bool
+) -> None:
+    denied = refusal(403, "AccessDenied")
+    first(store, Rule(operations="GetBucketVersioning", times=ALWAYS, answer=denied))
+    first(store, Rule(operations="HeadObject", times=ALWAYS, edit={"x-amz-version-id": "v1"}))
+    if not is_permitted:
+        first(store, Rule(operations="ListObjectVersions", times=ALWAYS, answer=denied))
+    findings = await found(make_driver())
+    assert faults(findings) == []
+    assert (findings[-1].id, findings[-1].blocks) == ("s3.versions-kept", True)
+    removed = [each.query.get("versionId") for each in store.of("DeleteObject")]
+    assert ("v1" in removed) == (not is_permitted)
+    assert len(store.of("ListObjectVersions")) > 1 - is_permitted
+    hidden = [each.message for each in findings if each.id == "s3.not-visible"]
+    assert ("Further writes are not tried out." in hidden) == (not is_permitted)
 
 
 async def test_diagnose_of_store_that_is_silent_about_a_setting_goes_on(

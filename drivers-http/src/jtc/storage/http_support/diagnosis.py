@@ -215,8 +215,12 @@ class _Look:
         host, port = self._host, self._port
         if self._proxy is not None:
             self._contact.findings += _proxy_findings(self._settings, self._proxy, self._host)
-            host, port = self._proxy.hostname or "", self._proxy.port or _PORTS["http"]
+            host = self._proxy.hostname or ""
+            port = self._proxy.port or _PORTS.get(self._proxy.scheme, _PORTS["http"])
         reader, writer = await self._opened(host, port)
+        if self._proxy is not None and self._proxy.scheme == "https":
+            context = await in_thread(_context, self._settings)
+            await writer.start_tls(context, server_hostname=host)
         if self._proxy is not None and self._is_tls:
             await self._tunnel(reader, writer)
         if self._is_tls:
@@ -243,7 +247,8 @@ class _Look:
         for *_, address in found:
             try:
                 async with asyncio.timeout(min(self._seconds, self._settings.connect_timeout)):
-                    reader, writer = await asyncio.open_connection(*address[:2])
+                    place = str(address[0]), int(address[1])
+                    reader, writer = await asyncio.open_connection(*place)
             except (OSError, TimeoutError) as error:
                 failure = error
                 continue

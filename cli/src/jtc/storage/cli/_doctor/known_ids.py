@@ -33,14 +33,15 @@ _OF_GROUPS = {
     "http": "dns dns-slow latency no-answer plain proxy proxy-local proxy-refuses "
     "proxy-unreachable tls-expired tls-expiring tls-failed tls-needed tls-not-spoken "
     "tls-unverified tls-untrusted tls-wrong-name unreachable",
-    "s3": "abort-failed acls-off addressing-style bucket-denied bucket-missing checksums "
-    "clock-skew conditions conditions-lost content cors credentials credentials-expired "
-    "credentials-expiring credentials-malformed credentials-missing credentials-refused "
-    "credentials-source delete-failed encryption-off endpoint endpoint-bucket endpoint-path "
-    "get-failed lifecycle-uploads not-public not-visible object-lock options parts-failed "
-    "permission-abort permission-delete permission-get permission-list permission-put public "
-    "public-access-block public-listing public-url put-failed redirect region unavailable "
-    "unfinished-uploads versioning-off versioning-suspended versions-kept",
+    "s3": "abort-failed acceleration-off acls-off addressing-style bucket-denied bucket-missing "
+    "checksums clock-skew conditions conditions-lost content cors credentials "
+    "credentials-expired credentials-expiring credentials-malformed credentials-missing "
+    "credentials-refused credentials-source delete-failed encryption-off endpoint "
+    "endpoint-bucket endpoint-path get-failed lifecycle-uploads not-public not-visible "
+    "object-lock options parts-failed permission-abort permission-delete permission-get "
+    "permission-list permission-put public public-access-block public-listing public-url "
+    "put-failed redirect refused region unavailable unfinished-uploads versioning-off "
+    "versioning-suspended versions-kept",
 }
 
 IDS = frozenset(f"{group}.{name}" for group, names in _OF_GROUPS.items() for name in names.split())

@@ -41,7 +41,7 @@ async def diagnose(
         found = await findings_of(check(), of="s3", subject=subject, seconds=options.timeout)
         for finding in found:
             yield finding
-    probes = Probes(transport, options, bucket, is_listed=stages.is_listed)
+    probes = Probes(transport, options, bucket, denied=stages.denied)
     async with aclosing(probes.findings()) as findings:
         async for finding in findings:
             yield finding
@@ -53,7 +53,7 @@ class _Stages:
     def __init__(self, transport: Transport, options: DiagnosisOptions) -> None:
         self._transport, self._seconds = transport, options.timeout
         self._contact = Contact("")
-        self.is_listed = False
+        self.denied: str | None = None
 
     async def options(self) -> list[Finding]:
         return [*key_sources.option_findings(self._transport.settings)]
@@ -78,7 +78,7 @@ class _Stages:
         return [*found, last]
 
     async def first_request(self) -> list[Finding]:
-        """Sign a request, and note whether the keys may list the bucket."""
+        """Sign a request, and note why the keys may not list the bucket."""
         seen = await first_request.look(self._transport, self._contact, self._seconds)
-        self.is_listed = seen.is_listed
+        self.denied = seen.denied
         return seen.findings

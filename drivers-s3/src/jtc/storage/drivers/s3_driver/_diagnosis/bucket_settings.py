@@ -36,14 +36,15 @@ class BucketSettings:
         options: What may be done.
 
     Attributes:
-        versioning: ``"Enabled"`` or ``"Suspended"``; empty where there is none.
+        versioning: ``"Enabled"`` or ``"Suspended"``; empty where there is none, None where that is
+            not visible.
         retains: Whether each new file is kept for a time that nothing shortens.
     """
 
     def __init__(self, transport: Transport, options: DiagnosisOptions) -> None:
         self._transport, self._options = transport, options
         self._settings = transport.settings
-        self.versioning = ""
+        self.versioning: str | None = None
         self.retains = False
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Awaitable[list[Finding]]]]]:

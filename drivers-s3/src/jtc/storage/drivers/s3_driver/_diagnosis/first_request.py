@@ -37,11 +37,11 @@ class FirstRequest:
 
     Attributes:
         findings: What is wrong.
-        is_listed: Whether the keys may list the bucket.
+        denied: Why the keys may not list the bucket; None: they may.
     """
 
     findings: list[Finding] = field(default_factory=list[Finding])
-    is_listed: bool = False
+    denied: str | None = None
 
 
 async def look(transport: Transport, contact: Contact, seconds: float) -> FirstRequest:
@@ -64,10 +64,10 @@ async def look(transport: Transport, contact: Contact, seconds: float) -> FirstR
     except StorageException as error:
         if isinstance(error, StoragePermissionException) and not _is_for_keys(error, contact):
             # The keys may be good for other requests.
+            seen.denied = _said(error)
             return seen
         seen.findings.append(_refused(transport, contact, error))
     else:
-        seen.is_listed = True
         settings = transport.settings
         if root == "ListAllMyBucketsResult":
             seen.findings.append(_style(settings, "path", "it lists buckets, not files"))
@@ -120,7 +120,7 @@ def _refused(transport: Transport, contact: Contact, error: StorageException) ->
     if not isinstance(refusal, S3Refusal):
         is_odd = isinstance(error, OddAnswerException) or not error.retryable
         return (_no_store if is_odd else _unavailable)(str(error))
-    said = f"HTTP {refusal.status} {refusal.code}: {refusal.message}".rstrip(": ")
+    said = _said(error)
     is_clock = refusal.code == "RequestTimeTooSkewed" or (
         refusal.status in (400, 403) and abs(refusal.clock) > WRONG_CLOCK
     )
@@ -137,7 +137,16 @@ def _refused(transport: Transport, contact: Contact, error: StorageException) ->
         return _unavailable(said)
     if isinstance(error, NoBucketException):
         return _no_bucket(settings, said)
-    return _bucket_in_host(settings, said) or _no_store(said)
+    is_s3 = refusal.code not in ("", "MethodNotAllowed", "NoSuchKey")
+    return _bucket_in_host(settings, said) or (_other if is_s3 else _no_store)(said)
+
+
+def _said(error: StorageException) -> str:
+    """Return the store's own words."""
+    refusal = error.__cause__
+    if not isinstance(refusal, S3Refusal):
+        return str(error)
+    return f"HTTP {refusal.status} {refusal.code}: {refusal.message}".rstrip(": ")
 
 
 def _by_code(settings: Settings, code: str, said: str) -> Finding | None:
@@ -150,6 +159,8 @@ def _by_code(settings: Settings, code: str, said: str) -> Finding | None:
         return _keys(said, "s3.credentials-refused", "The store refuses the keys.")
     if code in _STYLE_REFUSED:
         return _style(settings, "virtual", said)
+    if "Transfer Acceleration" in said:
+        return _not_accelerated(settings, said)
     return None
 
 
@@ -255,6 +266,29 @@ def _unavailable(said: str) -> Finding:
         message="The store is reached, but does not do what is asked.",
         evidence=said,
         fix="Look at the state of the store, and try again",
+        blocks=True,
+    )
+
+
+def _not_accelerated(settings: Settings, said: str) -> Finding:
+    return Finding(
+        id="s3.acceleration-off",
+        severity=Severity.ERROR,
+        message="The bucket has no Transfer Acceleration, which the option use_accelerate needs.",
+        evidence=said,
+        fix=f"aws s3api put-bucket-accelerate-configuration --bucket {settings.bucket} "
+        "--accelerate-configuration Status=Enabled; or leave use_accelerate out",
+        blocks=True,
+    )
+
+
+def _other(said: str) -> Finding:
+    return Finding(
+        id="s3.refused",
+        severity=Severity.ERROR,
+        message="The store refuses requests to this bucket.",
+        evidence=said,
+        fix="Look up the store's own words in its documentation",
         blocks=True,
     )
 

@@ -54,6 +54,9 @@ _ACTIONS = {
     "delete": ("s3:DeleteObject", "deletes and moves no file"),
     "abort": ("s3:AbortMultipartUpload", "leaves what it cannot finish of uploads in parts"),
 }
+_VERSIONS_STAY = (
+    "their versions would stay: s3:ListBucketVersions and s3:DeleteObjectVersion are missing"
+)
 _OK, _FORBIDDEN = 200, 403
 _ATTEMPTS = 3
 """A request may be sent again: it gets the time of three."""
@@ -66,7 +69,7 @@ class Probes:
         transport: The bucket.
         options: What may be done.
         bucket: Its settings, which were looked at.
-        is_listed: Whether the keys may list the bucket.
+        denied: Why the keys may not list the bucket; None: they may.
 
     Attributes:
         prefix: Where files are written.
@@ -78,18 +81,16 @@ class Probes:
         options: DiagnosisOptions,
         bucket: BucketSettings,
         *,
-        is_listed: bool,
+        denied: str | None,
     ) -> None:
         self._transport, self._options, self._bucket = transport, options, bucket
         self._seconds = options.timeout * _ATTEMPTS
         self._content = os.urandom(64)
         self._uploads: list[tuple[str, str]] = []
-        self._denied = dict[str, str]()
-        self._allowed = {"list"} if is_listed else set[str]()
+        self._denied = {} if denied is None else {"list": denied}
+        self._allowed = {"list"} if denied is None else set[str]()
         self._found: list[Finding] = []
         self.prefix = f".jtc-check-{secrets.token_hex(8)}"
-        if not is_listed:
-            self._denied["list"] = "the first request was refused"
 
     async def findings(self) -> AsyncGenerator[Finding, None]:
         """Yield what is found, and at the end what the keys may not do."""
@@ -114,16 +115,39 @@ class Probes:
         reason = ""
         if self._bucket.retains:
             reason = "the bucket keeps each new file for its default retention"
-        elif self._bucket.versioning:
-            may_list = await self._try("versions", self._transport.send(list_versions(self.prefix)))
-            gone = delete_version(Version(f"{self.prefix}/missing", "null"))
-            if may_list is None or not await self._is_done("versions", self._transport.send(gone)):
-                reason = "their versions would stay: s3:ListBucketVersions and "
-                reason += "s3:DeleteObjectVersion are missing"
-            self._denied.pop("versions", None)
+        elif self._bucket.versioning and not await self._may_remove_versions():
+            reason = _VERSIONS_STAY
         if reason:
             self._found.append(_not_tried("Writes are not tried out.", reason))
         return not reason
+
+    async def _may_remove_versions(self) -> bool:
+        send = self._transport.send
+        listed = await self._try("versions", send(list_versions(self.prefix)))
+        gone = delete_version(Version(f"{self.prefix}/missing", "null"))
+        is_permitted = listed is not None and await self._is_done("versions", send(gone))
+        self._denied.pop("versions", None)
+        return is_permitted
+
+    async def _keeps_version(self, key: str) -> bool:
+        """Return whether a file has a version that stays; it is removed as far as possible.
+
+        Where the bucket's versioning is not visible, the first file shows it.
+        """
+        if self._bucket.versioning is not None:
+            return False
+        answer = await self._try("get", self._transport.send(operations.head_object(key, {})))
+        version = "null" if answer is None else answer.headers.get("x-amz-version-id", "null")
+        if version == "null":
+            return False
+        self._bucket.versioning = "Enabled"
+        if await self._may_remove_versions():
+            return False
+        self._found.append(_not_tried("Further writes are not tried out.", _VERSIONS_STAY))
+        removal = delete_version(Version(key, version))
+        with suppress(StorageException, TimeoutError):
+            await undisturbed(self._transport.send(removal), seconds=self._seconds)
+        return True
 
     async def _of_writes(self) -> AsyncGenerator[Finding, None]:
         send, missing = self._transport.send, f"{self.prefix}/missing"
@@ -133,6 +157,8 @@ class Probes:
         if "delete" in self._allowed:
             if not await self._is_done("put", self._put(key, self._content)):
                 await self._try_reading(missing)
+                return
+            if await self._keeps_version(key):
                 return
         elif "abort" in self._allowed:
             await self._is_done("put", self._upload_nothing())
@@ -274,6 +300,7 @@ class Probes:
                 with suppress(StorageException):
                     await delete_directory(self._transport, self.prefix)
         for _ in range(_ATTEMPTS if self._bucket.versioning else 0):
+            # Not to be permitted to is said.
             versions = await send(list_versions(f"{self.prefix}/"))
             for version in versions:
                 with suppress(StorageException):
