@@ -567,3 +567,20 @@ def test_sync_api_plans_and_runs() -> None:
         assert plan.run().wait().files == 1
     with pytest.raises(RuntimeError, match="closed"):
         plan.run()
+
+
+async def test_run_gives_its_options_to_the_files_that_are_copied(store: Store) -> None:
+    await store.fill({"a": b"new", "b": b"b"}, {"a": b"old!"})
+    plan = await store.source.plan_sync(to="target")
+    results = {each.path: each async for each in plan.run(cache_control="no-cache")}
+    assert {path: each.replaces for path, each in results.items()} == {"a": True, "b": False}
+    for path in ("a", "b"):
+        assert (await store.target.stat(path)).cache_control == "no-cache"
+
+
+async def test_run_refuses_an_unknown_option_before_it_begins(store: Store) -> None:
+    await store.fill({"a": b"new"}, {})
+    plan = await store.source.plan_sync(to="target")
+    with pytest.raises(TypeError, match=r"run\(\) has no option 'cache_controll'"):
+        plan.run(cache_controll="no-cache")  # type: ignore[call-arg]
+    assert (await plan.run()).files == 1

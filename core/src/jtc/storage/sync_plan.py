@@ -23,8 +23,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
+from jtc.storage.options import check_many_options
 from jtc.storage.transfers import (
     DEFAULT_CONCURRENCY,
     Action,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from jtc.storage._transfers.running import SyncTrees
     from jtc.storage.exceptions import StorageException
     from jtc.storage.models import FileInfo
+    from jtc.storage.options import CopyManyOptions
 
 __all__ = ["Difference", "PlanCounts", "PlannedAction", "State", "SyncPlan", "path_filter"]
 
@@ -156,6 +158,7 @@ class SyncPlan:
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
         max_rate: float | None = None,
+        **options: Unpack[CopyManyOptions],
     ) -> Transfers:
         """Do what is planned: the copies first, then the deletions.
 
@@ -168,6 +171,7 @@ class SyncPlan:
             progress: Called while files are copied, and as each file ends.
             max_rate: The number of bytes per second that are read, of all files together. What a
                 store copies by itself does not count.
+            **options: See `CopyManyOptions`; they are those of all files that are copied.
 
         Returns:
             The results as the files end, or, by ``await``, their numbers: see `Transfers`.
@@ -181,20 +185,20 @@ class SyncPlan:
 
         self._check_open()
         running.check_run(concurrency, progress, max_rate)
+        check_many_options(options, method="run")
         if self._state == "run":
             raise RuntimeError("This plan was run already: call plan_sync() for another one")
         self._state = "run"
-        counts = self.counts
 
         def start() -> AsyncIterator[FileResult]:
             return running.run_plan(
                 self._trees,
                 self._contents,
-                total_files=counts.failed + counts.new + counts.changed + counts.deleted,
-                total_bytes=counts.bytes,
+                counts=self.counts,
                 concurrency=concurrency,
                 report=progress,
                 max_rate=max_rate,
+                options=options,
             )
 
         return Transfers(start, f"the run of {self._what}")

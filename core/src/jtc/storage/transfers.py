@@ -66,6 +66,7 @@ class FileResult:
         content: The bytes, of `get_many` only.
         error: Why it failed; None if it did not.
         is_directory: The result is that of a whole directory, which the backend moved at once.
+        replaces: The target had a file of this path; None where it was not looked for.
     """
 
     action: Action
@@ -75,6 +76,7 @@ class FileResult:
     content: bytes | None = None
     error: StorageException | None = None
     is_directory: bool = False
+    replaces: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,11 @@ from jtc.storage.options import check_concurrency
 from jtc.storage.transfers import Action, FileResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from jtc.storage._transfers.merging import Tree, TreeDisk
     from jtc.storage._transfers.plan_file import PlanFile, PlannedCopy
+    from jtc.storage.sync_plan import PlanCounts
     from jtc.storage.transfers import TransferProgress
 
 __all__ = ["SyncTrees", "check_run", "run_plan"]
@@ -66,15 +67,16 @@ async def run_plan(
     trees: SyncTrees,
     plan: PlanFile,
     *,
-    total_files: int,
-    total_bytes: int,
+    counts: PlanCounts,
     concurrency: int,
     report: Callable[[TransferProgress], object] | None,
     max_rate: float | None,
+    options: Mapping[str, Any],
 ) -> AsyncIterator[FileResult]:
     """Do what is planned, and yield the result of each file as it ends."""
-    meter = Meter(report, total_files, total_bytes)
-    run = _Run(trees, meter, max_rate)
+    total = counts.failed + counts.new + counts.changed + counts.deleted
+    meter = Meter(report, total, counts.bytes)
+    run = _Run(trees, meter, max_rate, options)
     failed = 0
     async for key, error in plan.failures():
         failed += 1
@@ -107,9 +109,16 @@ _WAYS = (_Way(True, True), _Way(False, True), _Way(True, False), _Way(False, Fal
 class _Run:
     """One run of a plan."""
 
-    def __init__(self, trees: SyncTrees, meter: Meter, max_rate: float | None) -> None:
+    def __init__(
+        self,
+        trees: SyncTrees,
+        meter: Meter,
+        max_rate: float | None,
+        options: Mapping[str, Any],
+    ) -> None:
         self._trees = trees
         self._meter = meter
+        self._options = options
         self._way = 0
         self._disks: dict[bool, TreeDisk] = {}
         self._rate = None if max_rate is None else Rate(max_rate)
@@ -129,8 +138,11 @@ class _Run:
         """Copy one file."""
         result = self._result(planned.key)
         result.size = planned.source.size
+        result.replaces = planned.target is not None
         counted = self._meter.file(result.path)
-        options = {"progress": counted.progress} if counted.progress else {}
+        options = dict(self._options)
+        if counted.progress is not None:
+            options["progress"] = counted.progress
         try:
             is_new = await self._make_room(planned)
             await self._check_source(planned, options)

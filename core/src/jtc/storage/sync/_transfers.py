@@ -11,13 +11,14 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 from jtc.storage.sync._files import SyncListing, _Owned
 from jtc.storage.sync._portal import portal
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Total
 
 if TYPE_CHECKING:
+    from jtc.storage.options import CopyManyOptions
     from jtc.storage.sync_plan import PlannedAction, SyncPlan
     from jtc.storage.transfers import FileResult, TransferProgress, Transfers, TransferSummary
 
@@ -133,6 +134,7 @@ class SyncSyncPlan:
         concurrency: int = DEFAULT_CONCURRENCY,
         progress: Callable[[TransferProgress], object] | None = None,
         max_rate: float | None = None,
+        **options: Unpack[CopyManyOptions],
     ) -> SyncTransfers:
         """Do what is planned; see `SyncPlan.run`. `progress` is called in another thread.
 
@@ -142,7 +144,7 @@ class SyncSyncPlan:
             ValueError: An argument is invalid.
         """
         return SyncTransfers(
-            self._plan.run(concurrency=concurrency, progress=progress, max_rate=max_rate)
+            self._plan.run(concurrency=concurrency, progress=progress, max_rate=max_rate, **options)
         )
 
     def close(self) -> None:
