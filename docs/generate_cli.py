@@ -56,7 +56,9 @@ SESSION = [
     "jtc-storage ls -lh media:",
     "jtc-storage tree --sizes media:photos",
     "jtc-storage du -h media:",
-    "jtc-storage rm -r backup:photos",
+    "jtc-storage sync --bwlimit 4M media: backup:",
+    "jtc-storage rm -r media:photos/2025",
+    "jtc-storage sync --delete media: backup:",
     "jtc-storage ls medai:photos",
 ]
 """The commands of the picture."""

@@ -205,7 +205,9 @@ class Inside:
     def tree(self, directory: Path | None = None) -> dict[str, str]:
         """Return the files below a directory, or the disk `media`: their contents by paths."""
         base = self.root if directory is None else directory
-        files = sorted(path for path in base.rglob("*") if path.is_file())
+        files = sorted(
+            path for path in base.rglob("*") if path.is_file() and ".jtc" not in path.parts
+        )
         return {str(path.relative_to(base)): path.read_text() for path in files}
 
     def make(self, files: Mapping[str, str], directory: Path | None = None) -> None:

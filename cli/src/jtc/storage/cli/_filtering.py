@@ -12,7 +12,7 @@ import typer
 
 from jtc.storage.cli._exits import UsageError
 from jtc.storage.cli._locations import STANDARD
-from jtc.storage.cli._options import duration, size
+from jtc.storage.cli._options import duration, size_with_unit
 from jtc.storage.sync_plan import path_filter
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ class Filter:
 
 
 def make_filter(
-    *,
     min_size: str | None,
     max_size: str | None,
     min_age: str | None,
@@ -116,8 +115,8 @@ def make_filter(
         return None
     now = time.time()
     return Filter(
-        min_size=None if min_size is None else size(min_size, "--min-size"),
-        max_size=None if max_size is None else size(max_size, "--max-size"),
+        min_size=None if min_size is None else size_with_unit(min_size, "--min-size"),
+        max_size=None if max_size is None else size_with_unit(max_size, "--max-size"),
         since=None if max_age is None else now - duration(max_age, "--max-age"),
         until=None if min_age is None else now - duration(min_age, "--min-age"),
         listed=None if files_from is None else _listed(files_from),

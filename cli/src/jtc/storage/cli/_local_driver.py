@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jtc.storage.driver import DriverContent
+    from jtc.storage.models import FileInfo
     from jtc.storage.options import WriteOptions
 
 __all__ = ["MachineFiles"]
@@ -23,7 +24,6 @@ _MTIME = "mtime"
 _NS = 1_000_000_000
 _LATEST = 10**11
 """Seconds, in the year 5138: file systems and systems count further, and some not much."""
-_SUPPORTED = frozenset({"overwrite", "if_match", "metadata"})
 
 
 class MachineFiles(LocalDriver):
@@ -31,16 +31,29 @@ class MachineFiles(LocalDriver):
 
     A new file has the mode that the umask leaves, as with `cp`. Content types, headers and metadata
     are not kept: nothing is written into extended attributes, which many file systems lack. Of the
-    metadata, ``mtime`` is the time that the file gets.
+    metadata, ``mtime`` is the time that the file gets. Conditions on versions are not kept: they
+    would need the lock of a disk.
     """
 
     supported_options: Mapping[str, frozenset[str]] = {
         **LocalDriver.supported_options,
-        "write_file": _SUPPORTED,
+        "write_file": frozenset({"overwrite", "metadata"}),
         "copy_file": frozenset({"overwrite", "if_source_match"}),
         "move_file": frozenset({"overwrite", "if_source_match"}),
     }
-    unsupported = LocalDriver.unsupported | {"metadata_update", "visibility"}
+    unsupported = LocalDriver.unsupported | {
+        "conditional_delete",
+        "copy_from",
+        "copy_source",
+        "metadata_update",
+        "visibility",
+    }
+
+    async def stat(self, path: str, /) -> FileInfo:
+        """Return a file's metadata: its time, in the form in which a copy keeps it."""
+        info: FileInfo = await without_checks(super().stat)(path)
+        info.metadata = {_MTIME: f"{info.last_modified:.7f}"}
+        return info
 
     async def write_file(
         self, path: str, content: DriverContent, options: WriteOptions, /

@@ -36,6 +36,7 @@ __all__ = [
     "new_file_options",
     "rate",
     "size",
+    "size_with_unit",
 ]
 
 Place: TypeAlias = Annotated[
@@ -216,16 +217,24 @@ def duration(text: str, option: str) -> float:
     return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
+def size_with_unit(text: str, option: str) -> int:
+    """Return the bytes that a text means, as `size` does, of options that rclone has, too.
+
+    Raises:
+        UsageError: It is no size, or has no unit: for rclone that is KiB.
+    """
+    if text.replace(".", "", 1).isdigit() and float(text):
+        raise UsageError(f"{option} {text} needs a unit: {text}B are bytes, {text}K is in KiB")
+    return size(text, option)
+
+
 def rate(text: str | None) -> int | None:
     """Return the bytes a second that ``--bwlimit`` means; ``off`` and 0 are no limit.
 
     Raises:
         UsageError: It is no size.
     """
-    if text is None or text == "off":
-        return None
-    # As rclone's, a number without a unit is in KiB.
-    return size(f"{text}K" if text.replace(".", "", 1).isdigit() else text, "--bwlimit") or None
+    return None if text in {None, "off"} else size_with_unit(str(text), "--bwlimit") or None
 
 
 def new_file_options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from jtc.storage.cli._output import is_terminal, show_above
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
-    from rich.progress import ProgressColumn
+    from rich.progress import Progress, ProgressColumn
 
     from jtc.storage.transfers import TransferProgress
 
 __all__ = ["bar"]
+
+_SECONDS = 0.1
 
 
 @contextmanager
@@ -44,22 +47,47 @@ def bar(
     with Progress(
         *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
     ) as progress:
-        task = progress.add_task(title, total=None, files="")
-
-        def update(state: TransferProgress) -> None:
-            of = "" if state.total_files is None else f"/{state.total_files}"
-            progress.update(
-                task,
-                completed=state.bytes,
-                total=state.total_bytes,
-                files=f"{state.files}{of} files",
-            )
-
+        shown = _Shown(progress, title)
         show_above(lambda line: console.print(line, soft_wrap=True))
         try:
-            yield update
+            yield shown.update
         finally:
             show_above(None)
+            shown.finish()
+
+
+class _Shown:
+    """A bar, which is called with each chunk of each file, and drawn ten times a second.
+
+    Args:
+        progress: Draws it.
+        title: The words before it.
+    """
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=None, files="")
+        self._due = 0.0
+        self._latest: TransferProgress | None = None
+
+    def update(self, state: TransferProgress) -> None:
+        """Take how far the transfer has come."""
+        self._latest = state
+        if (now := monotonic()) >= self._due:
+            self._due = now + _SECONDS
+            self.finish()
+
+    def finish(self) -> None:
+        """Draw what was said last."""
+        if (state := self._latest) is None:
+            return
+        of = "" if state.total_files is None else f"/{state.total_files}"
+        self._progress.update(
+            self._task,
+            completed=state.bytes,
+            total=state.total_bytes,
+            files=f"{state.files}{of} files",
+        )
 
 
 def _drawing() -> tuple[Console, tuple[ProgressColumn, ...]]:

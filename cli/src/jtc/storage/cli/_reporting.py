@@ -60,6 +60,12 @@ class Report:
         self._dry_run = dry_run
         self._began = time.monotonic()
         self.numbers = TransferSummary()
+        self._noun = "file"
+
+    @property
+    def shows_lines(self) -> bool:
+        """Whether each file has a line."""
+        return self._lines or self._json
 
     def add(
         self,
@@ -87,6 +93,11 @@ class Report:
         elif self._lines and sign != "=":
             write(f"{sign} {printable(path)}")
 
+    def add_directory(self, name: str) -> None:
+        """Count a directory that the store moved as a whole, and write its line."""
+        self._noun = "directory"
+        self.add("+", f"{name.rstrip('/')}/", action=self._action)
+
     def count_same(self, number: int) -> None:
         """Count files that were there already."""
         self.numbers.skipped += number
@@ -108,7 +119,7 @@ class Report:
         word = _WORDS[self._action]
         parts = []
         if self._action is not Action.DELETE:
-            files = "1 file" if numbers.files == 1 else f"{numbers.files} files"
+            files = f"1 {self._noun}" if numbers.files == 1 else f"{numbers.files} files"
             # A store that copies by itself does not say how much.
             size = f", {size_text(numbers.bytes)}B" if numbers.bytes else ""
             parts.append(f"{word} {files}{size}")

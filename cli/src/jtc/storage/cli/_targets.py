@@ -60,6 +60,14 @@ class Job:
     path: str
     is_directory: bool
 
+    @property
+    def name(self) -> str:
+        """The target as a user may write it."""
+        text = self.target.text
+        if self.path == self.target.path:
+            return text
+        return f"{text}{'' if text.endswith((':', '/')) else '/'}{self.source.name}"
+
 
 async def kind_of(location: Location, *, prefer_directory: bool = False) -> Kind:
     """Return what is at a location. A store may have both a file and a directory of one path.

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from jtc.storage import FileExistsException
+from jtc.storage.cli._filtering import check_patterns
 from jtc.storage.cli._left_out import left_out
+from jtc.storage.cli._options import rate
 from jtc.storage.cli._output import write_error
 from jtc.storage.cli._progress import bar
 from jtc.storage.cli._targets import Job, pair
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.layer import unwrap_path
 from jtc.storage.sync_plan import path_filter
-from jtc.storage.transfers import Action
+from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
+    "choose",
     "compare",
     "copy_all",
     "directory",
@@ -39,6 +44,15 @@ __all__ = [
 ]
 
 _SIGNS = {Action.DELETE: "-", Action.SKIP: "="}
+
+
+_DESCRIPTORS = 3
+"""How many files and connections a transfer has open."""
+
+_DESCRIPTORS_BESIDE = 24
+"""How many the program has open besides: for the event loop, listings, the plan."""
+
+_MOST_DESCRIPTORS = 4096
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,11 +83,57 @@ class Choice:
     delete: bool = False
     max_delete: int | None = None
     backup: Disk | None = None
-    concurrency: int = 16
+    concurrency: int = DEFAULT_CONCURRENCY
     max_rate: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     shows_bar: bool = True
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        self.concurrency = min(self.concurrency, _most_at_once())
+
+
+def choose(
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    transfers: int,
+    bwlimit: str | None,
+    options: dict[str, Any],
+    *,
+    quiet: bool,
+    dry_run: bool,
+) -> Choice:
+    """Return the choice of the options that all commands have.
+
+    Raises:
+        UsageError: A value is invalid.
+    """
+    check_patterns(include, exclude)
+    return Choice(
+        include=include or (),
+        exclude=exclude or (),
+        concurrency=transfers,
+        max_rate=rate(bwlimit),
+        options=options,
+        shows_bar=not quiet,
+        dry_run=dry_run,
+    )
+
+
+def _most_at_once() -> int:
+    """Return how many transfers the limit of open files leaves room for, raised if it may be."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return DEFAULT_CONCURRENCY * _DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY in {soft, hard}:
+        return sys.maxsize
+    if soft < (better := min(hard, _MOST_DESCRIPTORS)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (better, hard))
+            soft = better
+    return max(1, (soft - _DESCRIPTORS_BESIDE) // _DESCRIPTORS)
 
 
 async def copy_all(
@@ -103,8 +163,8 @@ async def copy_all(
     for job in jobs:
         if job.is_directory:
             report.numbers.failed += await report_left_out(job.source, choice)
-            plan = await make_plan(job, choice)
-            await run_plan(plan, choice, report)
+            async with await make_plan(job, choice) as plan:
+                await run_plan(plan, choice, report)
     files = [job for job in jobs if not job.is_directory]
     if files:
         await _copy_files(files, choice, report)
@@ -153,7 +213,10 @@ async def run_plan(plan: SyncPlan, choice: Choice, report: Report) -> None:
         return
     with bar("copying", wanted=choice.shows_bar) as progress:
         results = plan.run(
-            concurrency=choice.concurrency, progress=progress, max_rate=choice.max_rate
+            concurrency=choice.concurrency,
+            progress=progress,
+            max_rate=choice.max_rate,
+            **choice.options,
         )
         async with results:
             async for result in results:
@@ -193,16 +256,17 @@ def _left_out(source: Location) -> list[LeftOut]:
 
 async def _copy_files(jobs: Sequence[Job], choice: Choice, report: Report) -> None:
     """Copy files that were named, from one disk to another or the same."""
+    there = await _existing(jobs, choice) if report.shows_lines else frozenset()
+    names = {job.path: job.name for job in jobs}
     if choice.dry_run:
         for job in jobs:
-            there = await job.target.disk.exists(job.path)
-            if there and choice.existing == "keep":
-                report.add("=", job.path, action=Action.SKIP)
+            if job.path in there and choice.existing == "keep":
+                report.add("=", job.name, action=Action.SKIP)
             else:
-                report.add("*" if there else "+", job.path, action=Action.COPY)
+                report.add("*" if job.path in there else "+", job.name, action=Action.COPY)
         return
     options = dict(choice.options)
-    if choice.existing != "replace":
+    if choice.existing == "keep":
         options["overwrite"] = False
     by_disk: dict[Disk, list[Job]] = {}
     for job in jobs:
@@ -218,14 +282,37 @@ async def _copy_files(jobs: Sequence[Job], choice: Choice, report: Report) -> No
             )
             async with results:
                 async for result in results:
+                    path = result.to_path or result.path
                     if choice.existing == "keep" and isinstance(result.error, FileExistsException):
-                        report.add("=", result.to_path or result.path, action=Action.SKIP)
+                        report.add("=", names[path], action=Action.SKIP)
                     else:
-                        report_result(result, report)
+                        report_result(result, report, name=names[path], replaces=path in there)
 
 
-def report_result(result: FileResult, report: Report) -> None:
-    """Report what became of a file."""
-    sign = _SIGNS.get(result.action, "+")
-    path = result.to_path or result.path
-    report.add(sign, path, action=result.action, size=result.size, error=result.error)
+async def _existing(jobs: Sequence[Job], choice: Choice) -> frozenset[str]:
+    """Return which targets exist."""
+    room = asyncio.Semaphore(choice.concurrency)
+
+    async def exists(job: Job) -> bool:
+        async with room:
+            return await job.target.disk.exists(job.path)
+
+    found = await asyncio.gather(*map(exists, jobs))
+    return frozenset(job.path for job, there in zip(jobs, found, strict=True) if there)
+
+
+def report_result(
+    result: FileResult, report: Report, *, name: str | None = None, replaces: bool | None = None
+) -> None:
+    """Report what became of a file.
+
+    Args:
+        result: What the library says of it.
+        report: Gets it.
+        name: The name to show; None is its path.
+        replaces: There was a file of this name; None is what the result says.
+    """
+    replaces = result.replaces if replaces is None else replaces
+    sign = _SIGNS.get(result.action, "*" if replaces else "+")
+    name = name or result.to_path or result.path
+    report.add(sign, name, action=result.action, size=result.size, error=result.error)

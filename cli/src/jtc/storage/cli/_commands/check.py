@@ -65,13 +65,7 @@ def command(
     choice = Choice(
         include=include or (),
         exclude=exclude or (),
-        where=make_filter(
-            min_size=min_size,
-            max_size=max_size,
-            min_age=min_age,
-            max_age=max_age,
-            files_from=files_from,
-        ),
+        where=make_filter(min_size, max_size, min_age, max_age, files_from),
         compare=comparison(checksum=checksum, size_only=size_only),
     )
     one, other = locate(source), locate(target)

@@ -1,0 +1,122 @@
+"""The work of `sync`: the plan, the question, and what is planned."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jtc.storage import RejectedException
+from jtc.storage.cli._exits import UsageError
+from jtc.storage.cli._output import is_terminal, printable, size_text, write_error
+from jtc.storage.cli._questions import confirm
+from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, require_directory
+from jtc.storage.cli._transferring import compare, directory, make_plan, report_left_out, run_plan
+from jtc.storage.driver_support.derived import closing
+from jtc.storage.transfers import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jtc.storage.cli._locations import Location
+    from jtc.storage.cli._reporting import Report
+    from jtc.storage.cli._transferring import Choice
+    from jtc.storage.sync_plan import SyncPlan
+
+__all__ = ["synchronize"]
+
+_NAMES = 5
+"""How many of the files that are deleted a question names."""
+
+
+async def synchronize(
+    source: Location,
+    target: Location,
+    backup: Location | None,
+    choice: Choice,
+    report: Report,
+    line: Callable[[str, str], None] | None,
+    *,
+    yes: bool,
+) -> None:
+    """Make a directory like another one.
+
+    Args:
+        source: The directory whose files are copied.
+        target: The directory that gets them.
+        backup: Where replaced and deleted files go.
+        choice: The options.
+        report: Gets the results.
+        line: Writes a line of the option ``--combined``.
+        yes: Ask nothing.
+
+    Raises:
+        Failed: A file failed, or the answer was no.
+        UsageError: Source and target do not go together, or there is no terminal to ask on.
+    """
+    asks = choice.delete and not choice.dry_run and not yes
+    if asks and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise UsageError("sync --delete deletes files: without a terminal to ask on, add --yes")
+    job = await _job(source, target, backup)
+    if backup is not None:
+        choice.backup = directory(backup.disk, backup.path)
+    missing = await report_left_out(source, choice)
+    report.numbers.failed += missing
+    if missing and choice.delete:
+        write_error("nothing is deleted: files of the source are left out")
+        choice = replace(choice, delete=False)
+    if line is not None:
+        await _write_lines(job, choice, line)
+    async with await _plan(job, choice) as plan:
+        if asks and plan.counts.deleted:
+            confirm(await _question(plan, target), yes=yes)
+        await run_plan(plan, choice, report)
+    report.finish()
+
+
+async def _plan(job: Job, choice: Choice) -> SyncPlan:
+    try:
+        return await make_plan(job, choice)
+    except RejectedException as error:
+        if error.reason == "max_delete":
+            words = str(error.args[0]).replace("max_delete permits", "--max-delete permits")
+            raise RejectedException(words, reason=error.reason) from error
+        if error.reason == "empty":
+            raise RejectedException(
+                f"The source {job.source.text!r} has no files, and all of the target would be "
+                "deleted. If that is meant, add --max-delete with their number",
+                reason=error.reason,
+            ) from error
+        raise
+
+
+async def _job(source: Location, target: Location, backup: Location | None) -> Job:
+    await require_directory(source)
+    if await kind_of(target, prefer_directory=True) is Kind.FILE:
+        raise UsageError(f"{target.text!r} is a file: name a directory")
+    job = Job(source, target, target.path, is_directory=True)
+    check_apart("sync", job)
+    if backup is not None:
+        for place in (source, target):
+            check_apart("sync", Job(place, backup, backup.path, is_directory=True))
+    return job
+
+
+async def _write_lines(job: Job, choice: Choice, line: Callable[[str, str], None]) -> None:
+    async with closing(compare(job.source, job.target, choice)) as found:
+        async for difference in found:
+            line(difference.state.value, difference.path)
+
+
+async def _question(plan: SyncPlan, target: Location) -> str:
+    counts = plan.counts
+    names: list[str] = []
+    async for planned in plan:
+        if planned.action is Action.DELETE:
+            names.append(printable(planned.path))
+            if len(names) == _NAMES:
+                break
+    more = ", …" if counts.deleted > len(names) else ""
+    copied = f"{counts.new} new and {counts.changed} changed files, {size_text(counts.bytes)}B"
+    deleted = f"{counts.deleted} from {target.text!r} ({', '.join(names)}{more})"
+    return f"Copy {copied}, and delete {deleted}?"

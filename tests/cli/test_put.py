@@ -1,0 +1,147 @@
+"""The commands `put`, `get` and `cp`: options, streams, and what a user sees."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Inside
+
+
+def test_put_gives_new_files_what_the_options_say(inside: Inside) -> None:
+    inside.make({"a.bin": "a"}, inside.directory)
+    done = inside(
+        "put",
+        "--type=text/plain",
+        "--cache-control=max-age=60",
+        "--metadata=Owner=me",
+        "--metadata=note=a=b",
+        "--visibility=public",
+        "a.bin",
+        "media:",
+    )
+    assert done.status == 0
+    (found,) = inside("stat", "--json", "media:a.bin").json
+    assert found["content_type"] == "text/plain"
+    assert found["cache_control"] == "max-age=60"
+    assert found["metadata"]["owner"] == "me"
+    assert found["metadata"]["note"] == "a=b"
+    assert (inside.root / "a.bin").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--visibility=secret", "a", "media:"], "--visibility is public or private"),
+        (["--metadata=novalue", "a", "media:"], "--metadata is NAME=VALUE"),
+        (["--bwlimit=fast", "a", "media:"], "--bwlimit is a size"),
+        (["--exclude={", "a", "media:"], "'{'"),
+        (["--transfers=0", "a", "media:"], "--transfers"),
+    ],
+)
+def test_put_refuses_values_that_are_none(inside: Inside, arguments: list[str], words: str) -> None:
+    inside.make({"a": "a"}, inside.directory)
+    done = inside("put", *arguments)
+    assert done.status == 2
+    assert words in done.err
+    assert inside.tree() == {}
+
+
+def test_put_reads_standard_input(inside: Inside) -> None:
+    done = inside("put", "-v", "-", "media:in/x.txt", stdin="from a pipe")
+    assert (done.status, done.lines) == (0, ["+ media:in/x.txt"])
+    assert inside.tree() == {"in/x.txt": "from a pipe"}
+    done = inside("put", "--ignore-existing", "-", "media:in/x.txt", stdin="new")
+    assert "1 unchanged" in done.err
+    assert inside.tree() == {"in/x.txt": "from a pipe"}
+
+
+def test_get_writes_to_standard_output(inside: Inside) -> None:
+    inside.make({"a": "a\n", "b": "b\n"})
+    assert inside("get", "media:a", "media:b", "-").out == "a\nb\n"
+    done = inside("get", "media:missing", "-")
+    assert (done.status, done.out) == (1, "")
+
+
+def test_put_and_get_take_named_pipes(inside: Inside) -> None:
+    pipe = inside.directory / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("through",))
+    writer.start()
+    assert inside("put", "pipe", "media:x").status == 0
+    writer.join()
+    assert inside.tree() == {"x": "through"}
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        assert inside("get", "media:x", "pipe").status == 0
+        assert reader.communicate()[0] == "through"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_get_into_a_device_leaves_the_device(inside: Inside) -> None:
+    inside.make({"x": "x"})
+    device = Path(os.devnull).stat()
+    assert inside("get", "media:x", os.devnull).status == 0
+    assert Path(os.devnull).stat().st_rdev == device.st_rdev
+
+
+def test_get_writes_through_a_link_and_keeps_the_time(inside: Inside) -> None:
+    inside.make({"new": "new"}, inside.directory)
+    os.utime(inside.directory / "new", ns=(0, 1_600_000_000_250_000_000))
+    inside.make({"real": "old"}, inside.directory)
+    (inside.directory / "link").symlink_to("real")
+    assert inside("put", "new", "media:x").status == 0
+    assert inside("get", "media:x", "link").status == 0
+    assert (inside.directory / "link").is_symlink()
+    assert (inside.directory / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize("command", ["put", "cp"])
+def test_ignore_existing_keeps_files_that_are_there(inside: Inside, command: str) -> None:
+    inside.make({"a": "new", "b": "new"}, inside.directory)
+    inside.make({"a": "old"})
+    done = inside(command, "--ignore-existing", "-v", "a", "b", "media:")
+    assert (done.status, done.lines) == (0, ["+ media:b"])
+    assert "put 1 file, 3B; 1 unchanged, in " in done.err.replace("copied", "put")
+    assert inside.tree() == {"a": "old", "b": "new"}
+
+
+def test_dry_run_writes_the_lines_of_the_real_run(inside: Inside) -> None:
+    inside.make({"a": "a", "b": "b"}, inside.directory)
+    inside.make({"old/a": "old"})
+    for command in (["put", "a", "b", "media:old"], ["cp", "a", "media:new/"]):
+        before = inside.tree()
+        shown = inside(command[0], "--dry-run", *command[1:])
+        assert inside.tree() == before
+        assert shown.err.startswith("dry run, nothing is done: ")
+        done = inside(command[0], "-v", *command[1:])
+        assert sorted(shown.lines) == sorted(done.lines)
+
+
+def test_put_reports_a_file_that_fails_and_goes_on(inside: Inside) -> None:
+    inside.make({"a": "a", "b": "b"}, inside.directory)
+    inside.make({"a/x": "x"})  # a file cannot have the name of a directory
+    done = inside("put", "a", "b", "media:")
+    assert done.status == 1
+    assert "'a'" in done.err
+    assert "put 1 file, 1B; 1 failed" in done.err
+    assert inside.tree() == {"a/x": "x", "b": "b"}
+
+
+def test_json_has_a_line_for_each_file(inside: Inside) -> None:
+    inside.make({"a": "a"}, inside.directory)
+    done = inside("put", "--json", "-q", "a", "media:x")
+    assert done.err == ""
+    assert done.json == [{"action": "copy", "sign": "+", "path": "media:x", "size": 1}]
+
+
+def test_quiet_says_nothing(inside: Inside) -> None:
+    inside.make({"a": "a"}, inside.directory)
+    done = inside("put", "-q", "a", "media:x")
+    assert (done.status, done.out, done.err) == (0, "", "")
