@@ -52,6 +52,8 @@ class FileInfo:
         metadata: Texts that the user declared, by names of ``[a-z0-9-]``.
         checksums: The backend's checksums of the whole content, in lower-case
             hexadecimal, by algorithm (``"sha256"``, ``"crc32"``).
+        last_modified_ns: `last_modified` in nanoseconds, which a float of this century does not
+            keep; None where the backend counts larger units, and in listings.
     """
 
     path: str
@@ -64,6 +66,7 @@ class FileInfo:
     content_encoding: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
+    last_modified_ns: int | None = field(default=None, compare=False, repr=False)
 
 
 def listed_file(path: str, size: int, last_modified: float, etag: str | None) -> FileInfo:
@@ -80,6 +83,7 @@ def listed_file(path: str, size: int, last_modified: float, etag: str | None) ->
     info.content_disposition = info.content_encoding = None
     info.metadata = {}
     info.checksums = {}
+    info.last_modified_ns = None
     return info
 
 

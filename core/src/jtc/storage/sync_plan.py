@@ -3,10 +3,10 @@
 Two files of one path are compared (``compare=``) without being read, and are the same
 
 * by ``"auto"`` if a checksum that the metadata of both has is the same; else, if they have the same
-  length, and the target's metadata ``mtime`` is the source's modification time, within a
-  microsecond; else, if the target has no such metadata, and is not older than the source. Copies to
-  another disk have it: in seconds since 1970, as rclone writes it on S3; its form of other stores
-  (RFC 3339) is read too. Etags are never compared;
+  length and modification time, within a microsecond; else, if the target keeps none, and is not
+  older than the source. A file keeps its source's modification time as metadata ``mtime``, in
+  seconds since 1970 as rclone writes it on S3 (its form of other stores, RFC 3339, is read too);
+  that of others is when they were written. Etags are never compared;
 * by ``"mtime"`` likewise, without checksums;
 * by ``"size"`` if they have the same length;
 * by ``"checksum"`` if their contents have the same checksum: files whose metadata has none are

@@ -90,9 +90,9 @@ class Comparison(NamedTuple):
             return same
         if self.compare == "checksum":
             return await self._by_content(key, one, other)
-        if kept_time(other) is not None:
-            return _same_time(one, other)
-        return other.last_modified >= one.last_modified
+        if _same_time(one, other):
+            return True
+        return kept_time(other) is None and other.last_modified >= one.last_modified
 
     async def _by_content(self, key: str, one: FileInfo, other: FileInfo) -> bool:
         """Compare two files by a checksum, for which one of them is read, or both."""
@@ -120,8 +120,7 @@ def _same_checksum(one: FileInfo, other: FileInfo) -> bool | None:
 
 
 def _same_time(one: FileInfo, other: FileInfo) -> bool:
-    kept = kept_time(other)
-    return kept is not None and abs(modified_ns(one) - kept) < TOLERANCE_NS
+    return abs(modified_ns(one) - modified_ns(other)) < TOLERANCE_NS
 
 
 async def differences(

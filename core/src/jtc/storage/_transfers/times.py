@@ -52,8 +52,10 @@ def kept_time(info: FileInfo) -> int | None:
 
 def modified_ns(info: FileInfo) -> int:
     """Return when a file's content was made: the time that it keeps, else when it was written."""
-    kept = kept_time(info)
-    return round(Decimal(info.last_modified) * _NS) if kept is None else kept
+    if (kept := kept_time(info)) is not None:
+        return kept
+    exact = info.last_modified_ns
+    return round(Decimal(info.last_modified) * _NS) if exact is None else exact
 
 
 def mtime_text(info: FileInfo) -> str:

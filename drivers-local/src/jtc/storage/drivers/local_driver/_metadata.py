@@ -148,12 +148,15 @@ def sync_subject(subject: int | str) -> None:
 def file_info(path: str, status: os.stat_result, declared: Declared | None = None) -> FileInfo:
     """Return the `FileInfo` of what the inode and, where it was read, the attribute hold."""
     if not declared:
-        return listed_file(path, status.st_size, status.st_mtime, etag_of(status))
+        info = listed_file(path, status.st_size, status.st_mtime, etag_of(status))
+        info.last_modified_ns = status.st_mtime_ns
+        return info
     return FileInfo(
         path=path,
         size=status.st_size,
         last_modified=status.st_mtime,
         etag=etag_of(status),
+        last_modified_ns=status.st_mtime_ns,
         **declared,
     )
 
