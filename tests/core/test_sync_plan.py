@@ -334,6 +334,15 @@ async def test_run_replaces_no_target_that_changed_after_the_plan(store: Store) 
     }
 
 
+async def test_run_skips_files_that_another_run_copied_meanwhile(store: Store) -> None:
+    await store.fill({"new": b"1", "old": b"1"}, {"old": b"planned", "gone": b"1"})
+    plan = await store.source.plan_sync(to="target", delete=True)
+    await store.sync()
+    results = {result.path: result.action async for result in plan.run()}
+    assert results == {"new": Action.SKIP, "old": Action.SKIP, "gone": Action.DELETE}
+    assert await files(store.target) == {"new": b"1", "old": b"1"}
+
+
 async def test_run_copies_to_target_that_supports_no_options() -> None:
     class Plain(MemoryDriver):
         unsupported = frozenset({"writing", "stat", "reading", "copy", "move"})

@@ -163,8 +163,9 @@ class SyncPlan:
         """Do what is planned: the copies first, then the deletions.
 
         A file of the source, or one that is replaced, that changed after it was planned is an error
-        in its result, and stays as it is. A file that failed, here or in the plan, cancels all
-        deletions: their results have an error that says so.
+        in its result, and stays as it is; one that was copied meanwhile is skipped. A file that
+        failed, here or in the plan, cancels all deletions: their results have an error that says
+        so.
 
         Args:
             concurrency: The number of files that are copied at once.

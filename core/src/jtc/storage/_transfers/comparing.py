@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from jtc.storage._transfers.merging import Pair, Tree, pairs
-from jtc.storage._transfers.times import TOLERANCE_NS, kept_time, modified_ns
+from jtc.storage._transfers.times import has_same_time, kept_time
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import FileNotFoundException, StorageException
 from jtc.storage.sync_plan import Difference, State
@@ -67,7 +67,7 @@ class Comparison(NamedTuple):
             return same
         # The source's metadata may have a checksum as well, or a time that its listing omits.
         waits = self.compare == "checksum" or (self.compare == "auto" and other.checksums)
-        return True if not waits and _same_time(one, other) else None
+        return True if not waits and has_same_time(one, other) else None
 
     async def by_request(self, key: str, one: FileInfo, other: FileInfo) -> Difference:
         """Compare two files whose listings do not decide."""
@@ -90,7 +90,7 @@ class Comparison(NamedTuple):
             return same
         if self.compare == "checksum":
             return await self._by_content(key, one, other)
-        if _same_time(one, other):
+        if has_same_time(one, other):
             return True
         return kept_time(other) is None and other.last_modified >= one.last_modified
 
@@ -117,10 +117,6 @@ def _same_checksum(one: FileInfo, other: FileInfo) -> bool | None:
             if None not in known:
                 return known[0] == known[1]
     return None
-
-
-def _same_time(one: FileInfo, other: FileInfo) -> bool:
-    return abs(modified_ns(one) - modified_ns(other)) < TOLERANCE_NS
 
 
 async def differences(

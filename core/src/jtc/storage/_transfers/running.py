@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jtc.storage._transfers.bounded import bounded
 from jtc.storage._transfers.kept_times import KeptTimes, Rate
 from jtc.storage._transfers.meter import Meter
+from jtc.storage._transfers.times import has_same_time
 from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import (
@@ -147,6 +148,11 @@ class _Run:
             is_new = await self._make_room(planned)
             await self._check_source(planned, options)
             await self._copy(planned.key, options, is_new=is_new)
+        except PreconditionFailedException as error:
+            if await self._is_there(planned.key):
+                result.action = Action.SKIP
+            else:
+                result.error = error
         except StorageException as error:
             result.error = error
         counted.end(result)
@@ -178,6 +184,19 @@ class _Run:
         if backup is not None:
             await target.disk.copy(path, backup.path(planned.key), to=backup.disk)
         return False
+
+    async def _is_there(self, key: str) -> bool:
+        """Return whether the target has the source's file meanwhile.
+
+        What a killed process sent to a store may be stored after the next plan was made.
+        """
+        source, target = self._trees.source, self._trees.target
+        try:
+            one = await source.disk.stat(source.path(key))
+            other = await target.disk.stat(target.path(key))
+        except StorageException:
+            return False
+        return one.size == other.size and has_same_time(one, other)
 
     async def _check_source(self, planned: PlannedCopy, options: dict[str, Any]) -> None:
         """Have the version copied that was planned, or none."""

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from jtc.storage.models import FileInfo
 
-__all__ = ["MTIME", "TOLERANCE_NS", "kept_time", "modified_ns", "mtime_text", "with_time"]
+__all__ = ["MTIME", "has_same_time", "kept_time", "modified_ns", "mtime_text", "with_time"]
 
 MTIME = "mtime"
 """The name of the metadata."""
 
-TOLERANCE_NS = 1000
+_TOLERANCE_NS = 1000
 """Times that differ by less are the same: `FileInfo.last_modified` has a precision of 0.5 µs."""
 
 _NS = 1_000_000_000
@@ -56,6 +56,11 @@ def modified_ns(info: FileInfo) -> int:
         return kept
     exact = info.last_modified_ns
     return round(Decimal(info.last_modified) * _NS) if exact is None else exact
+
+
+def has_same_time(one: FileInfo, other: FileInfo) -> bool:
+    """Return whether the contents of two files were made at the same time."""
+    return abs(modified_ns(one) - modified_ns(other)) < _TOLERANCE_NS
 
 
 def mtime_text(info: FileInfo) -> str:
