@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jtc.storage.cli._doctor import probes
 from jtc.storage.cli._doctor.known_ids import IDS
 from jtc.storage.cli._doctor.report import as_json
 from jtc.storage.driver_support.findings import Severity
@@ -113,7 +114,7 @@ def read_only(ground: Ground) -> None:
     ground.disks["media"]["layers"] = ["read_only"]
 
 
-def s3(ground: Ground) -> None:
+def s3_by_variables(ground: Ground) -> None:
     store = ground.fixture("seaweedfs")
     ground.disks["media"] = {"driver": "s3", "bucket": store.bucket, **store.options}
     ground.disks["media"]["secret_key"] = "${MEDIA_SECRET_KEY}"
@@ -126,7 +127,7 @@ HEALTHY_DISKS: dict[str, Callable[[Ground], None]] = {
     for each in (local, memory, environment, open_local, signing, layered, read_only)
 } | HEALTHY
 
-BASES = {"s3": s3, **HEALTHY_DISKS}
+BASES = {"s3 by variables": s3_by_variables, **HEALTHY_DISKS}
 
 
 @pytest.mark.parametrize("probe", [True, False], ids=["probe", "no probe"])
@@ -144,6 +145,14 @@ def test_doctor_finds_no_fault_on_a_healthy_disk(ground: Ground, base: str, prob
 
 def default_disk(ground: Ground) -> None:
     ground.top["default"] = "medai"
+
+
+def default_of_environment(ground: Ground) -> None:
+    ground.set(FILESYSTEM_DISK="medai")
+
+
+def unknown_capability(ground: Ground) -> None:
+    ground.disks["media"]["disable"] = ["visiblity"]
 
 
 def misspelt_key(ground: Ground) -> None:
@@ -294,6 +303,28 @@ PLAIN = """
 def two_providers(ground: Ground) -> None:
     ground.install("shelf-one", {DRIVERS: {"shelf": ":Driver"}}, PLAIN)
     ground.install("shelf-two", {DRIVERS: {"shelf": ":Driver"}}, PLAIN)
+
+
+def two_providers_of_a_disk(ground: Ground) -> None:
+    two_providers(ground)
+    ground.disks["media"] = {"driver": "shelf"}
+
+
+def no_such_driver(ground: Ground) -> None:
+    ground.set(FILESYSTEM_DISK="locla")
+
+
+def slow(ground: Ground) -> None:
+    ground.monkeypatch.setattr(probes, "_SLOW_SECONDS", 0.01)
+    third_party(
+        ground,
+        """
+        async def exists(self, path, /):
+            import asyncio
+            await asyncio.sleep(0.02)
+            return True
+        """,
+    )
 
 
 def old_version(ground: Ground) -> None:
@@ -626,6 +657,8 @@ def refusing_layer(ground: Ground) -> None:
 
 CONFIGURATION = (
     Planted("a default disk that is not configured", default_disk, {"config.default"}),
+    Planted("a default disk by a variable", default_of_environment, {"config.default"}),
+    Planted("a misspelt capability", unknown_capability, {"disk.configuration"}),
     Planted("a misspelt key of the file", misspelt_key, {"config.key"}),
     Planted("an unknown id is ignored", unknown_id, {"config.ignore"}),
     Planted("a file that is no TOML", no_toml, {"config.unreadable"}),
@@ -664,14 +697,27 @@ ENVIRONMENT = (
     ),
     Planted("quotes around a secret", quotes, {"env.value"}),
     Planted("a variable set to nothing", empty, {"env.value"}, "environment"),
-    Planted("AWS_ENDPOINT", endpoint_of_laravel, {"env.ignored"}, "s3", LOOKING, fault="D13"),
-    Planted("AWS_S3_REGION_NAME", settings_of_django_storages, {"env.ignored"}, "s3", LOOKING),
-    Planted("two regions", two_regions, {"env.shadowed"}, "s3", LOOKING, fault="D13"),
+    Planted(
+        "AWS_ENDPOINT",
+        endpoint_of_laravel,
+        {"env.ignored"},
+        "s3 by variables",
+        LOOKING,
+        fault="D13",
+    ),
+    Planted(
+        "AWS_S3_REGION_NAME",
+        settings_of_django_storages,
+        {"env.ignored"},
+        "s3 by variables",
+        LOOKING,
+    ),
+    Planted("two regions", two_regions, {"env.shadowed"}, "s3 by variables", LOOKING, fault="D13"),
     Planted(
         "a newline after a key",
         newline_of_a_key,
         {"env.value", "disk.configuration"},
-        "s3",
+        "s3 by variables",
         fault="A10",
     ),
     Planted("no temporary space", no_temporary_space, {"env.temporary-space"}, fault="C16"),
@@ -684,6 +730,13 @@ SHORT = {"timeout": 0.05}
 
 INSTALLED = (
     Planted("two providers of one name", two_providers, {"packages.duplicate"}),
+    Planted(
+        "two providers of a disk's driver",
+        two_providers_of_a_disk,
+        {"packages.duplicate", "disk.configuration"},
+    ),
+    Planted("a disk of no driver", no_such_driver, {"disk.driver-missing"}, "environment"),
+    Planted("a storage that is slow", slow, {"disk.latency"}),
     Planted("a version that does not fit", old_version, {"packages.versions"}),
     Planted("a broken plugin", broken_plugin, {"packages.broken-plugin"}, fault="C14"),
     Planted("a broken driver", broken_driver, {"disk.driver-broken"}, fault="C14"),

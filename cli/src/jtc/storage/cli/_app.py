@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
@@ -74,9 +76,32 @@ BUILT_IN = {
 _PLUGINS = "Of other distributions"
 
 
+_PATIENCE = 20
+"""The number of looks, 50 ms apart, after which a thread counts as hung."""
+
+
 def main() -> None:
     """Run the command that the command line names, and end the process with its exit status."""
-    sys.exit(run_program(sys.argv[1:]))
+    status = run_program(sys.argv[1:])
+    for _ in range(_PATIENCE):
+        if not _has_hung_thread():
+            sys.exit(status)
+        time.sleep(0.05)
+    os._exit(status)  # what was written is flushed
+
+
+def _has_hung_thread() -> bool:
+    """Return whether a call to a local disk has not ended: to a dead mount, it never does.
+
+    Python would wait for its thread.
+    """
+    frames = sys._current_frames()  # noqa: SLF001 - documented, to find deadlocks
+    for thread in threading.enumerate():
+        frame = frames.get(thread.ident or 0)
+        is_idle = frame is None or frame.f_code.co_name == "_worker"  # it waits for work
+        if thread.name.startswith("jtc-storage-local") and not is_idle:
+            return True
+    return False
 
 
 def run_program(arguments: Sequence[str]) -> int:

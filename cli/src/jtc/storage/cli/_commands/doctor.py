@@ -1,8 +1,5 @@
 """The command `doctor`: what is wrong with the disks, and how to put it right."""
 
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +10,7 @@ from jtc.storage.cli._doctor.model import Diagnosis
 from jtc.storage.cli._doctor.report import as_github, as_json, as_text
 from jtc.storage.cli._doctor.run import diagnose
 from jtc.storage.cli._exits import FAILED, Failed
-from jtc.storage.cli._output import flush, write, write_json
+from jtc.storage.cli._output import write, write_json
 from jtc.storage.cli._running import run
 from jtc.storage.driver_support.findings import DiagnosisOptions, Severity
 
@@ -88,33 +85,19 @@ def command(
     """Find what is wrong with the disks, and say how to put it right."""
     options = DiagnosisOptions(probe=probe, timeout=timeout, as_user=as_user, origin=origin)
     show = _WRITERS[_Format.JSON if json else form]
-    made: list[Diagnosis] = []
-    run(_doctor(disk or [], options, show, made))
-    is_wrong = any(made[0].count(severity) for severity in _FAULTS[fail_on])
-    _leave_hung_threads(FAILED if is_wrong else 0)
-    if is_wrong:
-        raise Failed(FAILED)
+    run(_doctor(disk or [], options, show, fail_on))
 
 
 async def _doctor(
     disks: list[str],
     options: DiagnosisOptions,
     show: Callable[[Diagnosis], object],
-    made: list[Diagnosis],
+    fail_on: _FailOn,
 ) -> None:
-    made.append(await diagnose(disks, options))
-    show(made[0])
-
-
-def _leave_hung_threads(status: int) -> None:
-    """End the process where a thread hangs in a call to a dead mount, for which Python waits."""
-    frames = sys._current_frames()  # noqa: SLF001 - documented, for debugging deadlocks
-    for thread in threading.enumerate():
-        frame = frames.get(thread.ident or 0)
-        is_idle = frame is None or frame.f_code.co_name == "_worker"  # it waits for work
-        if thread.name.startswith("jtc-storage") and not thread.daemon and not is_idle:
-            flush()
-            os._exit(status)
+    diagnosis = await diagnose(disks, options)
+    show(diagnosis)
+    if any(diagnosis.count(severity) for severity in _FAULTS[fail_on]):
+        raise Failed(FAILED)
 
 
 def _write_all(lines: Iterable[str]) -> None:

@@ -270,6 +270,14 @@ def _look_at_default(
 ) -> Iterator[Finding]:
     """Find a wrong default disk, and what else the library refuses of the whole file."""
     seen = {finding.id for _, finding in found.findings}
+    chosen = os.environ.get("FILESYSTEM_DISK")
+    if not found.has_default and chosen and chosen not in tables:
+        yield error(
+            id="config.default",
+            message="The default disk is none that is configured: what names no disk fails.",
+            evidence=f"FILESYSTEM_DISK is {chosen!r}; there are: {', '.join(tables) or 'none'}",
+            fix="Correct FILESYSTEM_DISK, or name the default in the file",
+        )
     if found.has_default and "config.disk" not in seen:
         try:
             StorageManager.isolated({"default": document["default"], "disks": tables})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import StorageConfigException, StorageException, StorageManager
@@ -54,7 +55,7 @@ async def look_at_disk(
             return
     disk = config.manager.disk(name)
     try:
-        driver: Any = await asyncio.to_thread(lambda: disk.driver)
+        driver: Any = disk.driver
     except StorageException as refused:
         yield await _refused(name, config, refused)
         return
@@ -76,15 +77,12 @@ def _look_at_installed(name: str, config: Configuration) -> Iterator[Finding]:
     for group, kind, wanted_name in wanted:
         there = providers(group).get(wanted_name, [])
         if not there:
-            extra = _EXTRAS[group].get(wanted_name)
             known = ", ".join(sorted(providers(group)))
             yield error(
                 id=f"disk.{kind}-missing",
                 message=f"The {kind} {wanted_name!r} is not installed.",
                 evidence=f"Installed are: {known}",
-                fix=f"pip install 'jtc-storage[{extra}]'"
-                if extra
-                else f"Correct the {kind}'s name",
+                fix=_how_to_get(group, kind, wanted_name, is_configured=bool(config.tables)),
                 blocks=True,
             )
             continue
@@ -108,12 +106,21 @@ def _look_at_installed(name: str, config: Configuration) -> Iterator[Finding]:
             )
 
 
+def _how_to_get(group: str, kind: str, name: str, *, is_configured: bool) -> str:
+    """Return how to install a driver or a layer, or to name the one that is meant."""
+    if extra := _EXTRAS[group].get(name):
+        return f"pip install 'jtc-storage[{extra}]'"
+    where = f"the {kind}'s name" if is_configured else "FILESYSTEM_DISK"
+    close = get_close_matches(name, [*providers(group), *_EXTRAS[group]], 1)
+    return f"Correct {where}" + (f": perhaps {close[0]!r}" if close else "")
+
+
 async def _refused(name: str, config: Configuration, refused: StorageException) -> Finding:
     """Return why a disk cannot be made: by itself, or beside the others."""
     if name in config.tables and isinstance(refused, StorageConfigException):
         alone = StorageManager.isolated({"disks": {name: config.tables[name]}})
         try:
-            await asyncio.to_thread(lambda: alone.disk(name).driver)
+            _ = alone.disk(name).driver
         except StorageException:
             pass
         else:
