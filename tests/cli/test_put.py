@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Inside
+    from collections.abc import Iterator
+
+    from conftest import Cli, Inside
 
 
 def test_put_gives_new_files_what_the_options_say(inside: Inside) -> None:
@@ -145,3 +149,58 @@ def test_quiet_says_nothing(inside: Inside) -> None:
     inside.make({"a": "a"}, inside.directory)
     done = inside("put", "-q", "a", "media:x")
     assert (done.status, done.out, done.err) == (0, "", "")
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """Make a directory; until the test ends, this process may not read all as root may."""
+    place = Path(tempfile.mkdtemp(prefix="jtc-unprivileged-"))
+    other = 65534
+    if is_root := os.geteuid() == 0:
+        os.chown(place, other, other)
+        os.setegid(other)
+        os.seteuid(other)
+    try:
+        yield place
+    finally:
+        if is_root:
+            os.seteuid(0)
+            os.setegid(0)
+        shutil.rmtree(place)
+
+
+def test_what_may_not_be_read_is_an_error_and_cancels_deletions(
+    cli: Cli, unprivileged: Path
+) -> None:
+    site, root = unprivileged / "site", unprivileged / "disk"
+    for path in (
+        site / "a",
+        site / "closed/b.html",
+        site / "c",
+        root / "closed/b.html",
+        root / "d",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    (site / "closed").chmod(0)
+    (site / "c").chmod(0)
+    file = unprivileged / "storage.toml"
+    tables = {"media": root, "here": site}.items()
+    file.write_text("".join(f"[disks.{n}]\ndriver='local'\nroot='{r}'\n" for n, r in tables))
+    cli.directory, cli.environ["FILESYSTEM_CONFIG"] = unprivileged, str(file)
+    command = ("sync", "--delete", "--yes")
+    for source in ("site", "here:"):
+        for options in (["--exclude", "c"], ["--include", "*.html"], []):
+            done = cli(*command, *options, source, "media:")
+            assert done.status == 1
+            assert "closed' is left out: cannot be read: Permission denied" in done.err
+            assert "nothing is deleted" in done.err
+            assert (root / "closed/b.html").exists()
+            assert (root / "d").exists()
+    assert "'c'" in done.err
+    assert (root / "a").exists()
+    done = cli(*command, "--exclude", "closed/**", "--exclude", "c", "site", "media:")
+    assert done.status == 0, done.err
+    assert (root / "closed/b.html").exists()
+    assert not (root / "d").exists()
+    (site / "closed").chmod(0o755)

@@ -134,3 +134,10 @@ def test_size_without_a_unit_is_refused(trees: Inside, option: str) -> None:
     done = trees("sync", option, "100", "source", "media:target")
     assert done.status == 2
     assert f"{option} 100 needs a unit: 100B are bytes, 100K is in KiB" in done.err
+
+
+def test_files_from_names_what_is_not_there(trees: Inside) -> None:
+    (trees.directory / "LIST").write_text("a.txt\nb.txt\n")
+    done = trees("sync", "--files-from", "LIST", "source", "media:target")
+    assert done.status == 0
+    assert "--files-from lists 1 that are not there: 'b.txt'" in done.err

@@ -85,6 +85,10 @@ class Filter:
     listed: frozenset[str] | None = None
     seen: set[str] = field(default_factory=set)
 
+    def missing(self) -> list[str]:
+        """Return which of the listed paths were not found."""
+        return sorted(self.listed - self.seen) if self.listed else []
+
     def __call__(self, info: FileInfo) -> bool:
         """Return whether a file counts."""
         if self.listed is not None:

@@ -30,11 +30,13 @@ class LeftOut(NamedTuple):
         reason: Why.
         is_error: It is a file, or a directory, that was to be transferred; not so a symbolic link,
             and what is no regular file.
+        is_directory: Files below it are left out with it, and what they are is unknown.
     """
 
     path: str
     reason: str
     is_error: bool
+    is_directory: bool = False
 
 
 def left_out(root: str, prefix: str = "") -> Iterator[LeftOut]:
@@ -61,7 +63,8 @@ def left_out(root: str, prefix: str = "") -> Iterator[LeftOut]:
         except FileNotFoundError:
             continue  # deleted meanwhile
         except OSError as error:
-            yield LeftOut(above[:-1], f"cannot be read: {error.strerror}", is_error=True)
+            reason = f"cannot be read: {error.strerror}"
+            yield LeftOut(above[:-1], reason, is_error=True, is_directory=True)
 
 
 def _is_own(name: str, disk_path: str) -> bool:
@@ -71,12 +74,13 @@ def _is_own(name: str, disk_path: str) -> bool:
 
 def _judge(entry: os.DirEntry[str], path: str, disk_path: str) -> LeftOut | None:
     """Return why an entry is left out; None if it is listed."""
-    if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
+    is_directory = entry.is_dir(follow_symlinks=False)
+    if not is_directory and not entry.is_file(follow_symlinks=False):
         return LeftOut(path, f"is {_kind(entry)}, which is skipped", is_error=False)
     try:
         check_listed_path(disk_path)
     except InvalidPathException as error:
-        return LeftOut(path, str(error.args[0]), is_error=True)
+        return LeftOut(path, str(error.args[0]), is_error=True, is_directory=is_directory)
     return None
 
 

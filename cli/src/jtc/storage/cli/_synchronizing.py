@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import RejectedException
 from jtc.storage.cli._exits import UsageError
+from jtc.storage.cli._filtering import Filter
 from jtc.storage.cli._output import is_terminal, printable, size_text, write_error
 from jtc.storage.cli._questions import confirm
 from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, require_directory
@@ -68,10 +69,19 @@ async def synchronize(
     if line is not None:
         await _write_lines(job, choice, line)
     async with await _plan(job, choice) as plan:
+        _warn_of_missing(choice)
         if asks and plan.counts.deleted:
             confirm(await _question(plan, target), yes=yes)
         await run_plan(plan, choice, report)
     report.finish()
+
+
+def _warn_of_missing(choice: Choice) -> None:
+    """Say which files of the option ``--files-from`` neither directory has."""
+    if isinstance(choice.where, Filter) and (missing := choice.where.missing()):
+        more = ", …" if len(missing) > _NAMES else ""
+        names = ", ".join(repr(name) for name in missing[:_NAMES])
+        write_error(f"--files-from lists {len(missing)} that are not there: {names}{more}")
 
 
 async def _plan(job: Job, choice: Choice) -> SyncPlan:

@@ -232,8 +232,13 @@ async def report_left_out(source: Location, choice: Choice) -> int:
     failed = 0
     logging.getLogger("jtc.storage").addFilter(_is_news)
     takes = path_filter(choice.include, choice.exclude)
+    not_excluded = path_filter(exclude=choice.exclude)
     for found in await asyncio.to_thread(_left_out, source):
-        if takes is not None and not takes(found.path):
+        if found.is_directory:
+            # Any name may be in it.
+            if not_excluded is not None and not not_excluded(f"{found.path}/-"):
+                continue
+        elif takes is not None and not takes(found.path):
             continue
         path = f"{source.text.rstrip('/')}/{found.path}" if found.path else source.text
         if found.is_error:
