@@ -34,7 +34,8 @@ class RemoteMemory(socketserver.ThreadingTCPServer):
         self.files: dict[str, tuple[bytes, float]] = {}
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        # Its end waits for the next poll, and each of a thousand tests has one.
+        threading.Thread(target=self.serve_forever, args=(0.001,), daemon=True).start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
