@@ -59,6 +59,7 @@ SESSION = [
     "jtc-storage sync --bwlimit 4M media: backup:",
     "jtc-storage rm -r media:photos/2025",
     "jtc-storage sync --delete media: backup:",
+    "jtc-storage rm -r backup:",
     "jtc-storage ls medai:photos",
 ]
 """The commands of the picture."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from jtc.storage.cli._output import is_terminal, show_above
+from jtc.storage.cli._output import is_terminal, show_above, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ class _Shown:
 
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=None, files="")
+        self._task = progress.add_task(title, total=None, files="0 files", amount="0B")
         self._due = 0.0
         self._latest: TransferProgress | None = None
 
@@ -82,31 +82,40 @@ class _Shown:
         if (state := self._latest) is None:
             return
         of = "" if state.total_files is None else f"/{state.total_files}"
+        whole = "" if state.total_bytes is None else f" of {size_text(state.total_bytes)}B"
         self._progress.update(
             self._task,
             completed=state.bytes,
             total=state.total_bytes,
             files=f"{state.files}{of} files",
+            amount=f"{size_text(state.bytes)}B{whole}",
         )
 
 
 def _drawing() -> tuple[Console, tuple[ProgressColumn, ...]]:
-    """Return where bars are drawn, and what they consist of."""
+    """Return where bars are drawn, and what they consist of: sizes as in all other lines."""
     from rich.console import Console  # noqa: PLC0415 - slow
     from rich.progress import (  # noqa: PLC0415 - slow
         BarColumn,
-        DownloadColumn,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
+    from rich.text import Text  # noqa: PLC0415 - slow
+    from rich.theme import Theme  # noqa: PLC0415 - slow
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{size_text(int(speed))}B/s" if speed else "?")
+
+    theme = Theme({"bar.complete": "blue", "bar.pulse": "blue", "progress.remaining": "default"})
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, theme=theme)
     return console, (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[files]}"),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        TextColumn("{task.fields[files]}, {task.fields[amount]}"),
+        Speed(),
         TimeRemainingColumn(compact=True),
     )
