@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from certificates import certificate
-from jtc.storage.driver_support.diagnosing import findings_of, undisturbed
+from jtc.storage.driver_support.diagnosing import findings_of, undisturbed, without
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.exceptions import StoragePermissionException
 from jtc.storage.http_support import diagnosis
@@ -295,3 +295,40 @@ async def test_undisturbed_ends_its_work_before_it_raises_a_cancellation() -> No
     with pytest.raises(asyncio.CancelledError):
         await task
     assert steps == ["begun", "done"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 " + "9" * 5000 + " OK",
+        "HTTP/1.1 200 OK\r\ncontent-length: " + "9" * 5000,
+        "HTTP/1.1 302 Found\r\nlocation: http://[nonsense",
+        "HTTP/1.1 200 OK\r\ndate: Mon, 99 Foo 99999 99:99:99 GMT",
+        "HTTP/1.1 200 OK\r\nx: " + "x" * 100_000,
+        "HTTP/1.1",
+    ],
+)
+async def test_anonymous_get_of_nonsense_ends_without_an_error(head: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"{head}\r\n\r\nbody".encode())
+        await writer.drain()
+
+    async with serving(serve) as place:
+        settings = HttpSettings(endpoint_url=f"http://{place}")
+        contact = await anonymous_get(settings, f"http://{place}/", seconds=2)
+    assert contact.redirect == ""
+    assert contact.clock is None
+
+
+async def test_anonymous_get_sends_names_beyond_ascii_as_clients_do() -> None:
+    async with ScriptedStore() as store:
+        settings = HttpSettings(endpoint_url=store.endpoint_url)
+        await anonymous_get(settings, f"{store.endpoint_url}/b/ä b%20c?d=é", seconds=2)
+    assert store.requests[0].target == "/b/%C3%A4%20b%20c?d=%C3%A9"
+
+
+def test_without_leaves_no_secret_in_the_evidence() -> None:
+    finding = Finding(id="a.b", severity=Severity.ERROR, message="A.", evidence="x SECRET-KEY y")
+    assert without(finding, ["SECRET-KEY", None, "x"]).evidence == "x *** y"
+    assert without(finding, ["OTHER-KEY"]) is finding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from jtc.storage.driver_support.findings import Finding, Severity
@@ -11,9 +12,11 @@ from jtc.storage.exceptions import StorageException
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["findings_of", "findings_of_stages", "undisturbed"]
+__all__ = ["findings_of", "findings_of_stages", "undisturbed", "without"]
 
 T = TypeVar("T")
+
+_SHORTEST_SECRET = 8
 
 
 async def findings_of(
@@ -60,6 +63,20 @@ async def findings_of_stages(
         if found and found[-1].blocks:
             return [each for each in found if each.severity is not Severity.NOTICE or each.blocks]
     return found
+
+
+def without(finding: Finding, secrets: Iterable[str | None]) -> Finding:
+    """Return a finding without secrets, which a server may repeat in its answers.
+
+    Args:
+        finding: The finding.
+        secrets: Texts that must not be shown; None and short ones are left out.
+    """
+    evidence = finding.evidence
+    for secret in secrets:
+        if secret is not None and len(secret) >= _SHORTEST_SECRET:
+            evidence = evidence.replace(secret, "***")
+    return finding if evidence == finding.evidence else replace(finding, evidence=evidence)
 
 
 async def undisturbed(work: Awaitable[T], *, seconds: float) -> T:

@@ -16,7 +16,7 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies
 
 from jtc.storage.driver_support.content import in_thread
@@ -51,6 +51,7 @@ _GUESS_SECONDS = 1.0
 _SOON_DAYS = 14.0
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_BODY = 64 * 1024
+_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 _PORTS = {"http": 80, "https": 443}
 _BAD_REQUEST, _REFUSED = 400, 300
 
@@ -86,7 +87,10 @@ class Contact:
         """The origin that the answer sends clients to; empty where it does not."""
         if self.status // 100 != _REFUSED // 100:
             return ""
-        parts = urlsplit(self.headers.get("location", ""))
+        try:
+            parts = urlsplit(self.headers.get("location", ""))
+        except ValueError:
+            return ""
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
 
 
@@ -186,6 +190,7 @@ class _Look:
         self._settings, self._seconds = settings, seconds
         self._parts = urlsplit(url)
         self._host = self._parts.hostname or ""
+        self._name = f"[{self._host}]" if ":" in self._host else _ascii(self._host)
         self._port = self._parts.port or _PORTS[self._parts.scheme]
         self._is_tls = self._parts.scheme == "https"
         proxy = proxy_for(settings, self._parts.scheme, self._host)
@@ -258,7 +263,7 @@ class _Look:
         raise _FoundError(self._unreachable(host, port, failure)) from failure
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        place = f"{self._host}:{self._port}"
+        place = f"{self._name}:{self._port}"
         head = f"CONNECT {place} HTTP/1.1\r\nhost: {place}\r\n{self._proxy_authorization()}\r\n"
         writer.write(head.encode())
         status, _ = _head(await self._read_head(reader))
@@ -286,11 +291,12 @@ class _Look:
     ) -> None:
         parts, contact = self._parts, self._contact
         target = parts.path or "/"
-        target = f"{target}?{parts.query}" if parts.query else target
+        target = quote(f"{target}?{parts.query}" if parts.query else target, safe=_IN_URLS)
+        host = self._name + (f":{parts.port}" if parts.port else "")
         by_proxy = self._proxy is not None and not self._is_tls
         if by_proxy:
-            target = f"{parts.scheme}://{parts.netloc}{target}"
-        lines = f"{method} {target} HTTP/1.1\r\nhost: {parts.netloc}\r\nconnection: close\r\n"
+            target = f"{parts.scheme}://{host}{target}"
+        lines = f"{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n"
         lines += "user-agent: jtc-storage-doctor\r\naccept: */*\r\naccept-encoding: identity\r\n"
         lines += self._proxy_authorization() if by_proxy else ""
         started = time.perf_counter()
@@ -314,7 +320,7 @@ class _Look:
                 contact.body = await self._body(reader)
 
     async def _body(self, reader: asyncio.StreamReader) -> bytes:
-        length = self._contact.headers.get("content-length", "")
+        length = self._contact.headers.get("content-length", "")[:12]
         most = min(int(length), _LONGEST_BODY) if length.isdecimal() else _LONGEST_BODY
         body = b""
         async with asyncio.timeout(self._seconds):
@@ -439,7 +445,7 @@ class _Look:
             async with asyncio.timeout(min(self._seconds, _GUESS_SECONDS)):
                 reader, writer = await asyncio.open_connection(self._host, self._port)
                 try:
-                    writer.write(f"HEAD / HTTP/1.1\r\nhost: {self._parts.netloc}\r\n\r\n".encode())
+                    writer.write(f"HEAD / HTTP/1.1\r\nhost: {self._name}\r\n\r\n".encode())
                     return await reader.readexactly(5) == b"HTTP/"
                 finally:
                     writer.transport.abort()
@@ -481,8 +487,8 @@ def _head(head: bytes) -> tuple[int, dict[str, str]]:
         name.strip().lower(): value.strip()
         for name, _, value in (line.partition(":") for line in lines if line)
     }
-    status = first.split(" ", 2)[1:2]
-    return int(status[0]) if status and status[0].isdecimal() else 0, headers
+    status = (first.split(" ", 2)[1:2] or [""])[0][:3]
+    return int(status) if status.isdecimal() else 0, headers
 
 
 def _seconds_of(date: str) -> float | None:
@@ -490,6 +496,14 @@ def _seconds_of(date: str) -> float | None:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _ascii(host: str) -> str:
+    """Return a host's name as it is sent: https://www.rfc-editor.org/rfc/rfc3490."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return quote(host)
 
 
 def _is_loopback(host: str) -> bool:

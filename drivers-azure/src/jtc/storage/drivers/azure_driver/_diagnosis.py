@@ -7,7 +7,7 @@ import fnmatch
 import functools
 import secrets
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -17,6 +17,7 @@ from jtc.storage.driver_support.diagnosing import (
     findings_of,
     findings_of_stages,
     undisturbed,
+    without,
 )
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.drivers.azure_driver._objects.probing import check
@@ -69,6 +70,15 @@ async def diagnose(
     transport: Transport, options: DiagnosisOptions
 ) -> AsyncGenerator[Finding, None]:
     """Yield what is wrong with a container, what signs and the way to it."""
+    signature = parse_qs(transport.settings.sas_token or "").get("sig", [None])[0]
+    async with aclosing(_findings(transport, options)) as findings:
+        async for finding in findings:
+            yield without(finding, (transport.settings.account_key, signature))
+
+
+async def _findings(
+    transport: Transport, options: DiagnosisOptions
+) -> AsyncGenerator[Finding, None]:
     diagnosis = _Diagnosis(transport, options)
     stages = (diagnosis.options, diagnosis.credentials, diagnosis.way, diagnosis.first_request)
     found = await findings_of_stages(stages)
