@@ -14,7 +14,7 @@ from healthy_stores import XML, is_anonymous, make_healthy
 from jtc.storage.cli._doctor.known_ids import IDS
 from jtc.storage.driver_support.findings import DiagnosisOptions, Finding, Severity
 from jtc.storage.drivers.s3_driver import S3Driver
-from scripted_store import ALWAYS, Answer, Rule, ScriptedStore, refusal
+from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, refusal
 
 MakeDriver = Callable[..., S3Driver]
 
@@ -465,3 +465,14 @@ async def test_diagnose_names_options_that_exclude_each_other(make_driver: MakeD
     for more in ({"use_fips": True}, {"addressing_style": "path"}, {"bucket": "a.b"}):
         [finding] = await found(make_driver(**{**given, **more}))
         assert (finding.id, finding.blocks) == ("s3.options", True)
+
+
+async def test_diagnose_shows_no_secret_that_a_store_repeats(
+    store: ScriptedStore, make_driver: MakeDriver
+) -> None:
+    def repeat(request: Request) -> Answer:
+        return refusal(400, "Odd", f"You sent {request.headers.get('x-amz-security-token')}")
+
+    first(store, Rule(times=ALWAYS, answer=repeat))
+    [finding] = await found(make_driver(session_token="SESSION-TOKEN"))
+    assert (finding.id, finding.evidence) == ("s3.refused", "HTTP 400 Odd: You sent ***")

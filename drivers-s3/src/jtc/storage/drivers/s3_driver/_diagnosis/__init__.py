@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from jtc.storage.driver_support.diagnosing import findings_of, findings_of_stages
+from jtc.storage.driver_support.diagnosing import findings_of, findings_of_stages, without
+from jtc.storage.driver_support.findings import Severity
 from jtc.storage.drivers.s3_driver._diagnosis import first_request, key_sources
 from jtc.storage.drivers.s3_driver._diagnosis.bucket_settings import BucketSettings
 from jtc.storage.drivers.s3_driver._diagnosis.probes import Probes
@@ -24,10 +25,18 @@ __all__ = ["diagnose"]
 async def diagnose(
     transport: Transport, options: DiagnosisOptions
 ) -> AsyncGenerator[Finding, None]:
-    """Yield what is wrong with a bucket, its keys and the way to it.
+    """Yield what is wrong with a bucket, its keys and the way to it."""
+    async with aclosing(_findings(transport, options)) as findings:
+        async for finding in findings:
+            keys = transport.keys.current
+            secrets = () if keys is None else (keys.secret_key, keys.token)
+            yield without(finding, secrets)
 
-    Each stage needs the ones before: after a finding that blocks, nothing else is tried.
-    """
+
+async def _findings(
+    transport: Transport, options: DiagnosisOptions
+) -> AsyncGenerator[Finding, None]:
+    """Yield findings by stages, each of which needs the ones before."""
     stages = _Stages(transport, options)
     found = await findings_of_stages(
         (stages.options, stages.keys, stages.way, stages.first_request)
@@ -36,15 +45,33 @@ async def diagnose(
         yield finding
     if found and found[-1].blocks:
         return
-    bucket = BucketSettings(transport, options)
-    for subject, check in bucket.checks():
-        found = await findings_of(check(), of="s3", subject=subject, seconds=options.timeout)
-        for finding in found:
-            yield finding
-    probes = Probes(transport, options, bucket, denied=stages.denied)
-    async with aclosing(probes.findings()) as findings:
+    async with aclosing(_of_bucket(transport, options, stages.denied)) as findings:
         async for finding in findings:
             yield finding
+
+
+async def _of_bucket(
+    transport: Transport, options: DiagnosisOptions, denied: str | None
+) -> AsyncGenerator[Finding, None]:
+    """Yield what the bucket's settings and requests that are tried out show."""
+    bucket = BucketSettings(transport, options)
+    hidden: list[Finding] = []
+    for subject, check in bucket.checks():
+        found = await findings_of(check(), of="s3", subject=subject, seconds=options.timeout)
+        hidden += [each for each in found if each.severity is Severity.NOT_VISIBLE]
+        for finding in found:
+            if finding.severity is not Severity.NOT_VISIBLE:
+                yield finding
+    probes = Probes(transport, options, bucket, denied=denied)
+    async with aclosing(probes.findings()) as findings:
+        async for finding in findings:
+            if finding.id == "s3.bucket-denied":
+                hidden.clear()  # it is why
+            while hidden and finding.blocks:
+                yield hidden.pop(0)
+            yield finding
+    for finding in hidden:
+        yield finding
 
 
 class _Stages:

@@ -103,7 +103,10 @@ class Probes:
                     await undisturbed(self._removed(), seconds=self._seconds)
         else:
             await self._try_reading(f"{self.prefix}/missing")
-        for finding in (*self._found, *self._of_rights()):
+        rights = self._of_rights()
+        if rights and rights[0].id == "s3.bucket-denied":
+            self._found.clear()  # it is why
+        for finding in (*self._found, *rights):
             yield finding
         if self._bucket.versioning or self._bucket.retains:
             yield _keeps_versions()
