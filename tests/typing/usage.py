@@ -50,7 +50,15 @@ from jtc.storage.layers.clamav_layer import Clamd, Scan, Scanner, discard, relea
 from jtc.storage.layers.retry import Retry
 from jtc.storage.layers.scoped import Scoped
 from jtc.storage.layers.validate import Validate
-from jtc.storage.sync import SyncBuiltDisk, SyncDisk, SyncFakeDisk, SyncStorage, SyncStream
+from jtc.storage.sync import (
+    SyncBuiltDisk,
+    SyncDisk,
+    SyncFakeDisk,
+    SyncStorage,
+    SyncStream,
+    SyncTransfers,
+)
+from jtc.storage.transfers import FileResult, TransferProgress, Transfers, TransferSummary
 
 
 async def whole_files(disk: Disk) -> None:
@@ -72,6 +80,47 @@ async def whole_files(disk: Disk) -> None:
     assert_type(await disk.delete_many(["a.txt"]), dict[str, bool | StorageException])
     await disk.delete_many({"a.txt", "b.txt"})
     await disk.delete_many(path for path in ("a.txt", "b.txt"))
+
+
+def show(progress: TransferProgress) -> None:
+    assert_type(progress.files, int)
+    assert_type(progress.total_files, int | None)
+
+
+async def rows() -> AsyncIterator[tuple[str, bytes]]:
+    yield "a.txt", b"a"
+
+
+async def many_files(disk: Disk) -> None:
+    contents: dict[str, bytes] = {"a.txt": b"a"}
+    transfers = disk.put_many(contents, visibility="public", max_size=10, progress=show)
+    assert_type(transfers, Transfers)
+    assert_type(await transfers, TransferSummary)
+    await Storage.put_many({"a.txt": b"a", "b.txt": "b", "c.txt": Path("c")})
+    await disk.put_many(rows(), concurrency=4)
+    await disk.put_many((str(number), b"") for number in range(9))
+    async with disk.get_many(["a.txt"]) as results:
+        async for result in results:
+            assert_type(result, FileResult)
+            assert_type(result.content, bytes | None)
+            assert_type(result.error, StorageException | None)
+    await disk.copy_many({"a": "b"}, to="s3", cache_control="no-store")
+    await disk.copy_many([("a", "b")], to=disk)
+    assert_type(await disk.copy_directory("a", "b", to=disk, overwrite=False), TransferSummary)
+    assert_type(disk.move_directory("a", "b", progress=show), Transfers)
+
+
+def many_files_without_await(disk: SyncDisk, other: Disk) -> None:
+    contents: dict[str, bytes] = {"a.txt": b"a"}
+    assert_type(disk.put_many(contents, content_type="text/plain").wait(), TransferSummary)
+    disk.put_many({"a.txt": disk.stream("a"), "b.txt": disk.open("b")}).wait()
+    with disk.get_many(iter(["a.txt"])) as transfers:
+        assert_type(transfers, SyncTransfers)
+        for result in transfers:
+            assert_type(result, FileResult)
+    disk.copy_many({"a": "b"}, to=disk).wait()
+    disk.copy_directory("a", "b", to=other, progress=show).close()
+    Storage.sync.move_directory("a", "b", to=disk).wait()
 
 
 class Upload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sized
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
 from jtc.storage._disk.copy_ways import Series
 from jtc.storage._disk.copying import Copying
@@ -54,6 +54,27 @@ class ManyFiles(ReadWrite, Copying):
     """The methods `put_many`, `get_many` and `copy_many`."""
 
     __slots__ = ()
+
+    # Two signatures, so that mypy knows of a dict's values what they may be.
+    @overload
+    def put_many(
+        self,
+        files: Mapping[str, Content],
+        *,
+        concurrency: int = ...,
+        progress: Callable[[TransferProgress], object] | None = ...,
+        **options: Unpack[PutManyOptions],
+    ) -> Transfers: ...
+
+    @overload
+    def put_many(
+        self,
+        files: Iterable[tuple[str, Content]] | AsyncIterable[tuple[str, Content]],
+        *,
+        concurrency: int = ...,
+        progress: Callable[[TransferProgress], object] | None = ...,
+        **options: Unpack[PutManyOptions],
+    ) -> Transfers: ...
 
     def put_many(
         self,

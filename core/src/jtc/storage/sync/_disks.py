@@ -135,6 +135,27 @@ class SyncOperations(Operations[D_co]):
         file = SyncReadableFile(opened) if binary == "rb" else SyncWritableFile(opened)
         return SyncTextFile(file, mode, encoding, errors, newline) if text else file
 
+    # Two signatures, so that mypy knows of a dict's values what they may be.
+    @overload
+    def put_many(
+        self,
+        files: Mapping[str, Content],
+        *,
+        concurrency: int = ...,
+        progress: Callable[[TransferProgress], object] | None = ...,
+        **options: Unpack[PutManyOptions],
+    ) -> SyncTransfers: ...
+
+    @overload
+    def put_many(
+        self,
+        files: Iterable[tuple[str, Content]] | AsyncIterable[tuple[str, Content]],
+        *,
+        concurrency: int = ...,
+        progress: Callable[[TransferProgress], object] | None = ...,
+        **options: Unpack[PutManyOptions],
+    ) -> SyncTransfers: ...
+
     def put_many(
         self,
         files: Mapping[str, Content]
