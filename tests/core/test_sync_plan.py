@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -471,7 +472,7 @@ async def test_run_max_rate_waits_for_bytes_of_all_files_together(
 
     await store.fill({f"{number}": b"1" * 100_000 for number in range(4)}, {})
     plan = await store.source.plan_sync(to="target")
-    monkeypatch.setattr("jtc.storage._transfers.kept_times.asyncio.sleep", sleep)
+    monkeypatch.setattr("jtc.storage._transfers.rate_limit.asyncio.sleep", sleep)
     await plan.run(max_rate=100_000)
     # The last piece passes after all those before it; the clock hardly advances meanwhile.
     assert max(waited) == pytest.approx(4 - 16_384 / 100_000, abs=0.5)
@@ -593,3 +594,15 @@ async def test_run_refuses_an_unknown_option_before_it_begins(store: Store) -> N
     with pytest.raises(TypeError, match=r"run\(\) has no option 'cache_controll'"):
         plan.run(cache_controll="no-cache")  # type: ignore[call-arg]
     assert (await plan.run()).files == 1
+
+
+async def test_plan_sync_sees_file_that_an_older_one_replaced(tmp_path: Path) -> None:
+    store = Store(LocalDriver(tmp_path / "one"), LocalDriver(tmp_path / "two"))
+    await store.fill({"a": b"new", "b": b"1"}, {})
+    await store.sync()
+    (tmp_path / "one" / "a").write_bytes(b"old")
+    os.utime(tmp_path / "one" / "a", (1_600_000_000, 1_600_000_000))
+    plan = await store.source.plan_sync(to="target")
+    assert plan.counts == PlanCounts(changed=1, unchanged=1, bytes=3)
+    await plan.run()
+    assert await files(store.target) == {"a": b"old", "b": b"1"}

@@ -190,12 +190,14 @@ class SyncPlan:
         if self._state == "run":
             raise RuntimeError("This plan was run already: call plan_sync() for another one")
         self._state = "run"
+        counts = self.counts
 
         def start() -> AsyncIterator[FileResult]:
             return running.run_plan(
                 self._trees,
                 self._contents,
-                counts=self.counts,
+                total_files=counts.failed + counts.new + counts.changed + counts.deleted,
+                total_bytes=counts.bytes,
                 concurrency=concurrency,
                 report=progress,
                 max_rate=max_rate,

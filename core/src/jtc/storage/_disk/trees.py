@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.copy_ways import Series
 from jtc.storage._disk.directory_copies import DirectoryCall, DirectoryCopies
 from jtc.storage.options import check_many_options
 from jtc.storage.paths import check_directory
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, TransferProgress, Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from jtc.storage._disk import Disk
     from jtc.storage._transfers.merging import Tree
     from jtc.storage._transfers.planning import SyncRules
+    from jtc.storage._transfers.rate_limit import Rate
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyManyOptions
     from jtc.storage.sync_plan import Difference, SyncPlan
@@ -208,8 +211,10 @@ class Trees(DirectoryCopies):
         try:
             rules.check()
             kept = None if backup is None else self._named_tree(backup)
-            trees = SyncTrees(_tree(self, prefix), self._named_tree(to), kept)
-            for tree in filter(None, trees):
+            target = self._named_tree(to)
+            copier = partial(self._copier, target)
+            trees = SyncTrees(_tree(self, prefix), target, kept, copier)
+            for tree in trees.directories.values():
                 disk = cast("Disk", tree.disk)
                 _ = disk._ready() or await disk._load()  # noqa: SLF001
             await check_no_overlap(trees)
@@ -217,6 +222,23 @@ class Trees(DirectoryCopies):
         except Exception as error:
             self._fail(error, "plan_sync", prefix)
         return SyncPlan(trees, contents, counts)
+
+    def _copier(
+        self, target: Tree, rate: Rate | None
+    ) -> Callable[[str, str, dict[str, Any]], Awaitable[object]]:
+        """Return what copies a file of a synchronization; see `SyncTrees`."""
+        from jtc.storage._transfers.rate_limit import LimitedRate  # noqa: PLC0415
+
+        disk: Disk = cast("Disk", self)
+        to = cast("Disk", target.disk)
+        if rate is not None and self._resolved().driver is not to.driver:
+            disk = disk.with_layer(partial(LimitedRate, rate=rate))
+        series = Series("plan_sync", apart=True)
+
+        async def copy(src: str, dst: str, options: dict[str, Any]) -> object:
+            return await disk._transfer("copy", src, dst, to, options, series)  # noqa: SLF001
+
+        return copy
 
     def _named_tree(self, to: object) -> Tree:
         """Return the directory that an argument ``to`` names: of a disk it is the root."""

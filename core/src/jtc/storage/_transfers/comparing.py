@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from jtc.storage._transfers.merging import Pair, Tree, pairs
-from jtc.storage._transfers.times import has_same_time, kept_time
+from jtc.storage._transfers.times import has_same_time, may_be_copy
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import FileNotFoundException, StorageException
 from jtc.storage.sync_plan import Difference, State
@@ -90,9 +90,7 @@ class Comparison(NamedTuple):
             return same
         if self.compare == "checksum":
             return await self._by_content(key, one, other)
-        if has_same_time(one, other):
-            return True
-        return kept_time(other) is None and other.last_modified >= one.last_modified
+        return may_be_copy(one, other)
 
     async def _by_content(self, key: str, one: FileInfo, other: FileInfo) -> bool:
         """Compare two files by a checksum, for which one of them is read, or both."""

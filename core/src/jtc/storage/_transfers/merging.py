@@ -55,10 +55,6 @@ class TreeDisk(Protocol):
         """The method that moves a file."""
         ...
 
-    def with_layer(self, layer: Callable[..., StorageDriver]) -> TreeDisk:
-        """Return a view of the disk with one more layer."""
-        ...
-
     async def delete_many(self, paths: Iterable[str]) -> dict[str, bool | StorageException]:
         """Delete several files."""
         ...

@@ -59,8 +59,7 @@ async def check_no_overlap(trees: SyncTrees) -> None:
     Raises:
         InvalidPathException: One does, or two are the same.
     """
-    named = [(name, tree) for name, tree in zip(trees._fields, trees, strict=True) if tree]
-    for (one, first), (other, second) in combinations(named, 2):
+    for (one, first), (other, second) in combinations(trees.directories.items(), 2):
         places = [(tree.disk.driver, tree.directory) for tree in (first, second)]
         try:
             overlap = await check_apart(*places)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jtc.storage._transfers.bounded import bounded
-from jtc.storage._transfers.kept_times import KeptTimes, Rate
 from jtc.storage._transfers.meter import Meter
-from jtc.storage._transfers.times import has_same_time
+from jtc.storage._transfers.rate_limit import Rate
+from jtc.storage._transfers.times import may_be_copy, with_time
 from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
     PreconditionFailedException,
-    ReadOnlyException,
     StorageException,
     UnsupportedOperationException,
 )
@@ -23,11 +23,10 @@ from jtc.storage.options import check_concurrency
 from jtc.storage.transfers import Action, FileResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from jtc.storage._transfers.merging import Tree, TreeDisk
+    from jtc.storage._transfers.merging import Tree
     from jtc.storage._transfers.plan_file import PlanFile, PlannedCopy
-    from jtc.storage.sync_plan import PlanCounts
     from jtc.storage.transfers import TransferProgress
 
 __all__ = ["SyncTrees", "check_run", "run_plan"]
@@ -40,11 +39,20 @@ class SyncTrees(NamedTuple):
         source: What is copied.
         target: What becomes like it.
         backup: Where replaced and deleted files go, if they are kept.
+        copier: Returns what copies a file from the source's disk to the target's at a limited
+            rate: it takes both paths and options.
     """
 
     source: Tree
     target: Tree
     backup: Tree | None
+    copier: Callable[[Rate | None], Callable[[str, str, dict[str, Any]], Awaitable[object]]]
+
+    @property
+    def directories(self) -> dict[str, Tree]:
+        """The directories by their names."""
+        named = {"source": self.source, "target": self.target}
+        return named if self.backup is None else {**named, "backup": self.backup}
 
 
 def check_run(concurrency: int, progress: object, max_rate: object) -> None:
@@ -68,15 +76,15 @@ async def run_plan(
     trees: SyncTrees,
     plan: PlanFile,
     *,
-    counts: PlanCounts,
+    total_files: int,
+    total_bytes: int,
     concurrency: int,
     report: Callable[[TransferProgress], object] | None,
     max_rate: float | None,
     options: Mapping[str, Any],
 ) -> AsyncIterator[FileResult]:
     """Do what is planned, and yield the result of each file as it ends."""
-    total = counts.failed + counts.new + counts.changed + counts.deleted
-    meter = Meter(report, total, counts.bytes)
+    meter = Meter(report, total_files, total_bytes)
     run = _Run(trees, meter, max_rate, options)
     failed = 0
     async for key, error in plan.failures():
@@ -92,21 +100,6 @@ async def run_plan(
             yield result
 
 
-class _Way(NamedTuple):
-    """How a file is copied: what the target, or its backend, may not support.
-
-    Attributes:
-        keeps_time: The copy has the source's time in its metadata.
-        is_careful: A new file replaces none that was put meanwhile.
-    """
-
-    keeps_time: bool
-    is_careful: bool
-
-
-_WAYS = (_Way(True, True), _Way(False, True), _Way(True, False), _Way(False, False))  # noqa: FBT003
-
-
 class _Run:
     """One run of a plan."""
 
@@ -120,13 +113,16 @@ class _Run:
         self._trees = trees
         self._meter = meter
         self._options = options
-        self._way = 0
-        self._disks: dict[bool, TreeDisk] = {}
-        self._rate = None if max_rate is None else Rate(max_rate)
-        self._is_inside = trees.source.disk.driver is trees.target.disk.driver
+        self._copy_file = trees.copier(None if max_rate is None else Rate(max_rate))
         source, target = trees.source.disk.capabilities, trees.target.disk.capabilities
         self._names_versions = "reading" in source
         self._is_careful = "overwrite" in target.put_options
+        # A store that copies by itself would not keep the time of a file whose time may be set.
+        self._adds_time = (
+            "copy_source" in source
+            and target.supports("copy_from", "metadata")
+            and trees.source.disk.driver is not trees.target.disk.driver
+        )
 
     def failure(self, key: str, error: StorageException) -> FileResult:
         """Return the result of a file that failed before."""
@@ -196,7 +192,7 @@ class _Run:
             other = await target.disk.stat(target.path(key))
         except StorageException:
             return False
-        return one.size == other.size and has_same_time(one, other)
+        return one.size == other.size and may_be_copy(one, other)
 
     async def _check_source(self, planned: PlannedCopy, options: dict[str, Any]) -> None:
         """Have the version copied that was planned, or none."""
@@ -209,37 +205,24 @@ class _Run:
             raise self._other_source(path)
 
     async def _copy(self, key: str, options: dict[str, Any], *, is_new: bool) -> None:
-        source, target = self._trees.source, self._trees.target
-        for number in range(self._way, len(_WAYS)):
-            way = _WAYS[number]
-            given = dict(options)
-            if is_new and way.is_careful and self._is_careful:
-                given["overwrite"] = False
-            disk = self._source_disk(keeps_time=way.keeps_time)
-            try:
-                await disk.copy(source.path(key), target.path(key), to=target.disk, **given)
-            except ReadOnlyException:
-                raise
-            except UnsupportedOperationException:
-                if number + 1 == len(_WAYS):
-                    raise
-            except FileExistsException:
-                raise
-            except PreconditionFailedException as error:
-                raise self._other_source(source.path(key)) from error
+        path, to_path = self._trees.source.path(key), self._trees.target.path(key)
+        if self._adds_time:
+            info = await self._trees.source.disk.stat(path)
+            if info.last_modified_ns is None:
+                self._adds_time = False  # no file system: its times are never set back
             else:
-                self._way = max(self._way, number)
-                return
-
-    def _source_disk(self, *, keeps_time: bool) -> TreeDisk:
-        """Return the source, whose files have their times in their metadata, at a limited rate."""
-        source = self._trees.source.disk
-        if self._is_inside:
-            return source  # the backend copies
-        if (disk := self._disks.get(keeps_time)) is None:
-            layer = partial(KeptTimes, keeps=keeps_time, rate=self._rate)
-            disk = self._disks[keeps_time] = source.with_layer(layer)
-        return disk
+                options["metadata"] = with_time(options.get("metadata", info.metadata), info)
+        try:
+            if is_new and self._is_careful:
+                with contextlib.suppress(UnsupportedOperationException):
+                    await self._copy_file(path, to_path, {**options, "overwrite": False})
+                    return
+                self._is_careful = False  # the store does not keep the condition
+            await self._copy_file(path, to_path, options)
+        except PreconditionFailedException as error:
+            if isinstance(error, FileExistsException):
+                raise
+            raise self._other_source(path) from error
 
     def _other_source(self, path: str) -> PreconditionFailedException:
         return PreconditionFailedException(

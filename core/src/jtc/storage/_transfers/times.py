@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from jtc.storage.models import FileInfo
 
-__all__ = ["MTIME", "has_same_time", "kept_time", "modified_ns", "mtime_text", "with_time"]
+__all__ = [
+    "MTIME",
+    "has_same_time",
+    "kept_time",
+    "may_be_copy",
+    "modified_ns",
+    "mtime_text",
+    "with_time",
+]
 
 MTIME = "mtime"
 """The name of the metadata."""
@@ -61,6 +69,18 @@ def modified_ns(info: FileInfo) -> int:
 def has_same_time(one: FileInfo, other: FileInfo) -> bool:
     """Return whether the contents of two files were made at the same time."""
     return abs(modified_ns(one) - modified_ns(other)) < _TOLERANCE_NS
+
+
+def may_be_copy(one: FileInfo, other: FileInfo) -> bool:
+    """Return whether a target's file may be a copy of the source's, by the times of both.
+
+    Args:
+        one: The source's file.
+        other: The target's file.
+    """
+    if has_same_time(one, other):
+        return True
+    return kept_time(other) is None and other.last_modified >= one.last_modified
 
 
 def mtime_text(info: FileInfo) -> str:

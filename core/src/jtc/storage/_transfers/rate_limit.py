@@ -1,4 +1,4 @@
-"""Layer around the source of a transfer: copies keep its files' times, at a limited rate."""
+"""Layer around the source of a transfer, which is read at a limited rate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from jtc.storage._transfers.times import MTIME, mtime_text
 from jtc.storage.driver import ReadStream
 from jtc.storage.layer import Layer
 
@@ -14,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from jtc.storage.driver import StorageDriver
-    from jtc.storage.models import FileInfo
     from jtc.storage.options import ReadOptions
 
-__all__ = ["KeptTimes", "Rate"]
+__all__ = ["LimitedRate", "Rate"]
 
 _PIECES_PER_SECOND = 10
 _SMALLEST_PIECE = 16 * 1024
@@ -43,37 +41,23 @@ class Rate:
             await asyncio.sleep(pause)
 
 
-class KeptTimes(Layer):
-    """Add the modification time to the metadata of files that have none, for their copies.
+class LimitedRate(Layer):
+    """Read files no faster than a rate permits.
 
     Args:
         inner: The source's driver.
-        keeps: False changes no metadata: for a target that keeps none.
-        rate: Limits how fast files are read.
+        rate: The rate of all files together.
     """
 
-    def __init__(self, inner: StorageDriver, *, keeps: bool, rate: Rate | None) -> None:
+    def __init__(self, inner: StorageDriver, rate: Rate) -> None:
         super().__init__(inner)
-        self._keeps = keeps
         self._rate = rate
-
-    async def stat(self, path: str, /) -> FileInfo:
-        """Return a file's metadata, its time among it."""
-        return self._with_time(await self.inner.stat(path))
 
     async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
         """Open a file for reading."""
         stream = await self.inner.open_read(path, options)
-        self._with_time(stream.info)
-        if self._rate is None:
-            return stream
         # Without `duplicate`: the target would read the file itself, as fast as it can.
         return ReadStream(stream.info, _limited(stream, self._rate), stream.aclose)
-
-    def _with_time(self, info: FileInfo) -> FileInfo:
-        if self._keeps:
-            info.metadata = {**info.metadata, MTIME: mtime_text(info)}
-        return info
 
 
 async def _limited(stream: ReadStream, rate: Rate) -> AsyncIterator[bytes]:
