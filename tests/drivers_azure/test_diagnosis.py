@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azurite import Azurite
+    from faulty_proxy import FaultyProxy
     from jtc.storage.drivers.azure_driver import AzureDriver
     from scripted_store import ScriptedStore
 
@@ -82,6 +83,16 @@ async def test_diagnose_of_healthy_container_invents_nothing_and_leaves_nothing(
     assert faults(await found(driver, probe=False)) == []
     assert [each async for each in driver.list_entries("", ListOptions())] == []
     del folder
+
+
+async def test_diagnose_without_probe_sends_only_what_reads(
+    make_driver: Callable[..., AzureDriver], proxy: FaultyProxy
+) -> None:
+    driver = make_driver(endpoint_url=f"{proxy.endpoint_url}/{ACCOUNT}")
+    assert faults(await found(driver, probe=False)) == []
+    assert {each.split()[0] for each in proxy.requests} == {"GET", "HEAD"}
+    await found(driver)
+    assert {each.split()[0] for each in proxy.requests} == {"GET", "HEAD", "PUT", "DELETE"}
 
 
 async def test_diagnose_reads_the_settings_of_the_account(

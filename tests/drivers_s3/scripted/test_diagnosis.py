@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
-from time import time
-from typing import Any
+from time import gmtime, strftime, time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +17,9 @@ from jtc.storage.cli._doctor.known_ids import IDS
 from jtc.storage.driver_support.findings import DiagnosisOptions, Finding, Severity
 from jtc.storage.drivers.s3_driver import S3Driver
 from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MakeDriver = Callable[..., S3Driver]
 
@@ -460,6 +465,29 @@ async def test_diagnose_says_where_keys_come_from_and_how_long_they_last(
     assert first_one.evidence.startswith("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY;")
 
 
+async def test_diagnose_names_the_profile_or_the_container_that_keys_come_from(
+    make_driver: MakeDriver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without = {"access_key": None, "secret_key": None}
+    file = tmp_path / "credentials"
+    file.write_text("[work]\naws_access_key_id = K\naws_secret_access_key = SECRET\n[none]\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    found_one = (await found(make_driver(**without, profile="work"), probe=False))[0]
+    assert found_one.evidence.startswith(f"the profile 'work' of {file};")
+    [missing] = await found(make_driver(**without, profile="none"))
+    assert missing.id == "s3.credentials-missing"
+    assert f"{file} has the profile 'none' without keys" in missing.evidence
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    async with ScriptedStore() as role:
+        ends = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(time() + 3600))
+        keys = {"AccessKeyId": "K", "SecretAccessKey": "SECRET", "Token": "T", "Expiration": ends}
+        role.rule(Rule(times=ALWAYS, answer=Answer(200, {}, json.dumps(keys).encode())))
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{role.endpoint_url}/keys")
+        found_one = (await found(make_driver(**without), probe=False))[0]
+    assert found_one.evidence.startswith("the role of the container; valid until 2")
+    assert "SECRET" not in repr(found_one)
+
+
 async def test_diagnose_names_options_that_exclude_each_other(make_driver: MakeDriver) -> None:
     given = {"endpoint_url": None, "use_accelerate": True}
     for more in ({"use_fips": True}, {"addressing_style": "path"}, {"bucket": "a.b"}):
@@ -473,6 +501,7 @@ async def test_diagnose_shows_no_secret_that_a_store_repeats(
     def repeat(request: Request) -> Answer:
         return refusal(400, "Odd", f"You sent {request.headers.get('x-amz-security-token')}")
 
-    first(store, Rule(times=ALWAYS, answer=repeat))
+    signed = Rule(where=lambda each: not is_anonymous(each), times=ALWAYS, answer=repeat)
+    first(store, signed)
     [finding] = await found(make_driver(session_token="SESSION-TOKEN"))
     assert (finding.id, finding.evidence) == ("s3.refused", "HTTP 400 Odd: You sent ***")
