@@ -47,6 +47,7 @@ OURS = {
 
 # Public, in spite of their names.
 NAMED_TUPLES = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
+PYTHON = {"_exit", "_current_frames"}  # docs.python.org has them, in os and sys
 FSSPEC = {"_expand_path", "_intrans"}  # of the contract between fsspec and file systems
 DJANGO = {"_base_manager", "_meta", "_state"}  # docs.djangoproject.com has a page on each
 
@@ -78,7 +79,7 @@ def uses(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
 
 
 def use(node: ast.expr, value: str, name: object) -> Iterator[tuple[int, str, str]]:
-    if is_private(name) and name not in NAMED_TUPLES | DJANGO and value not in ITSELF:
+    if is_private(name) and name not in NAMED_TUPLES | PYTHON | DJANGO and value not in ITSELF:
         yield node.lineno, value, str(name)
 
 

@@ -267,6 +267,14 @@ def no_temporary_space(ground: Ground) -> None:
     ground.monkeypatch.setattr(tempfile, "tempdir", None)  # as when a program starts
 
 
+def password_in_a_url(ground: Ground) -> None:
+    ground.set(FILESYSTEM_VISIBILITY=f"https://admin:{SECRET}@example.com/")
+
+
+def secret_in_the_wrong_place(ground: Ground) -> None:
+    ground.set(FILESYSTEM_VISIBILITY=SECRET, FILESYSTEM_SECRET=SECRET, FILESYSTEM_URL="/media")
+
+
 def javascript(ground: Ground) -> None:
     ground.set(FILESYSTEM_URL="javascript:alert(1)")
 
@@ -721,6 +729,13 @@ ENVIRONMENT = (
         fault="A10",
     ),
     Planted("no temporary space", no_temporary_space, {"env.temporary-space"}, fault="C16"),
+    Planted("a password in a URL", password_in_a_url, {"disk.configuration"}, "environment"),
+    Planted(
+        "a secret in another variable",
+        secret_in_the_wrong_place,
+        {"disk.configuration"},
+        "environment",
+    ),
     Planted(
         "a URL that is a script", javascript, {"disk.configuration"}, "environment", fault="A10"
     ),

@@ -30,7 +30,10 @@ _SECRET = re.compile(
     r"secret|password|passphrase|token|account_?key|secret_?key|connection_?string|private_?key"
     r"|customer_?key|credentials_info"
 )
-_PATHS = re.compile(r"(?:/|\./|~).*")
+_NO_SECRET = re.compile(r"/|\./|~|.*\$\{")
+_SECRET_VARIABLE = re.compile(r"SECRET|PASSWORD|PASSPHRASE|TOKEN|_KEY$|CONNECTION_STRING")
+_LEAST_SECRET = 6
+"""The length from which on a secret is looked for in texts: a shorter one may be a word."""
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ANY_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}?")
 
@@ -87,6 +90,12 @@ class Configuration:
         layers = self.tables.get(name, {}).get("layers", ())
         names = [each["name"] if isinstance(each, Mapping) else each for each in layers]
         return [_interpolated(name) for name in names]
+
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets of the configuration and the environment."""
+        found = {value for table in self.tables.values() for _, value in _plain_secrets(table)}
+        found |= {text for name, text in os.environ.items() if _SECRET_VARIABLE.search(name)}
+        return frozenset(text for each in found if len(text := each.strip()) >= _LEAST_SECRET)
 
     def variables(self) -> dict[str, bool]:
         """Return the variables that the configuration uses, and whether each has a default."""
@@ -303,7 +312,7 @@ def _look_at_default(
 
 def _look_at_secrets(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Find a file with secrets that other users of this machine can read."""
-    names = sorted({key for table in tables.values() for key in _plain_secrets(table)})
+    names = sorted({key for table in tables.values() for key, _ in _plain_secrets(table)})
     mode = path.stat().st_mode
     if not names or os.name == "nt" or not mode & stat.S_IROTH:
         return
@@ -316,14 +325,12 @@ def _look_at_secrets(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> Ite
         )
 
 
-def _plain_secrets(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of options that hold a secret, and not the name of a variable or a file."""
+def _plain_secrets(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield options that hold a secret, and not the name of a variable or a file, with it."""
     for key, value in table.items():
-        values = value if isinstance(value, list) else [value]
         if isinstance(value, Mapping):
             yield from _plain_secrets(value)
-        elif _SECRET.search(key) and any(
-            isinstance(each, str) and each and "${" not in each and not _PATHS.fullmatch(each)
-            for each in values
-        ):
-            yield key
+        elif _SECRET.search(key):
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, str) and each and not _NO_SECRET.match(each):
+                    yield key, each

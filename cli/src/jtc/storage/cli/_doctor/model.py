@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,9 @@ error = partial(Finding, severity=Severity.ERROR)
 warning = partial(Finding, severity=Severity.WARNING)
 notice = partial(Finding, severity=Severity.NOTICE)
 not_visible = partial(Finding, severity=Severity.NOT_VISIBLE)
+
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
 class LookedAt(NamedTuple):
@@ -51,6 +55,7 @@ class Diagnosis:
         ignored: The number of findings that the configuration ignores.
         ignore: The ids that are ignored everywhere.
         ignore_of: The ids that are ignored of a disk, by its name.
+        secrets: What no report may show: an error may quote an option that holds another's value.
     """
 
     source: str
@@ -59,6 +64,7 @@ class Diagnosis:
     ignored: int = 0
     ignore: frozenset[str] = frozenset()
     ignore_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def add(self, findings: Iterable[Finding], disk: str | None = None) -> None:
         """Take findings, less those that are ignored."""
@@ -67,7 +73,14 @@ class Diagnosis:
             if finding.id in ignored:
                 self.ignored += 1
             else:
-                self.found.append(Found(disk, finding))
+                self.found.append(Found(disk, self._without_secrets(finding)))
+
+    def _without_secrets(self, finding: Finding) -> Finding:
+        texts = {name: getattr(finding, name) for name in ("message", "evidence", "fix")}
+        for secret in self.secrets:
+            texts = {name: text.replace(secret, "***") for name, text in texts.items()}
+        texts = {name: _PASSWORD.sub(r"\1***@", text) for name, text in texts.items()}
+        return replace(finding, **texts)
 
     def count(self, severity: Severity) -> int:
         """Return the number of findings of a severity."""

@@ -205,7 +205,8 @@ def finding_of(reason: Exception, step: str | None = None) -> Finding:
     if isinstance(reason, StorageConfigException):
         fix = "Correct the configuration of the disk"
         message = "The disk is configured wrongly."
-        return error(id="disk.configuration", message=message, evidence=text, fix=fix, blocks=True)
+        said = str(reason.args[0]) if reason.args else text  # without the disk and the operation
+        return error(id="disk.configuration", message=message, evidence=said, fix=fix, blocks=True)
     if isinstance(reason, StorageUnavailableException | TimeoutError | ConnectionError):
         return error(
             id="disk.unreachable",

@@ -49,7 +49,12 @@ async def _diagnose(
         raise UsageError(
             f"There is no disk {missing[0]!r}; there are: {', '.join(sorted(known)) or 'none'}"
         )
-    diagnosis = Diagnosis(config.source, ignore=config.ignore, ignore_of=config.ignore_of)
+    diagnosis = Diagnosis(
+        config.source,
+        ignore=config.ignore,
+        ignore_of=config.ignore_of,
+        secrets=config.secrets(),
+    )
     diagnosis.add(finding for disk, finding in config.findings if disk is None)
     diagnosis.add(look_at_distributions())
     diagnosis.add(look_at_environment(config))

@@ -172,13 +172,14 @@ def _look_at_entrance(
     if not lacking:
         return
     mode, owner = stat.S_IMODE(status.st_mode), name_of(status.st_uid)
+    is_user = status.st_uid != 0  # nothing is run as the superuser to get at its files
     if lacking == ["write"] and _is_read_only(root):
         return  # which is a finding of its own
     yield _error(
         id="local.root-closed",
         message=f"This process may not {' or '.join(lacking)} in the root.",
         evidence=f"{root.path}: mode {mode:04o}, owner {owner}; this user is {user_name()}",
-        fix=f"chown {user_name()} {root.path}, or run the process as {owner}",
+        fix=f"chown {user_name()} {root.path}" + (f", or run it as {owner}" if is_user else ""),
         blocks=True,
     )
 
