@@ -175,6 +175,40 @@ async def test_store_copy_keeps_its_conditions(source: Disk, target: Disk, opera
     assert await target.get("c") == b"new"
 
 
+async def test_copy_of_a_directory_to_another_disk_of_the_store_reads_nothing(
+    source: Disk, target: Disk
+) -> None:
+    for number in range(3):
+        await put(source, f"d/{number}", metadata={"k": "v"})
+    await source.copy_directory("d", "m", to=target)
+    assert did(source, target) == BY_STORE * 3
+    assert (await target.stat("m/0")).metadata == {"k": "v"}
+    await source.move_directory("d", "n", to=target)
+    assert did(source, target) == BY_STORE * 3
+    assert await source.all_files() == []
+    assert await target.all_files() == ["m/0", "m/1", "m/2", "n/0", "n/1", "n/2"]
+
+
+async def test_synchronization_within_a_store_reads_nothing(source: Disk, target: Disk) -> None:
+    await put(source, "d/a", metadata={"k": "v"}, content_type="text/x")
+    plan = await source.plan_sync("d", to="target:m")
+    assert [result.error async for result in plan.run()] == [None]
+    assert did(source, target) == BY_STORE
+    copied = await target.stat("m/a")
+    assert (copied.content_type, copied.metadata["k"]) == ("text/x", "v")
+    again = await source.plan_sync("d", to="target:m")
+    assert (again.counts.unchanged, again.counts.new, again.counts.changed) == (1, 0, 0)
+
+
+async def test_synchronization_at_a_limited_rate_is_read_and_written(
+    source: Disk, target: Disk
+) -> None:
+    await put(source, "d/a")
+    plan = await source.plan_sync("d", to="target:m")
+    assert [result.error async for result in plan.run(max_rate=10_000_000)] == [None]
+    assert did(source, target) == STREAMED
+
+
 async def test_store_copy_errors_have_the_paths_of_views(source: Disk, target: Disk) -> None:
     await put(source, "one/a")
     await put(target, "two/b")
