@@ -289,6 +289,27 @@ async def test_layer_that_changes_content_is_not_bypassed(source: Disk, target: 
     assert [await target.get(path) for path in "bcd"] == [b"CONTENT"] * 3
 
 
+async def test_layer_that_redefines_reading_and_guards_nothing_is_not_bypassed(
+    source: Disk, target: Disk
+) -> None:
+    class Reversed(Layer):
+        async def get(self, path: str, /) -> bytes:
+            return (await self.inner.get(path))[::-1]
+
+        async def open_read(self, path: str, options: ReadOptions, /) -> ReadStream:
+            content = await self.get(path)
+            stream = await self.inner.open_read(path, options)
+
+            async def chunks() -> AsyncIterator[bytes]:
+                yield content
+
+            return type(stream)(stream.info, chunks(), stream.aclose)
+
+    await put(source)
+    await source.with_layer(Reversed).copy("a", "b", to=target)
+    assert await target.get("b") == b"tnetnoc"
+
+
 async def test_layer_that_validates_is_not_bypassed(source: Disk, target: Disk) -> None:
     await put(source)
     small = target.with_layer("validate", max_size=3)
