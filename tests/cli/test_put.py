@@ -112,7 +112,7 @@ def test_ignore_existing_keeps_files_that_are_there(inside: Inside, command: str
     inside.make({"a": "old"})
     done = inside(command, "--ignore-existing", "-v", "a", "b", "media:")
     assert (done.status, done.lines) == (0, ["+ media:b"])
-    assert "put 1 file, 3B; 1 unchanged, in " in done.err.replace("copied", "put")
+    assert "put 1 file, 3 bytes; 1 unchanged, in " in done.err.replace("copied", "put")
     assert inside.tree() == {"a": "old", "b": "new"}
 
 
@@ -134,7 +134,7 @@ def test_put_reports_a_file_that_fails_and_goes_on(inside: Inside) -> None:
     done = inside("put", "a", "b", "media:")
     assert done.status == 1
     assert "'a'" in done.err
-    assert "put 1 file, 1B; 1 failed" in done.err
+    assert "put 1 file, 1 byte; 1 failed" in done.err
     assert inside.tree() == {"a/x": "x", "b": "b"}
 
 

@@ -19,7 +19,7 @@ from jtc.storage.transfers import Action, TransferSummary
 if TYPE_CHECKING:
     from jtc.storage.exceptions import StorageException
 
-__all__ = ["Report"]
+__all__ = ["Report", "bytes_text", "files_text"]
 
 _WORDS = {
     Action.PUT: "put",
@@ -119,9 +119,9 @@ class Report:
         word = _WORDS[self._action]
         parts = []
         if self._action is not Action.DELETE:
-            files = f"1 {self._noun}" if numbers.files == 1 else f"{numbers.files} files"
+            files = f"1 {self._noun}" if numbers.files == 1 else files_text(numbers.files)
             # A store that copies by itself does not say how much.
-            size = f", {size_text(numbers.bytes)}B" if numbers.bytes else ""
+            size = f", {bytes_text(numbers.bytes)}" if numbers.bytes else ""
             parts.append(f"{word} {files}{size}")
         if numbers.deleted or self._action is Action.DELETE:
             parts.append(f"deleted {numbers.deleted}")
@@ -148,3 +148,14 @@ class Report:
         if self._dry_run:
             value["dry_run"] = True
         write_json(value)
+
+
+def files_text(number: int) -> str:
+    """Return a number of files in words."""
+    return "1 file" if number == 1 else f"{number} files"
+
+
+def bytes_text(size: int) -> str:
+    """Return a number of bytes in words."""
+    text = size_text(size)
+    return text if not text.isdigit() else "1 byte" if size == 1 else f"{size} bytes"

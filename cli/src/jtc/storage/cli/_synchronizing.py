@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from jtc.storage import RejectedException
 from jtc.storage.cli._exits import UsageError
 from jtc.storage.cli._filtering import Filter
-from jtc.storage.cli._output import is_terminal, printable, size_text, write_error
+from jtc.storage.cli._output import is_terminal, printable, write_error
 from jtc.storage.cli._questions import confirm
+from jtc.storage.cli._reporting import bytes_text, files_text
 from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, require_directory
 from jtc.storage.cli._transferring import compare, directory, make_plan, report_left_out, run_plan
 from jtc.storage.driver_support.derived import closing
@@ -127,6 +128,8 @@ async def _question(plan: SyncPlan, target: Location) -> str:
             if len(names) == _NAMES:
                 break
     more = ", …" if counts.deleted > len(names) else ""
-    copied = f"{counts.new} new and {counts.changed} changed files, {size_text(counts.bytes)}B"
-    deleted = f"{counts.deleted} from {target.text!r} ({', '.join(names)}{more})"
+    deleted = f"{files_text(counts.deleted)} from {target.text!r} ({', '.join(names)}{more})"
+    if not counts.new + counts.changed:
+        return f"Delete {deleted}?"
+    copied = f"{counts.new} new and {counts.changed} changed files, {bytes_text(counts.bytes)}"
     return f"Copy {copied}, and delete {deleted}?"
