@@ -170,7 +170,7 @@ def unprivileged() -> Iterator[Path]:
 
 
 def test_what_may_not_be_read_is_an_error_and_cancels_deletions(
-    cli: Cli, unprivileged: Path
+    cli: Cli, unprivileged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, root = unprivileged / "site", unprivileged / "disk"
     for path in (
@@ -203,4 +203,10 @@ def test_what_may_not_be_read_is_an_error_and_cancels_deletions(
     assert done.status == 0, done.err
     assert (root / "closed/b.html").exists()
     assert not (root / "d").exists()
+    # Of other stores than this machine's, only the warning of the listing is known.
+    monkeypatch.setattr("jtc.storage.cli._transferring.LocalDriver", type("Other", (), {}))
+    (root / "d").write_text("d")
+    done = cli(*command, "--exclude", "c", "here:", "media:")
+    assert "nothing is deleted: a directory may not be read" in done.err
+    assert (root / "d").exists()
     (site / "closed").chmod(0o755)

@@ -13,7 +13,14 @@ from jtc.storage.cli._output import is_terminal, printable, write_error
 from jtc.storage.cli._questions import confirm
 from jtc.storage.cli._reporting import bytes_text, files_text
 from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, require_directory
-from jtc.storage.cli._transferring import compare, directory, make_plan, report_left_out, run_plan
+from jtc.storage.cli._transferring import (
+    compare,
+    directory,
+    listings,
+    make_plan,
+    report_left_out,
+    run_plan,
+)
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.transfers import Action
 
@@ -66,10 +73,15 @@ async def synchronize(
     report.numbers.failed += missing
     if missing and choice.delete:
         write_error("nothing is deleted: files of the source are left out")
-        choice = replace(choice, delete=False)
+        choice = replace(choice, delete=False, max_delete=None)
     if line is not None:
         await _write_lines(job, choice, line)
-    async with await _plan(job, choice) as plan:
+    plan = await _plan(job, choice)
+    if choice.delete and not listings.are_whole:
+        await plan.aclose()
+        write_error("nothing is deleted: a directory may not be read")
+        plan = await _plan(job, replace(choice, delete=False, max_delete=None))
+    async with plan:
         _warn_of_missing(choice)
         if asks and plan.counts.deleted:
             confirm(await _question(plan, target), yes=yes)

@@ -37,6 +37,7 @@ __all__ = [
     "compare",
     "copy_all",
     "directory",
+    "listings",
     "make_plan",
     "report_left_out",
     "report_result",
@@ -230,7 +231,8 @@ async def report_left_out(source: Location, choice: Choice) -> int:
         How many of them were to be transferred: not so links, and what is no regular file.
     """
     failed = 0
-    logging.getLogger("jtc.storage").addFilter(_is_news)
+    is_local = isinstance(unwrap_path(source.disk.driver, "")[0], LocalDriver)
+    listings.watch(is_walked=is_local)
     takes = path_filter(choice.include, choice.exclude)
     not_excluded = path_filter(exclude=choice.exclude)
     for found in await asyncio.to_thread(_left_out, source):
@@ -249,9 +251,36 @@ async def report_left_out(source: Location, choice: Choice) -> int:
     return failed
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a warning of the library is none of how many names a listing leaves out."""
-    return not record.msg.startswith("Left out ")
+class _Listings(logging.Filter):
+    """What the library's warnings say of listings.
+
+    Attributes:
+        are_whole: No listing has left out a directory that may not be read, or which one it was
+            is known.
+    """
+
+    are_whole = True
+    _is_walked = False
+
+    def watch(self, *, is_walked: bool) -> None:
+        """Begin to look at warnings.
+
+        Args:
+            is_walked: What the listing of the source leaves out is known.
+        """
+        self.are_whole = True
+        self._is_walked = is_walked
+        logging.getLogger("jtc.storage").addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a warning is shown."""
+        if not self._is_walked and record.msg.startswith("Left out %d directories"):
+            self.are_whole = False
+        return not (self._is_walked and record.msg.startswith("Left out %d names"))
+
+
+listings = _Listings()
+"""The listings of the command."""
 
 
 def _left_out(source: Location) -> list[LeftOut]:
