@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import io
+import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -127,3 +130,65 @@ def test_transfers_refuse_wrong_arguments_at_once(storage: SyncStorage) -> None:
         storage.get_many("a")
     with pytest.raises(ValueError, match="concurrency"):
         storage.get_many(iter("a"), concurrency=0)
+
+
+def test_copy_directory_and_back_by_move_directory(storage: SyncStorage, disk: SyncDisk) -> None:
+    files = {f"{number % 3}/{number}.txt": b"x" * number for number in range(1, 21)}
+    local = storage.disk("local")
+    local.put_many({f"src/{path}": content for path, content in files.items()}).wait()
+    seen: list[TransferProgress] = []
+    summary = local.copy_directory("src", "there", to=disk, progress=seen.append).wait()
+    assert (summary.files, summary.bytes, seen[-1].files) == (20, 210, 20)
+    local.put("src/0/3.txt", b"yyyy")
+    actions = {r.path: r.action for r in local.copy_directory("src", "there", to=disk)}
+    assert {path for path, action in actions.items() if action is Action.COPY} == {"src/0/3.txt"}
+    in_one_step = disk.driver is local.driver
+    assert disk.move_directory("there", "back", to=local).wait().files == (1 if in_one_step else 20)
+    assert disk.all_files("there") == []
+    expected = {f"back/{path}": content for path, content in files.items()}
+    found = {r.path: r.content for r in local.get_many(local.all_files("back"))}
+    assert found == expected | {"back/0/3.txt": b"yyyy"}
+
+
+def test_copy_directory_interrupted_stops_before_the_interruption_is_raised(
+    storage: SyncStorage,
+) -> None:
+    class Interrupting:
+        calls = 0
+
+        def __call__(self, _progress: TransferProgress) -> None:
+            self.calls += 1
+            if self.calls == 30:
+                signal.raise_signal(signal.SIGINT)
+
+    local, memory = storage.disk("local"), storage.disk("memory")
+    local.put_many((f"src/{number}", b"abc") for number in range(200)).wait()
+    with pytest.raises(KeyboardInterrupt):
+        local.copy_directory("src", "dst", to=memory, progress=Interrupting()).wait()
+    there = len(memory.all_files())
+    assert there < 200
+    assert local.copy_directory("src", "dst", to=memory).wait().skipped == there
+
+
+FEW_DESCRIPTORS = """
+import resource, sys
+from jtc.storage import Storage
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+Storage.configure({"default": "one", "disks": {
+    name: {"driver": "local", "root": f"{sys.argv[1]}/{name}"} for name in ("one", "two")}})
+disk = Storage.disk("one").sync
+disk.put_many({f"src/{n % 7}/{n}": b"x" * n for n in range(200)}, concurrency=100).wait()
+disk.copy_directory("src", "dst", concurrency=100).wait()
+print(disk.copy_directory("src", "dst", to="two", concurrency=100).wait().files)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_NOFILE")
+def test_directories_are_copied_with_few_descriptors(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FEW_DESCRIPTORS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("200\n", "")
