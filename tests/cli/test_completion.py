@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage.cli import _path_completion
 from terminal import Terminal
 
 if TYPE_CHECKING:
@@ -102,6 +105,23 @@ def test_completion_of_a_broken_disk_is_silent(cli: Cli) -> None:
         }
     )
     assert (done.out.strip(), done.err) == ("", "")
+
+
+def test_completion_of_a_silent_server_ends(
+    configured: Callable[..., Cli], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_path_completion, "_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        cli = configured(
+            media={
+                "driver": "s3",
+                "bucket": "b",
+                "endpoint_url": f"http://127.0.0.1:{server.getsockname()[1]}",
+                "access_key": "a",
+                "secret_key": "b",
+            }
+        )
+        assert answers(cli, "jtc-storage ls media:a") == []
 
 
 def test_unknown_shell_has_no_completion(cli: Cli) -> None:
