@@ -56,7 +56,7 @@ SESSION = [
     "jtc-storage ls -lh media:",
     "jtc-storage tree --sizes media:photos",
     "jtc-storage du -h media:",
-    "jtc-storage sync --bwlimit 4M media: backup:",
+    "jtc-storage sync --bwlimit 8M media: backup:",
     "jtc-storage rm -r media:photos/2025",
     "jtc-storage sync --delete media: backup:",
     "jtc-storage rm -r backup:",

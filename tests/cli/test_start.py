@@ -38,10 +38,8 @@ sys.stderr.write(json.dumps(sorted(sys.modules)))
     ("arguments", "line"),
     [
         (["--version"], None),
-        (["ls"], None),
         (["ls", "-lR", "--json", "media:"], None),
         ([], "jtc-storage l"),
-        ([], "jtc-storage ls --"),
         ([], "jtc-storage ls media:"),
     ],
 )
