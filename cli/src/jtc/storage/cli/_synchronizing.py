@@ -12,7 +12,7 @@ from jtc.storage.cli._filtering import Filter
 from jtc.storage.cli._output import is_terminal, printable, write_error
 from jtc.storage.cli._questions import confirm
 from jtc.storage.cli._reporting import bytes_text, files_text
-from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, require_directory
+from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, overlap, require_directory
 from jtc.storage.cli._transferring import (
     compare,
     directory,
@@ -119,9 +119,12 @@ async def _job(source: Location, target: Location, backup: Location | None) -> J
         raise UsageError(f"{target.text!r} is a file: name a directory")
     job = Job(source, target, target.path, is_directory=True)
     check_apart("sync", job)
-    if backup is not None:
-        for place in (source, target):
-            check_apart("sync", Job(place, backup, backup.path, is_directory=True))
+    for place in (source, target):
+        if backup is not None and overlap(Job(place, backup, backup.path, is_directory=True)):
+            raise UsageError(
+                f"--backup-dir {backup.text!r} and {place.text!r} are one directory, or one is in "
+                "the other: name a directory outside"
+            )
     return job
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "check_apart",
     "is_inside",
     "kind_of",
+    "overlap",
     "pair",
     "require_directory",
 ]
@@ -145,6 +146,13 @@ def check_apart(command: str, job: Job) -> None:
             f"The directory {job.source.text!r} is in the target {job.target.text!r}: files could "
             f"be read and replaced at once. To {command} it, name a target outside, and then that"
         )
+
+
+def overlap(job: Job) -> bool:
+    """Return whether two directories are one, or one of them is in the other."""
+    source = _place(job.source, job.source.path)
+    target = _place(job.target, job.path)
+    return source == target or is_inside(source, target) or is_inside(target, source)
 
 
 async def require_directory(location: Location) -> None:
