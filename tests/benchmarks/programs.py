@@ -13,7 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from measuring import OURS
-from trees import library_command
 
 __all__ = [
     "AWS",
@@ -84,11 +83,12 @@ def steps(who: str, store: Mapping[str, str], tree: Path, back: Path) -> dict[St
     """
     program = who.partition(",")[0]
     width = None if program == who else WIDTH
-    if program == OURS:
-        place = (store, tree, back, width)
-        return {step: library_command(step.name.lower(), *place) for step in Step}
     far = f"s3://{store['bucket']}/{tree.name}/"
-    if program == RCLONE:
+    if program == OURS:
+        far, options = f"s3:{tree.name}", ["--transfers", str(width)] if width else []
+        command = [OUR_PROGRAM, "sync", *options]
+        up, down = [*command, str(tree), far], [*command, far, str(back)]
+    elif program == RCLONE:
         command, far = [*_rclone(store, width), "copy"], f":s3:{store['bucket']}/{tree.name}"
         up, down = [*command, str(tree), far], [*command, far, str(back)]
     elif program == S5CMD:
