@@ -71,6 +71,24 @@ class ExistsSwallowsErrors(Unreachable):
 
 
 @caught_by("test_a_failing_backend_is_never_a_missing_file", when_failing=True)
+class MoveDirectoryTakesEveryErrorForAMissingDirectory(Unreachable):
+    async def move_directory(self, src, dst, /):
+        try:
+            await super().move_directory(src, dst)
+        except StorageException as error:
+            raise FileNotFoundException("There is no such directory") from error
+
+
+@caught_by("test_a_failing_backend_is_never_a_missing_file", when_failing=True)
+class StoreCopyTakesEveryErrorForAMissingFile(Unreachable):
+    async def copy_from(self, dst, source, options, /):
+        try:
+            return await super().copy_from(dst, source, options)
+        except StorageException as error:
+            raise FileNotFoundException("File not found") from error
+
+
+@caught_by("test_a_failing_backend_is_never_a_missing_file", when_failing=True)
 class GetTakesEveryErrorForAMissingFile(Unreachable):
     async def get(self, path, /):
         try:

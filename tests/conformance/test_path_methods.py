@@ -9,7 +9,7 @@ from jtc.storage.driver import StorageDriver
 from jtc.storage.testing._groups.paths import FURTHER_METHODS
 
 # Of these the tests of paths have tests of their own, or the paths are made by the library.
-ELSEWHERE = {"copy", "move", "delete_many"}
+ELSEWHERE = {"copy", "move", "delete_many", "get_many", "copy_many"}
 
 
 def test_path_methods_are_all_tried() -> None:

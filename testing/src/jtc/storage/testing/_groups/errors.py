@@ -49,6 +49,11 @@ _ON_A_BACKEND: dict[str, tuple[str | None, Callable[[Disk], Any]]] = {
     "get_range": (None, lambda disk: disk.get_range("a.txt", 0, 1)),
     "copy": (None, lambda disk: disk.copy("a.txt", "b.txt")),
     "move": (None, lambda disk: disk.move("a.txt", "b.txt")),
+    "copy to another disk": (
+        None,
+        lambda disk: disk.copy("a.txt", "b.txt", to=disk.scoped("d")),
+    ),
+    "move_directory": ("directory_move", lambda disk: disk.move_directory("d", "e")),
     "check": (None, lambda disk: disk.check()),
     "directory_exists": ("listing", lambda disk: disk.directory_exists("d")),
     "delete_directory": ("listing", lambda disk: disk.delete_directory("d")),

@@ -235,6 +235,12 @@ FURTHER_METHODS: dict[str, tuple[str, Callable[[Disk, str], Any]]] = {
     "directory_exists": ("", lambda disk, path: disk.directory_exists(path)),
     "make_directory": ("directories", lambda disk, path: disk.make_directory(path)),
     "delete_directory": ("directories", lambda disk, path: disk.delete_directory(path)),
+    "copy_directory": ("", lambda disk, path: disk.copy_directory(path, "target")),
+    "move_directory": ("directory_move", lambda disk, path: disk.move_directory(path, "target")),
+    "move_directory to it": (
+        "directory_move",
+        lambda disk, path: disk.move_directory("source", path),
+    ),
     "remove_empty_directory": (
         "empty_directory_removal",
         lambda disk, path: disk.remove_empty_directory(path),
