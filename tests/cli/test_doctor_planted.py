@@ -840,6 +840,37 @@ def test_doctor_finds_what_is_planted_and_nothing_else(ground: Ground, planted: 
             assert each["fix"]
 
 
+LAYER = """
+    from jtc.storage.driver_support.findings import Finding, Severity
+    from jtc.storage.layer import Layer
+
+    class Shelf(Layer):
+        async def diagnose(self, options, /):
+            yield Finding(
+                id="shelf.quota",
+                severity=Severity.WARNING,
+                message="The shelf is nearly full.",
+                page="https://shelf.example/quota",
+            )
+"""
+
+
+@pytest.mark.parametrize("ignore", [[], ["shelf.quota"]])
+def test_doctor_reports_what_a_layer_of_a_third_party_finds(
+    ground: Ground, ignore: list[str]
+) -> None:
+    local(ground)
+    ground.install("shelf-layers", {LAYERS: {"shelf": ":Shelf"}}, LAYER)
+    ground.disks["media"]["layers"] = ["retry", "shelf"]
+    ground.top["doctor"] = {"disks": {"media": {"ignore": ignore}}}
+    diagnosis = ground.diagnose()
+    found = [each for each in as_json(diagnosis)["findings"] if each["id"] == "shelf.quota"]
+    assert [each["page"] for each in found] == ["https://shelf.example/quota"] * (not ignore)
+    assert (faults_of(diagnosis), diagnosis.ignored) == (
+        (set(), 1) if ignore else ({"shelf.quota"}, 0)
+    )
+
+
 def test_planted_faults_have_names_of_their_own() -> None:
     assert len(PLANTED) >= 20
     assert len({each.name for each in PLANTED}) == len(PLANTED)
