@@ -422,6 +422,10 @@ WRITES: dict[str, Callable[[Disk], Any]] = {
     "temporary_upload_url": lambda d: d.temporary_upload_url("a", 60),
     "temporary_upload_form": lambda d: d.temporary_upload_form("a", 60, max_size=1),
     "check": lambda d: d.check(),
+    "put_many": lambda d: d.put_many({"new": b"x"}),
+    "copy_many": lambda d: d.copy_many({"a": "b"}),
+    "copy_directory": lambda d: d.copy_directory("dir", "other"),
+    "move_directory": lambda d: d.move_directory("dir", "other"),
 }
 
 
@@ -455,8 +459,8 @@ async def test_everything_that_would_write_is_refused(
 
 def test_the_writes_named_here_are_all_that_a_disk_has() -> None:
     reads = {
-        "capabilities", "checksum", "confirm_upload", "directories", "directory_exists", "download",
-        "driver", "driver_as",
+        "capabilities", "checksum", "compare", "confirm_upload", "directories", "directory_exists",
+        "download", "driver", "driver_as", "get_many", "plan_sync",
         "all_directories", "all_files", "entry", "exists", "files", "get", "get_json", "get_range",
         "get_ranges", "get_text", "glob", "last_modified", "list", "mime_type", "missing", "name",
         "path", "read_only", "scoped", "size", "stat", "stream", "sync", "temporary_url",

@@ -58,6 +58,7 @@ from jtc.storage.sync import (
     SyncStream,
     SyncTransfers,
 )
+from jtc.storage.sync_plan import Difference, PlannedAction, SyncPlan
 from jtc.storage.transfers import FileResult, TransferProgress, Transfers, TransferSummary
 
 
@@ -108,6 +109,12 @@ async def many_files(disk: Disk) -> None:
     await disk.copy_many([("a", "b")], to=disk)
     assert_type(await disk.copy_directory("a", "b", to=disk, overwrite=False), TransferSummary)
     assert_type(disk.move_directory("a", "b", progress=show), Transfers)
+    async for difference in disk.compare("a", to="s3:b", include=["*.html"]):
+        assert_type(difference, Difference)
+    async with await disk.plan_sync("a", to=disk, delete=True, backup="s3:old") as plan:
+        assert_type(plan, SyncPlan)
+        assert_type([action async for action in plan], list[PlannedAction])
+        assert_type(await plan.run(progress=show, max_rate=1e6), TransferSummary)
 
 
 def many_files_without_await(disk: SyncDisk, other: Disk) -> None:
@@ -121,6 +128,10 @@ def many_files_without_await(disk: SyncDisk, other: Disk) -> None:
     disk.copy_many({"a": "b"}, to=disk).wait()
     disk.copy_directory("a", "b", to=other, progress=show).close()
     Storage.sync.move_directory("a", "b", to=disk).wait()
+    assert_type(list(disk.compare(to=disk)), list[Difference])
+    with disk.plan_sync(to=disk, where=lambda info: info.size > 1, backup=disk) as plan:
+        assert_type(list(plan), list[PlannedAction])
+        assert_type(plan.run().wait(), TransferSummary)
 
 
 class Upload:

@@ -170,8 +170,8 @@ class SyncPlan:
         Args:
             concurrency: The number of files that are copied at once.
             progress: Called while files are copied, and as each file ends.
-            max_rate: The number of bytes per second that are read, of all files together. What a
-                store copies by itself does not count.
+            max_rate: The number of bytes per second that are read, of all files together. Copies
+                within one disk do not count.
             **options: See `CopyManyOptions`; they are those of all files that are copied.
 
         Returns:
