@@ -107,6 +107,16 @@ async def test_diagnose_cancelled_at_any_request_leaves_nothing(
         assert store.uploads == {}, skip
 
 
+async def test_diagnose_leaves_no_upload_whose_id_it_never_learned(
+    store: ScriptedStore, make_driver: MakeDriver
+) -> None:
+    first(store, Rule(operations="CreateMultipartUpload", times=ALWAYS, apply=True, cut=3))
+    store.begin_upload("of-others")
+    findings = await found(make_driver(max_attempts=1))
+    assert faults(findings) == ["s3.unfinished-uploads", "s3.parts-failed"]
+    assert [each.key for each in store.uploads.values()] == ["of-others"]
+
+
 @pytest.mark.parametrize("seconds", [-3600, 3600, -400])
 async def test_diagnose_says_by_how_much_a_clock_is_wrong(
     store: ScriptedStore, make_driver: MakeDriver, seconds: int

@@ -295,6 +295,13 @@ class Probes:
         for upload in list(self._uploads):
             with suppress(StorageException):
                 await self._abort(*upload)
+        with suppress(StorageException):
+            # Those whose ids were in answers that were lost.
+            for key, upload_id, _ in (
+                await send(operations.list_uploads(None, f"{self.prefix}/"))
+            ).uploads:
+                if key.startswith(f"{self.prefix}/"):
+                    await send(operations.abort_upload(key, upload_id))
         if "delete" in self._allowed:
             for name in ("probe", "parts"):
                 with suppress(StorageException):

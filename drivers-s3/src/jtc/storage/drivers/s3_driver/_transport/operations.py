@@ -276,11 +276,15 @@ def abort_upload(key: str, upload_id: str) -> Request[None]:
     return Request("AbortMultipartUpload", "DELETE", "", _nothing, {}, query, key=key)
 
 
-def list_uploads(after: tuple[str, str] | None) -> Request[Uploads]:
-    """List unfinished uploads, after a key and an upload's id."""
+def list_uploads(after: tuple[str, str] | None, prefix: str = "") -> Request[Uploads]:
+    """List unfinished uploads of keys with a prefix, after a key and an upload's id."""
     query = "encoding-type=url"
     if after is not None:
-        query += f"&key-marker={_encoded(after[0])}&upload-id-marker={_encoded(after[1])}"
+        query += f"&key-marker={_encoded(after[0])}"
+    if prefix:
+        query += f"&prefix={_encoded(prefix)}"
+    if after is not None:
+        query += f"&upload-id-marker={_encoded(after[1])}"
     return Request("ListMultipartUploads", "GET", "", _uploads, {}, f"{query}&uploads=")
 
 
