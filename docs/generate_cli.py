@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import difflib
+import importlib
 import os
 import re
 import shlex
@@ -28,7 +29,7 @@ sys.path.insert(0, str(DOCS.parent / "tests" / "support"))
 
 from terminal_picture import svg  # noqa: E402
 
-from jtc.storage.cli._app import run_program  # noqa: E402
+from jtc.storage.cli._app import BUILT_IN, run_program  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 SHOWN_AS = "/srv/app"
@@ -196,6 +197,11 @@ def _without_speed(text: str) -> str:
 
 def main() -> int:
     """Write the page and the picture, or check them."""
+    # Once, and not in each of the children that run the commands.
+    for name in ("jtc.storage.drivers.local_driver", "jtc.storage.layers.retry", "rich.progress"):
+        importlib.import_module(name)
+    for command in BUILT_IN.values():
+        importlib.import_module(f"jtc.storage.cli._commands.{command.module}")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

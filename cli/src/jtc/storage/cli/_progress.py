@@ -66,7 +66,7 @@ class _Shown:
 
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=None, files="0 files", amount="0B")
+        self._task = progress.add_task(title, total=None, files="0 files", amount="0")
         self._due = 0.0
         self._latest: TransferProgress | None = None
 
@@ -82,13 +82,13 @@ class _Shown:
         if (state := self._latest) is None:
             return
         of = "" if state.total_files is None else f"/{state.total_files}"
-        whole = "" if state.total_bytes is None else f" of {size_text(state.total_bytes)}B"
+        whole = "" if state.total_bytes is None else f" of {size_text(state.total_bytes)}"
         self._progress.update(
             self._task,
             completed=state.bytes,
             total=state.total_bytes,
             files=f"{state.files}{of} files",
-            amount=f"{size_text(state.bytes)}B{whole}",
+            amount=f"{size_text(state.bytes)}{whole}",
         )
 
 
@@ -108,7 +108,7 @@ def _drawing() -> tuple[Console, tuple[ProgressColumn, ...]]:
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{size_text(int(speed))}B/s" if speed else "?")
+            return Text(f"{size_text(int(speed))}/s" if speed else "?")
 
     theme = Theme({"bar.complete": "blue", "bar.pulse": "blue", "progress.remaining": "default"})
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, theme=theme)
