@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from jtc.storage._transfers.merging import Pair, Tree, pairs
 from jtc.storage._transfers.times import has_same_time, may_be_copy
 from jtc.storage.driver_support.derived import closing
+from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.exceptions import FileNotFoundException, StorageException
 from jtc.storage.sync_plan import Difference, State
 from jtc.storage.transfers import Compare
@@ -139,6 +140,8 @@ async def differences(
     try:
         async with closing(pairs(comparison.source, comparison.target, takes)) as found:
             async for pair in found:
+                if over_budget():
+                    await next_iteration()  # a page of a listing does not wait
                 if where is not None and not where(pair[1] or pair[2]):  # type: ignore[arg-type]
                     continue
                 await window.add(pair)
