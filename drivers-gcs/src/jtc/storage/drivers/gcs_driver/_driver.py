@@ -450,7 +450,11 @@ class GCSDriver:
         return await copying.copy_file(self._transport, src, dst, options)
 
     def copy_source(self, path: str, /) -> CopySource:
-        """Return where a file is, for `copy_from` of another driver of the store."""
+        """Return where a file is, for `copy_from` of another driver of the store.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         return CopySource(self, path)
 
     async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:

@@ -469,7 +469,11 @@ class LocalDriver(PresignedUrls):
         return await run(copy_file, self._root, src, dst, options)
 
     def copy_source(self, path: str, /) -> CopySource:
-        """Return where a file is, for `copy_from` of another driver of this machine."""
+        """Return where a file is, for `copy_from` of another driver of this machine.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         return CopySource(self, path)
 
     async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:

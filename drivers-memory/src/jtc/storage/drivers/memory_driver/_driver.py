@@ -483,7 +483,11 @@ class MemoryDriver(PresignedUrls):
         return self._transfer(src, dst, options, move=False)
 
     def copy_source(self, path: str, /) -> CopySource:
-        """Return where a file is, for `copy_from` of another driver in memory."""
+        """Return where a file is, for `copy_from` of another driver in memory.
+
+        Raises:
+            InvalidPathException: The path breaks the path policy.
+        """
         return CopySource(self, path)
 
     async def copy_from(self, dst: str, source: CopySource, options: WriteOptions, /) -> str | None:
