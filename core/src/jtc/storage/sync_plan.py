@@ -164,8 +164,7 @@ class SyncPlan:
 
         A file of the source, or one that is replaced, that changed after it was planned is an error
         in its result, and stays as it is; one that was copied meanwhile is skipped. A file that
-        failed, here or in the plan, cancels all deletions: their results have an error that says
-        so.
+        failed, here or in the plan, cancels all deletions: their results have an error.
 
         Args:
             concurrency: The number of files that are copied at once.
@@ -187,9 +186,7 @@ class SyncPlan:
         self._check_open()
         running.check_run(concurrency, progress, max_rate)
         check_many_options(options, method="run")
-        if self._state == "run":
-            raise RuntimeError("This plan was run already: call plan_sync() for another one")
-        self._state = "run"
+        self._begin()
         counts = self.counts
 
         def start() -> AsyncIterator[FileResult]:
@@ -216,6 +213,11 @@ class SyncPlan:
         source, target = self._trees.source, self._trees.target
         names = (f"{tree.disk.name}:{tree.directory}" for tree in (source, target))
         return "plan_sync() from {!r} to {!r}".format(*names)
+
+    def _begin(self) -> None:
+        if self._state == "run":
+            raise RuntimeError("This plan was run already: call plan_sync() for another one")
+        self._state = "run"
 
     def _check_open(self) -> None:
         if self._state == "closed":
