@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from jtc.storage import (
     Disk,
     FileExistsException,
+    FileInfo,
     FileNotFoundException,
     InvalidPathException,
     PathConflictException,
@@ -434,3 +436,24 @@ async def test_copy_directory_copies_large_files_as_they_come() -> None:
     assert await two.get("dst/large") == content
     assert len({p.bytes for p in seen}) > 2
     assert seen[-1].bytes == len(content)
+
+
+async def test_copy_directory_of_many_files_takes_no_memory_for_each() -> None:
+    class Endless(StreamedOnly):
+        lists_in_key_order = True
+
+        async def list_entries(self, prefix: str, _options: Any, /) -> AsyncIterator[Any]:
+            for number in range(4000):
+                path = f"{prefix}/{number:05}"
+                yield FileInfo(path=path, size=5, last_modified=9.0, metadata={"mtime": "9"})
+
+    one, two = disks(one=Endless(), two=Endless())
+    await one.copy_directory("src", "dst", to=two)
+    tracemalloc.start()
+    try:
+        summary = await one.copy_directory("src", "dst", to=two)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert summary.skipped == 4000
+    assert most < 400_000
