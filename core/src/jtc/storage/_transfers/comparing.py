@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "check_compare", "differences"]
 
-_REQUESTS = 32
-"""How many files' metadata are requested at once."""
+_REQUESTS = 64
+"""How many files' metadata are requested at once: as many as a disk has connections by default.
+From a store 40 ms away, the round trips of 1,000 files are 0.6 s; with 32 at once they are 1.3."""
 _WINDOW = 1024
 """How many files wait for the first of them, so that results keep their order."""
 
