@@ -207,7 +207,7 @@ class S3Driver:
         copy_threshold: int = 5 * GIB,
         max_concurrency: int = 32,
         max_connections: int = 64,
-        max_transfer_memory: int = 112 * MIB,
+        max_transfer_memory: int = 96 * MIB,
         max_attempts: int = 3,
         connect_timeout: float = 3.0,
         read_timeout: float = 20.0,

@@ -110,7 +110,7 @@ class Settings(HttpSettings):
     multipart_threshold: int = number_from(1, _MOST_AT_ONCE, 16 * MIB)
     part_size: int = number_from(LEAST_PART, _MOST_AT_ONCE, 5 * MIB)
     copy_threshold: int = number_from(1, _MOST_AT_ONCE, 5 * GIB)
-    max_transfer_memory: int = number_from(LEAST_PART, 1024 * GIB, 112 * MIB)
+    max_transfer_memory: int = number_from(LEAST_PART, 1024 * GIB, 96 * MIB)
     checksums: bool = True
     driver_options: Mapping[str, object] | None = None
     driver_headers: Mapping[str, str] = field(init=False)
