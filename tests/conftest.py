@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 # A developer's own profile is no part of a test.
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+# A shell starts what runs in the background without it, and so would be each process of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("shared", deadline=None)
