@@ -606,3 +606,22 @@ async def test_plan_sync_sees_file_that_an_older_one_replaced(tmp_path: Path) ->
     assert plan.counts == PlanCounts(changed=1, unchanged=1, bytes=3)
     await plan.run()
     assert await files(store.target) == {"a": b"old", "b": b"1"}
+
+
+@pytest.mark.parametrize("edited", ["source", "target"])
+async def test_plan_sync_finds_file_that_was_edited_in_place(tmp_path: Path, edited: str) -> None:
+    store = Store(LocalDriver(tmp_path / "source"), LocalDriver(tmp_path / "target"))
+    await store.kept.put("a", b"content")
+    await store.kept.copy_directory("", "", to="source")  # keeps the time of the first
+    await store.sync()
+    plan = await store.source.plan_sync(to="target")
+    assert plan.counts.unchanged == 1
+    await plan.aclose()
+    with (tmp_path / edited / "a").open("r+b") as file:
+        file.write(b"CONTENT")
+    await store.sync()
+    expected = b"CONTENT" if edited == "source" else b"content"
+    assert await files(store.target) == {"a": expected}
+    plan = await store.source.plan_sync(to="target")
+    assert plan.counts.unchanged == 1
+    await plan.aclose()

@@ -5,6 +5,10 @@ What a put declares (content type, headers, metadata) is one JSON object in the 
 becomes visible, so that content and declaration are never of two different puts. Where files have
 no modes, that object holds the mode as well.
 
+Of the metadata, ``mtime`` says when the content was made (https://rclone.org/s3/). Another program
+that changes the content leaves the attribute as it is, so it holds the file's own time as well, as
+the write set it: a file of another time was changed then, and its own time is its ``mtime``.
+
 A subject is what these functions change: an open descriptor, or the path of a file where the system
 has no calls for descriptors.
 """
@@ -48,10 +52,12 @@ __all__ = [
     "etag_of",
     "file_info",
     "known_info",
+    "new_time",
     "other_version",
     "read_declared",
     "recorded_mode",
     "remember",
+    "renew_time",
     "set_mode",
     "set_time",
     "status_of",
@@ -63,6 +69,10 @@ Declared: TypeAlias = dict[str, Any]
 """What was declared of a file: names and values of `FileInfo`'s fields."""
 
 _MODE = "mode"
+_MTIME = "mtime"
+"""The metadata that is the time of the content."""
+_TIME = "time"
+"""The file's own time when ``mtime`` was declared of it, in nanoseconds."""
 _WHERE = "streams" if sys.platform == "win32" else "extended attributes"
 _TEXTS = ("content_type", "cache_control", "content_disposition", "content_encoding")
 # What file systems without permissions answer; vfat and exFAT answer EPERM to the owner himself.
@@ -82,6 +92,9 @@ _NTFS_NS = 100
 """What NTFS counts a file's time in."""
 _COARSEST_NS = 2_000_000_000
 """What FAT counts a file's time in; ext3 and HFS+ count seconds."""
+_NS = 1_000_000_000
+_UNITS_NS = (1, _NTFS_NS, 1_000, 1_000_000, 10_000_000, _NS, _COARSEST_NS)
+"""What file systems with attributes, and programs that copy files with these, count times in."""
 
 _remembered: dict[tuple[int, int, int], Declared] = {}
 
@@ -108,26 +121,41 @@ def etag_of(status: os.stat_result) -> str:
     return "%x-%x" % (status.st_mtime_ns, status.st_size)  # noqa: UP031
 
 
-def set_time(subject: int | str, after: int = 0) -> os.stat_result:
-    """Give a file a time that names a new version; return its status.
+def new_time(after: int = 0) -> int:
+    """Return a time for a file that names a new version, in nanoseconds.
 
     It is the clock's, less some random nanoseconds: where the clock stands still, or two servers
     have one, two files of one path have two times all the same.
 
     Args:
-        subject: The file.
-        after: The time of the version that it replaces, in nanoseconds.
+        after: The time of the version that it replaces.
     """
     # The kernel's own stamp may be one tick (4 ms) for many files, and so names no version.
-    now = time.time_ns() - random.getrandbits(_RANDOM_BITS)
-    step = 1 if isinstance(subject, int) else _NTFS_NS
-    stamp = max(now, after + step)
+    return max(time.time_ns() - random.getrandbits(_RANDOM_BITS), after + _NTFS_NS)
+
+
+def set_time(subject: int | str, stamp: int) -> os.stat_result:
+    """Set a file's time, in nanoseconds; return its status."""
     os.utime(subject, ns=(stamp, stamp))
-    status = status_of(subject)
-    if status.st_mtime_ns > after:
-        return status
-    os.utime(subject, ns=(stamp, after + _COARSEST_NS))
     return status_of(subject)
+
+
+def renew_time(subject: int | str, after: int, declared: Declared | None = None) -> os.stat_result:
+    """Give a file a time that names a new version, with what is beside it; return its status.
+
+    Args:
+        subject: The file.
+        after: The time of the version that it replaces, in nanoseconds.
+        declared: What is declared of it from now on; None is what there is.
+    """
+    record = _read_record(subject) if declared is None else declared
+    for stamp in (new_time(after), after + _COARSEST_NS):
+        if declared is not None or _TIME in record:
+            _write_record(subject, _timed(record, stamp))
+        status = set_time(subject, stamp)
+        if status.st_mtime_ns > after:
+            break  # the file system counts finely enough
+    return status
 
 
 def status_of(subject: int | str) -> os.stat_result:
@@ -199,7 +227,9 @@ def set_mode(subject: int | str, mode: int) -> None:
         UnsupportedOperationException: The file system keeps none, as FAT.
     """
     if sys.platform == "win32" or isinstance(subject, str):
+        stamp = status_of(subject).st_mtime_ns
         _write_record(subject, {**_read_record(subject), _MODE: f"{mode:04o}"})
+        set_time(subject, stamp)  # a write beside the content is one of the file
         return
     refused: OSError | None = None
     try:
@@ -244,14 +274,24 @@ def other_version() -> PreconditionFailedException:
     return PreconditionFailedException("The file is not the version that if_match names")
 
 
-def write_declared(subject: int | str, declared: Declared) -> None:
+def write_declared(subject: int | str, declared: Declared, stamp: int) -> None:
     """Keep what was declared beside a file.
+
+    Args:
+        subject: The file.
+        declared: What was declared of it.
+        stamp: The time that the file is given after this, in nanoseconds.
 
     Raises:
         UnsupportedOperationException: The file system has no extended attributes.
         RejectedException: It is more than the file system keeps.
     """
-    _write_record(subject, declared)
+    _write_record(subject, _timed(declared, stamp))
+
+
+def _timed(record: Mapping[str, Any], stamp: int) -> Mapping[str, Any]:
+    """Return a record with the file's own time, where there is an ``mtime`` that it is for."""
+    return {**record, _TIME: stamp} if _MTIME in record.get("metadata", {}) else record
 
 
 def _write_record(subject: int | str, fields: Mapping[str, Any]) -> None:
@@ -276,12 +316,32 @@ def _write_record(subject: int | str, fields: Mapping[str, Any]) -> None:
 
 
 def _said(fields: Mapping[str, Any]) -> list[str]:
-    return ["visibility" if name == _MODE else name for name in fields]
+    return ["visibility" if name == _MODE else name for name in fields if name != _TIME]
 
 
-def read_declared(subject: int | str) -> Declared:
-    """Return what was declared of a file; nothing if another program wrote it."""
-    return _understood(_read_record(subject))
+def read_declared(subject: int | str, status: os.stat_result) -> Declared:
+    """Return what was declared of a file; nothing if another program wrote it.
+
+    Args:
+        subject: The file.
+        status: Its status: if it was written since, its time is the metadata ``mtime``.
+    """
+    record = _read_record(subject)
+    declared = _understood(record)
+    metadata = declared.get("metadata", {})
+    if _MTIME in metadata and not _is_time(status.st_mtime_ns, record.get(_TIME)):
+        metadata[_MTIME] = _mtime_of(status)
+    return declared
+
+
+def _mtime_of(status: os.stat_result) -> str:
+    seconds, fraction = divmod(abs(status.st_mtime_ns), _NS)
+    return f"{'-' if status.st_mtime_ns < 0 else ''}{seconds}.{fraction:09}"
+
+
+def _is_time(now: int, recorded: object) -> bool:
+    """Return whether a file's time is the recorded one, also where it is counted more coarsely."""
+    return isinstance(recorded, int) and any(now == recorded // n * n for n in _UNITS_NS)
 
 
 def _read_record(subject: int | str) -> dict[str, Any]:

@@ -145,7 +145,8 @@ class PathRoot(Root):
             descriptor, status = self.open_file(path)
             try:
                 name, before = self._look(path)
-                declared, mode = read_declared(full_name(name)), self._mode(name)
+                declared = read_declared(full_name(name), status)
+                mode = self._mode(name)
                 # What is beside the content is of the file that has the name now.
                 is_one = _is_same(before, self._look(path)[1])
                 if is_one and etag_of(before) == etag_of(status):

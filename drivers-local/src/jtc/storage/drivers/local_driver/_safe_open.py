@@ -247,7 +247,7 @@ class Root:
         """Open a regular file with what was declared of it; raise as `open_file` does."""
         descriptor, status = self.open_file(path)
         try:
-            declared = read_declared(descriptor)
+            declared = read_declared(descriptor, status)
         except BaseException:
             os.close(descriptor)
             raise

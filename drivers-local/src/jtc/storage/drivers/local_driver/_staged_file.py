@@ -33,7 +33,9 @@ from jtc.storage.drivers.local_driver._file_locks import hold_shared, is_held
 from jtc.storage.drivers.local_driver._metadata import (
     declared_by,
     etag_of,
+    new_time,
     other_version,
+    renew_time,
     set_mode,
     set_time,
     status_of,
@@ -368,14 +370,15 @@ class StagedFile:
                 sync(self.descriptor)
             self._close_descriptor()
             subject = self._staging.at(str(self._temporary))
+        stamp = new_time()
         if declared:
-            write_declared(subject, declared)
+            write_declared(subject, declared, stamp)
         if options.visibility is not None:
             set_mode(subject, self._root.modes.of(options.visibility))
         elif mode is not None:
             with suppress(UnsupportedOperationException):  # all its files have one mode
                 set_mode(subject, mode)
-        status = set_time(subject)
+        status = set_time(subject, stamp)
         if self._root.durable:
             sync_subject(subject)
         # Some file systems write at a close, and may fail there: not after the file has its name.
@@ -431,12 +434,12 @@ class StagedFile:
             return self._amended(subject, mode, after)
 
     def _amended(self, subject: int | str, mode: int | None, after: int | None) -> os.stat_result:
+        if after is not None:
+            renew_time(subject, after)  # first: some modes let nothing be written
         if mode is not None:
             with suppress(UnsupportedOperationException):
                 set_mode(subject, mode)
-            if after is None and not self._root.updates_in_place:
-                after = 0  # a write beside the content sets the time as well
-        status = status_of(subject) if after is None else set_time(subject, after)
+        status = status_of(subject)
         if self._root.durable:
             sync_subject(subject)
         return status

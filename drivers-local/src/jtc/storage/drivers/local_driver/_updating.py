@@ -14,11 +14,10 @@ from jtc.storage.drivers.local_driver._metadata import (
     etag_of,
     other_version,
     read_declared,
+    renew_time,
     set_mode,
-    set_time,
     status_of,
     sync_subject,
-    write_declared,
 )
 from jtc.storage.drivers.local_driver._path_locks import PathLocks
 from jtc.storage.drivers.local_driver._safe_open import Root, attempts
@@ -109,13 +108,12 @@ def _locked_file(
 
 
 def _update(token: CancelToken, subject: int | str, changes: Declared, *, durable: bool) -> str:
-    declared = read_declared(subject) | changes
     status = status_of(subject)
+    declared = read_declared(subject, status) | changes
     with token:
         # Changes nothing, but fails before the rest where this process may not set the time.
         os.utime(subject, ns=(status.st_atime_ns, status.st_mtime_ns))
-        write_declared(subject, declared)
-        status = set_time(subject, status.st_mtime_ns)
+        status = renew_time(subject, status.st_mtime_ns, declared)
         if durable:
             sync_subject(subject)
     return etag_of(status)
