@@ -8,7 +8,7 @@ from jtc.storage import StorageException
 from jtc.storage.cli._exits import UsageError
 from jtc.storage.cli._progress import bar
 from jtc.storage.cli._targets import pair
-from jtc.storage.cli._transferring import directory, report_left_out, report_result
+from jtc.storage.cli._transferring import directory, report_left_out
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.transfers import Action
 
@@ -75,23 +75,21 @@ def _exists(job: Job) -> UsageError:
 
 async def _move_file(job: Job, choice: Choice, report: Report) -> None:
     source, target = job.source, job.target
-    sign = "+"
-    if report.shows_lines and await target.disk.exists(job.path):
-        sign = "*"
+    replaces = report.shows_lines and await target.disk.exists(job.path)
     error = None
     if not choice.dry_run:
         try:
             await source.disk.move(source.path, job.path, to=target.disk)
         except StorageException as failed:
             error = failed
-    report.add(sign, job.name, action=Action.MOVE, error=error)
+    report.add(Action.MOVE, job.name, replaces=replaces, error=error)
 
 
 async def _move_directory(job: Job, choice: Choice, report: Report) -> None:
     source = job.source
     if choice.dry_run:
         async for entry in source.disk.list(source.path, recursive=True):
-            report.add("+", source.relative(entry.path), action=Action.MOVE)
+            report.add(Action.MOVE, source.relative(entry.path))
         return
     is_whole = False
     with bar("moving", wanted=choice.shows_bar) as progress:
@@ -107,6 +105,6 @@ async def _move_directory(job: Job, choice: Choice, report: Report) -> None:
                 if is_whole := result.is_directory and result.error is None:
                     report.add_directory(job.name)
                 else:
-                    report_result(result, report)
+                    report.add_result(result)
     if not is_whole:
         report.numbers.failed += await report_left_out(job.source, choice)

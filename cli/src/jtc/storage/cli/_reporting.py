@@ -18,6 +18,7 @@ from jtc.storage.transfers import Action, TransferSummary
 
 if TYPE_CHECKING:
     from jtc.storage.exceptions import StorageException
+    from jtc.storage.transfers import FileResult
 
 __all__ = ["Report", "bytes_text", "files_text"]
 
@@ -28,6 +29,7 @@ _WORDS = {
     Action.MOVE: "moved",
     Action.DELETE: "deleted",
 }
+_SIGNS = {Action.DELETE: "-", Action.SKIP: "="}
 
 
 class Report:
@@ -69,14 +71,23 @@ class Report:
 
     def add(
         self,
-        sign: str,
+        action: Action,
         path: str,
         *,
-        action: Action,
+        replaces: bool | None = False,
         size: int | None = None,
         error: StorageException | None = None,
     ) -> None:
-        """Count a file's result, and write its line."""
+        """Count what became of a file, and write its line.
+
+        Args:
+            action: What was done, or would be done, or failed.
+            path: The name to show.
+            replaces: There was a file of this name.
+            size: Its length in bytes, if it is known.
+            error: Why it failed.
+        """
+        sign = _SIGNS.get(action, "*" if replaces else "+")
         if error is not None:
             sign = "!"
             self.numbers.failed += 1
@@ -93,10 +104,28 @@ class Report:
         elif self._lines and sign != "=":
             write(f"{sign} {printable(path)}")
 
+    def add_result(
+        self, result: FileResult, *, name: str | None = None, replaces: bool | None = None
+    ) -> None:
+        """Count what the library says of a file, and write its line.
+
+        Args:
+            result: What it says.
+            name: The name to show; None is the file's path.
+            replaces: There was a file of this name; None is what the result says.
+        """
+        self.add(
+            result.action,
+            name or result.to_path or result.path,
+            replaces=result.replaces if replaces is None else replaces,
+            size=result.size,
+            error=result.error,
+        )
+
     def add_directory(self, name: str) -> None:
         """Count a directory that the store moved as a whole, and write its line."""
         self._noun = "directory"
-        self.add("+", f"{name.rstrip('/')}/", action=self._action)
+        self.add(self._action, f"{name.rstrip('/')}/")
 
     def count_same(self, number: int) -> None:
         """Count files that were there already."""

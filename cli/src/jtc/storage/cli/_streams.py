@@ -51,9 +51,9 @@ async def put_stream(content: IO[bytes], target: Location, choice: Choice, repor
     disk, path = target.disk, target.path
     name = f"{disk.name}:{path}"
     if choice.existing == "keep" and await disk.exists(path):
-        report.add("=", name, action=Action.SKIP)
+        report.add(Action.SKIP, name)
     elif choice.dry_run:
-        report.add("+", name, action=Action.PUT)
+        report.add(Action.PUT, name)
     else:
         size = 0
 
@@ -64,9 +64,9 @@ async def put_stream(content: IO[bytes], target: Location, choice: Choice, repor
         try:
             await disk.put(path, _chunks(content), **choice.options, progress=count)
         except StorageException as error:
-            report.add("!", name, action=Action.PUT, error=error)
+            report.add(Action.PUT, name, error=error)
         else:
-            report.add("+", name, action=Action.PUT, size=size)
+            report.add(Action.PUT, name, size=size)
     report.finish()
 
 

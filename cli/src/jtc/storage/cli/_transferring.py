@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jtc.storage.cli._locations import Location
     from jtc.storage.cli._reporting import Report
     from jtc.storage.sync_plan import Difference, SyncPlan
-    from jtc.storage.transfers import Compare, FileResult
+    from jtc.storage.transfers import Compare
 
 __all__ = [
     "Choice",
@@ -40,12 +40,8 @@ __all__ = [
     "listings",
     "make_plan",
     "report_left_out",
-    "report_result",
     "run_plan",
 ]
-
-_SIGNS = {Action.DELETE: "-", Action.SKIP: "="}
-
 
 _DESCRIPTORS = 3
 """How many files and connections a transfer has open."""
@@ -209,8 +205,7 @@ async def run_plan(plan: SyncPlan, choice: Choice, report: Report) -> None:
     report.count_same(plan.counts.unchanged)
     if choice.dry_run:
         async for planned in plan:
-            sign = "-" if planned.action is Action.DELETE else "*" if planned.replaces else "+"
-            report.add(sign, planned.path, action=planned.action, size=planned.size)
+            report.add(planned.action, planned.path, replaces=planned.replaces, size=planned.size)
         return
     with bar("copying", wanted=choice.shows_bar) as progress:
         results = plan.run(
@@ -221,7 +216,7 @@ async def run_plan(plan: SyncPlan, choice: Choice, report: Report) -> None:
         )
         async with results:
             async for result in results:
-                report_result(result, report)
+                report.add_result(result)
 
 
 async def report_left_out(source: Location, choice: Choice) -> int:
@@ -294,10 +289,9 @@ async def _copy_files(jobs: Sequence[Job], choice: Choice, report: Report) -> No
     names = {job.path: job.name for job in jobs}
     if choice.dry_run:
         for job in jobs:
-            if job.path in there and choice.existing == "keep":
-                report.add("=", job.name, action=Action.SKIP)
-            else:
-                report.add("*" if job.path in there else "+", job.name, action=Action.COPY)
+            is_there = job.path in there
+            action = Action.SKIP if is_there and choice.existing == "keep" else Action.COPY
+            report.add(action, job.name, replaces=is_there)
         return
     options = dict(choice.options)
     if choice.existing == "keep":
@@ -318,9 +312,9 @@ async def _copy_files(jobs: Sequence[Job], choice: Choice, report: Report) -> No
                 async for result in results:
                     path = result.to_path or result.path
                     if choice.existing == "keep" and isinstance(result.error, FileExistsException):
-                        report.add("=", names[path], action=Action.SKIP)
+                        report.add(Action.SKIP, names[path])
                     else:
-                        report_result(result, report, name=names[path], replaces=path in there)
+                        report.add_result(result, name=names[path], replaces=path in there)
 
 
 async def _existing(jobs: Sequence[Job], choice: Choice) -> frozenset[str]:
@@ -333,20 +327,3 @@ async def _existing(jobs: Sequence[Job], choice: Choice) -> frozenset[str]:
 
     found = await asyncio.gather(*map(exists, jobs))
     return frozenset(job.path for job, there in zip(jobs, found, strict=True) if there)
-
-
-def report_result(
-    result: FileResult, report: Report, *, name: str | None = None, replaces: bool | None = None
-) -> None:
-    """Report what became of a file.
-
-    Args:
-        result: What the library says of it.
-        report: Gets it.
-        name: The name to show; None is its path.
-        replaces: There was a file of this name; None is what the result says.
-    """
-    replaces = result.replaces if replaces is None else replaces
-    sign = _SIGNS.get(result.action, "*" if replaces else "+")
-    name = name or result.to_path or result.path
-    report.add(sign, name, action=result.action, size=result.size, error=result.error)

@@ -72,7 +72,7 @@ async def _delete(
     for place, kind in zip(places, kinds, strict=True):
         if kind is Kind.NOTHING:
             missing = FileNotFoundException(f"There is no file or directory {place.text!r}")
-            report.add("!", place.text, action=Action.DELETE, error=missing)
+            report.add(Action.DELETE, place.text, error=missing)
         elif kind is Kind.FILE:
             await _delete_files(place, [place.path], report, dry_run=dry_run)
         else:
@@ -120,4 +120,4 @@ async def _delete_files(
     for path in paths:
         found = results.get(path, True)
         error = None if isinstance(found, bool) else found
-        report.add("-", f"{place.disk.name}:{path}", action=Action.DELETE, error=error)
+        report.add(Action.DELETE, f"{place.disk.name}:{path}", error=error)
