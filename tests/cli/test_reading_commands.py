@@ -180,6 +180,14 @@ def test_url_is_public_or_presigned(configured: Callable[..., Cli], tmp_path: Pa
     assert cli("url", "./a").status == 2
 
 
+def test_url_goes_on_after_a_path_that_is_refused(media: tuple[Cli, Path]) -> None:
+    cli, _ = media
+    done = cli("url", "media:../a", "media:b")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "'../a'" in done.err
+    assert done.out.endswith("/b\n")
+
+
 def test_disks_shows_no_option_of_a_disk(configured: Callable[..., Cli], tmp_path: Path) -> None:
     cli = configured(
         media={"driver": "s3", "bucket": "b", "secret_key": "hidden", "layers": ["read_only"]},

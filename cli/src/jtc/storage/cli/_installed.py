@@ -14,7 +14,7 @@ from jtc.storage.cli._output import write_error
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COMMANDS", "DRIVERS", "LAYERS", "Installed", "installed", "load"]
+__all__ = ["COMMANDS", "DRIVERS", "LAYERS", "Installed", "installed", "load", "rows"]
 
 COMMANDS = "jtc.storage.commands"
 """An entry-point group: the name is the command's, the value a `typer.Typer` or a function."""
@@ -61,6 +61,15 @@ def installed(group: str) -> Mapping[str, Installed]:
             by_name = found.setdefault(entry_point.name, Installed(entry_point.name, entry_point))
             by_name.distributions.setdefault(owner, version)
     return dict(sorted(found.items()))
+
+
+def rows(group: str) -> list[tuple[str, str, str]]:
+    """Return each name of an entry-point group with its distributions and their versions."""
+    return [
+        (found.name, owner, version)
+        for found in installed(group).values()
+        for owner, version in found.distributions.items()
+    ]
 
 
 def load(command: Installed) -> Any:

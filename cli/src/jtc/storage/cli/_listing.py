@@ -98,12 +98,7 @@ async def _itself(location: Location) -> FileInfo | None:
         return None
     found = await location.disk.entry(location.path)
     if found is None:
-        raise FileNotFoundException(
-            "There is no file or directory",
-            path=location.path,
-            disk=location.disk.name,
-            operation="list",
-        )
+        raise location.missing("list")
     return found if isinstance(found, FileInfo) else None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jtc.storage.cli._exits import UsageError
 
 if TYPE_CHECKING:
-    from jtc.storage import Disk
+    from jtc.storage import Disk, FileNotFoundException
 
 __all__ = ["STANDARD", "Location", "disk_names", "is_local_text", "locate", "split"]
 
@@ -64,6 +64,17 @@ class Location:
     def relative(self, path: str) -> str:
         """Return a path of the disk relative to this location, as listings show it."""
         return path[len(self.path) + 1 :] if self.path else path
+
+    def missing(self, operation: str) -> FileNotFoundException:
+        """Return the error of an operation that there is nothing at this location."""
+        from jtc.storage import FileNotFoundException  # noqa: PLC0415 - slow
+
+        return FileNotFoundException(
+            f"There is no file or directory {self.text!r}",
+            path=self.path,
+            disk=self.disk.name,
+            operation=operation,
+        )
 
 
 def locate(text: str, *, follow: bool = True) -> Location:

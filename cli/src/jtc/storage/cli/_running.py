@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jtc.storage.cli._exits import FAILED, INTERRUPTED, USAGE, ClosedPipe, Failed, UsageError
 from jtc.storage.cli._output import is_debugging, write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
-__all__ = ["ClosedPipe", "Failed", "UsageError", "run", "show_failure", "status_of"]
+__all__ = ["ClosedPipe", "Failed", "UsageError", "for_each", "run", "status_of"]
+
+T = TypeVar("T")
 
 _CLOSING_SECONDS = 5.0
 """How long the end of the program waits for disks that close."""
@@ -74,14 +76,22 @@ def status_of(error: BaseException) -> int | None:
     return FAILED
 
 
-def show_failure(error: Exception) -> None:
-    """Write the error of one of several files; the command goes on, and ends with `Failed`.
+async def for_each(places: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Do the same with each of several places: where it fails for one, go on with the others.
 
     Raises:
-        Exception: The same, where it is none of a file: the command ends.
+        Failed: It failed for one: the reason is on standard error.
     """
-    if isinstance(error, Failed) or status_of(error) is None:
-        raise error
+    failed = False
+    for place in places:
+        try:
+            await work(place)
+        except Exception as error:
+            if isinstance(error, Failed) or status_of(error) is None:
+                raise
+            failed = True
+    if failed:
+        raise Failed
 
 
 class _Stopped:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from jtc.storage import StorageException
 from jtc.storage.cli._exits import UsageError
 from jtc.storage.cli._output import write_bytes
+from jtc.storage.cli._running import for_each
 from jtc.storage.cli._targets import Kind, kind_of
 from jtc.storage.transfers import Action
 
@@ -113,12 +114,19 @@ def _settle(
         set_outcome(outcome)
 
 
-async def write_out(sources: Sequence[Location]) -> None:
-    """Write files to standard output, one after the other."""
-    for source in sources:
-        async with source.disk.stream(source.path) as chunks:
+async def write_out(sources: Sequence[Location], start: int = 0, end: int | None = None) -> None:
+    """Write files, or a range of each, to standard output, one after the other.
+
+    Raises:
+        Failed: One failed.
+    """
+
+    async def write(source: Location) -> None:
+        async with source.disk.stream(source.path, start=start, end=end) as chunks:
             async for chunk in chunks:
                 write_bytes(chunk)
+
+    await for_each(sources, write)
 
 
 async def write_special(source: Location, target: str) -> None:

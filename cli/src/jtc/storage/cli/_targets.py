@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jtc.storage import DirectoryInfo, FileNotFoundException
+from jtc.storage import DirectoryInfo
 from jtc.storage.cli._exits import UsageError
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.layer import unwrap_path
@@ -174,7 +174,7 @@ def is_inside(inner: str, outer: str) -> bool:
 async def _existing(source: Location, *, recursive: bool) -> Kind:
     kind = await kind_of(source, prefer_directory=recursive)
     if kind is Kind.NOTHING:
-        raise FileNotFoundException(f"There is no file or directory {source.text!r}")
+        raise source.missing("stat")
     return kind
 
 

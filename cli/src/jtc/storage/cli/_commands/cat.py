@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import Location, locate
+from jtc.storage.cli._locations import locate
 from jtc.storage.cli._options import Places
-from jtc.storage.cli._output import write_bytes
-from jtc.storage.cli._running import Failed, run, show_failure
+from jtc.storage.cli._running import run
+from jtc.storage.cli._streams import write_out
 
 EXAMPLES = (
     "jtc-storage cat media:notes.txt",
@@ -35,21 +35,7 @@ def command(
 ) -> None:
     """Write the contents of files to standard output."""
     start, end = _bounds(range_)
-    run(_write([locate(path) for path in paths], start, end))
-
-
-async def _write(locations: list[Location], start: int, end: int | None) -> None:
-    failed = False
-    for location in locations:
-        try:
-            stream = location.disk.stream(location.path, start=start, end=end)
-            async for chunk in stream:
-                write_bytes(chunk)
-        except Exception as error:
-            show_failure(error)
-            failed = True
-    if failed:
-        raise Failed
+    run(write_out([locate(path) for path in paths], start, end))
 
 
 def _bounds(text: str | None) -> tuple[int, int | None]:

@@ -1,6 +1,6 @@
 """The command `drivers`: the drivers that are installed."""
 
-from jtc.storage.cli._installed import DRIVERS, installed
+from jtc.storage.cli._installed import DRIVERS, rows
 from jtc.storage.cli._options import Json
 from jtc.storage.cli._tables import write_table
 
@@ -9,9 +9,4 @@ EXAMPLES = ("jtc-storage drivers", "jtc-storage drivers --json")
 
 def command(*, json: Json = False) -> None:
     """List the drivers that are installed, with their distributions. None is imported."""
-    rows = [
-        (found.name, owner, version)
-        for found in installed(DRIVERS).values()
-        for owner, version in found.distributions.items()
-    ]
-    write_table(("name", "distribution", "version"), rows, json=json)
+    write_table(("name", "distribution", "version"), rows(DRIVERS), json=json)

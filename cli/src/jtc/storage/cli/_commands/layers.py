@@ -1,6 +1,6 @@
 """The command `layers`: the layers that are installed."""
 
-from jtc.storage.cli._installed import LAYERS, installed
+from jtc.storage.cli._installed import LAYERS, rows
 from jtc.storage.cli._options import Json
 from jtc.storage.cli._tables import write_table
 
@@ -9,9 +9,4 @@ EXAMPLES = ("jtc-storage layers", "jtc-storage layers --json")
 
 def command(*, json: Json = False) -> None:
     """List the layers that are installed, with their distributions. None is imported."""
-    rows = [
-        (found.name, owner, version)
-        for found in installed(LAYERS).values()
-        for owner, version in found.distributions.items()
-    ]
-    write_table(("name", "distribution", "version"), rows, json=json)
+    write_table(("name", "distribution", "version"), rows(LAYERS), json=json)

@@ -13,7 +13,6 @@ from jtc.storage.cli._reporting import Report
 from jtc.storage.cli._running import run
 from jtc.storage.cli._targets import Kind, kind_of
 from jtc.storage.driver_support.derived import closing
-from jtc.storage.exceptions import FileNotFoundException
 from jtc.storage.transfers import Action
 
 EXAMPLES = (
@@ -71,8 +70,7 @@ async def _delete(
             )
     for place, kind in zip(places, kinds, strict=True):
         if kind is Kind.NOTHING:
-            missing = FileNotFoundException(f"There is no file or directory {place.text!r}")
-            report.add(Action.DELETE, place.text, error=missing)
+            report.add(Action.DELETE, place.text, error=place.missing("delete"))
         elif kind is Kind.FILE:
             await _delete_files(place, [place.path], report, dry_run=dry_run)
         else:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jtc.storage import DirectoryInfo, FileInfo, FileNotFoundException
+from jtc.storage import DirectoryInfo, FileInfo
 from jtc.storage.cli._listing import file_as_json
 from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Json, Places
 from jtc.storage.cli._output import printable, size_text, time_text, write, write_json
-from jtc.storage.cli._running import Failed, run, show_failure
+from jtc.storage.cli._running import for_each, run
 
 EXAMPLES = (
     "jtc-storage stat media:photos/1.jpg",
@@ -18,36 +18,22 @@ EXAMPLES = (
 
 def command(paths: Places, *, json: Json = False) -> None:
     """Show the metadata of files: size, time, type, etag, checksums."""
-    run(_show([locate(path) for path in paths], json=json))
 
-
-async def _show(locations: list[Location], *, json: bool) -> None:
-    failed = False
-    for location in locations:
-        try:
-            found = await _metadata(location)
-        except Exception as error:
-            show_failure(error)
-            failed = True
-            continue
+    async def show(location: Location) -> None:
+        found = await _metadata(location)
         if json:
             write_json(found)
         else:
             for line in _lines(found):
                 write(line)
-    if failed:
-        raise Failed
+
+    run(for_each([locate(path) for path in paths], show))
 
 
 async def _metadata(location: Location) -> dict[str, Any]:
     found = await location.disk.entry(location.path) if location.path else DirectoryInfo(path="")
     if found is None:
-        raise FileNotFoundException(
-            "There is no file or directory",
-            path=location.path,
-            disk=location.disk.name,
-            operation="stat",
-        )
+        raise location.missing("stat")
     text = location.text
     return (
         file_as_json(found, text)

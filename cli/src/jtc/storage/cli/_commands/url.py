@@ -8,7 +8,7 @@ from jtc.storage.cli._exits import UsageError
 from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Json, Places, duration
 from jtc.storage.cli._output import write, write_json
-from jtc.storage.cli._running import run
+from jtc.storage.cli._running import for_each, run
 
 EXAMPLES = (
     "jtc-storage url media:logo.png",
@@ -52,16 +52,11 @@ def command(
             raise UsageError(f"A file of this machine has no URL: {location.text!r}")
     if type_ is not None and seconds is None and not upload:
         raise UsageError("--type needs --expires or --upload: a public URL has no options")
-    run(_show(locations, seconds, type_, upload=upload, json=json))
 
-
-async def _show(
-    locations: list[Location], seconds: float | None, type_: str | None, *, upload: bool, json: bool
-) -> None:
-    for location in locations:
+    async def show(location: Location) -> None:
         if upload:
             await _show_upload(location, seconds or _UPLOAD_SECONDS, type_, json=json)
-            continue
+            return
         if seconds is None:
             url = location.disk.url(location.path)
         else:
@@ -70,6 +65,8 @@ async def _show(
             write_json({"path": location.text, "url": url})
         else:
             write(url)
+
+    run(for_each(locations, show))
 
 
 async def _show_upload(
