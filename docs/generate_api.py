@@ -107,6 +107,7 @@ MODULES = (
     "jtc.storage.driver_support.file_modes",
     "jtc.storage.driver_support.findings",
     "jtc.storage.driver_support.fork_safety",
+    "jtc.storage.driver_support.left_out",
     "jtc.storage.driver_support.level_listing",
     "jtc.storage.driver_support.loop_budget",
     "jtc.storage.driver_support.loop_clients",

@@ -150,8 +150,7 @@ class DirectoryCopies(ManyFiles, Directories):
                     series,
                     found.source,
                 )
-                if copied.size is not None:
-                    result.size = copied.size
+                result.size = result.size if copied.size is None else copied.size
             except Exception as error:
                 result.error = self._file_error(error, call.operation, path)
             counted.end(result)
@@ -163,6 +162,7 @@ class DirectoryCopies(ManyFiles, Directories):
                 path=trees.source.path(found.path),
                 to_path=trees.target.path(found.path),
                 size=None if found.source is None else found.source.size,
+                is_directory=found.source is None,
             )
             error = found.error
             if trees.overlap.has(found.path):
@@ -228,16 +228,20 @@ class DirectoryCopies(ManyFiles, Directories):
 async def _all_files(source: Tree) -> AsyncIterator[Difference]:
     from jtc.storage.sync_plan import Difference, State  # noqa: PLC0415
 
-    async with closing(source.files(must_exist=True)) as files:
+    left_out: list[str] = []
+    async with closing(source.files(must_exist=True, left_out=left_out)) as files:
         async for key, info in files:
             yield Difference(state=State.ONLY_SOURCE, path=key, source=info)
+    for key in left_out:
+        error = source.unreadable(key)
+        yield Difference(state=State.ERROR, path=key, error=error)
 
 
 async def _of_source(found: AsyncIterator[Difference]) -> AsyncIterator[Difference]:
     """Leave out what only the target has."""
     async with closing(found) as differences:
         async for difference in differences:
-            if difference.source is not None:
+            if difference.source is not None or difference.error is not None:
                 yield difference
 
 

@@ -153,11 +153,11 @@ class Trees(DirectoryCopies):
 
         try:
             comparing.check_compare(compare)
-            takes = filters.compile_filters(include, exclude)
+            takes, enters = filters.compile_with_directories(include, exclude)
             pair = comparing.Comparison(_tree(self, prefix), self._named_tree(to), compare)
         except Exception as error:
             self._fail(error, "compare", prefix)
-        return comparing.differences(pair, takes=takes, where=where)
+        return comparing.differences(pair, takes=takes, enters=enters, where=where)
 
     async def plan_sync(
         self,

@@ -123,6 +123,7 @@ async def differences(
     comparison: Comparison,
     *,
     takes: Callable[[str], bool] | None = None,
+    enters: Callable[[str], bool] | None = None,
     where: Callable[[FileInfo], bool] | None = None,
 ) -> AsyncGenerator[Difference, None]:
     """Compare all files of two directories, in the order of `pairs`.
@@ -130,6 +131,8 @@ async def differences(
     Args:
         comparison: The directories, and how their files are compared.
         takes: Returns whether the files of this path below the directories are compared.
+        enters: Returns whether files of a directory of this path are compared: one of the source
+            that may not be read is a difference with an error then.
         where: Returns whether a file is compared, by the source's metadata, or the target's where
             the source has none.
 
@@ -138,8 +141,10 @@ async def differences(
         StorageException: A listing failed, or is wrong.
     """
     window = _Window(comparison)
+    source = comparison.source
+    left_out: list[str] = []
     try:
-        async with closing(pairs(comparison.source, comparison.target, takes)) as found:
+        async with closing(pairs(source, comparison.target, takes, left_out)) as found:
             async for pair in found:
                 if over_budget():
                     await next_iteration()  # a page of a listing does not wait
@@ -150,6 +155,10 @@ async def differences(
                     yield difference
         while (difference := await window.take(at_end=True)) is not None:
             yield difference
+        for key in left_out:
+            if enters is None or enters(key):
+                error = source.unreadable(key)
+                yield Difference(state=State.ERROR, path=key, error=error)
     finally:
         await window.stop()
 

@@ -14,7 +14,7 @@ from jtc.storage._shortened import shortened
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["compile_filters"]
+__all__ = ["compile_filters", "compile_with_directories"]
 
 _TOKEN = re.compile(
     r"""\\(?P<escaped>.)
@@ -59,13 +59,36 @@ def compile_filters(
         TypeError: It is no iterable of texts, or is one text.
         ValueError: A pattern cannot be understood.
     """
+    return compile_with_directories(include, exclude)[0]
+
+
+def compile_with_directories(
+    include: Iterable[str], exclude: Iterable[str]
+) -> tuple[Callable[[str], bool] | None, Callable[[str], bool]]:
+    """Compile patterns, also for directories whose files are unknown.
+
+    Returns:
+        What `compile_filters` returns, and a function that returns whether a file in this directory
+        may be taken.
+
+    Raises:
+        TypeError: It is no iterable of texts, or is one text.
+        ValueError: A pattern cannot be understood.
+    """
     included = _any_of("include", include)
     excluded = _any_of("exclude", exclude)
-    if included is None:
-        return None if excluded is None else lambda path: excluded(path) is None
     if excluded is None:
-        return lambda path: included(path) is not None
-    return lambda path: excluded(path) is None and included(path) is not None
+        if included is None:
+            return None, lambda _: True
+        return lambda path: included(path) is not None, lambda _: True
+
+    def enters(directory: str) -> bool:
+        # No pattern is meant for this name: those that match it match all names.
+        return excluded(f"{directory}/-") is None
+
+    if included is None:
+        return lambda path: excluded(path) is None, enters
+    return lambda path: excluded(path) is None and included(path) is not None, enters
 
 
 def _any_of(option: str, patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None] | None:

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jtc.storage._transfers.comparing import Comparison, check_compare, differences
-from jtc.storage._transfers.filters import compile_filters
+from jtc.storage._transfers.filters import compile_with_directories
 from jtc.storage._transfers.places import check_apart
 from jtc.storage._transfers.plan_file import PlanFile
 from jtc.storage.driver_support.derived import closing
@@ -86,12 +86,12 @@ async def make_plan(source: Tree, target: Tree, rules: SyncRules) -> tuple[PlanF
         ValueError: A pattern cannot be understood.
     """
     comparison = Comparison(source, target, rules.compare, rules.existing == "keep")
-    takes = compile_filters(rules.include, rules.exclude)
+    takes, enters = compile_with_directories(rules.include, rules.exclude)
     counts = PlanCounts()
     plan = PlanFile()
     has_source = False
     try:
-        found = differences(comparison, takes=takes, where=rules.where)
+        found = differences(comparison, takes=takes, enters=enters, where=rules.where)
         async with closing(found) as each:
             async for difference in each:
                 has_source = has_source or difference.source is not None

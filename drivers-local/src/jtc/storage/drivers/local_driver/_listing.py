@@ -17,6 +17,7 @@ from bisect import bisect_right
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from jtc.storage.driver_support.left_out import note_left_out
 from jtc.storage.driver_support.level_listing import first_key
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.local_driver._directories import is_directory
@@ -97,8 +98,7 @@ class _Listing:
     Attributes:
         has_ended: Whether there are no more entries.
         refused: How many names break the path policy.
-        unreadable: How many directories may not be read.
-        examples: Some of them.
+        unreadable: The directories that may not be read.
     """
 
     def __init__(self, root: Root, prefix: str, options: ListOptions) -> None:
@@ -112,8 +112,7 @@ class _Listing:
         self._sizes = chain(_PAGES, repeat(_PAGES[-1]))
         self._size = 0
         self.refused = 0
-        self.unreadable = 0
-        self.examples: list[str] = []
+        self.unreadable: list[str] = []
 
     def page(self, token: CancelToken, _root: Root) -> list[Entry]:
         """Return the next entries. Blocks."""
@@ -214,11 +213,12 @@ class _Listing:
                 "Left out %d names below %r that break the path policy", self.refused, self._prefix
             )
         if self.unreadable:
+            note_left_out(self.unreadable)
             _logger.warning(
                 "Left out %d directories below %r that this process may not read: %s",
-                self.unreadable,
+                len(self.unreadable),
                 self._prefix,
-                ", ".join(map(repr, self.examples)),
+                ", ".join(map(repr, self.unreadable[:_EXAMPLES])),
             )
 
     def _leave_out(self, path: str, error: OSError) -> None:
@@ -229,9 +229,7 @@ class _Listing:
         """
         if path == self._prefix or not isinstance(error, PermissionError):
             reraise_at(path, error)
-        self.unreadable += 1
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(path)
+        self.unreadable.append(path)
 
     def _sorted_runs(self, token: CancelToken, directory: Directory, above: str) -> list[list[str]]:
         """Read a directory's names as keys, in sorted runs."""

@@ -11,6 +11,7 @@ import logging
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from jtc.storage.driver_support.left_out import note_left_out
 from jtc.storage.driver_support.level_listing import first_key
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.sftp_driver._directories import has_directory, read_directory
@@ -175,6 +176,7 @@ class _Listing:
                 "Left out %d names below %r that break the path policy", self._refused, self._prefix
             )
         if self._unreadable:
+            note_left_out(self._unreadable)
             _logger.warning(
                 "Left out %d directories below %r that the user may not read: %s",
                 len(self._unreadable),
