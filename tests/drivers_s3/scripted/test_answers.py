@@ -216,6 +216,31 @@ async def test_list_of_a_store_that_goes_round_in_a_circle_is_an_error(
     assert len(store.requests) < 20
 
 
+def _listed(*keys: str) -> Answer:
+    dated = "<Size>1</Size><LastModified>2026-01-02T03:04:05Z</LastModified>"
+    entries = "".join(f"<Contents><Key>{key}</Key>{dated}</Contents>" for key in keys)
+    return Answer(200, {}, f"<ListBucketResult>{entries}</ListBucketResult>".encode())
+
+
+async def test_delete_directory_of_a_store_that_lists_other_keys_deletes_none(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    for key in ("pre/a", "other"):
+        store.store(key, b"1")
+    store.rule(Rule(operations="ListObjectsV2", times=50, answer=_listed("other", "pre/a")))
+    for call in (disk.delete_directory("pre"), disk.all_files("pre")):
+        with pytest.raises(StorageException, match="keys that are not below 'pre/'"):
+            await call
+    assert sorted(store.objects) == ["other", "pre/a"]
+
+
+async def test_list_out_of_order_has_file_whose_name_begins_another_one(
+    store: ScriptedStore, disk: Disk
+) -> None:
+    store.rule(Rule(operations="ListObjectsV2", answer=_listed("ab", "a", "b")))
+    assert sorted(await disk.all_files()) == ["a", "ab", "b"]
+
+
 # Ranges
 
 

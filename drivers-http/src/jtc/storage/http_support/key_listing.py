@@ -11,12 +11,12 @@ from jtc.storage.models import DirectoryInfo
 from jtc.storage.paths import check_listed_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 
     from jtc.storage.models import Entry
     from jtc.storage.options import ListOptions
 
-__all__ = ["entries_of_keys", "key_before"]
+__all__ = ["check_below", "entries_of_keys", "key_before"]
 
 logger = logging.getLogger("jtc.storage")
 
@@ -42,6 +42,19 @@ def key_before(
     # What lies in a directory comes after that directory.
     name, slash, _ = start_after[len(below) :].partition("/")
     return f"{below}{name}{slash}"
+
+
+def check_below(prefix: str, keys: Iterable[str]) -> None:
+    """Check that a page has no other keys than it was asked for, which may be about to be deleted.
+
+    Raises:
+        StorageUnavailableException: It has.
+    """
+    if prefix and not all(key.startswith(prefix) for key in keys):
+        raise exceptions.StorageUnavailableException(
+            f"The store's listing has keys that are not below {prefix!r}, for which it was asked",
+            retryable=False,
+        )
 
 
 async def entries_of_keys(
@@ -70,12 +83,12 @@ async def entries_of_keys(
             async for page in pages:
                 for key, listed in page:
                     # A directory comes back after each key that is in it, and on several pages.
-                    if key == previous or previous.startswith(key):
+                    is_directory = key[-1:] == "/"
+                    if key == previous or (is_directory and previous.startswith(key)):
                         continue
                     for directory in _entered(previous, key) if walks else ():
                         yield directory
                     previous = key
-                    is_directory = key[-1:] == "/"
                     # A marker's key is a directory's, which it makes visible, as a prefix.
                     if listed is not None and is_directory:
                         continue

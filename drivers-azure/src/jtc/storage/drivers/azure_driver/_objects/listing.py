@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.azure_driver._transport.operations import check_name
 from jtc.storage.drivers.azure_driver._transport.xml import read_page
-from jtc.storage.http_support.key_listing import entries_of_keys, key_before
+from jtc.storage.http_support.key_listing import check_below, entries_of_keys, key_before
 from jtc.storage.http_support.requests import Refusal
 from jtc.storage.http_support.transfers.answers import quoted
 from jtc.storage.models import DirectoryInfo, listed_file
@@ -133,7 +133,7 @@ async def list_pages(
                 transport.starts_listings, start_from = False, ""
                 coming = request("")
                 continue
-            page = await read_page(content)
+            page = await _page_below(prefix, content)
             if (marker := page.next_marker) and marker == milestone:
                 raise _circle()
             # A reader of two pages mostly wants all: from the second on, the next one arrives while
@@ -153,6 +153,12 @@ async def list_pages(
                 coming = request(marker)
     finally:
         _give_up(coming)
+
+
+async def _page_below(prefix: str, content: bytes) -> Page:
+    page = await read_page(content)
+    check_below(prefix, (*page.directories, *(each.name for each in page.blobs)))
+    return page
 
 
 def _circle() -> exceptions.StorageUnavailableException:

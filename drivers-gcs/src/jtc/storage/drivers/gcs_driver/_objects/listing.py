@@ -11,7 +11,7 @@ from jtc.storage import exceptions
 from jtc.storage.drivers.gcs_driver._objects.conditions import etag_of
 from jtc.storage.drivers.gcs_driver._objects.metadata import written_at
 from jtc.storage.drivers.gcs_driver._transport.operations import get_folder, list_objects
-from jtc.storage.http_support.key_listing import entries_of_keys, key_before
+from jtc.storage.http_support.key_listing import check_below, entries_of_keys, key_before
 from jtc.storage.models import DirectoryInfo, listed_file
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ async def list_pages(
     try:
         while True:
             page = await coming
+            check_below(prefix, (*page.prefixes, *(each["name"] for each in page.items)))
             if not page.token:
                 yield page
                 return

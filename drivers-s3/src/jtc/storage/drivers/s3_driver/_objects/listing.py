@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jtc.storage import exceptions
 from jtc.storage.drivers.s3_driver._transport.operations import list_objects
 from jtc.storage.drivers.s3_driver._transport.xml import continuation_of, read_page
-from jtc.storage.http_support.key_listing import entries_of_keys, key_before
+from jtc.storage.http_support.key_listing import check_below, entries_of_keys, key_before
 from jtc.storage.http_support.transfers.answers import quoted
 from jtc.storage.models import DirectoryInfo, listed_file
 
@@ -85,6 +85,7 @@ async def list_pages(
             if _is_found_by_marker(transport, page) and start_after:
                 coming = request(start_after)  # it was ignored
                 continue
+            check_below(prefix, (*page.directories, *(each.key for each in page.objects)))
             yield page
             if not page.is_truncated:
                 return
