@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from certificates import certificate
-from jtc.storage.driver_support.diagnosing import findings_of, undisturbed, without
+from jtc.storage.driver_support.diagnosing import (
+    fault,
+    findings_of,
+    findings_of_checks,
+    undisturbed,
+    without,
+)
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.exceptions import StoragePermissionException
 from jtc.storage.http_support import diagnosis
@@ -32,10 +38,11 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 async def ids(url: str, *, seconds: float = 2.0, **options: Any) -> list[str]:
     settings = HttpSettings(endpoint_url=url, **options)
     contact = await look_at(settings, url, seconds=seconds)
-    is_blocked = bool(contact.findings) and contact.findings[-1].blocks
-    assert is_blocked == (contact.status == 0)
+    last = contact.findings[-1]
+    assert last.blocks == (contact.status == 0)
+    assert last.blocks or last.id == "http.latency"
     assert all(each.evidence and each.message.endswith(".") for each in contact.findings)
-    return [each.id for each in contact.findings]
+    return [each.id for each in contact.findings if each.id != "http.latency"]
 
 
 async def test_look_at_sees_each_step_of_a_request(tmp_path: Path) -> None:
@@ -43,9 +50,11 @@ async def test_look_at_sees_each_step_of_a_request(tmp_path: Path) -> None:
     async with ScriptedStore(tls=context) as store:
         settings = HttpSettings(endpoint_url=store.endpoint_url, ca_bundle=bundle)
         contact = await look_at(settings, f"{store.endpoint_url}/bucket", seconds=5)
-    assert contact.findings == []
     assert contact.status == 200
     assert list(contact.seconds) == ["DNS", "connection", "TLS", "first byte"]
+    [latency] = contact.findings
+    assert latency.id == "http.latency"
+    assert all(step in latency.evidence for step in contact.seconds)
     assert abs(contact.clock or 0.0) < 5
     assert [each.method for each in store.requests] == ["HEAD"]
 
@@ -180,7 +189,7 @@ async def test_look_at_goes_through_the_proxy_that_the_driver_uses(
         monkeypatch.setenv("HTTPS_PROXY", url)
         settings = HttpSettings(endpoint_url=store.endpoint_url, **options)
         contact = await look_at(settings, store.endpoint_url, seconds=2)
-        [finding] = contact.findings
+        [finding, _] = contact.findings
         assert finding.id == "http.proxy-local"
         assert finding.evidence.endswith("from HTTPS_PROXY")
         assert "password" not in finding.evidence
@@ -277,6 +286,21 @@ async def test_findings_of_check_that_fails_is_not_visible() -> None:
         assert (finding.id, finding.severity) == ("s3.not-visible", Severity.NOT_VISIBLE)
         assert said in finding.evidence
         assert "secret" not in finding.evidence
+
+
+async def test_findings_of_checks_end_with_one_that_blocks() -> None:
+    async def denied() -> list[Finding]:
+        raise StoragePermissionException("Access denied")
+
+    async def blocked() -> list[Finding]:
+        return [fault(id="s3.region", message="It is elsewhere.", evidence="", fix="")]
+
+    async def unreached() -> list[Finding]:
+        raise AssertionError
+
+    checks = {"One": denied, "Two": blocked, "Three": unreached}
+    found = [each async for each in findings_of_checks(checks, of="s3", seconds=1)]
+    assert [each.id for each in found] == ["s3.not-visible", "s3.region"]
 
 
 async def test_undisturbed_ends_its_work_before_it_raises_a_cancellation() -> None:

@@ -10,13 +10,35 @@ from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.exceptions import StorageException
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
-__all__ = ["findings_of", "findings_of_stages", "undisturbed", "without"]
+__all__ = [
+    "fault",
+    "findings_of",
+    "findings_of_checks",
+    "findings_of_stages",
+    "undisturbed",
+    "without",
+]
 
 T = TypeVar("T")
 
 _SHORTEST_SECRET = 8
+
+
+def fault(*, id: str, message: str, evidence: str, fix: str) -> Finding:  # noqa: A002
+    """Return a finding that stops all others from being looked at.
+
+    Args:
+        id: Its stable name.
+        message: What is wrong, in one sentence.
+        evidence: What was seen.
+        fix: The command or the setting that puts it right.
+    """
+    severity = Severity.ERROR
+    return Finding(
+        id=id, severity=severity, message=message, evidence=evidence, fix=fix, blocks=True
+    )
 
 
 async def findings_of(
@@ -48,6 +70,24 @@ async def findings_of(
             evidence=reason,
         )
     ]
+
+
+async def findings_of_checks(
+    checks: Mapping[str, Callable[[], Awaitable[Iterable[Finding]]]], *, of: str, seconds: float
+) -> AsyncGenerator[Finding, None]:
+    """Yield what checks find, each by itself, up to one that blocks.
+
+    Args:
+        checks: The checks by their subjects; see `findings_of`.
+        of: The driver's name.
+        seconds: How long each check may take.
+    """
+    for subject, check in checks.items():
+        found = await findings_of(check(), of=of, subject=subject, seconds=seconds)
+        for finding in found:
+            yield finding
+        if found and found[-1].blocks:
+            return
 
 
 async def findings_of_stages(

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies
 
 from jtc.storage.driver_support.content import in_thread
+from jtc.storage.driver_support.diagnosing import fault
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.http_support.network import proxy_for, tls_context
 
@@ -30,15 +31,20 @@ if TYPE_CHECKING:
     from jtc.storage.http_support.settings import HttpSettings, NetworkSettings
 
 __all__ = [
+    "ATTEMPTS",
     "WRONG_CLOCK",
     "Contact",
     "anonymous_get",
     "clock_finding",
-    "latency_finding",
+    "cors_finding",
     "look_at",
     "plain_finding",
     "redirect_finding",
+    "unavailable_finding",
 ]
+
+ATTEMPTS = 3
+"""A request of a driver may be sent again: it gets the time of three."""
 
 WRONG_CLOCK = 300.0
 """Seconds by which a clock may be wrong: S3 allows 900, others less."""
@@ -104,6 +110,8 @@ class _FoundError(Exception):
 async def look_at(settings: NetworkSettings, url: str, *, seconds: float) -> Contact:
     """Ask a URL for its headers, without credentials, and return what is found on the way.
 
+    How long that took is one of the findings.
+
     Args:
         settings: How the driver connects: its proxy, certificates and limits.
         url: The URL.
@@ -112,7 +120,10 @@ async def look_at(settings: NetworkSettings, url: str, *, seconds: float) -> Con
     Raises:
         StorageConfigException: The file of `ca_bundle` has no certificates.
     """
-    return await _Look(settings, url, seconds).run("HEAD")
+    contact = await _Look(settings, url, seconds).run("HEAD")
+    if not (contact.findings and contact.findings[-1].blocks):
+        contact.findings.append(_latency(contact))
+    return contact
 
 
 async def anonymous_get(settings: NetworkSettings, url: str, *, seconds: float) -> Contact:
@@ -159,13 +170,45 @@ def redirect_finding(driver: str, contact: Contact, option: str = "endpoint_url"
         contact: What the endpoint answered; its `redirect` is not empty.
         option: The option to set.
     """
-    return Finding(
+    return fault(
         id=f"{driver}.redirect",
-        severity=Severity.ERROR,
         message="The endpoint sends its clients elsewhere, and redirects are not followed.",
         evidence=f"HTTP {contact.status} to {contact.redirect}",
         fix=f"{option} = {contact.redirect!r}, if that is the store",
-        blocks=True,
+    )
+
+
+def unavailable_finding(driver: str, evidence: str) -> Finding:
+    """Return the finding that a store is reached, and answers by errors of its own or in no time.
+
+    Args:
+        driver: The driver's name.
+        evidence: What it answered.
+    """
+    return fault(
+        id=f"{driver}.unavailable",
+        message="The store is reached, but does not do what is asked.",
+        evidence=evidence,
+        fix="Look at the state of the store, and try again",
+    )
+
+
+def cors_finding(driver: str, origin: str | None, *, evidence: str, fix: str) -> Finding:
+    """Return the finding that no rule lets pages of another site upload.
+
+    Args:
+        driver: The driver's name.
+        origin: The origin of the pages; None is no particular one, which is no fault.
+        evidence: What the rules are.
+        fix: The command that adds a rule.
+    """
+    whose = f"of {origin}" if origin is not None else "of other sites"
+    return Finding(
+        id=f"{driver}.cors",
+        severity=Severity.NOTICE if origin is None else Severity.WARNING,
+        message=f"Pages {whose} cannot upload by presigned URLs and read the answer.",
+        evidence=evidence,
+        fix=fix,
     )
 
 
@@ -346,13 +389,11 @@ class _Look:
 
     def _no_name(self, host: str, error: Exception) -> Finding:
         reason = getattr(error, "strerror", None) or f"no answer within {self._seconds:g} s"
-        return Finding(
+        return fault(
             id="http.dns",
-            severity=Severity.ERROR,
             message=f"The name {host!r} is not found.",
             evidence=f"DNS: {reason}{self._of_proxies()}",
             fix="Check the spelling of the endpoint, and the name servers of this machine",
-            blocks=True,
         )
 
     def _unreachable(self, host: str, port: int, error: OSError) -> Finding:
@@ -365,13 +406,11 @@ class _Look:
         is_proxy = self._proxy is not None
         what = "proxy" if is_proxy else "store"
         fix = "Check that it runs, the host and the port, and firewalls on the way"
-        return Finding(
+        return fault(
             id="http.proxy-unreachable" if is_proxy else "http.unreachable",
-            severity=Severity.ERROR,
             message=f"The {what} cannot be reached at {host}:{port}.",
             evidence=f"{reason}{self._of_proxies()}",
             fix=f"{fix}; or leave the proxy out by NO_PROXY" if is_proxy else fix,
-            blocks=True,
         )
 
     def _broken(self, error: Exception) -> Finding:
@@ -379,13 +418,11 @@ class _Look:
         if isinstance(error, asyncio.IncompleteReadError):
             said = "the connection ended" if not error.partial else "the answer is no HTTP"
         said = said or getattr(error, "strerror", None) or f"nothing within {self._seconds:g} s"
-        return Finding(
+        return fault(
             id="http.no-answer",
-            severity=Severity.ERROR,
             message=f"{self._host}:{self._port} takes connections, but does not answer as HTTP.",
             evidence=said,
             fix="Check that the endpoint is that of the store, and its port",
-            blocks=True,
         )
 
     def _bad_certificate(self, error: ssl.SSLCertVerificationError) -> Finding:
@@ -400,44 +437,36 @@ class _Look:
         elif code in _OTHER_NAMES:
             kind, message = "wrong-name", f"The store's certificate is not one of {self._host!r}."
             fix = "Use a name that the certificate has as the endpoint's host"
-        return Finding(
+        return fault(
             id=f"http.tls-{kind}",
-            severity=Severity.ERROR,
             message=message,
             evidence=f"{self._host}:{self._port}: {error.verify_message}",
             fix=fix,
-            blocks=True,
         )
 
     async def _no_tls(self, error: Exception) -> Finding:
         """Return why there is no TLS: the server may speak HTTP without it."""
         reason = getattr(error, "reason", None) or type(error).__name__
         if self._proxy is None and await self._speaks_plain():
-            return Finding(
+            return fault(
                 id="http.tls-not-spoken",
-                severity=Severity.ERROR,
                 message="The endpoint is one of https, and the server speaks http there.",
                 evidence=f"{self._host}:{self._port} answers HTTP without TLS ({reason})",
                 fix="Write http:// in the endpoint, or the port where the server speaks TLS",
-                blocks=True,
             )
-        return Finding(
+        return fault(
             id="http.tls-failed",
-            severity=Severity.ERROR,
             message="No secure connection to the store can be made.",
             evidence=f"{self._host}:{self._port}: {reason}",
             fix="Check the port, and which versions of TLS the server takes (1.2 and later)",
-            blocks=True,
         )
 
     def _tls_needed(self, evidence: str) -> Finding:
-        return Finding(
+        return fault(
             id="http.tls-needed",
-            severity=Severity.ERROR,
             message="The endpoint is one of http, and the server speaks https there.",
             evidence=f"{self._host}:{self._port}: {evidence}",
             fix="Write https:// in the endpoint",
-            blocks=True,
         )
 
     async def _speaks_plain(self) -> bool:
@@ -518,7 +547,7 @@ def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def latency_finding(contact: Contact) -> Finding:
+def _latency(contact: Contact) -> Finding:
     """Return how long the steps of a request took, as a notice."""
     steps = ", ".join(f"{name} {took * 1000:.1f} ms" for name, took in contact.seconds.items())
     return Finding(
@@ -566,13 +595,11 @@ def _ends_soon(certificate: Mapping[str, object]) -> Finding | None:
 
 
 def _proxy_refuses(status: int) -> Finding:
-    return Finding(
+    return fault(
         id="http.proxy-refuses",
-        severity=Severity.ERROR,
         message="The proxy refuses to connect to the store.",
         evidence=f"HTTP {status}",
         fix="Check the user and password of the proxy, and which hosts it allows; or set NO_PROXY",
-        blocks=True,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import functools
 import secrets
 import time
 from contextlib import aclosing, suppress
@@ -14,7 +13,8 @@ from urllib.parse import parse_qs
 from xml.etree import ElementTree as ET
 
 from jtc.storage.driver_support.diagnosing import (
-    findings_of,
+    fault,
+    findings_of_checks,
     findings_of_stages,
     undisturbed,
     without,
@@ -28,14 +28,16 @@ from jtc.storage.exceptions import (
     UnsupportedOperationException,
 )
 from jtc.storage.http_support.diagnosis import (
+    ATTEMPTS,
     WRONG_CLOCK,
     Contact,
     anonymous_get,
     clock_finding,
-    latency_finding,
+    cors_finding,
     look_at,
     plain_finding,
     redirect_finding,
+    unavailable_finding,
 )
 from jtc.storage.http_support.requests import Refusal, Request
 
@@ -52,8 +54,6 @@ __all__ = ["diagnose"]
 _DAY = 86_400.0
 _SOON = 7 * _DAY
 _OK = 200
-_ATTEMPTS = 3
-"""A request may be sent again: it gets the time of three."""
 
 # https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas
 _LETTERS = {"r": "read", "l": "list"}
@@ -92,10 +92,9 @@ async def _findings(
     }
     if options.probe and options.writable:
         checks["The conditions that the store keeps"] = diagnosis.conditions
-    for subject, look in checks.items():
-        for finding in await findings_of(
-            look(), of="azure", subject=subject, seconds=options.timeout * _ATTEMPTS
-        ):
+    each_check = findings_of_checks(checks, of="azure", seconds=options.timeout * ATTEMPTS)
+    async with aclosing(each_check) as findings:
+        async for finding in findings:
             yield finding
 
 
@@ -129,14 +128,12 @@ class _Diagnosis:
                 problem = str(error) or "no answer in time"
         if problem is not None:
             return [
-                Finding(
+                fault(
                     id="azure.credentials-missing",
-                    severity=Severity.ERROR,
                     message="Entra ID gives no token.",
                     evidence=problem,
                     fix="Log in (az login), or set AZURE_CLIENT_ID, AZURE_TENANT_ID and "
                     "AZURE_CLIENT_SECRET; or use account_key",
-                    blocks=True,
                 )
             ]
         names = {"account_key": settings.key, "sas_token": settings.sas_token}
@@ -154,20 +151,12 @@ class _Diagnosis:
         """Look at the way to the endpoint by a request without a signature."""
         settings = self._settings
         url = f"{settings.endpoint_url}/{settings.container}?restype=container"
-        contact = await look_at(settings, url, seconds=self._options.timeout)
-        self._contact = contact
-        return (
-            contact.findings
-            if not contact.status
-            else [
-                *contact.findings,
-                latency_finding(contact),
-            ]
-        )
+        self._contact = await look_at(settings, url, seconds=self._options.timeout)
+        return self._contact.findings
 
     async def first_request(self) -> list[Finding]:
         """List one file, and say why that is refused."""
-        seconds = self._options.timeout * _ATTEMPTS
+        seconds = self._options.timeout * ATTEMPTS
         request = self._transport.requests.list_blobs(
             "", delimiter="", marker="", start_from="", most=1
         )
@@ -175,7 +164,7 @@ class _Diagnosis:
             async with asyncio.timeout(seconds):
                 await self._transport.send(request)
         except TimeoutError:
-            return [_unavailable(f"no answer within {seconds:g} s")]
+            return [unavailable_finding("azure", f"no answer within {seconds:g} s")]
         except StorageException as error:
             return [self._refused(error)]
         found = clock_finding("azure", self._contact.clock)
@@ -184,7 +173,11 @@ class _Diagnosis:
     def _refused(self, error: StorageException) -> Finding:
         refusal = error.__cause__
         if not isinstance(refusal, Refusal):
-            return _unavailable(str(error)) if error.retryable else _no_store(str(error))
+            return (
+                unavailable_finding("azure", str(error))
+                if error.retryable
+                else _no_store(str(error))
+            )
         code = refusal.code
         said = f"HTTP {refusal.status} {code}: {refusal.message.partition('RequestId')[0]}"
         said = said.strip().rstrip(":")
@@ -203,7 +196,7 @@ class _Diagnosis:
             return _denied(said, is_known=code != _DENIED_CODE)
         if self._contact.redirect:
             return redirect_finding("azure", self._contact)
-        return _unavailable(said) if error.retryable else _no_store(said)
+        return unavailable_finding("azure", said) if error.retryable else _no_store(said)
 
     # What can be looked at once requests are answered
 
@@ -213,7 +206,8 @@ class _Diagnosis:
         if settings.anonymous:
             return []
         url = f"{settings.endpoint_url}/{settings.container}?restype=container&comp=list"
-        contact = await anonymous_get(settings, f"{url}&maxresults=1", seconds=self._seconds)
+        seconds = self._options.timeout
+        contact = await anonymous_get(settings, f"{url}&maxresults=1", seconds=seconds)
         if contact.status == _OK and b"<EnumerationResults" in contact.body:
             return [_public("Anyone may list the container and read its files.", "container")]
         request = Request(
@@ -227,10 +221,6 @@ class _Diagnosis:
         if access != "blob" or settings.public_url is not None:
             return []
         return [_public("Anyone may read the files, if the URL is known.", access)]
-
-    @property
-    def _seconds(self) -> float:
-        return self._options.timeout
 
     async def service(self) -> list[Finding]:
         """Read the account's settings of CORS and of soft deletion."""
@@ -267,12 +257,10 @@ class _Diagnosis:
         rules = tree.findall("Cors/CorsRule")
         if any(_allows(rule, origin) for rule in rules):
             return []
-        whose = f"of {origin}" if origin is not None else "of other sites"
         return [
-            Finding(
-                id="azure.cors",
-                severity=Severity.NOTICE if origin is None else Severity.WARNING,
-                message=f"Pages {whose} cannot upload by presigned URLs and read the answer.",
+            cors_finding(
+                "azure",
+                origin,
                 evidence=f"{len(rules)} CORS rules, none with PUT, its headers and ETag",
                 fix="az storage cors add --services b --methods GET HEAD PUT OPTIONS --origins "
                 f"{origin or 'https://app.example.com'} --allowed-headers '*' --exposed-headers "
@@ -287,7 +275,7 @@ class _Diagnosis:
         # What may not be written is the doctor's own finding.
         with suppress(StoragePermissionException):
             try:
-                await undisturbed(work, seconds=self._seconds * _ATTEMPTS)
+                await undisturbed(work, seconds=self._options.timeout * ATTEMPTS)
             except UnsupportedOperationException as error:
                 return [
                     Finding(
@@ -347,13 +335,11 @@ def _signature(kind: str, message: str, said: str) -> Finding:
         "permissions": "Make a signature with --permissions rcwdl; a disk that needs less may "
         'ignore this, or have the layer "read_only"',
     }
-    return Finding(
+    return fault(
         id=f"azure.sas-{kind}",
-        severity=Severity.ERROR,
         message=message,
         evidence=said,
         fix=fixes[kind],
-        blocks=True,
     )
 
 
@@ -391,11 +377,8 @@ def _tree(answer: Answer) -> ET.Element:
     return ET.fromstring(answer.document)  # noqa: S314 - without a document type
 
 
-_fault = functools.partial(Finding, severity=Severity.ERROR, blocks=True)
-
-
 def _no_container(container: str, said: str) -> Finding:
-    return _fault(
+    return fault(
         id="azure.container-missing",
         message=f"There is no container {container!r} in this account.",
         evidence=said,
@@ -404,7 +387,7 @@ def _no_container(container: str, said: str) -> Finding:
 
 
 def _closed(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="azure.not-public",
         message="The container is not public, and the disk is anonymous.",
         evidence=said,
@@ -413,7 +396,7 @@ def _closed(said: str) -> Finding:
 
 
 def _account(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="azure.account",
         message="The account or the container is out of service.",
         evidence=said,
@@ -422,7 +405,7 @@ def _account(said: str) -> Finding:
 
 
 def _keys_refused(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="azure.credentials-refused",
         message="The store refuses the credentials.",
         evidence=said,
@@ -431,7 +414,7 @@ def _keys_refused(said: str) -> Finding:
 
 
 def _denied(said: str, *, is_known: bool) -> Finding:
-    return _fault(
+    return fault(
         id="azure.permission-list" if is_known else "azure.denied",
         message="The credentials may not list the container."
         if is_known
@@ -444,17 +427,8 @@ def _denied(said: str, *, is_known: bool) -> Finding:
     )
 
 
-def _unavailable(said: str) -> Finding:
-    return _fault(
-        id="azure.unavailable",
-        message="The store is reached, but does not do what is asked.",
-        evidence=said,
-        fix="Look at the state of the store, and try again",
-    )
-
-
 def _no_store(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="azure.endpoint",
         message="What answers at the endpoint is not Azure's API.",
         evidence=said,

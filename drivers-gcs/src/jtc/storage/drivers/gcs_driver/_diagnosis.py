@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import functools
 import json
 import math
 import os
 import secrets
 import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from jtc.storage.driver_support.diagnosing import (
-    findings_of,
+    fault,
+    findings_of_checks,
     findings_of_stages,
     undisturbed,
 )
@@ -28,14 +29,16 @@ from jtc.storage.exceptions import (
     StoragePermissionException,
 )
 from jtc.storage.http_support.diagnosis import (
+    ATTEMPTS,
     WRONG_CLOCK,
     Contact,
     anonymous_get,
     clock_finding,
-    latency_finding,
+    cors_finding,
     look_at,
     plain_finding,
     redirect_finding,
+    unavailable_finding,
 )
 from jtc.storage.http_support.requests import Refusal
 from jtc.storage.models import Visibility
@@ -50,14 +53,10 @@ if TYPE_CHECKING:
 __all__ = ["diagnose"]
 
 _OK, _UNAUTHORIZED = 200, 401
-_ATTEMPTS = 3
-"""A request may be sent again: it gets the time of three."""
 
 _FIELDS = "iamConfiguration,cors,retentionPolicy,softDeletePolicy,versioning"
 _PERMISSIONS = {"list": "storage.objects.list", "get": "storage.objects.get"}
 _OF_WRITES = {"create": "storage.objects.create", "delete": "storage.objects.delete"}
-
-_fault = functools.partial(Finding, severity=Severity.ERROR, blocks=True)
 
 
 async def diagnose(
@@ -79,13 +78,10 @@ async def diagnose(
         checks["The conditions that the store keeps"] = diagnosis.conditions
     # What blocks comes last.
     checks["What the credentials may do"] = diagnosis.permissions
-    for subject, look in checks.items():
-        seconds = options.timeout * _ATTEMPTS
-        found = await findings_of(look(), of="gcs", subject=subject, seconds=seconds)
-        for finding in found:
+    each_check = findings_of_checks(checks, of="gcs", seconds=options.timeout * ATTEMPTS)
+    async with aclosing(each_check) as findings:
+        async for finding in findings:
             yield finding
-        if found and found[-1].blocks:
-            return
 
 
 class _Diagnosis:
@@ -126,18 +122,17 @@ class _Diagnosis:
     async def way(self) -> list[Finding]:
         """Look at the way to the endpoint by a request without a token."""
         url = f"{self._settings.endpoint_url}{self._path()}"
-        self._contact = contact = await look_at(self._settings, url, seconds=self._options.timeout)
-        seen = [latency_finding(contact)] if contact.status else []
-        return [*contact.findings, *seen]
+        self._contact = await look_at(self._settings, url, seconds=self._options.timeout)
+        return self._contact.findings
 
     async def first_request(self) -> list[Finding]:
         """List one file, and say why that is refused."""
-        seconds = self._options.timeout * _ATTEMPTS
+        seconds = self._options.timeout * ATTEMPTS
         try:
             async with asyncio.timeout(seconds):
                 await self._transport.send(list_objects(self._settings.bucket, limit=1))
         except TimeoutError:
-            return [_unavailable(f"no answer within {seconds:g} s")]
+            return [unavailable_finding("gcs", f"no answer within {seconds:g} s")]
         except StorageException as error:
             found = self._refused(error)
             return [] if found is None else [found]
@@ -163,7 +158,7 @@ class _Diagnosis:
             return _no_bucket(settings, said)
         if self._contact.redirect:
             return redirect_finding("gcs", self._contact)
-        return _unavailable(said) if error.retryable else _no_store(said)
+        return unavailable_finding("gcs", said) if error.retryable else _no_store(said)
 
     # What can be looked at once requests are answered
 
@@ -249,16 +244,14 @@ class _Diagnosis:
         found = []
         if settings.visibility is not None and is_uniform:
             found.append(
-                Finding(
+                fault(
                     id="gcs.uniform-access",
-                    severity=Severity.ERROR,
                     message="The bucket has uniform access, and the option visibility sends an "
                     "ACL with each file.",
                     evidence="uniformBucketLevelAccess.enabled: true",
                     fix='Leave visibility out and set disable = ["visibility"]; or turn ACLs on: '
                     f"gcloud storage buckets update gs://{settings.bucket} "
                     "--no-uniform-bucket-level-access",
-                    blocks=True,
                 )
             )
         elif (
@@ -266,14 +259,12 @@ class _Diagnosis:
             and access.get("publicAccessPrevention") == "enforced"
         ):
             found.append(
-                Finding(
+                fault(
                     id="gcs.public-access-prevention",
-                    severity=Severity.ERROR,
                     message="The disk's files are to be public, and the bucket prevents it.",
                     evidence='publicAccessPrevention: enforced; visibility = "public"',
                     fix=f"gcloud storage buckets update gs://{settings.bucket} "
                     '--no-public-access-prevention; or visibility = "private" and temporary_url()',
-                    blocks=True,
                 )
             )
         return found
@@ -288,12 +279,10 @@ class _Diagnosis:
             "responseHeader": ["Content-Type", "ETag", "x-goog-*"],
             "maxAgeSeconds": 600,
         }
-        whose = f"of {origin}" if origin is not None else "of other sites"
         return [
-            Finding(
-                id="gcs.cors",
-                severity=Severity.NOTICE if origin is None else Severity.WARNING,
-                message=f"Pages {whose} cannot upload by presigned URLs and read the answer.",
+            cors_finding(
+                "gcs",
+                origin,
                 evidence=f"{len(rules)} CORS rules, none with PUT and ETag",
                 fix=f"Write {json.dumps([*rules, rule])} to cors.json, and: gcloud storage buckets "
                 f"update gs://{self._settings.bucket} --cors-file=cors.json",
@@ -305,7 +294,7 @@ class _Diagnosis:
         path = f".jtc-check-{secrets.token_hex(8)}"
         try:
             lost = await undisturbed(
-                lost_conditions(self._transport, path), seconds=self._options.timeout * _ATTEMPTS
+                lost_conditions(self._transport, path), seconds=self._options.timeout * ATTEMPTS
             )
         except StoragePermissionException:
             return []  # said by `permissions`
@@ -373,7 +362,7 @@ def _no_token(settings: Settings, error: StorageException) -> Finding:
     elif isinstance(error, StoragePermissionException):
         kind, message = "refused", "Google refuses the credentials."
         fix = "Make a new key of the service account; check this machine's clock, too"
-    return _fault(id=f"gcs.credentials-{kind}", message=message, evidence=evidence, fix=fix)
+    return fault(id=f"gcs.credentials-{kind}", message=message, evidence=evidence, fix=fix)
 
 
 def _no_right(right: str, name: str, bucket: str, *, blocks: bool) -> Finding:
@@ -389,7 +378,7 @@ def _no_right(right: str, name: str, bucket: str, *, blocks: bool) -> Finding:
 
 
 def _no_access(bucket: str, lacking: list[str]) -> Finding:
-    return _fault(
+    return fault(
         id="gcs.denied",
         message="The credentials may do nothing in the bucket.",
         evidence=f"refused: {', '.join(lacking)}",
@@ -399,7 +388,7 @@ def _no_access(bucket: str, lacking: list[str]) -> Finding:
 
 
 def _no_bucket(settings: Settings, said: str) -> Finding:
-    return _fault(
+    return fault(
         id="gcs.bucket-missing",
         message=f"There is no bucket {settings.bucket!r}.",
         evidence=said,
@@ -409,7 +398,7 @@ def _no_bucket(settings: Settings, said: str) -> Finding:
 
 
 def _closed(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="gcs.not-public",
         message="The bucket is not public, and the disk is anonymous.",
         evidence=said,
@@ -418,7 +407,7 @@ def _closed(said: str) -> Finding:
 
 
 def _keys_refused(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="gcs.credentials-refused",
         message="The store refuses the credentials.",
         evidence=said,
@@ -426,17 +415,8 @@ def _keys_refused(said: str) -> Finding:
     )
 
 
-def _unavailable(said: str) -> Finding:
-    return _fault(
-        id="gcs.unavailable",
-        message="The store is reached, but does not do what is asked.",
-        evidence=said,
-        fix="Look at the state of the store, and try again",
-    )
-
-
 def _no_store(said: str) -> Finding:
-    return _fault(
+    return fault(
         id="gcs.endpoint",
         message="What answers at the endpoint is not Google's API.",
         evidence=said,

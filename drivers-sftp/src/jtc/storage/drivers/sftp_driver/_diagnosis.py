@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import secrets
 import stat
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncssh
 
 from jtc.storage.driver_support.content import in_thread
-from jtc.storage.driver_support.diagnosing import findings_of
+from jtc.storage.driver_support.diagnosing import fault, findings_of_checks
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.drivers.sftp_driver._connecting import LoginBroken
 from jtc.storage.drivers.sftp_driver._looks import is_directory
@@ -36,8 +37,6 @@ _READ_ONLY = 1
 _OF_OTHERS = 0o077
 _LOW_BYTES, _LOW_SHARE = 100 * 1024 * 1024, 0.02
 
-_fault = functools.partial(Finding, severity=Severity.ERROR, blocks=True)
-
 
 async def diagnose(
     sessions: Sessions, root: Root, options: DiagnosisOptions
@@ -59,12 +58,10 @@ async def diagnose(
     }
     if options.writable:
         checks["The extensions of the server"] = functools.partial(_extensions, session, root)
-    for subject, look in checks.items():
-        found = await findings_of(look(), of="sftp", subject=subject, seconds=options.timeout)
-        for finding in found:
+    each_check = findings_of_checks(checks, of="sftp", seconds=options.timeout)
+    async with aclosing(each_check) as findings:
+        async for finding in findings:
             yield finding
-        if found and found[-1].blocks:
-            return
 
 
 # Options
@@ -115,7 +112,7 @@ def _no_session(settings: Settings, error: StorageException) -> Finding:
     if any(isinstance(each, asyncssh.HostKeyNotVerifiable) for each in causes):
         return _host_key(login, str(error))
     if any(isinstance(each, asyncssh.PermissionDenied) for each in causes):
-        return _fault(
+        return fault(
             id="sftp.login-refused",
             message="The server refuses the login.",
             evidence=str(error),
@@ -123,21 +120,21 @@ def _no_session(settings: Settings, error: StorageException) -> Finding:
             f"password: ssh -v {login.at} says more",
         )
     if isinstance(error, StorageConfigException):
-        return _fault(
+        return fault(
             id="sftp.options",
             message="A key or a file that the options name cannot be used.",
             evidence=str(error),
             fix="Correct private_key, passphrase, known_hosts or config",
         )
     if any(isinstance(each, LoginBroken) for each in causes):
-        return _fault(
+        return fault(
             id="sftp.login-broken",
             message="The server ends the connection before there is a session.",
             evidence=str(error),
             fix="Look at the server's log; raise MaxStartups or MaxSessions, and check its "
             "subsystem sftp",
         )
-    return _fault(
+    return fault(
         id="sftp.unreachable",
         message=f"The server {login.at} cannot be reached.",
         evidence=str(error),
@@ -154,7 +151,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _host_key(login: Login, said: str) -> Finding:
     is_changed = bool(login.host_keys) or _is_known(login)
     if is_changed:
-        return _fault(
+        return fault(
             id="sftp.host-key-changed",
             message="The server has another host key than the one that is known: another machine "
             "may be in between.",
@@ -162,7 +159,7 @@ def _host_key(login: Login, said: str) -> Finding:
             fix="Ask the server's owner. If the key was changed on purpose: ssh-keygen -R "
             f"{login.host}, and enter the new one; or correct host_key",
         )
-    return _fault(
+    return fault(
         id="sftp.host-key-unknown",
         message="The server's host key is not known.",
         evidence=said,
@@ -196,7 +193,7 @@ async def _root(session: Session, root: Root) -> list[Finding]:
     except FileNotFoundError:
         path = root.path.decode(errors="replace")
         return [
-            _fault(
+            fault(
                 id="sftp.root-missing",
                 message=f"The root {path!r} is not there: it is made with the first file.",
                 evidence="the server has no such directory",
@@ -207,7 +204,7 @@ async def _root(session: Session, root: Root) -> list[Finding]:
         return []
     path = root.path.decode(errors="replace")
     return [
-        _fault(
+        fault(
             id="sftp.root-no-directory",
             message=f"The root {path!r} is no directory.",
             evidence=f"its mode is {status.permissions or 0:o}",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from jtc.storage.driver_support.diagnosing import findings_of, findings_of_stages, without
+from jtc.storage.driver_support.diagnosing import findings_of_checks, findings_of_stages, without
 from jtc.storage.driver_support.findings import Severity
 from jtc.storage.drivers.s3_driver._diagnosis import first_request, key_sources
 from jtc.storage.drivers.s3_driver._diagnosis.bucket_settings import BucketSettings
 from jtc.storage.drivers.s3_driver._diagnosis.probes import Probes
 from jtc.storage.exceptions import StorageException
-from jtc.storage.http_support.diagnosis import Contact, latency_finding, look_at
+from jtc.storage.http_support.diagnosis import Contact, look_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -56,11 +56,12 @@ async def _of_bucket(
     """Yield what the bucket's settings and requests that are tried out show."""
     bucket = BucketSettings(transport, options)
     hidden: list[Finding] = []
-    for subject, check in bucket.checks():
-        found = await findings_of(check(), of="s3", subject=subject, seconds=options.timeout)
-        hidden += [each for each in found if each.severity is Severity.NOT_VISIBLE]
-        for finding in found:
-            if finding.severity is not Severity.NOT_VISIBLE:
+    checks = findings_of_checks(dict(bucket.checks()), of="s3", seconds=options.timeout)
+    async with aclosing(checks) as findings:
+        async for finding in findings:
+            if finding.severity is Severity.NOT_VISIBLE:
+                hidden.append(finding)
+            else:
                 yield finding
     probes = Probes(transport, options, bucket, denied=denied)
     async with aclosing(probes.findings()) as findings:
@@ -96,12 +97,10 @@ class _Stages:
         except StorageException as error:
             return [key_sources.contradiction(str(error))]
         url = endpoint.url.rstrip("/")
-        self._contact = contact = await look_at(settings, url, seconds=self._seconds)
-        *found, last = contact.findings or [latency_finding(contact)]
+        self._contact = await look_at(settings, url, seconds=self._seconds)
+        *found, last = self._contact.findings
         if last.blocks:
             last = first_request.in_other_style(settings, endpoint, last) or last
-        elif contact.findings:
-            found.append(latency_finding(contact))
         return [*found, last]
 
     async def first_request(self) -> list[Finding]:

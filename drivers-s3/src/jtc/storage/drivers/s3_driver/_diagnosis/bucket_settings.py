@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.drivers.s3_driver._diagnosis.bucket_requests import read_setting, texts
 from jtc.storage.drivers.s3_driver._transport.operations import list_uploads
-from jtc.storage.http_support.diagnosis import anonymous_get
+from jtc.storage.http_support.diagnosis import anonymous_get, cors_finding
 from jtc.storage.models import Visibility
 
 if TYPE_CHECKING:
@@ -190,12 +190,10 @@ class BucketSettings:
             fix = self._command(
                 "put-bucket-cors", "--cors-configuration", json.dumps({"CORSRules": [rule]})
             )
-        whose = f"of {origin}" if origin is not None else "of other sites"
         return [
-            Finding(
-                id="s3.cors",
-                severity=Severity.NOTICE if origin is None else Severity.WARNING,
-                message=f"Pages {whose} cannot upload by presigned URLs and read the answer.",
+            cors_finding(
+                "s3",
+                origin,
                 evidence=f"{len(rules)} CORS rules, none with PUT, its headers and ETag",
                 fix=fix,
             )

@@ -7,13 +7,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from jtc.storage.driver_support.diagnosing import fault
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.drivers.s3_driver._settings import REGION
 from jtc.storage.drivers.s3_driver._transport.errors import NoBucketException, S3Refusal
 from jtc.storage.drivers.s3_driver._transport.operations import Request
 from jtc.storage.drivers.s3_driver._transport.xml import OddAnswerException, read_document
 from jtc.storage.exceptions import StorageException, StoragePermissionException
-from jtc.storage.http_support.diagnosis import WRONG_CLOCK, clock_finding, redirect_finding
+from jtc.storage.http_support.diagnosis import (
+    ATTEMPTS,
+    WRONG_CLOCK,
+    clock_finding,
+    redirect_finding,
+    unavailable_finding,
+)
 
 if TYPE_CHECKING:
     from jtc.storage.drivers.s3_driver._settings import Settings
@@ -27,8 +34,6 @@ __all__ = ["FirstRequest", "in_other_style", "look"]
 _KEYS_REFUSED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity"})
 _KEYS_ENDED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken"})
 _STYLE_REFUSED = frozenset({"SecondLevelDomainForbidden", "PathStyleDomainForbidden"})
-_RETRIED = 3
-"""The request may be sent again: it gets the time of three."""
 
 
 @dataclass(slots=True)
@@ -57,10 +62,11 @@ async def look(transport: Transport, contact: Contact, seconds: float) -> FirstR
         "ListObjectsV2", "GET", "", _listed, {}, "encoding-type=url&list-type=2&max-keys=1"
     )
     try:
-        async with asyncio.timeout(seconds * _RETRIED):
+        async with asyncio.timeout(seconds * ATTEMPTS):
             root, name = await transport.send(request)
     except TimeoutError:
-        seen.findings.append(_unavailable(f"no answer within {seconds * _RETRIED:g} s"))
+        said = f"no answer within {seconds * ATTEMPTS:g} s"
+        seen.findings.append(unavailable_finding("s3", said))
     except StorageException as error:
         if isinstance(error, StoragePermissionException) and not _is_for_keys(error, contact):
             # The keys may be good for other requests.
@@ -119,7 +125,7 @@ def _refused(transport: Transport, contact: Contact, error: StorageException) ->
     settings, refusal = transport.settings, error.__cause__
     if not isinstance(refusal, S3Refusal):
         is_odd = isinstance(error, OddAnswerException) or not error.retryable
-        return (_no_store if is_odd else _unavailable)(str(error))
+        return _no_store(str(error)) if is_odd else unavailable_finding("s3", str(error))
     said = _said(error)
     is_clock = refusal.code == "RequestTimeTooSkewed" or (
         refusal.status in (400, 403) and abs(refusal.clock) > WRONG_CLOCK
@@ -134,7 +140,7 @@ def _refused(transport: Transport, contact: Contact, error: StorageException) ->
     if contact.redirect:
         return redirect_finding("s3", contact)
     if error.retryable:
-        return _unavailable(said)
+        return unavailable_finding("s3", said)
     if isinstance(error, NoBucketException):
         return _no_bucket(settings, said)
     is_s3 = refusal.code not in ("", "MethodNotAllowed", "NoSuchKey")
@@ -173,27 +179,23 @@ def _no_bucket(settings: Settings, said: str) -> Finding:
         return _endpoint_has_path(settings, said)
     if (found := _bucket_in_host(settings, said)) is not None:
         return found
-    return Finding(
+    return fault(
         id="s3.bucket-missing",
-        severity=Severity.ERROR,
         message=f"There is no bucket {settings.bucket!r} at this endpoint.",
         evidence=said,
         fix="Correct AWS_BUCKET or the option bucket, or create it: "
         f"aws s3api create-bucket --bucket {settings.bucket}",
-        blocks=True,
     )
 
 
 def _endpoint_has_path(settings: Settings, said: str) -> Finding:
     parts = urlsplit(settings.endpoint_url or "")
-    return Finding(
+    return fault(
         id="s3.endpoint-path",
-        severity=Severity.ERROR,
         message="The endpoint has a path, which the store takes for the bucket's name.",
         evidence=f"endpoint_url = {settings.endpoint_url!r}; {said}",
         fix=f"endpoint_url = '{parts.scheme}://{parts.netloc}'; for files below a prefix, use "
         f"disk.scoped(prefix) or the layer scoped",
-        blocks=True,
     )
 
 
@@ -205,26 +207,22 @@ def _bucket_in_host(settings: Settings, said: str) -> Finding | None:
     if url is None or not host.startswith(f"{settings.bucket}.") or settings.holds_bucket(url):
         return None
     without = parts.netloc.removeprefix(f"{settings.bucket}.")
-    return Finding(
+    return fault(
         id="s3.endpoint-bucket",
-        severity=Severity.ERROR,
         message="The endpoint has the bucket in its host, and the bucket is added to it.",
         evidence=f"endpoint_url = {url!r}; {said}",
         fix=f"endpoint_url = '{parts.scheme}://{without}', and addressing_style = \"virtual\" if "
         "the store wants the bucket in the host",
-        blocks=True,
     )
 
 
 def _style(settings: Settings, style: str, said: str) -> Finding:
     where = "path" if style == "path" else "host"
-    return Finding(
+    return fault(
         id="s3.addressing-style",
-        severity=Severity.ERROR,
         message=f"The store wants the bucket's name in the {where} of requests.",
         evidence=f"addressing_style = {settings.addressing_style!r}; {said}",
         fix=f'addressing_style = "{style}"',
-        blocks=True,
     )
 
 
@@ -249,57 +247,38 @@ def _keys(said: str, name: str, message: str) -> Finding:
     fix = "Renew the keys where they come from"
     if name == "s3.credentials-refused":
         fix = "Check the access key and the secret key, and that they are those of this store"
-    return Finding(
+    return fault(
         id=name,
-        severity=Severity.ERROR,
         message=message,
         evidence=said,
         fix=fix,
-        blocks=True,
-    )
-
-
-def _unavailable(said: str) -> Finding:
-    return Finding(
-        id="s3.unavailable",
-        severity=Severity.ERROR,
-        message="The store is reached, but does not do what is asked.",
-        evidence=said,
-        fix="Look at the state of the store, and try again",
-        blocks=True,
     )
 
 
 def _not_accelerated(settings: Settings, said: str) -> Finding:
-    return Finding(
+    return fault(
         id="s3.acceleration-off",
-        severity=Severity.ERROR,
         message="The bucket has no Transfer Acceleration, which the option use_accelerate needs.",
         evidence=said,
         fix=f"aws s3api put-bucket-accelerate-configuration --bucket {settings.bucket} "
         "--accelerate-configuration Status=Enabled; or leave use_accelerate out",
-        blocks=True,
     )
 
 
 def _other(said: str) -> Finding:
-    return Finding(
+    return fault(
         id="s3.refused",
-        severity=Severity.ERROR,
         message="The store refuses requests to this bucket.",
         evidence=said,
         fix="Look up the store's own words in its documentation",
-        blocks=True,
     )
 
 
 def _no_store(said: str) -> Finding:
-    return Finding(
+    return fault(
         id="s3.endpoint",
-        severity=Severity.ERROR,
         message="What answers at the endpoint is not the S3 API of a store.",
         evidence=said,
         fix="Check the host, port and path of endpoint_url: a store's console is another address "
         "than its API",
-        blocks=True,
     )

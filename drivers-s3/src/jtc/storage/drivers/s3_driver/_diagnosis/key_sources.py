@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jtc.storage.driver_support.diagnosing import fault
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.drivers.s3_driver._transport.credentials import UnusableKeysException
 from jtc.storage.drivers.s3_driver._transport.sdk_keys import NoCredentialsException
@@ -66,13 +67,11 @@ def option_findings(settings: Settings) -> Iterator[Finding]:
 
 def contradiction(reason: str) -> Finding:
     """Return the finding that options do not go together, or with the SDK that is installed."""
-    return Finding(
+    return fault(
         id="s3.options",
-        severity=Severity.ERROR,
         message="The options cannot be used together.",
         evidence=reason,
         fix="Leave one of them out",
-        blocks=True,
     )
 
 
@@ -102,13 +101,11 @@ def _found(keys: Keys, source: str) -> Finding:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(keys.ends_at))
         evidence = f"{source}; valid until {moment}"
     if left <= 0:
-        return Finding(
+        return fault(
             id="s3.credentials-expired",
-            severity=Severity.ERROR,
             message="The keys have expired.",
             evidence=evidence,
             fix="Renew them where they come from",
-            blocks=True,
         )
     if left < _SOON:
         return Finding(
@@ -144,13 +141,11 @@ def _oddity(keys: Keys) -> str:
 
 
 def _malformed(reason: str, source: str) -> Finding:
-    return Finding(
+    return fault(
         id="s3.credentials-malformed",
-        severity=Severity.ERROR,
         message="The keys cannot be meant as they are.",
         evidence=f"{reason} ({source})",
         fix="Write them without quotation marks, blanks and line breaks: printf, not echo",
-        blocks=True,
     )
 
 
@@ -158,26 +153,22 @@ def _missing(settings: Settings, error: StorageException) -> Finding:
     looked_at = "the option session"
     if settings.session is None:
         looked_at = "; ".join(_places(settings, os.environ))
-    return Finding(
+    return fault(
         id="s3.credentials-missing",
-        severity=Severity.ERROR,
         message="No credentials were found.",
         evidence=f"looked at: {looked_at}",
         fix=str(error).partition(": ")[2] or "pass access_key and secret_key",
-        blocks=True,
     )
 
 
 def _broken(settings: Settings, error: StorageException) -> Finding:
     looked_at = f"; looked at: {'; '.join(_places(settings, os.environ))}"
     is_chain = settings.credentials is None and settings.session is None
-    return Finding(
+    return fault(
         id="s3.credentials-source",
-        severity=Severity.ERROR,
         message="The source of the keys fails.",
         evidence=f"{error}{looked_at if is_chain else ''}",
         fix="Put that source right, or use another: access_key and secret_key, profile",
-        blocks=True,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import zlib
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from jtc.storage.driver_support.diagnosing import findings_of, undisturbed
+from jtc.storage.driver_support.diagnosing import fault, findings_of_checks, undisturbed
 from jtc.storage.driver_support.findings import Finding, Severity
 from jtc.storage.drivers.s3_driver._diagnosis.bucket_requests import (
     Version,
@@ -32,12 +33,12 @@ from jtc.storage.exceptions import (
     StorageException,
     StoragePermissionException,
 )
-from jtc.storage.http_support.diagnosis import anonymous_get
+from jtc.storage.http_support.diagnosis import ATTEMPTS, anonymous_get
 from jtc.storage.models import Visibility
 from jtc.storage.options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from jtc.storage.driver_support.findings import DiagnosisOptions
     from jtc.storage.drivers.s3_driver._diagnosis.bucket_settings import BucketSettings
@@ -58,8 +59,7 @@ _VERSIONS_STAY = (
     "their versions would stay: s3:ListBucketVersions and s3:DeleteObjectVersion are missing"
 )
 _OK, _FORBIDDEN = 200, 403
-_ATTEMPTS = 3
-"""A request may be sent again: it gets the time of three."""
+_REMOVALS = 3
 
 
 class Probes:
@@ -84,7 +84,7 @@ class Probes:
         denied: str | None,
     ) -> None:
         self._transport, self._options, self._bucket = transport, options, bucket
-        self._seconds = options.timeout * _ATTEMPTS
+        self._seconds = options.timeout * ATTEMPTS
         self._content = os.urandom(64)
         self._uploads: list[tuple[str, str]] = []
         self._denied = {} if denied is None else {"list": denied}
@@ -174,14 +174,14 @@ class Probes:
             await self._try_reading(missing)
             return
         await self._try_reading(key)
-        for subject, check in (
-            ("Whether anyone may read files", self._public),
-            ("What public URLs serve", self._public_url),
-            ("The conditions that the store keeps", self._conditions),
-        ):
-            for finding in await findings_of(
-                check(key), of="s3", subject=subject, seconds=self._seconds
-            ):
+        checks: dict[str, Callable[[], Awaitable[list[Finding]]]] = {
+            "Whether anyone may read files": partial(self._public, key),
+            "What public URLs serve": partial(self._public_url, key),
+            "The conditions that the store keeps": self._conditions,
+        }
+        each_check = findings_of_checks(checks, of="s3", seconds=self._seconds)
+        async with aclosing(each_check) as findings:
+            async for finding in findings:
                 yield finding
 
     # Attempts
@@ -275,13 +275,11 @@ class Probes:
             content = await self._try("get", read_all(self._transport, key))
             if content is not None and content != self._content:
                 self._found.append(
-                    Finding(
+                    fault(
                         id="s3.content",
-                        severity=Severity.ERROR,
                         message="The store answers with other content than was stored.",
                         evidence=f"{len(self._content)} bytes stored, {len(content)} others read",
                         fix="Look for a proxy or a cache on the way; do not use this store",
-                        blocks=True,
                     )
                 )
             return
@@ -309,7 +307,7 @@ class Probes:
             if "list" in self._allowed:
                 with suppress(StorageException):
                     await delete_directory(self._transport, self.prefix)
-        for _ in range(_ATTEMPTS if self._bucket.versioning else 0):
+        for _ in range(_REMOVALS if self._bucket.versioning else 0):
             # Not to be permitted to is said.
             versions = await send(list_versions(f"{self.prefix}/"))
             for version in versions:
@@ -377,7 +375,7 @@ class Probes:
             )
         ]
 
-    async def _conditions(self, _: str) -> list[Finding]:
+    async def _conditions(self) -> list[Finding]:
         if not {"list", "get", "put", "delete", "abort"} <= self._allowed:
             return []
         work = kept_conditions(self._transport, f"{self.prefix}/conditions")
@@ -431,15 +429,13 @@ def _no_right(right: str, said: str, *, blocks: bool = False) -> Finding:
 
 
 def _no_access(bucket: str, denied: dict[str, str]) -> Finding:
-    return Finding(
+    return fault(
         id="s3.bucket-denied",
-        severity=Severity.ERROR,
         message=f"The bucket {bucket!r} is there, and the keys may do nothing in it: it is "
         "another account's, or no policy allows these keys.",
         evidence=f"refused: {', '.join(sorted(denied))}",
         fix="Check the name of the bucket, and the policies of the keys' user and of the bucket: "
         "docs/stores.md has one to paste",
-        blocks=True,
     )
 
 
