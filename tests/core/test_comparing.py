@@ -234,6 +234,21 @@ async def test_compare_takes_time_of_source_for_copy_that_keeps_it() -> None:
     assert await found(source, compare="mtime") == {"a": "=", "b": "*"}
 
 
+async def test_compare_trusts_no_whole_second_that_many_files_are_written_in() -> None:
+    def in_one_second(entries: list[Entry]) -> list[Entry]:
+        for entry in entries:
+            if isinstance(entry, FileInfo):
+                entry.last_modified = 1_700_000_000.0
+        return entries
+
+    source, target = disks(Listed(in_one_second), Listed(in_one_second))
+    await source.put("changed", b"1", metadata={"mtime": "1000000000.5"})
+    await target.put("changed", b"2", metadata={"mtime": "1000000777.5"})
+    await source.put("same", b"1", metadata={"mtime": "1000000000.5"})
+    await target.put("same", b"1", metadata={"mtime": "1000000000.5"})
+    assert await found(source) == {"changed": "*", "same": "="}
+
+
 async def test_compare_requests_only_what_listings_do_not_decide() -> None:
     drivers = Listed(), Listed()
     source, target = disks(*drivers)

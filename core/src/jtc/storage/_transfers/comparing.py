@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from jtc.storage._transfers.merging import Pair, Tree, pairs
-from jtc.storage._transfers.times import has_same_time, may_be_copy
+from jtc.storage._transfers.times import MTIME, has_same_time, may_be_copy
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.exceptions import FileNotFoundException, StorageException
@@ -69,7 +69,20 @@ class Comparison(NamedTuple):
             return same
         # The source's metadata may have a checksum as well, or a time that its listing omits.
         waits = self.compare == "checksum" or (self.compare == "auto" and other.checksums)
-        return True if not waits and has_same_time(one, other) else None
+        if waits or not has_same_time(one, other):
+            return None
+        return None if self._has_unknown_time(one, other) else True
+
+    def _has_unknown_time(self, one: FileInfo, other: FileInfo) -> bool:
+        """Return whether metadata that a store's listing omits may keep another time.
+
+        It has when files were written, in whole seconds: many are written in the same one.
+        """
+        return (
+            one.last_modified % 1 == other.last_modified % 1 == 0
+            and MTIME not in other.metadata
+            and "metadata" in self.target.disk.capabilities.put_options
+        )
 
     async def by_request(self, key: str, one: FileInfo, other: FileInfo) -> Difference:
         """Compare two files whose listings do not decide."""
