@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jtc.storage import StorageManager
 from jtc.storage._transfers import sorting
 from jtc.storage._transfers.times import kept_time, mtime_text
+from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import (
     FileNotFoundException,
@@ -26,8 +27,10 @@ from jtc.storage.sync_plan import State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from jtc.storage import Disk
+    from jtc.storage.driver import StorageDriver
     from jtc.storage.models import Entry
 
 
@@ -66,7 +69,7 @@ class Ordered(Listed):
     lists_in_key_order = True
 
 
-def disks(source: MemoryDriver, target: MemoryDriver) -> tuple[Disk, Disk]:
+def disks(source: StorageDriver, target: StorageDriver) -> tuple[Disk, Disk]:
     manager = StorageManager.isolated()
     manager.set_driver(source, "source")
     manager.set_driver(target, "target")
@@ -260,6 +263,33 @@ async def test_compare_requests_only_what_listings_do_not_decide() -> None:
     drivers[0].stats.clear()
     assert await found(source) == {"only": "+", "size": "*", "time": "="}
     assert [driver.stats for driver in drivers] == [[], ["time"]]
+
+
+async def test_compare_asks_driver_without_checksums_for_none(tmp_path: Path) -> None:
+    class Summed(MemoryDriver):
+        async def stat(self, path: str, /) -> FileInfo:
+            info = await super().stat(path)
+            info.checksums = {"sha256": sha256(await self.get(path)).hexdigest()}
+            return info
+
+    class Counting(LocalDriver):
+        stats = 0
+
+        async def stat(self, path: str, /) -> FileInfo:
+            self.stats += 1
+            return await super().stat(path)
+
+    counting = Counting(tmp_path)
+    source, target = disks(counting, Summed())
+    await source.put("a", b"1")
+    await source.copy_directory("", "", to=target)
+    for asked in (source, source.read_only()):
+        counting.stats = 0
+        assert await found(asked) == {"a": "="}
+        assert counting.stats == 0
+    await target.put("a", b"2", metadata=(await target.stat("a")).metadata)
+    assert await found(source) == {"a": "="}
+    assert await found(source, compare="checksum") == {"a": "*"}
 
 
 async def test_compare_reports_file_that_cannot_be_looked_at() -> None:

@@ -5,7 +5,7 @@ anything. Each capability is one small Protocol. A driver has a capability if it
 with a fitting signature, and the instance's ``unsupported: frozenset[str]`` (names of
 `CAPABILITIES`) does not list it. `Disk` derives missing capabilities where it can.
 
-Five attributes are optional:
+Six attributes are optional:
 
 * ``supported_options: Mapping[str, frozenset[str]]``: the options that a method accepts beyond
   those of `BASE_OPTIONS`, by the method's name. Other options are derived by `Disk`, or refused,
@@ -16,6 +16,8 @@ Five attributes are optional:
 * ``lists_in_key_order: bool``: each listing is in the order of keys, by their UTF-8, where a file's
   key is its path and a directory's is its path and ``/``. Without it, what compares two listings
   sorts this one first.
+* ``keeps_checksums: bool``: False says that no file's metadata has `FileInfo.checksums`, so that
+  comparisons do not ask for them.
 * ``for_fake(options)``, a class method, and ``fake_traits: FakeTraits``: what a fake in tests asks,
   which keeps files in memory and otherwise behaves as the driver. See `FakeTraits`.
 

@@ -50,6 +50,7 @@ class Layer:
             writes by itself and supports other options sets its own.
         lists_in_key_order: The inner driver's, see `jtc.storage.driver`; False where the layer
             guards ``path``, unless it sets its own.
+        keeps_checksums: The inner driver's, see `jtc.storage.driver`.
         disk: The disk's name, once the layer is on a disk.
         driver_name: The name of the driver below all layers, once the layer is on a disk.
         find_disk: Returns another disk of the same manager by its name, once the layer is on a
@@ -109,6 +110,7 @@ class Layer:
         self.lists_in_key_order: bool = "path" not in self.guards and getattr(
             inner, "lists_in_key_order", False
         )
+        self.keeps_checksums: bool = getattr(inner, "keeps_checksums", True)
         for protocol in (StorageDriver, *(CAPABILITIES[name] for name in capabilities.names)):
             for name in methods_of(protocol):
                 if not hasattr(type(self), name) and self._treats(name):

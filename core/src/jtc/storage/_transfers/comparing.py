@@ -68,7 +68,9 @@ class Comparison(NamedTuple):
         if self.compare != "mtime" and (same := _same_checksum(one, other)) is not None:
             return same
         # The source's metadata may have a checksum as well, or a time that its listing omits.
-        waits = self.compare == "checksum" or (self.compare == "auto" and other.checksums)
+        waits = self.compare == "checksum" or (
+            self.compare == "auto" and other.checksums and self.source.keeps_checksums()
+        )
         if waits or not has_same_time(one, other):
             return None
         return None if self._has_unknown_time(one, other) else True

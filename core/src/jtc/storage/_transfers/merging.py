@@ -101,6 +101,10 @@ class Tree(NamedTuple):
         """Return whether the driver lists in the order of keys."""
         return getattr(self.disk.driver, "lists_in_key_order", False) is True
 
+    def keeps_checksums(self) -> bool:
+        """Return whether the metadata of files may have checksums."""
+        return getattr(self.disk.driver, "keeps_checksums", True) is not False
+
     async def files(
         self,
         takes: Callable[[str], bool] | None = None,

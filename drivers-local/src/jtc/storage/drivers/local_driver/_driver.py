@@ -105,6 +105,7 @@ class LocalDriver(PresignedUrls):
     """
 
     lists_in_key_order = True
+    keeps_checksums = False
 
     supported_options: Mapping[str, frozenset[str]] = {
         "open_read": frozenset({"if_none_match"}),

@@ -116,6 +116,7 @@ class SFTPDriver:
     """
 
     lists_in_key_order = True
+    keeps_checksums = False
 
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": frozenset({"visibility", "overwrite"}),
