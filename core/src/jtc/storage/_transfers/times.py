@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,8 +61,11 @@ def modified_ns(info: FileInfo) -> int:
     """Return when a file's content was made: the time that it keeps, else when it was written."""
     if (kept := kept_time(info)) is not None:
         return kept
-    exact = info.last_modified_ns
-    return round(Decimal(info.last_modified) * _NS) if exact is None else exact
+    if info.last_modified_ns is not None:
+        return info.last_modified_ns
+    # The difference is exact, as the product with all seconds is not.
+    seconds = int(info.last_modified)
+    return seconds * _NS + round((info.last_modified - seconds) * _NS)
 
 
 def has_same_time(one: FileInfo, other: FileInfo) -> bool:
