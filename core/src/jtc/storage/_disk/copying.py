@@ -14,7 +14,7 @@ from jtc.storage._disk.copy_ways import (
     copy_to_other,
     copy_within,
 )
-from jtc.storage.driver_support.content import in_thread
+from jtc.storage._places import places_in_common
 from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import derived_stat, is_same_version
 from jtc.storage.driver_support.error_translation import translated
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._disk import Disk
-    from jtc.storage.driver import StorageDriver
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyOptions
 
@@ -182,22 +181,10 @@ async def _perform(transfer: Transfer) -> Copied:
 
 async def _is_same(transfer: Transfer) -> bool:
     """Return whether source and target are one file, even through two views or two drivers."""
-    source_driver, source_path = unwrap_path(transfer.source.driver, transfer.src)
-    target_driver, target_path = unwrap_path(transfer.target.driver, transfer.dst)
-    if source_driver is target_driver:
-        return source_path == target_path
-    if type(source_driver) is not type(target_driver):
-        return False
-    # In a thread: a local driver reads the file system.
-    places = await in_thread(lambda: (_place(source_driver), _place(target_driver)))
-    if None in places:
-        return False
-    return f"{places[0]}/{source_path}" == f"{places[1]}/{target_path}"
-
-
-def _place(driver: StorageDriver) -> str | None:
-    location = getattr(driver, "location", None)
-    return location if isinstance(location, str) else None
+    places = await places_in_common(
+        (transfer.source.driver, transfer.src), (transfer.target.driver, transfer.dst)
+    )
+    return places is not None and places[0] == places[1]
 
 
 async def _check_in_place(transfer: Transfer) -> None:

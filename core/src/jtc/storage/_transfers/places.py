@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from jtc.storage.driver_support.content import in_thread
+from jtc.storage._places import places_in_common
 from jtc.storage.exceptions import InvalidPathException
-from jtc.storage.layer import unwrap_path
 
 if TYPE_CHECKING:
     from jtc.storage.driver import StorageDriver
@@ -43,17 +42,10 @@ async def check_apart(
     Raises:
         InvalidPathException: The two are one directory, or the target is inside of the source.
     """
-    one, src = unwrap_path(*source)
-    other, dst = unwrap_path(*target)
-    if one is not other:
-        if type(one) is not type(other):
-            return Overlap()
-        # In a thread: a local driver reads the file system.
-        places = await in_thread(lambda: (_location(one), _location(other)))
-        if places[0] is None or places[1] is None:
-            return Overlap()
-        src, dst = f"{places[0]}/{src}", f"{places[1]}/{dst}"
-    src, dst = src.rstrip("/"), dst.rstrip("/")
+    places = await places_in_common(source, target)
+    if places is None:
+        return Overlap()
+    src, dst = (place.rstrip("/") for place in places)
     if src == dst:
         raise InvalidPathException("Source and target are the same directory")
     if _is_below(dst, src):
@@ -63,8 +55,3 @@ async def check_apart(
 
 def _is_below(path: str, directory: str) -> bool:
     return not directory or path.startswith(f"{directory}/")
-
-
-def _location(driver: StorageDriver) -> str | None:
-    location = getattr(driver, "location", None)
-    return location if isinstance(location, str) else None
