@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage.cli._app import BUILT_IN
+
 if TYPE_CHECKING:
     from conftest import Cli
 
@@ -37,6 +39,26 @@ def test_unknown_option_is_a_usage_error_of_one_line(cli: Cli) -> None:
     done = cli("ls", "--zzz")
     assert done.status == 2
     assert done.err == ("jtc-storage: No such option: --zzz. For help: jtc-storage ls --help\n")
+
+
+def test_missing_argument_shows_all_arguments(cli: Cli) -> None:
+    done = cli("get", "media:a.txt")
+    assert (done.status, done.out) == (2, "")
+    assert "An argument is missing: jtc-storage get [OPTIONS] SOURCE... TARGET. " in done.err
+
+
+def test_disk_as_an_argument_of_doctor_names_the_option(cli: Cli) -> None:
+    done = cli("doctor", "media:")
+    assert (done.status, done.out) == (2, "")
+    assert "A disk is named by --disk" in done.err
+
+
+@pytest.mark.parametrize("name", ["", *BUILT_IN])
+def test_help_fits_into_eighty_columns(cli: Cli, name: str) -> None:
+    done = cli(*filter(None, [name]), "--help", environ={"COLUMNS": "80"})
+    assert done.status == 0
+    assert [line for line in done.out.splitlines() if len(line) > 80] == []
+    assert "{" not in done.out
 
 
 def test_missing_place_is_one_line_with_disk_path_and_operation(media: tuple[Cli, Path]) -> None:

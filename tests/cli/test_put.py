@@ -123,7 +123,7 @@ def test_dry_run_writes_the_lines_of_the_real_run(inside: Inside) -> None:
         before = inside.tree()
         shown = inside(command[0], "--dry-run", *command[1:])
         assert inside.tree() == before
-        assert shown.err.startswith("dry run, nothing is done: ")
+        assert shown.err.startswith("dry run, nothing is done; it would ")
         done = inside(command[0], "-v", *command[1:])
         assert sorted(shown.lines) == sorted(done.lines)
 

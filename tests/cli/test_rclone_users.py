@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from jtc.storage.cli._app import BUILT_IN
+from jtc.storage.cli._other_names import COMMANDS as OTHER_COMMANDS
 from rclone import rclone
 
 if TYPE_CHECKING:
-    from conftest import Inside
+    from pathlib import Path
+
+    from conftest import Cli, Inside
 
 SOURCE = {
     "index.html": "<p>",
@@ -141,3 +146,59 @@ def test_files_from_names_what_is_not_there(trees: Inside) -> None:
     done = trees("sync", "--files-from", "LIST", "source", "media:target")
     assert done.status == 0
     assert "--files-from lists 1 that are not there: 'b.txt'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("copy", "'cp'"),
+        ("copyto", "'cp'"),
+        ("delete", "'rm'"),
+        ("lsd", "'ls'"),
+        ("lsf", "'ls'"),
+        ("moveto", "'mv'"),
+        ("purge", "'rm -r'"),
+        ("size", "'du -s'"),
+        ("presign", "'url'"),
+    ],
+)
+def test_command_of_another_program_names_ours(cli: Cli, name: str, ours: str) -> None:
+    done = cli(name, "media:photos")
+    assert (done.status, done.out) == (2, "")
+    assert f"There is no command '{name}': {ours}" in done.err
+
+
+def test_commands_of_other_programs_are_none_of_ours_and_name_some() -> None:
+    assert not set(OTHER_COMMANDS) & set(BUILT_IN)
+    known = {*BUILT_IN, "uploads"}
+    for text in OTHER_COMMANDS.values():
+        for name in re.findall(r"'([a-z]+)[ a-z0-9A-Z-]*'", text):
+            assert name in known, text
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "ours"),
+    [
+        ("sync", "-P", "a bar is shown"),
+        ("sync", "--progress", "a bar is shown"),
+        ("sync", "--filter", "--include and --exclude"),
+        ("sync", "--delete-after", "--delete deletes"),
+        ("sync", "--s3-acl", "--visibility"),
+        ("ls", "--include", "'find' chooses"),
+        ("find", "--max-age", "--newer"),
+    ],
+)
+def test_option_of_another_program_names_ours(
+    cli: Cli, command: str, option: str, ours: str
+) -> None:
+    done = cli(command, option, "x", "media:photos", "media:other")
+    assert (done.status, done.out) == (2, "")
+    assert f"No such option: {option} (" in done.err
+    assert ours in done.err
+
+
+def test_url_of_a_bucket_is_refused_with_the_path_on_its_disk(media: tuple[Cli, Path]) -> None:
+    cli, _ = media
+    done = cli("ls", "media://bucket/photos")
+    assert (done.status, done.out) == (2, "")
+    assert "write 'media:photos'" in done.err

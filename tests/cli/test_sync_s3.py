@@ -169,3 +169,18 @@ def test_get_killed_in_the_middle_leaves_whole_files_and_goes_on(s3: Cli, there:
     assert done.status == 0
     assert f"{len(left)} unchanged" in done.err
     assert tree(back) == files
+
+
+def test_path_with_the_name_of_the_bucket_is_answered_without_it(
+    s3: Cli, seaweedfs: SeaweedFS, there: str
+) -> None:
+    bucket = seaweedfs.bucket
+    for done in (
+        s3("ls", f"s3:{bucket}/{there}"),
+        s3("stat", f"s3:{bucket}/{there}"),
+        s3("get", f"s3:{bucket}/{there}", "."),
+        s3("rm", f"s3:{bucket}/{there}"),
+    ):
+        assert done.status == 1
+        assert f"(the disk is the bucket '{bucket}' already: write 's3:{there}')" in done.err
+    assert "bucket" not in s3("ls", f"s3:{there}").err

@@ -175,8 +175,8 @@ def make_program() -> Any:
 
 
 _EPILOG = """A path is disk:path, where that disk is configured, or a path of this machine.
-Disks are configured as the library's: by the file that --config or FILESYSTEM_CONFIG
-names, or else by the environment variables of their drivers.
+Disks are configured as the library's: by the file that --config or
+FILESYSTEM_CONFIG names, or else by the variables of their drivers.
 """
 
 
@@ -224,11 +224,34 @@ class _Commands(TyperGroup):
         return super().shell_complete(ctx, incomplete)
 
 
+class _Command(TyperCommand):
+    """A command, whose usage has the names of its arguments without braces and types."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage after the command's name."""
+        del ctx
+        return [self.options_metavar or "", *(each.metavar for each in self._arguments())]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters."""
+        for argument in self._arguments():
+            argument.display_type_rich = _nothing
+        return super().get_params(ctx)
+
+    def _arguments(self) -> list[Any]:
+        return [each for each in self.params if each.param_type_name == "argument"]
+
+
+def _nothing(ctx: Any) -> None:
+    """Return no type."""
+    del ctx
+
+
 def _built_in(name: str, group: _Commands) -> Any:
     module: Any = importlib.import_module(f"jtc.storage.cli._commands.{BUILT_IN[name].module}")
     examples = "".join(f"  {line}\n" for line in module.EXAMPLES)
     app = _new_app()
-    app.command(name, epilog=f"\b\nExamples:\n{examples}")(module.command)
+    app.command(name, cls=_Command, epilog=f"\b\nExamples:\n{examples}")(module.command)
     command = _without_pydantic(get_command(app))
     # The options of the program may stand behind the command's name, too.
     command.params += [each for each in group.params if each.name in {"config", "debug"}]
@@ -383,13 +406,35 @@ def _show_usage(error: typer.TyperException) -> int:
         sys.stderr.write(f"{context.get_help()}\n" if context is not None else "")
         return USAGE
     path = context.command_path if context is not None else PROGRAM
-    write_error(f"{message.rstrip('.')}. For help: {path} --help")
+    write_error(f"{_explained(error, context, message).rstrip('.')}. For help: {path} --help")
     return error.exit_code
+
+
+def _explained(error: typer.TyperException, context: Any, message: str) -> str:
+    """Return the message with what is right in place of what is wrong."""
+    option = getattr(error, "option_name", None)
+    if context is not None and option is not None and message.startswith("No such option"):
+        from jtc.storage.cli._other_names import option_note  # noqa: PLC0415 - for a message
+
+        note = option_note(context.info_name, option)
+        return f"No such option: {option} ({note})" if note else message
+    kind = getattr(getattr(error, "param", None), "param_type_name", "")
+    is_missing = type(error).__name__ == "MissingParameter" and kind == "argument"
+    if is_missing and isinstance(context.command, _Command):
+        pieces = context.command.collect_usage_pieces(context)
+        return f"An argument is missing: {context.command_path} {' '.join(pieces)}"
+    if "unexpected extra argument" in message and context.info_name == "doctor":
+        return f"{message.rstrip('.')}. A disk is named by --disk"
+    return message
 
 
 def _no_such_command(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - imported only for a message
 
+    from jtc.storage.cli._other_names import COMMANDS  # noqa: PLC0415 - as above
+
+    if name in COMMANDS:
+        return f"There is no command {name!r}: {COMMANDS[name]}. All commands: {PROGRAM} --help"
     close = get_close_matches(name, known, 1, 0.5)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"There is no command {name!r}. {hint}All commands: {PROGRAM} --help"

@@ -13,7 +13,14 @@ from jtc.storage.cli._exits import UsageError
 if TYPE_CHECKING:
     from jtc.storage import Disk, FileNotFoundException
 
-__all__ = ["STANDARD", "Location", "disk_names", "is_local_text", "locate", "split"]
+__all__ = [
+    "STANDARD",
+    "Location",
+    "disk_names",
+    "is_local_text",
+    "locate",
+    "split",
+]
 
 STANDARD = "-"
 """Standard input or output, for the commands that take it."""
@@ -70,7 +77,7 @@ class Location:
         from jtc.storage import FileNotFoundException  # noqa: PLC0415 - slow
 
         return FileNotFoundException(
-            f"There is no file or directory {self.text!r}",
+            f"There is no file or directory {self.text!r}{_bucket_note(self)}",
             path=self.path,
             disk=self.disk.name,
             operation=operation,
@@ -86,7 +93,7 @@ def locate(text: str, *, follow: bool = True) -> Location:
             Otherwise the disk refuses it.
 
     Raises:
-        UsageError: There is no disk of that name, or the text is empty.
+        UsageError: There is no disk of that name, the text is empty, or it is a URL.
         StorageConfigException: The configuration cannot be read.
     """
     from jtc.storage import Storage  # noqa: PLC0415 - slow
@@ -97,8 +104,26 @@ def locate(text: str, *, follow: bool = True) -> Location:
     known = disk_names()
     if disk not in known and disk != "default":
         raise UsageError(_no_such_disk(disk, known, text))
+    if path.startswith("//"):
+        parts = path.strip("/").split("/")
+        raise UsageError(
+            f"{text!r} is a URL. The disk {disk!r} is a bucket already: write "
+            f"'{disk}:{'/'.join(parts[1:])}', without the bucket's name"
+        )
     path = path.removeprefix("/").rstrip("/")
     return Location(Storage.disk(disk), path, is_local=False, text=text)
+
+
+def _bucket_note(location: Location) -> str:
+    """Return how a path is written without the name of its bucket; empty if it has none."""
+    from jtc.storage.layer import unwrap  # noqa: PLC0415 - slow
+
+    first, _, rest = location.path.partition("/")
+    store = "" if location.is_local else getattr(unwrap(location.disk.driver), "location", None)
+    if not store or store.rstrip("/").rpartition("/")[2] != first:
+        return ""
+    disk = location.text.partition(":")[0]
+    return f" (the disk is the bucket {first!r} already: write '{disk}:{rest}')"
 
 
 def split(text: str, *, windows: bool = os.name == "nt") -> tuple[str | None, str]:
@@ -173,9 +198,11 @@ def _local_disk(root: str) -> Disk:
 def _no_such_disk(disk: str, known: list[str], text: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - imported only for a message
 
-    close = get_close_matches(disk, known, 1, 0.4)
+    close = get_close_matches(disk, known, 1, 0.5)
     meant = f" Did you mean '{close[0]}:{text.partition(':')[2]}'?" if close else ""
     there = ", ".join(known) or "none: configure one in the file that FILESYSTEM_CONFIG names"
+    if not os.environ.get("FILESYSTEM_CONFIG"):
+        there += " (the drivers: other names are in the file of --config or FILESYSTEM_CONFIG)"
     return (
         f"There is no disk {disk!r}.{meant} There are: {there}. A file of this name is './{text}'"
     )

@@ -66,10 +66,9 @@ async def _is_free(target: Location) -> bool:
 
 
 def _exists(job: Job) -> UsageError:
-    text = job.target.text.rstrip("/")
     return UsageError(
         f"The directory {job.target.text!r} exists. To move {job.source.text!r} into it, write "
-        f"'{text}/{job.source.name}'; to put the files of both together, add --merge"
+        f"{job.target.text_of(job.source.name)!r}; to put the files of both together, add --merge"
     )
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Places",
     "Quiet",
     "Recursive",
+    "Source",
     "Sources",
     "Target",
     "Type",
@@ -74,6 +75,15 @@ Sources: TypeAlias = Annotated[
         autocompletion=complete_location,
     ),
 ]
+Source: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        show_default=False,
+        help="A directory: disk:path, disk:, or one of this machine.",
+        autocompletion=complete_location,
+    ),
+]
 Target: TypeAlias = Annotated[
     str,
     typer.Argument(
@@ -111,7 +121,10 @@ DryRun: TypeAlias = Annotated[
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Write errors only.")]
 Concurrency: TypeAlias = Annotated[
-    int, typer.Option("--transfers", min=1, max=1024, help="How many files are sent at once.")
+    int,
+    typer.Option(
+        "--transfers", min=1, max=1024, metavar="N", help="How many files are sent at once."
+    ),
 ]
 BandwidthLimit: TypeAlias = Annotated[
     str | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage.cli._exits import Failed
 from jtc.storage.cli._output import (
+    flush,
     printable,
     size_text,
     write,
@@ -30,6 +31,13 @@ _WORDS = {
     Action.DELETE: "deleted",
 }
 _SIGNS = {Action.DELETE: "-", Action.SKIP: "="}
+_WOULD = {
+    Action.PUT: "put",
+    Action.GET: "get",
+    Action.COPY: "copy",
+    Action.MOVE: "move",
+    Action.DELETE: "delete",
+}
 
 
 class Report:
@@ -135,9 +143,10 @@ class Report:
         """Write the numbers to standard error.
 
         Raises:
-            Failed: A file failed.
+            Failed: A file failed, or standard output cannot be written.
         """
         if not self._quiet:
+            flush()  # the lines come first, where both streams go to one file
             write_message(self._summary())
         if self.numbers.failed:
             raise Failed
@@ -145,22 +154,22 @@ class Report:
     def _summary(self) -> str:
         numbers = self.numbers
         seconds = time.monotonic() - self._began
-        word = _WORDS[self._action]
+        words = _WOULD if self._dry_run else _WORDS
         parts = []
         if self._action is not Action.DELETE:
             files = f"1 {self._noun}" if numbers.files == 1 else files_text(numbers.files)
             # A store that copies by itself does not say how much.
             size = f", {bytes_text(numbers.bytes)}" if numbers.bytes else ""
-            parts.append(f"{word} {files}{size}")
+            parts.append(f"{words[self._action]} {files}{size}")
         if numbers.deleted or self._action is Action.DELETE:
-            parts.append(f"deleted {numbers.deleted}")
+            parts.append(f"{words[Action.DELETE]} {numbers.deleted}")
         if numbers.skipped:
             parts.append(f"{numbers.skipped} unchanged")
         if numbers.failed:
             parts.append(f"{numbers.failed} failed")
         text = "; ".join(parts)
         if self._dry_run:
-            return f"dry run, nothing is done: {text}"
+            return f"dry run, nothing is done; it would {text}"
         return f"{text}, in {seconds:.1f} s"
 
     def _write_json(

@@ -39,7 +39,9 @@ _LANDING_SECONDS = 1.0
 def command(
     path: Directory = ".",
     *,
-    files: Annotated[int, typer.Option(min=1, max=100_000, help="How many small files.")] = 100,
+    files: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="N", help="How many small files.")
+    ] = 100,
     size: Annotated[str, typer.Option(metavar="SIZE", help="The size of a small file.")] = "4K",
     large: Annotated[str, typer.Option(metavar="SIZE", help="The size of the large file.")] = "32M",
     transfers: Concurrency = DEFAULT_CONCURRENCY,

@@ -21,7 +21,7 @@ from jtc.storage.cli._filtering import (
     make_filter,
 )
 from jtc.storage.cli._locations import Location, locate
-from jtc.storage.cli._options import Exclude, Include, Json, Place, Quiet
+from jtc.storage.cli._options import Exclude, Include, Json, Quiet, Source, Target
 from jtc.storage.cli._output import printable, write, write_error, write_json, write_message
 from jtc.storage.cli._running import run
 from jtc.storage.cli._targets import require_directory
@@ -37,8 +37,8 @@ EXAMPLES = (
 
 
 def command(
-    source: Place,
-    target: Place,
+    source: Source,
+    target: Target,
     *,
     one_way: Annotated[
         bool, typer.Option("--one-way", help="Files that only the target has do not count.")

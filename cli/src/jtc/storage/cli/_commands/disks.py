@@ -23,8 +23,13 @@ def command(*, json: Json = False) -> None:
         table = tables.get(name, {"driver": name})
         layers = ", ".join(map(_layer_name, table.get("layers", ())))
         default = "default" if name == Storage.name else ""
-        rows.append((name, str(table["driver"]), layers, default, Storage.source_of(name)))
+        rows.append((name, str(table["driver"]), layers, default, _source(name)))
     write_table(("name", "driver", "layers", "default", "source"), rows, json=json)
+
+
+def _source(name: str) -> str:
+    text = Storage.source_of(name)
+    return "environment variables" if text.startswith("the environment variables of") else text
 
 
 def _tables() -> Mapping[str, Any]:

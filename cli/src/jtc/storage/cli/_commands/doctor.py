@@ -52,7 +52,7 @@ def command(
         bool,
         typer.Option(
             "--probe/--no-probe",
-            help="Put, read and delete small files .jtc-check-…, and measure; or write nothing.",
+            help="Put, read and delete small files, and measure; or write nothing.",
         ),
     ] = True,
     form: Annotated[

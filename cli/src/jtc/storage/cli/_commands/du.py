@@ -25,7 +25,9 @@ def command(
     summarize: Annotated[bool, typer.Option("--summarize", "-s", help="The total only.")] = False,
     max_depth: Annotated[
         int | None,
-        typer.Option("--max-depth", "-d", min=0, show_default=False, help="Show none deeper."),
+        typer.Option(
+            "--max-depth", "-d", min=0, metavar="N", show_default=False, help="Show none deeper."
+        ),
     ] = None,
     human: Human = False,
     json: Json = False,

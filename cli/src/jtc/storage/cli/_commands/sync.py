@@ -28,8 +28,9 @@ from jtc.storage.cli._options import (
     Include,
     Json,
     Metadata,
-    Place,
     Quiet,
+    Source,
+    Target,
     Type,
     Verbose,
     Visible,
@@ -44,7 +45,7 @@ from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 EXAMPLES = (
     "jtc-storage sync ./site cdn:www",
-    "jtc-storage sync --delete --max-delete 100 --exclude '.git/**' ./site cdn:www",
+    "jtc-storage sync --delete --max-delete 100 --exclude '*.tmp' ./site cdn:www",
     "jtc-storage sync --delete --dry-run --combined - s3:photos backup:photos",
 )
 
@@ -52,7 +53,9 @@ EXAMPLES = (
 Delete = Annotated[bool, typer.Option("--delete", help="Delete what only the target has.")]
 MaxDelete = Annotated[
     int | None,
-    typer.Option("--max-delete", min=0, show_default=False, help="Refuse more deletions."),
+    typer.Option(
+        "--max-delete", min=0, metavar="N", show_default=False, help="Refuse more deletions."
+    ),
 ]
 BackupDir = Annotated[
     str | None,
@@ -69,8 +72,8 @@ Immutable = Annotated[
 
 
 def command(
-    source: Place,
-    target: Place,
+    source: Source,
+    target: Target,
     *,
     delete: Delete = False,
     max_delete: MaxDelete = None,

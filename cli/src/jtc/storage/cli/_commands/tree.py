@@ -30,7 +30,9 @@ def command(
     *,
     max_depth: Annotated[
         int | None,
-        typer.Option("--max-depth", "-L", min=1, show_default=False, help="No deeper than this."),
+        typer.Option(
+            "--max-depth", "-L", min=1, metavar="N", show_default=False, help="No deeper than this."
+        ),
     ] = None,
     sizes: Annotated[bool, typer.Option("--sizes", "-s", help="The sizes of files, too.")] = False,
 ) -> None:

@@ -235,6 +235,6 @@ def finding_of(reason: Exception, step: str | None = None) -> Finding:
         id=f"disk.{step or ('failed' if is_ours else 'diagnosis')}",
         message=f"The storage fails to {step}." if step else "The storage fails.",
         evidence=text if is_ours else f"{type(reason).__name__}: {text}",
-        fix="What it says, says what to do; else look at the log of the storage",
+        fix="Correct what the error names; the log of the storage may say more",
         blocks=True,
     )

@@ -225,7 +225,8 @@ def _look_at_space(root: Root, options: DiagnosisOptions) -> Iterator[Finding]:
     now = os.statvfs(root.path)
     free, size = now.f_bavail * now.f_frsize, now.f_blocks * now.f_frsize
     share = free / size if size else 1.0
-    evidence = f"{free / _GIB:.1f} GiB of {size / _GIB:.1f} GiB are free ({share:.0%})"
+    unit, name = (_GIB, "GiB") if size >= _GIB else (1024**2, "MiB")
+    evidence = f"{free / unit:.1f} {name} of {size / unit:.1f} {name} are free ({share:.0%})"
     finding = partial(Finding, id="local.free-space", evidence=evidence)
     fix = "Delete what is not needed, or move the root to a larger disk"
     if share < _FULL[0] and free < _FULL[1]:

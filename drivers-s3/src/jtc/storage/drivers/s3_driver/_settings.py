@@ -179,6 +179,16 @@ class Settings(HttpSettings):
         is_in_host = host != parts.hostname and _STORE_HOST.fullmatch(host) is not None
         return is_in_host or parts.path.rstrip("/").endswith(f"/{self.bucket}")
 
+    def endpoint_arguments(self) -> tuple[str, ...]:
+        """Return the arguments by which the AWS CLI finds the store."""
+        url = self.endpoint_url
+        if url is None:
+            return ()
+        if self.holds_bucket(url):
+            parts = urlsplit(url)
+            url = f"{parts.scheme}://{parts.netloc.removeprefix(f'{self.bucket}.')}"
+        return "--endpoint-url", url
+
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 

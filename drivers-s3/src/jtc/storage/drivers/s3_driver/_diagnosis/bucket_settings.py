@@ -71,8 +71,7 @@ class BucketSettings:
         return await read_setting(self._transport, operation, subresource, root)
 
     def _command(self, action: str, *arguments: str) -> str:
-        endpoint = self._settings.endpoint_url
-        at = ("--endpoint-url", endpoint) if endpoint is not None else ()
+        at = self._settings.endpoint_arguments()
         return shlex.join(["aws", "s3api", action, "--bucket", self._settings.bucket, *at]) + (
             " " + shlex.join(arguments) if arguments else ""
         )

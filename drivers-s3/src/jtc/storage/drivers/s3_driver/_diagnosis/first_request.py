@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -179,12 +180,13 @@ def _no_bucket(settings: Settings, said: str) -> Finding:
         return _endpoint_has_path(settings, said)
     if (found := _bucket_in_host(settings, said)) is not None:
         return found
+    create = ["aws", "s3api", "create-bucket", "--bucket", settings.bucket]
     return fault(
         id="s3.bucket-missing",
         message=f"There is no bucket {settings.bucket!r} at this endpoint.",
         evidence=said,
         fix="Correct AWS_BUCKET or the option bucket, or create it: "
-        f"aws s3api create-bucket --bucket {settings.bucket}",
+        f"{shlex.join([*create, *settings.endpoint_arguments()])}",
     )
 
 
