@@ -47,7 +47,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The build backend is installed beside the tools, so that no build makes an environment for it.
 INSTALL := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip --python
-FLAGS   := --quiet -c constraints.txt
+# Most modules are never imported. What is, Python compiles then: pip would take half its time for all of them.
+FLAGS   := --quiet --no-compile -c constraints.txt
 # Of several lines for one package, the first counts.
 WITH_OLDER := awk -F== '!seen[$$1]++'
 DEMO_INSTALL := PATH="$(CURDIR)/build/demo/bin:$$PATH" build/demo/bin/python -m pip install $(FLAGS)
@@ -132,8 +133,8 @@ build/aioboto3/installed: $(META) | $(VENV)/installed
 	@echo "==> Installing the S3 driver with aioboto3 and the oldest aiohttp that it takes"
 	@$(VENV)/bin/python -m venv --without-pip build/aioboto3
 	@echo aiohttp==3.12.0 | $(WITH_OLDER) - constraints-aioboto3.txt constraints.txt > build/aioboto3/constraints.txt
-	@$(INSTALL) build/aioboto3 install --quiet -c build/aioboto3/constraints.txt --group others httpx
-	@$(INSTALL) build/aioboto3 install --quiet -c build/aioboto3/constraints.txt --no-build-isolation \
+	@$(INSTALL) build/aioboto3 install --quiet --no-compile -c build/aioboto3/constraints.txt --group others httpx
+	@$(INSTALL) build/aioboto3 install --quiet --no-compile -c build/aioboto3/constraints.txt --no-build-isolation \
 		-e core -e drivers-local -e drivers-memory -e drivers-http -e 'drivers-s3[aioboto3]' -e testing
 	@$(INSTALL) build/aioboto3 check
 	@touch $@
@@ -246,7 +247,7 @@ mutants: build/mutants/installed
 build/mutants/installed: pyproject.toml constraints.txt | $(VENV)/installed
 	@echo "==> Installing mutmut into build/mutants"
 	@$(VENV)/bin/python -m venv --without-pip build/mutants
-	@$(INSTALL) build/mutants install --quiet -c constraints.txt --group mutants
+	@$(INSTALL) build/mutants install $(FLAGS) --group mutants
 	@touch $@
 
 # In an environment of its own, with the libraries to compare with.
@@ -264,8 +265,8 @@ build/bench/installed: $(META) | $(VENV)/installed
 	@echo "==> Installing the libraries to compare with"
 	@$(VENV)/bin/python -m venv --without-pip build/bench
 	@$(WITH_OLDER) constraints-aioboto3.txt constraints.txt > build/bench/constraints.txt
-	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --group bench $(COMPILER)
-	@$(INSTALL) build/bench install --quiet -c build/bench/constraints.txt --no-build-isolation $(BENCHED:%=-e %)
+	@$(INSTALL) build/bench install --quiet --no-compile -c build/bench/constraints.txt --group bench $(COMPILER)
+	@$(INSTALL) build/bench install --quiet --no-compile -c build/bench/constraints.txt --no-build-isolation $(BENCHED:%=-e %)
 	@touch $@
 
 check: gates test suites others
