@@ -313,15 +313,20 @@ ALIKE := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_content 
 NEWEST = $(lastword $(patsubst $(VENV)-%/installed,%,$(sort $(shell ls $(OTHERS:%=$(VENV)-%/installed) 2>/dev/null))))
 ON_NEWEST := tests/layers tests/drivers_memory tests/layers_otel tests/integrations_django tests/conformance/test_memory.py
 
+# What of the core differs between Pythons, for those before the newest. The newest runs the core's other tests too.
+IN_CORE := $(patsubst %,tests/core/test_%.py,content directory_copies discovery downloads exceptions fakes hooks loading \
+	loop_clients manager many_files mime_types models open_files read_ahead read_write standalone streams sync_plan \
+	temporary_files text_files traceback_scrubbing uploaded_hook without_asyncio written_files)
+
 # What differs between Pythons: loops, threads, files, imports and types. Not documents, wheels and web
 # frameworks, nor S3 but for its connections. SeaweedFS is that of $(VENV).
 others-%: environment-%
 	@if [ -e $(VENV)-$*/installed ]; then \
 	echo "==> Running the tests on Python $*"; \
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)-$*/bin/python -m pytest -q $(PARALLEL) \
-		tests/core tests/drivers_local tests/sync_api $(ALIKE:%=--ignore=%) \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)-$*/bin/python -m pytest -q $(WAITING) \
+		tests/drivers_local tests/sync_api $(ALIKE:%=--ignore=%) \
 		tests/drivers_s3/test_loops.py tests/drivers_s3/test_streams.py tests/faults/test_cancelled_puts.py \
-		$(if $(ALL)$(filter $(NEWEST),$*),$(ON_NEWEST)); fi
+		$(if $(ALL)$(filter $(NEWEST),$*),tests/core $(ON_NEWEST),$(IN_CORE)); fi
 
 environment-%: $(VENV)/installed
 	@$(find_python); \
@@ -348,7 +353,7 @@ $(VENV)/installed: $(META)
 build/types/installed: $(META) $(SOURCES) | $(VENV)/installed
 	@echo "==> Installing the distributions for pyright"
 	@test -d build/types || $(BIN)/python -m venv --without-pip build/types
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --upgrade --no-deps \
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --upgrade --no-compile --no-deps \
 		--no-build-isolation --target $$(ls -d build/types/lib/python*/site-packages) $(DISTS:%=./%)
 	@echo "$(CURDIR)/$(VENV)" | xargs -I{} sh -c 'ls -d {}/lib/python*/site-packages' \
 		> $$(ls -d build/types/lib/python*/site-packages)/tools.pth
