@@ -510,6 +510,41 @@ async def test_plan_sync_names_tmpdir_where_it_is_full(
     assert caught.value.operation == "plan_sync"
 
 
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (8, 2), (9, 2)])
+async def test_run_copies_some_large_files_while_there_are_small_ones(
+    monkeypatch: pytest.MonkeyPatch, concurrency: int, most: int
+) -> None:
+    class Watched(MemoryDriver):
+        async def write_file(
+            self, path: str, content: DriverContent, options: WriteOptions, /
+        ) -> str | None:
+            is_large = path.startswith("large")
+            under_way[is_large] += 1
+            seen.append((path, under_way[True]))
+            assert sum(under_way) <= concurrency
+            # A large file takes as long as some small ones.
+            for _ in range(20 if is_large else 4):
+                await asyncio.sleep(0)
+            under_way[is_large] -= 1
+            return await super().write_file(path, content, options)
+
+    monkeypatch.setattr(plan_file, "_LARGE", 100)
+    under_way, seen = [0, 0], list[tuple[str, int]]()
+    store = Store(target=Watched())
+    source = {f"a/{number:03}": b"1" * 99 for number in range(95)}
+    source |= {f"large/{number}": b"1" * 100 for number in range(25)}
+    await store.fill(source, {})
+    plan = await store.source.plan_sync(to="target")
+    assert [each.path async for each in plan] == sorted(source)
+    summary = await plan.run(concurrency=concurrency)
+    assert (summary.files, summary.bytes) == (120, 95 * 99 + 25 * 100)
+    assert await files(store.target) == source
+    last_small = max(at for at, (path, _) in enumerate(seen) if path.startswith("a/"))
+    assert seen[0][0] == "large/0"
+    assert max(large for _, large in seen[: last_small - concurrency]) == most
+    assert max(large for _, large in seen) > concurrency // 2
+
+
 async def test_run_left_early_leaves_whole_files_and_no_deletions(store: Store) -> None:
     await store.fill({f"{number:02}": b"1" * 1000 for number in range(50)}, {"old": b"1"})
     plan = await store.source.plan_sync(to="target", delete=True)

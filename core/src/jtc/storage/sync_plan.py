@@ -145,7 +145,7 @@ class SyncPlan:
         await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[PlannedAction]:
-        """Return what is planned, in the order in which it is done.
+        """Return what is planned: the copies, then the deletions, each in the order of keys.
 
         Files that could not be compared are no part of it: a run has their results.
         """
@@ -160,7 +160,7 @@ class SyncPlan:
         max_rate: float | None = None,
         **options: Unpack[CopyManyOptions],
     ) -> Transfers:
-        """Do what is planned: the copies first, then the deletions.
+        """Do what is planned: the copies first, large files beside small ones, then the deletions.
 
         A file of the source, or one that is replaced, that changed after it was planned is an error
         in its result, and stays as it is; one that was copied meanwhile is skipped. A file that

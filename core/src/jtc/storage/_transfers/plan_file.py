@@ -19,6 +19,9 @@ __all__ = ["PlanFile", "PlannedCopy", "Version"]
 _BLOCK = 1000
 """S3 deletes as many files in one request."""
 
+_LARGE = 16 * 1024 * 1024
+"""From this length on, a file takes several parts, and much longer than a small one."""
+
 
 class Version(NamedTuple):
     """What tells one version of a file from another.
@@ -58,6 +61,11 @@ class PlannedCopy(NamedTuple):
     source: Version
     target: Version | None
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes much longer than most copies."""
+        return self.source.size >= _LARGE
+
 
 class _Section:
     """Records of one kind, of which the last ones are in memory."""
@@ -86,6 +94,7 @@ class PlanFile:
     def __init__(self) -> None:
         self._records = Records()
         self._copies = _Section(self._records)
+        self._large_copies = _Section(self._records)  # which are among the others too
         self._deletions = _Section(self._records)
         self._failures = _Section(self._records)
         self.close = self._records.close
@@ -97,7 +106,10 @@ class PlanFile:
             StorageFullException: The temporary directory is full.
         """
         replaced = None if target is None else Version.of(target)
-        await self._copies.add(key, Version.of(source), replaced)
+        planned = PlannedCopy(key, Version.of(source), replaced)
+        await self._copies.add(*planned)
+        if planned.is_large:
+            await self._large_copies.add(*planned)
 
     async def add_deletion(self, key: str, size: int) -> None:
         """Add the deletion of a file of the target."""
@@ -108,12 +120,13 @@ class PlanFile:
         kind = type(error).__name__
         await self._failures.add(key, kind, error.message, error.path, error.disk, error.operation)
 
-    async def copies(self) -> AsyncIterator[PlannedCopy]:
+    def copies(self) -> AsyncIterator[PlannedCopy]:
         """Yield the copies."""
-        async for block in self._copies.blocks():
-            for key, source, target in block:
-                replaced = None if target is None else Version(*target)
-                yield PlannedCopy(key, Version(*source), replaced)
+        return _planned(self._copies)
+
+    def large_copies(self) -> AsyncIterator[PlannedCopy]:
+        """Yield those of large files."""
+        return _planned(self._large_copies)
 
     async def deletions(self) -> AsyncIterator[list[tuple[str, int]]]:
         """Yield the keys and lengths of files to delete, many at a time."""
@@ -127,3 +140,10 @@ class PlanFile:
                 cls = getattr(exceptions, kind if kind in exceptions.__all__ else "", None)
                 cls = cls or exceptions.StorageException  # a third party's
                 yield key, cls(message, path=path, disk=disk, operation=operation)
+
+
+async def _planned(copies: _Section) -> AsyncIterator[PlannedCopy]:
+    async for block in copies.blocks():
+        for key, source, target in block:
+            replaced = None if target is None else Version(*target)
+            yield PlannedCopy(key, Version(*source), replaced)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jtc.storage._transfers.bounded import bounded
 from jtc.storage._transfers.meter import Meter
+from jtc.storage._transfers.mixing import copied
 from jtc.storage._transfers.rate_limit import Rate
 from jtc.storage._transfers.times import may_be_copy, with_time
 from jtc.storage.driver_support.content_checks import check_progress
@@ -90,8 +91,7 @@ async def run_plan(
     async for key, error in plan.failures():
         failed += 1
         yield run.failure(key, error)
-    copies: AsyncIterator[FileResult] = bounded(plan.copies(), run.copy, concurrency)
-    async with closing(copies) as results:
+    async with closing(copied(plan, run.copy, concurrency)) as results:
         async for result in results:
             failed += result.error is not None
             yield result
