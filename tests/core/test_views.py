@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -523,3 +524,39 @@ async def test_what_the_driver_cannot_read_is_unsupported_and_not_read_only() ->
         with pytest.raises(UnsupportedOperationException) as raised:
             await use
         assert type(raised.value) is UnsupportedOperationException
+
+
+async def test_scoped_shows_all_of_a_files_metadata() -> None:
+    whole = FileInfo(
+        path="a/b",
+        size=1,
+        last_modified=2.0,
+        etag="3",
+        content_type="4",
+        cache_control="5",
+        content_disposition="6",
+        content_encoding="7",
+        metadata={"eight": "8"},
+        checksums={"md5": "9"},
+        last_modified_ns=10,
+    )
+    names = [field.name for field in dataclasses.fields(FileInfo)]
+    empty = FileInfo(path="", size=0, last_modified=0.0)
+    assert not [name for name in names if getattr(whole, name) == getattr(empty, name)]
+
+    class Described(MemoryDriver):
+        async def stat(self, path: str, /) -> FileInfo:
+            assert path == whole.path
+            return whole
+
+        async def list_entries(self, prefix: str, _: ListOptions, /) -> AsyncIterator[Entry]:
+            assert prefix == "a"
+            yield whole
+
+    manager = StorageManager.isolated()
+    manager.set_driver(Described(), "disk")
+    view = manager.disk("disk").scoped("a")
+    for info in (await view.stat("b"), *[entry async for entry in view.list()]):
+        assert info.path == "b"
+        shown = {name: getattr(info, name) for name in names}
+        assert shown == {name: getattr(whole, name) for name in names} | {"path": "b"}

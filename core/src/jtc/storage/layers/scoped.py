@@ -111,7 +111,10 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
                 async for entry in entries:
                     path = self._relative(entry.path)
                     if not is_reserved(path):
-                        yield dataclasses.replace(entry, path=path)
+                        if isinstance(entry, FileInfo):
+                            yield _file_at(entry, path)
+                        else:
+                            yield dataclasses.replace(entry, path=path)
 
         return list_entries
 
@@ -139,7 +142,7 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
         return "" if path == self.directory else path.removeprefix(self._prefix)
 
     def _described(self, info: FileInfo) -> FileInfo:
-        return dataclasses.replace(info, path=self._relative(info.path))
+        return _file_at(info, self._relative(info.path))
 
     def _errors(self) -> _RelativeErrors:
         return _RelativeErrors(self)
@@ -148,6 +151,26 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
         if isinstance(result, StorageException) and result.path is not None:
             result.path = self._relative(result.path)
         return result
+
+
+def _file_at(info: FileInfo, path: str) -> FileInfo:
+    """Return a file's metadata with another path; for listings, which have thousands."""
+    if type(info) is not FileInfo:
+        return dataclasses.replace(info, path=path)
+    # dataclasses.replace() takes ten times as long.
+    return FileInfo(
+        path=path,
+        size=info.size,
+        last_modified=info.last_modified,
+        etag=info.etag,
+        content_type=info.content_type,
+        cache_control=info.cache_control,
+        content_disposition=info.content_disposition,
+        content_encoding=info.content_encoding,
+        metadata=info.metadata,
+        checksums=info.checksums,
+        last_modified_ns=info.last_modified_ns,
+    )
 
 
 class _RelativeErrors:
