@@ -29,6 +29,7 @@ OURS = {
         "manager": "a StorageManager in its `__new__`",
         "self.disk()": "a Disk",
     },
+    "core/src/jtc/storage/_transfers/merging.py": {"self.disk": "its Protocol has the method"},
     "core/src/jtc/storage/driver_support/fork_safety.py": {"owner": "its Protocol has the method"},
     "core/src/jtc/storage/layer.py": {"parent": "a base class, which is a Layer"},
     "core/src/jtc/storage/layers/scoped.py": {"self._scope": "a Scoped, of which it is a part"},

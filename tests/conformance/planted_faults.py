@@ -485,6 +485,20 @@ class ADirectoryItselfIsTheFirstOfItsEntries(MemoryDriver):
                 return
 
 
+@caught_by("test_list_entries_reports_only_what_is_left_out")
+class ReportsWhatItLists(MemoryDriver):
+    supported_options = {  # noqa: RUF012
+        **MemoryDriver.supported_options,
+        "list_entries": MemoryDriver.supported_options["list_entries"] | {"left_out"},
+    }
+
+    async def list_entries(self, prefix, options, /):
+        async for entry in super().list_entries(prefix, options):
+            yield entry
+            if options.left_out is not None:
+                options.left_out(entry.path, StorageException("It is left out"))
+
+
 @caught_by("test_a_failing_backend_is_never_an_empty_listing", when_failing=True)
 class AFailureIsAnEmptyListing(Unreachable):
     async def list_entries(self, prefix, options, /):

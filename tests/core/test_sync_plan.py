@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jtc.storage import StorageManager
-from jtc.storage._transfers import plan_file, records
+from jtc.storage._transfers import left_out, plan_file, records
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.memory_driver import MemoryDriver
 from jtc.storage.exceptions import (
@@ -23,11 +23,12 @@ from jtc.storage.exceptions import (
     RejectedException,
     StorageException,
     StorageFullException,
+    StoragePermissionException,
     StorageTimeoutException,
     TransferException,
     UnsupportedOperationException,
 )
-from jtc.storage.sync_plan import PlanCounts
+from jtc.storage.sync_plan import PlanCounts, State
 from jtc.storage.transfers import Action, TransferProgress
 
 if TYPE_CHECKING:
@@ -269,6 +270,105 @@ async def test_plan_sync_fails_as_a_whole_where_a_listing_fails() -> None:
         await store.fill({"a": b"1", "b": b"1"}, {"x": b"1", "y": b"1"})
         with pytest.raises(StorageTimeoutException):
             await store.source.plan_sync(to="target", delete=True)
+
+
+class Closed(MemoryDriver):
+    """A source whose directories of the name ``closed`` may not be read."""
+
+    supported_options = {  # noqa: RUF012
+        **MemoryDriver.supported_options,
+        "list_entries": frozenset({"directories", "itself", "left_out"}),
+    }
+
+    async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+        closed = ""
+        async for entry in super().list_entries(prefix, options):
+            directory, slash, _ = entry.path.partition("closed/")
+            if not slash:
+                yield entry
+            elif closed != (closed := f"{directory}closed/"):
+                error = StoragePermissionException("It may not be read", path=closed[:-1])
+                assert options.left_out is not None
+                for _ in range(2):  # as a layer that resumes the listing
+                    options.left_out(closed, error)
+
+
+async def test_plan_sync_without_whole_listing_has_no_deletions() -> None:
+    store = Store(Closed())
+    await store.fill(
+        {"site/a": b"1", "site/closed/b": b"1", "site/z": b"1"},
+        {"www/a-old": b"1", "www/closed/b": b"1", "www/z-old": b"1", "www/z": b"22"},
+    )
+    for source, prefix in ((store.source, "site"), (store.source.scoped("site"), "")):
+        plan = await source.plan_sync(prefix, to="target:www", delete=True, max_delete=0)
+        assert plan.counts == PlanCounts(new=1, changed=1, bytes=2, failed=1)
+        assert not plan.is_complete
+        assert {each.action async for each in plan} == {Action.COPY}
+        (failed,) = [each async for each in plan.failures()]
+        at = f"{prefix}/closed".lstrip("/")
+        assert (failed.path, failed.to_path, failed.is_directory) == (at, "www/closed", True)
+        assert isinstance(failed.error, StoragePermissionException)
+        assert (failed.error.path, failed.error.disk) == (at, "source")
+        assert failed.error.operation == "list"
+        await plan.aclose()
+    with pytest.raises(TransferException, match="1 of 3 files failed"):
+        await (await store.source.plan_sync("site", to="target:www", delete=True)).run()
+    stays = {"www/a-old": b"1", "www/closed/b": b"1", "www/z-old": b"1"}
+    assert await files(store.target) == {**stays, "www/a": b"1", "www/z": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "is_complete"),
+    [
+        ({"exclude": ["/closed/**"]}, True),
+        ({"exclude": ["closed/"]}, True),
+        ({"exclude": ["**"]}, True),
+        ({"exclude": ["/closed/*"]}, False),
+        ({"exclude": ["*-", "b", "?", "*.html"]}, False),
+        ({"exclude": ["/other/**"]}, False),
+        ({"include": ["*.html"]}, False),
+    ],
+)
+async def test_plan_sync_ignores_directory_of_which_all_is_excluded(
+    patterns: dict[str, list[str]], is_complete: bool
+) -> None:
+    store = Store(Closed())
+    await store.fill({"a": b"1", "closed/b": b"1"}, {})
+    async with await store.source.plan_sync(to="target", delete=True, **patterns) as plan:
+        assert plan.is_complete is is_complete
+        assert plan.counts.failed == (not is_complete)
+
+
+async def test_plan_sync_names_few_of_very_many_that_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(left_out, "_MOST", 3)
+    store = Store(Closed())
+    await store.fill({f"{number}/closed/a": b"1" for number in range(8)}, {"old": b"1"})
+    plan = await store.source.plan_sync(to="target", delete=True)
+    assert plan.counts == PlanCounts(failed=4)
+    messages = [each.error.message async for each in plan.failures() if each.error]
+    # Each is reported twice, and of those that are not named that is not known.
+    assert messages[3].startswith("10 more names are left out")
+
+
+async def test_compare_says_nothing_of_files_in_what_is_left_out() -> None:
+    store = Store(Closed(), Closed())
+    await store.fill({"a/closed/1": b"1", "b": b"1"}, {"a/closed/1": b"1", "a/closed/2": b"1"})
+    states = {each.path: each.state async for each in store.source.compare(to="target")}
+    assert states == {"a/closed/": State.ERROR, "b": State.ONLY_SOURCE}
+
+
+async def test_drivers_without_the_option_are_not_asked_what_they_leave_out(store: Store) -> None:
+    class Older(MemoryDriver):
+        async def list_entries(self, prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
+            assert options.left_out is None
+            async for entry in super().list_entries(prefix, options):
+                yield entry
+
+    store = Store(Older())
+    await store.fill({"a": b"1"}, {"old": b"1"})
+    assert await store.sync(delete=True) == {"a": None, "old": None}
 
 
 async def test_run_cancels_deletions_where_a_file_could_not_be_compared() -> None:

@@ -67,7 +67,7 @@ async def test_entries_of_keys_leave_out_and_log_what_breaks_the_path_policy(
 ) -> None:
     page: Page = [("../up", 1), ("/a", 1), ("a//b", 1), ("fine", 1)]
     assert await listed("", page, recursive=True) == ["fine"]
-    assert "3 names below '' break the path policy" in caplog.text
+    assert "Left out 3 names below '' that break the path policy" in caplog.text
 
 
 async def test_entries_of_keys_that_are_read_no_further_close_their_pages() -> None:

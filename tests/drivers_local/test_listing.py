@@ -11,21 +11,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jtc.storage import StorageManager
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.drivers.local_driver import _listing as listing
+from jtc.storage.drivers.local_driver import _safe_open as safe_open
 from jtc.storage.drivers.local_driver import _sorted_keys as sorted_keys
 from jtc.storage.exceptions import (
     InvalidPathException,
+    StorageException,
     StoragePermissionException,
     StorageUnavailableException,
 )
 from jtc.storage.models import DirectoryInfo, FileInfo
 from jtc.storage.options import ListOptions
+from jtc.storage.sync_plan import PlanCounts, State
+from jtc.storage.transfers import Action
 from local_ways import WAYS, local_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from jtc.storage import Disk
+    from jtc.storage.transfers import FileResult
 
 FILES = [
     "a",
@@ -195,14 +203,114 @@ async def test_recursive_listing_leaves_out_directories_that_may_not_be_read(
         with caplog.at_level(logging.WARNING, "jtc.storage"):
             assert await keys(driver, recursive=True) == ["a/1", "b/z", "c"]
             assert await keys(driver, "b") == ["b/lost+found/", "b/z"]
-        assert (
-            "1 directories below '' that this process may not read: 'b/lost+found'" in caplog.text
-        )
+        assert "1 directories below '' that may not be read: 'b/lost+found'" in caplog.text
         with pytest.raises(StoragePermissionException) as raised:
             await keys(driver, "b/lost+found", recursive=True)
         assert raised.value.path == "b/lost+found"
     finally:
         (unprivileged / "b/lost+found").chmod(0o755)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_listing_reports_what_it_leaves_out_each_time(
+    unprivileged: Path, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sorted_keys, "_LEAST_KEYS", 1)
+    for settled in ("_SETTLED", "_SETTLED_HERE"):
+        monkeypatch.setattr(safe_open, settled, -60.0)
+    driver = local_driver(unprivileged, way)
+    for path in ("a/1", "b/closed/2", "b/names/3", "c/fine"):
+        await driver.put(path, b"")
+    (unprivileged / "c/line\nfeed").write_bytes(b"")
+    (unprivileged / "c/back\\slash").mkdir()
+    (unprivileged / "b/closed").chmod(0)
+    (unprivileged / "b/names").chmod(0o444)
+    try:
+        assert await keys(driver, "c") == ["c/fine"]
+        assert driver._root.known_keys._known
+        caplog.clear()
+        for _ in range(2):
+            reported: dict[str, StorageException] = {}
+            options = ListOptions(recursive=True, left_out=reported.__setitem__)
+            listed = [entry.path async for entry in driver.list_entries("", options)]
+            assert listed == ["a/1", "c/fine"]
+            assert {key: type(error) for key, error in reported.items()} == {
+                "b/closed/": StoragePermissionException,
+                "b/names/": StoragePermissionException,
+                "c/line\nfeed": InvalidPathException,
+                "c/back\\slash/": InvalidPathException,
+            }
+            assert [error.path for error in reported.values()][:2] == ["b/closed", "b/names"]
+        assert not caplog.records
+    finally:
+        for path in ("b/closed", "b/names"):
+            (unprivileged / path).chmod(0o755)
+
+
+async def _sync(source: Disk, target: Disk, **options: Any) -> dict[str, FileResult]:
+    async with await source.plan_sync(to=target, **options) as plan:
+        return {result.path: result async for result in plan.run()}
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444], ids=["closed", "names only"])
+async def test_directory_that_may_not_be_read_deletes_nothing(
+    unprivileged: Path, mode: int
+) -> None:
+    manager = StorageManager.isolated()
+    manager.set_driver(LocalDriver(unprivileged / "one"), "one")
+    manager.set_driver(LocalDriver(unprivileged / "two"), "two")
+    source, target = manager.disk("one"), manager.disk("two")
+    for path in ("a", "closed/b", "z"):
+        await source.put(path, path)
+    for path in ("closed/b", "closed/old", "b-old", "z-old"):
+        await target.put(path, path)
+    (unprivileged / "one/closed").chmod(mode)
+    try:
+        plan = await source.plan_sync(to=target, delete=True, max_delete=0)
+        assert plan.counts == PlanCounts(new=2, bytes=2, failed=1)
+        assert not plan.is_complete
+        assert [each.action async for each in plan] == [Action.COPY, Action.COPY]
+        (failed,) = [each async for each in plan.failures()]
+        results = {result.path: result async for result in plan.run()}
+        assert results.keys() == {"a", "closed", "z"}
+        for result in (failed, results["closed"]):
+            assert isinstance(result.error, StoragePermissionException)
+            assert (result.error.path, result.error.disk) == ("closed", "one")
+            assert result.is_directory
+        found = await target.all_files()
+        assert found == ["a", "b-old", "closed/b", "closed/old", "z", "z-old"]
+        assert (await _sync(source, target))["closed"].error is not None  # delete=False
+        states = {each.path: each.state async for each in source.compare(to=target)}
+        assert states["closed/"] is State.ERROR
+        assert "closed/b" not in states
+        assert states["z-old"] is State.ONLY_TARGET
+        back = {each.path: each.state async for each in target.compare(to=source)}
+        assert back.keys() == states.keys()
+        assert back["closed/"] is State.ERROR
+        await _sync(source, target, delete=True, exclude=["/closed/**"])
+        assert await target.all_files() == ["a", "closed/b", "closed/old", "z"]
+    finally:
+        (unprivileged / "one/closed").chmod(0o755)
+
+
+@pytest.mark.parametrize("call", ["copy_directory", "move_directory"])
+async def test_directory_that_may_not_be_read_is_a_result(unprivileged: Path, call: str) -> None:
+    manager = StorageManager.isolated()
+    manager.set_driver(LocalDriver(unprivileged / "one"), "one")
+    manager.set_driver(LocalDriver(unprivileged / "two"), "two")
+    source, target = manager.disk("one"), manager.disk("two")
+    for path in ("d/a", "d/closed/b", "d/z"):
+        await source.put(path, path)
+    (unprivileged / "one/d/closed").chmod(0)
+    try:
+        transfers = getattr(source, call)("d", "copied", to=target)
+        results = {result.path: result async for result in transfers}
+        assert isinstance(results["d/closed"].error, StoragePermissionException)
+        assert results["d/closed"].is_directory
+        assert await target.all_files() == ["copied/a", "copied/z"]
+    finally:
+        (unprivileged / "one/d/closed").chmod(0o755)
+    assert await source.get("d/closed/b") == b"d/closed/b"
 
 
 async def test_recursive_listing_names_the_directory_that_fails(

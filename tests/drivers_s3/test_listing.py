@@ -138,7 +138,7 @@ async def test_names_that_the_policy_refuses_are_left_out_with_one_warning(
     with caplog.at_level(logging.WARNING, "jtc.storage"):
         assert await names(driver, folder, recursive=recursive) == ["fine"]
     assert len(caplog.records) == 1
-    assert caplog.records[0].getMessage().startswith("3 names below")
+    assert caplog.records[0].getMessage().startswith("Left out 3 names below")
 
 
 XML_TEXTS = st.text(

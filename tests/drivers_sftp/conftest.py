@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,16 @@ def limited() -> Iterator[OpenSSH]:
         pytest.skip("needs sshd: tests/install_tools.sh")
     denied = "posix-rename,hardlink,fsync,copy-data,limits,statvfs,fstatvfs,lsetstat"
     with OpenSSH(arguments=("-P", denied)) as server:
+        yield server
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[OpenSSH]:
+    """Serve a user that may not read all: not root."""
+    if SSHD is None:
+        pytest.skip("needs sshd: tests/install_tools.sh")
+    other = pwd.getpwuid(65534).pw_name
+    with OpenSSH(username=other if os.getuid() == 0 else None) as server:
         yield server
 
 

@@ -16,12 +16,13 @@ from jtc.storage.drivers.sftp_driver import SFTPDriver
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
+    InvalidPathException,
     PathConflictException,
     StorageException,
     StoragePermissionException,
     UnsupportedOperationException,
 )
-from jtc.storage.options import WriteOptions
+from jtc.storage.options import ListOptions, WriteOptions
 from openssh import SSHD, OpenSSH
 
 if TYPE_CHECKING:
@@ -324,3 +325,33 @@ async def test_move_directory_that_the_server_refuses_says_what_to_do() -> None:
             await driver.move_directory("d", "m")
         await driver.aclose()
         assert names_in(server.files) == ["d"]
+
+
+async def test_listing_reports_directory_that_may_not_be_read(
+    unprivileged: OpenSSH, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = unprivileged.files
+    for path in ("a", "b/closed/1", "b/z"):
+        (files / path).parent.mkdir(parents=True, exist_ok=True)
+        (files / path).write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(files) + b"/b/\xff")).write_bytes(b"")
+    (files / "b/closed").chmod(0)
+    driver = SFTPDriver(**unprivileged.options)
+    reported: dict[str, StorageException] = {}
+    try:
+        options = ListOptions(recursive=True, left_out=reported.__setitem__)
+        listed = [entry.path async for entry in driver.list_entries("", options)]
+        assert listed == ["a", "b/z"]
+        assert {key: type(error) for key, error in reported.items()} == {
+            "b/closed/": StoragePermissionException,
+            "b/\udcff": InvalidPathException,
+        }
+        assert reported["b/closed/"].path == "b/closed"
+        assert not caplog.records
+        with caplog.at_level(logging.WARNING, "jtc.storage"):
+            _ = [each async for each in driver.list_entries("", ListOptions(recursive=True))]
+        assert "1 directories below '' that may not be read: 'b/closed'" in caplog.text
+        assert "1 names below '' that break the path policy" in caplog.text
+    finally:
+        await driver.aclose()
+        (files / "b/closed").chmod(0o755)

@@ -61,6 +61,7 @@ class OpenSSH:
         arguments: Those of ``internal-sftp``, such as ``("-P", "posix-rename")``, which denies and
             hides an extension.
         lines: Further lines of its configuration.
+        username: Who logs in; None is this user. Only root can serve another.
 
     Attributes:
         port: Where it listens on loopback.
@@ -71,14 +72,20 @@ class OpenSSH:
     """
 
     def __init__(
-        self, root: str = "files", *, arguments: tuple[str, ...] = (), lines: tuple[str, ...] = ()
+        self,
+        root: str = "files",
+        *,
+        arguments: tuple[str, ...] = (),
+        lines: tuple[str, ...] = (),
+        username: str | None = None,
     ) -> None:
         self._root = root
         self._arguments = arguments
         self._lines = lines
         self._cleanup = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
-        self.username = getpass.getuser()
+        self._other = username
+        self.username = username or getpass.getuser()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -107,6 +114,10 @@ class OpenSSH:
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.private_key = key.export_private_key().decode()
         (self.folder / "authorized_keys").write_bytes(key.export_public_key())
+        if self._other is not None:
+            for path in (self.folder, self.folder / "authorized_keys"):
+                path.chmod(0o755)
+            shutil.chown(self.files, self._other)
         [self.port] = free_ports(1)
         try:
             self.start()

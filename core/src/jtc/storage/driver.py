@@ -63,7 +63,8 @@ in a table, a row a method:
 * `remove_empty_directory` never removes a file that is put meanwhile; `move_directory` replaces
   nothing, and readers see the whole directory at one of its paths;
 * a listing yields each entry once, lazily, in one fixed order, which `start_after` resumes; what is
-  made or deleted meanwhile stops nothing;
+  made or deleted meanwhile stops nothing; what is there and left out is reported by `left_out`, or
+  logged, or the listing fails: who deletes what another listing lacks relies on it;
 * `check` raises the backend's error; `aclose` closes the clients of all event loops, and what is
   under way ends or raises one of our errors.
 

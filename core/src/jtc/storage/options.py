@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from jtc.storage._did_you_mean import closest
 from jtc.storage._shortened import shortened
 from jtc.storage.driver_support.ranges import check_range
 from jtc.storage.exceptions import UnsupportedOperationException
 from jtc.storage.models import Visibility
+
+if TYPE_CHECKING:
+    from jtc.storage.exceptions import StorageException
 
 __all__ = [
     "DEFAULT_CHUNK_SIZE",
@@ -94,12 +97,17 @@ class ListOptions:
             its path, a directory's is its path and ``/``.
         directories: With `recursive`, yield directories too, each before its entries.
         itself: Yield only the directory itself, as a DirectoryInfo, if there is one.
+        left_out: Called with the key of each name that is left out, and why: a directory below the
+            prefix that may not be read, and what breaks the path policy. It may be called in any
+            thread, and twice for one key, before an entry with a later key is yielded. Without it,
+            the driver logs a warning.
     """
 
     recursive: bool = False
     start_after: str | None = None
     directories: bool = False
     itself: bool = False
+    left_out: Callable[[str, StorageException], object] | None = None
 
 
 @dataclass(slots=True, kw_only=True)

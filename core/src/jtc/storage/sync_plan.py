@@ -62,10 +62,11 @@ class Difference:
 
     Attributes:
         state: How they compare.
-        path: The path below both directories.
+        path: The path below both directories. That of a directory ends in ``/``: one that may not
+            be read is an error, and of the files in it nothing is said.
         source: The source's metadata, if it has the file.
         target: The target's metadata, if it has the file.
-        error: Why they could not be compared.
+        error: Why they could not be compared, or why a listing leaves the file or directory out.
     """
 
     state: State
@@ -102,7 +103,8 @@ class PlanCounts:
         unchanged: Files that are the same.
         deleted: Files that only the target has, and that are deleted.
         bytes: The bytes that are copied.
-        failed: Files that could not be compared, or differ where `existing` is ``"refuse"``.
+        failed: Files that could not be compared, or differ where `existing` is ``"refuse"``; and
+            what the source's listing leaves out.
     """
 
     new: int = 0
@@ -147,7 +149,7 @@ class SyncPlan:
     def __aiter__(self) -> AsyncIterator[PlannedAction]:
         """Return what is planned: the copies, then the deletions, each in the order of keys.
 
-        Files that could not be compared are no part of it: a run has their results.
+        Files that could not be compared are no part of it: `failures` has their results.
         """
         self._check_open()
         return self._actions()
@@ -207,6 +209,23 @@ class SyncPlan:
         """Remove the plan's temporary file; nothing can be done with the plan any more."""
         self._state = "closed"
         self._contents.close()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the source could be listed whole. If not, the plan has no deletions."""
+        return self._contents.is_complete
+
+    async def failures(self) -> AsyncIterator[FileResult]:
+        """Yield what cannot be done, as a run does: the files and directories that failed.
+
+        Raises:
+            RuntimeError: The plan is closed.
+        """
+        from jtc.storage._transfers import running  # noqa: PLC0415 - imported where one begins
+
+        self._check_open()
+        async for key, error in self._contents.failures():
+            yield running.failed_result(self._trees, key, error)
 
     @property
     def _what(self) -> str:

@@ -14,9 +14,10 @@ from jtc.storage.options import ListOptions
 from jtc.storage.paths import check_directory, check_path, is_reserved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from jtc.storage._capabilities import ResolvedDriver
+    from jtc.storage.exceptions import StorageException
 
 __all__ = ["Directories"]
 
@@ -243,11 +244,23 @@ class Directories(DiskBase):
         return self._entries(prefix, recursive, directories, start_after)
 
     async def _entries(
-        self, prefix: str, recursive: bool, directories: bool, start_after: str | Entry | None
+        self,
+        prefix: str,
+        recursive: bool,
+        directories: bool = False,
+        start_after: str | Entry | None = None,
+        left_out: Callable[[str, StorageException], object] | None = None,
     ) -> AsyncIterator[Entry]:
+        def report(key: str, error: StorageException) -> None:
+            if left_out is not None and not (checked == "" and is_reserved(key)):
+                left_out(key, self._explained(error, "list", key).with_traceback(None))
+
         try:
             options = ListOptions(
-                recursive=recursive, directories=directories, start_after=_key(start_after)
+                recursive=recursive,
+                directories=directories,
+                start_after=_key(start_after),
+                left_out=None if left_out is None else report,
             )
             checked = check_directory(prefix)
             resolved = self._ready() or await self._load()

@@ -159,10 +159,10 @@ class DirectoryCopies(ManyFiles, Directories):
         def begin(found: Difference) -> FileResult | Coroutine[Any, Any, FileResult]:
             result = FileResult(
                 action=Action.SKIP if found.state is State.SAME else Action(call.kind),
-                path=trees.source.path(found.path),
-                to_path=trees.target.path(found.path),
+                path=trees.source.path(found.path).removesuffix("/"),
+                to_path=trees.target.path(found.path).removesuffix("/"),
                 size=None if found.source is None else found.source.size,
-                is_directory=found.source is None,
+                is_directory=found.path.endswith("/"),
             )
             error = found.error
             if trees.overlap.has(found.path):
@@ -226,15 +226,17 @@ class DirectoryCopies(ManyFiles, Directories):
 
 
 async def _all_files(source: Tree) -> AsyncIterator[Difference]:
+    from jtc.storage._transfers.left_out import LeftOut  # noqa: PLC0415 - only where it is used
     from jtc.storage.sync_plan import Difference, State  # noqa: PLC0415
 
-    left_out: list[str] = []
+    left_out = LeftOut(source)
     async with closing(source.files(must_exist=True, left_out=left_out)) as files:
         async for key, info in files:
+            for failed in left_out.take():
+                yield failed
             yield Difference(state=State.ONLY_SOURCE, path=key, source=info)
-    for key in left_out:
-        error = source.unreadable(key)
-        yield Difference(state=State.ERROR, path=key, error=error)
+    for failed in left_out.take(at_end=True):
+        yield failed
 
 
 async def _of_source(found: AsyncIterator[Difference]) -> AsyncIterator[Difference]:

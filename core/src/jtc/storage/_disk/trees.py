@@ -143,7 +143,8 @@ class Trees(DirectoryCopies):
             An async iterator of a `Difference` for each path, also for equal files, mostly in the
             order of keys. It raises FileNotFoundException if the directory is missing, and
             StorageException if a listing fails; a file that cannot be compared is a `Difference`
-            with its error.
+            with its error, and so is what a listing leaves out, such as a directory that may not be
+            read.
 
         Raises:
             ValueError: A pattern or `compare` is invalid.
@@ -153,8 +154,10 @@ class Trees(DirectoryCopies):
 
         try:
             comparing.check_compare(compare)
-            takes, enters = filters.compile_with_directories(include, exclude)
-            pair = comparing.Comparison(_tree(self, prefix), self._named_tree(to), compare)
+            takes, enters = filters.compile_both(include, exclude)
+            pair = comparing.Comparison(
+                _tree(self, prefix), self._named_tree(to), compare, watches_target=True
+            )
         except Exception as error:
             self._fail(error, "compare", prefix)
         return comparing.differences(pair, takes=takes, enters=enters, where=where)
@@ -186,7 +189,8 @@ class Trees(DirectoryCopies):
                 the target's where the source has no such file.
             compare: How two files of one path are compared.
             existing: ``"keep"`` replaces no file; ``"refuse"`` has an error for each that differs.
-            delete: Delete the files that only the target has.
+            delete: Delete the files that only the target has; none if the source's listing leaves
+                anything out that may matter, such as a directory that may not be read.
             max_delete: The most deletions. Needed where the source has no files at all.
             backup: A disk, or ``"disk:directory"``, for the files that are replaced or deleted.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
+from jtc.storage._transfers.left_out import LeftOut
 from jtc.storage._transfers.merging import Pair, Tree, pairs
 from jtc.storage._transfers.times import MTIME, has_same_time, may_be_copy
 from jtc.storage.driver_support.derived import closing
@@ -50,12 +52,14 @@ class Comparison(NamedTuple):
         target: The target's directory.
         compare: ``"auto"``, ``"checksum"``, ``"mtime"`` or ``"size"``; see `Disk.plan_sync`.
         keeps_existing: A file that both have counts as the same, whatever it is.
+        watches_target: What the target's listing leaves out is an error, too.
     """
 
     source: Tree
     target: Tree
     compare: Compare = "auto"
     keeps_existing: bool = False
+    watches_target: bool = False
 
     def at_sight(self, one: FileInfo, other: FileInfo) -> bool | None:
         """Return whether two files are the same; None if what is known of them is not enough."""
@@ -143,11 +147,13 @@ async def differences(
 ) -> AsyncGenerator[Difference, None]:
     """Compare all files of two directories, in the order of `pairs`.
 
+    What a listing leaves out is an error, without metadata, which comes as soon as it is known; of
+    what is in such a directory nothing is said.
+
     Args:
         comparison: The directories, and how their files are compared.
         takes: Returns whether the files of this path below the directories are compared.
-        enters: Returns whether files of a directory of this path are compared: one of the source
-            that may not be read is a difference with an error then.
+        enters: Returns whether a directory of this path and ``/`` may have files that are compared.
         where: Returns whether a file is compared, by the source's metadata, or the target's where
             the source has none.
 
@@ -156,26 +162,35 @@ async def differences(
         StorageException: A listing failed, or is wrong.
     """
     window = _Window(comparison)
-    source = comparison.source
-    left_out: list[str] = []
+    source, target = comparison.source, comparison.target
+    missing = LeftOut(source, takes, enters), LeftOut(target, takes, enters)
+    watched = (missing[0], missing[1] if comparison.watches_target else None)
     try:
-        async with closing(pairs(source, comparison.target, takes, left_out)) as found:
+        async with closing(pairs(source, target, takes, watched)) as found:
             async for pair in found:
                 if over_budget():
                     await next_iteration()  # a page of a listing does not wait
+                for difference in chain(missing[0].take(), missing[1].take()):
+                    yield difference
                 if where is not None and not where(pair[1] or pair[2]):  # type: ignore[arg-type]
                     continue
+                if _is_unknown(pair, *missing):
+                    continue
                 await window.add(pair)
-                while (difference := await window.take()) is not None:
-                    yield difference
-        while (difference := await window.take(at_end=True)) is not None:
+                while (waiting := await window.take()) is not None:
+                    yield waiting
+        for difference in chain(*(each.take(at_end=True) for each in missing)):
             yield difference
-        for key in left_out:
-            if enters is None or enters(key):
-                error = source.unreadable(key)
-                yield Difference(state=State.ERROR, path=key, error=error)
+        while (waiting := await window.take(at_end=True)) is not None:
+            yield waiting
     finally:
         await window.stop()
+
+
+def _is_unknown(pair: Pair, source: LeftOut, target: LeftOut) -> bool:
+    """Return whether the side that lacks a file may have it where its listing does not look."""
+    key, one, other = pair
+    return (one is None and source.hides(key)) or (other is None and target.hides(key))
 
 
 class _Window:

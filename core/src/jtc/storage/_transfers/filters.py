@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from jtc.storage._shortened import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["compile_filters", "compile_with_directories"]
+__all__ = ["Judge", "compile_both", "compile_filters"]
+
+Judge: TypeAlias = "Callable[[str], bool]"
+"""Returns whether a path is taken."""
 
 _TOKEN = re.compile(
     r"""\\(?P<escaped>.)
@@ -40,12 +43,12 @@ _KINDS = {
     "word": "0-9A-Za-z_",
     "xdigit": "0-9A-Fa-f",
 }
+# What takes these takes any: no path has such characters.
+_ANY_FILES = ("\x00" * 64, "\x00" * 64 + "/" + "\x00" * 64)
 _STARS = {"*": "[^/]*", "**": ".*"}
 
 
-def compile_filters(
-    include: Iterable[str] = (), exclude: Iterable[str] = ()
-) -> Callable[[str], bool] | None:
+def compile_filters(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Judge | None:
     """Compile patterns of paths below the directory that is transferred.
 
     Args:
@@ -59,36 +62,29 @@ def compile_filters(
         TypeError: It is no iterable of texts, or is one text.
         ValueError: A pattern cannot be understood.
     """
-    return compile_with_directories(include, exclude)[0]
+    return compile_both(include, exclude)[0]
 
 
-def compile_with_directories(
+def compile_both(
     include: Iterable[str], exclude: Iterable[str]
-) -> tuple[Callable[[str], bool] | None, Callable[[str], bool]]:
-    """Compile patterns, also for directories whose files are unknown.
+) -> tuple[Judge | None, Judge | None]:
+    """Compile patterns, for files as `compile_filters` does, and for directories.
 
     Returns:
-        What `compile_filters` returns, and a function that returns whether a file in this directory
-        may be taken.
-
-    Raises:
-        TypeError: It is no iterable of texts, or is one text.
-        ValueError: A pattern cannot be understood.
+        What `compile_filters` returns, and a function that returns whether a directory of this path
+        and ``/`` may have files that are not excluded, whatever their names; None where all may.
     """
     included = _any_of("include", include)
     excluded = _any_of("exclude", exclude)
     if excluded is None:
-        if included is None:
-            return None, lambda _: True
-        return lambda path: included(path) is not None, lambda _: True
+        return None if included is None else lambda path: included(path) is not None, None
 
-    def enters(directory: str) -> bool:
-        # No pattern is meant for this name: those that match it match all names.
-        return excluded(f"{directory}/-") is None
+    def may_have(directory: str) -> bool:
+        return not all(excluded(directory + file) for file in _ANY_FILES)
 
     if included is None:
-        return lambda path: excluded(path) is None, enters
-    return lambda path: excluded(path) is None and included(path) is not None, enters
+        return lambda path: excluded(path) is None, may_have
+    return lambda path: excluded(path) is None and included(path) is not None, may_have
 
 
 def _any_of(option: str, patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None] | None:

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeAlias, Type
 from jtc.storage._shortened import shortened
 from jtc.storage._transfers.sorting import ListedFile, in_key_order
 from jtc.storage.driver_support.derived import closing
-from jtc.storage.driver_support.left_out import noting_left_out
-from jtc.storage.exceptions import (
-    FileNotFoundException,
-    StoragePermissionException,
-    StorageUnavailableException,
-)
-from jtc.storage.layer import unwrap_path
+from jtc.storage.exceptions import FileNotFoundException, StorageUnavailableException
 from jtc.storage.models import FileInfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
     from jtc.storage._capabilities import Capabilities
+    from jtc.storage._transfers.left_out import LeftOut
     from jtc.storage.driver import StorageDriver
     from jtc.storage.exceptions import StorageException
     from jtc.storage.models import Entry
@@ -65,8 +60,14 @@ class TreeDisk(Protocol):
         """Delete several files."""
         ...
 
-    def list(self, prefix: str, *, recursive: bool) -> AsyncIterator[Entry]:
-        """List a directory."""
+    def _entries(
+        self,
+        prefix: str,
+        recursive: bool,
+        *,
+        left_out: Callable[[str, StorageException], object] | None,
+    ) -> AsyncIterator[Entry]:
+        """List a directory; see `ListOptions.left_out`."""
         ...
 
     async def stat(self, path: str) -> FileInfo:
@@ -110,14 +111,14 @@ class Tree(NamedTuple):
         takes: Callable[[str], bool] | None = None,
         *,
         must_exist: bool = False,
-        left_out: list[str] | None = None,
+        left_out: LeftOut | None = None,
     ) -> AsyncGenerator[ListedFile, None]:
         """Yield all files of this directory, in the driver's order.
 
         Args:
             takes: Returns whether a file of this path below the directory is listed.
             must_exist: A missing directory is an error.
-            left_out: Gets the directories below this one that may not be read, at the end.
+            left_out: Gets what the listing leaves out; without it, the driver logs it.
 
         Raises:
             FileNotFoundException: There is no such directory.
@@ -126,9 +127,10 @@ class Tree(NamedTuple):
         above = self.path("")
         start = len(above)
         is_empty = True
-        noted: list[str] = []
-        async with closing(self.disk.list(self.directory, recursive=True)) as entries:
-            async for entry in entries if left_out is None else noting_left_out(entries, noted):
+        report = None if left_out is None else left_out.add
+        listed = self.disk._entries(self.directory, True, left_out=report)  # noqa: FBT003, SLF001
+        async with closing(listed) as entries:
+            async for entry in entries:
                 if not isinstance(entry, FileInfo):
                     continue
                 is_empty = False
@@ -138,23 +140,10 @@ class Tree(NamedTuple):
                 key = path[start:]
                 if takes is None or takes(key):
                     yield key, entry
-        if left_out is not None and noted:
-            start = len(unwrap_path(self.disk.driver, above)[1])
-            left_out += [path[start:] for path in dict.fromkeys(noted)]
-            return
         if is_empty and must_exist and not await self.disk.directory_exists(self.directory):
             raise FileNotFoundException(
                 "There is no directory", path=self.directory, disk=self.disk.name, operation="list"
             )
-
-    def unreadable(self, key: str) -> StorageException:
-        """Return the error of a directory that a listing leaves out."""
-        return StoragePermissionException(
-            "The directory may not be read: what is in it is unknown",
-            path=self.path(key),
-            disk=self.disk.name,
-            operation="list",
-        )
 
     async def checked(self, files: AsyncIterator[ListedFile]) -> AsyncGenerator[ListedFile, None]:
         """Yield files while their keys ascend.
@@ -207,7 +196,7 @@ async def pairs(
     source: Tree,
     target: Tree,
     takes: Callable[[str], bool] | None = None,
-    left_out: list[str] | None = None,
+    left_out: tuple[LeftOut | None, LeftOut | None] = (None, None),
 ) -> AsyncGenerator[Pair, None]:
     """Yield the files of two directories, those of one path together.
 
@@ -218,7 +207,7 @@ async def pairs(
         source: It must exist.
         target: It need not.
         takes: Returns whether the files of this path are taken.
-        left_out: Gets the directories of the source that may not be read, at the end.
+        left_out: Get what the two listings leave out, before a pair with a later key is yielded.
 
     Raises:
         FileNotFoundException: There is no source.
@@ -226,8 +215,10 @@ async def pairs(
     """
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        from_source = await enter(closing(source.files(takes, must_exist=True, left_out=left_out)))
-        from_target = await enter(closing(target.files(takes)))
+        from_source = await enter(
+            closing(source.files(takes, must_exist=True, left_out=left_out[0]))
+        )
+        from_target = await enter(closing(target.files(takes, left_out=left_out[1])))
         left, right = _Ahead(from_source), _Ahead(from_target)
         has_left, has_right = await left.read_first(), await right.read_first()
         if has_left and has_right:

@@ -89,9 +89,14 @@ class _Section:
 
 
 class PlanFile:
-    """The actions of a plan, in the order of their keys."""
+    """The actions of a plan, in the order of their keys.
+
+    Attributes:
+        is_complete: The source's listing left nothing out.
+    """
 
     def __init__(self) -> None:
+        self.is_complete = True
         self._records = Records()
         self._copies = _Section(self._records)
         self._large_copies = _Section(self._records)  # which are among the others too
@@ -115,8 +120,12 @@ class PlanFile:
         """Add the deletion of a file of the target."""
         await self._deletions.add(key, size)
 
+    def drop_deletions(self) -> None:
+        """Take all deletions back."""
+        self._deletions = _Section(self._records)
+
     async def add_failure(self, key: str, error: exceptions.StorageException) -> None:
-        """Add a file that cannot be compared, or must not be replaced."""
+        """Add a file that cannot be compared or must not be replaced, or what is not listed."""
         kind = type(error).__name__
         await self._failures.add(key, kind, error.message, error.path, error.disk, error.operation)
 

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jtc.storage._transfers.comparing import Comparison, check_compare, differences
-from jtc.storage._transfers.filters import compile_with_directories
+from jtc.storage._transfers.filters import compile_both
 from jtc.storage._transfers.places import check_apart
 from jtc.storage._transfers.plan_file import PlanFile
 from jtc.storage.driver_support.derived import closing
@@ -86,7 +86,7 @@ async def make_plan(source: Tree, target: Tree, rules: SyncRules) -> tuple[PlanF
         ValueError: A pattern cannot be understood.
     """
     comparison = Comparison(source, target, rules.compare, rules.existing == "keep")
-    takes, enters = compile_with_directories(rules.include, rules.exclude)
+    takes, enters = compile_both(rules.include, rules.exclude)
     counts = PlanCounts()
     plan = PlanFile()
     has_source = False
@@ -96,6 +96,9 @@ async def make_plan(source: Tree, target: Tree, rules: SyncRules) -> tuple[PlanF
             async for difference in each:
                 has_source = has_source or difference.source is not None
                 await _add(plan, counts, rules, difference)
+        if not plan.is_complete:
+            counts.deleted = 0
+            plan.drop_deletions()
         _check_deletions(counts, rules, comparison, has_source=has_source)
     except BaseException:
         plan.close()
@@ -114,6 +117,8 @@ async def _add(
             counts.failed += 1
             if difference.error is not None:
                 await plan.add_failure(key, difference.error)
+            if source is None:  # the source's listing left it out
+                plan.is_complete = False
         case State.ONLY_TARGET if target is not None and rules.delete:
             counts.deleted += 1
             await plan.add_deletion(key, target.size)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jtc.storage._transfers.plan_file import PlanFile, PlannedCopy
     from jtc.storage.transfers import TransferProgress
 
-__all__ = ["SyncTrees", "check_run", "run_plan"]
+__all__ = ["SyncTrees", "check_run", "failed_result", "run_plan"]
 
 
 class SyncTrees(NamedTuple):
@@ -100,6 +100,18 @@ async def run_plan(
             yield result
 
 
+def failed_result(trees: SyncTrees, key: str, error: StorageException) -> FileResult:
+    """Return the result of a file that could not be planned, or of a directory."""
+    file = key.removesuffix("/")
+    return FileResult(
+        action=Action.COPY,
+        path=trees.source.path(file),
+        to_path=trees.target.path(file),
+        error=error,
+        is_directory=file != key,
+    )
+
+
 class _Run:
     """One run of a plan."""
 
@@ -126,8 +138,7 @@ class _Run:
 
     def failure(self, key: str, error: StorageException) -> FileResult:
         """Return the result of a file that failed before."""
-        result = self._result(key)
-        result.error = error
+        result = failed_result(self._trees, key, error)
         self._meter.file(result.path).end(result)
         return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jtc.storage._capabilities import ResolvedDriver, resolve
@@ -125,9 +126,11 @@ def list_entries(
         UnsupportedOperationException: The driver has no listing.
     """
     methods = resolved.require("listing")
-    walks = options.recursive and options.directories
-    if walks and not resolved.capabilities.supports("list_entries", "directories"):
-        return _walk(resolved, prefix, options.start_after)
+    supports = partial(resolved.capabilities.supports, "list_entries")
+    if options.left_out is not None and not supports("left_out"):
+        options = replace(options, left_out=None)
+    if options.recursive and options.directories and not supports("directories"):
+        return _walk(resolved, prefix, replace(options, recursive=False, directories=False))
     return methods.list_entries(prefix, options)
 
 
@@ -152,25 +155,24 @@ class closing(Generic[T]):  # noqa: N801 - as contextlib.aclosing
             await close()
 
 
-async def _walk(
-    resolved: ResolvedDriver, prefix: str, start_after: str | None
-) -> AsyncIterator[Entry]:
+async def _walk(resolved: ResolvedDriver, prefix: str, level: ListOptions) -> AsyncIterator[Entry]:
     base = f"{prefix}/" if prefix else ""
+    start_after = level.start_after
+    whole = replace(level, start_after=None)
     if start_after is not None and start_after.startswith(base):
         # It may lie in a directory of this level, which then comes first.
         child, slash, rest = start_after.removeprefix(base).partition("/")
         if slash:
-            inside = _walk(resolved, base + child, start_after if rest else None)
+            inside = _walk(resolved, base + child, level if rest else whole)
             async with closing(inside) as entries:
                 async for entry in entries:
                     yield entry
-            start_after = f"{base}{child}/"
-    level = ListOptions(start_after=start_after)
+            level = replace(level, start_after=f"{base}{child}/")
     async with closing(resolved.methods.list_entries(prefix, level)) as entries:
         async for entry in entries:
             yield entry
             if isinstance(entry, DirectoryInfo):
-                async with closing(_walk(resolved, entry.path, None)) as inside:
+                async with closing(_walk(resolved, entry.path, whole)) as inside:
                     async for below in inside:
                         yield below
 

@@ -106,6 +106,8 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
                 options = dataclasses.replace(
                     options, start_after=self._prefix + options.start_after
                 )
+            if options.left_out is not None:
+                options = dataclasses.replace(options, left_out=self._reports(options.left_out))
             directory = self._full(prefix) if prefix else self.directory
             async with closing(self._items(method(directory, options))) as entries:
                 async for entry in entries:
@@ -117,6 +119,14 @@ class Scoped(Layer, guards={"path"}, passes=METHODS):
                             yield dataclasses.replace(entry, path=path)
 
         return list_entries
+
+    def _reports(
+        self, report: Callable[[str, StorageException], object]
+    ) -> Callable[[str, StorageException], object]:
+        def left_out(key: str, error: StorageException) -> None:
+            report(key.removeprefix(self._prefix), self._relative_error(error))
+
+        return left_out
 
     def _bulk(self, method: Callable[..., Any], operation: str) -> Callable[..., Any]:
         async def delete_many(paths: Sequence[str], /) -> Mapping[str, bool | Exception]:

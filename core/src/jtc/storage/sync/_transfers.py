@@ -128,6 +128,15 @@ class SyncSyncPlan:
         """Return what is planned, in the order in which it is done."""
         return SyncListing(aiter(self._plan))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the source could be listed whole. If not, the plan has no deletions."""
+        return self._plan.is_complete
+
+    def failures(self) -> Iterator[FileResult]:
+        """Return what cannot be done; see `SyncPlan.failures`. Iteration raises its errors."""
+        return SyncListing(self._plan.failures())
+
     def run(
         self,
         *,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
-from jtc.storage import exceptions
+from jtc.storage.driver_support.left_out import LeftOut
+from jtc.storage.exceptions import InvalidPathException, StorageUnavailableException
 from jtc.storage.models import DirectoryInfo
 from jtc.storage.paths import check_listed_path
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from jtc.storage.options import ListOptions
 
 __all__ = ["check_below", "entries_of_keys", "key_before"]
-
-logger = logging.getLogger("jtc.storage")
 
 L = TypeVar("L")
 
@@ -51,7 +49,7 @@ def check_below(prefix: str, keys: Iterable[str]) -> None:
         StorageUnavailableException: It has.
     """
     if prefix and not all(key.startswith(prefix) for key in keys):
-        raise exceptions.StorageUnavailableException(
+        raise StorageUnavailableException(
             f"The store's listing has keys that are not below {prefix!r}, for which it was asked",
             retryable=False,
         )
@@ -63,7 +61,7 @@ async def entries_of_keys(
     pages: AsyncGenerator[Sequence[tuple[str, L | None]], None],
     file: Callable[[str, L], Entry],
 ) -> AsyncGenerator[Entry, None]:
-    """Yield what is below a directory; names that break the path policy are left out, and logged.
+    """Yield what is below a directory; names that break the path policy are left out, and said.
 
     Args:
         prefix: The directory; empty for all.
@@ -77,7 +75,7 @@ async def entries_of_keys(
     """
     walks = options.recursive and options.directories
     previous = key_before(prefix, options) or (f"{prefix}/" if prefix else "")
-    refused = 0
+    left_out = LeftOut(prefix, options)
     try:
         async with aclosing(pages):
             async for page in pages:
@@ -93,33 +91,31 @@ async def entries_of_keys(
                     if listed is not None and is_directory:
                         continue
                     path = key[:-1] if is_directory else key
-                    if not _is_listed(path):
-                        refused += 1
+                    if (error := _refusal(path)) is not None:
+                        left_out.add_name(key, error)
                     elif listed is None:
                         yield DirectoryInfo(path=path)
                     else:
                         yield file(path, listed)
     finally:
-        if refused:
-            logger.warning(
-                "%d names below %r break the path policy and are left out of the listing",
-                refused,
-                prefix,
-            )
+        left_out.log()
 
 
 def _entered(previous: str, key: str) -> Iterator[DirectoryInfo]:
     """Yield the directories of a key that the one before it is not in."""
     end = key.find("/")
     while end >= 0:
-        if not previous.startswith(key[: end + 1]) and _is_listed(key[:end]):
+        if not previous.startswith(key[: end + 1]) and _refusal(key[:end]) is None:
             yield DirectoryInfo(path=key[:end])
         end = key.find("/", end + 1)
 
 
-def _is_listed(path: str) -> bool:
+def _refusal(path: str) -> InvalidPathException | None:
+    """Return which rule of the path policy a key breaks; None if it breaks none."""
     try:
-        # The check drops one leading "/", but with it the key is another file's.
-        return check_listed_path(path) == path
-    except exceptions.InvalidPathException:
-        return False
+        if check_listed_path(path) == path:
+            return None
+    except InvalidPathException as error:
+        return error
+    # The check drops one leading "/", but with it the key is another file's.
+    return InvalidPathException("The key begins with a slash, which no path does")

@@ -120,7 +120,7 @@ class AzureDriver:
         "write_file": _NEW_FILE | {"if_match"},
         "update_metadata": _METADATA | {"if_match"},
         "open_read": frozenset({"if_none_match"}),
-        "list_entries": frozenset({"directories", "itself"}),
+        "list_entries": frozenset({"directories", "itself", "left_out"}),
         "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
         "copy_from": _NEW_FILE | {"if_source_match"},

@@ -128,7 +128,7 @@ class GCSDriver:
         "write_file": _NEW_FILE | {"if_match"},
         "update_metadata": _METADATA | {"if_match"},
         "open_read": frozenset({"if_none_match"}),
-        "list_entries": frozenset({"directories", "itself"}),
+        "list_entries": frozenset({"directories", "itself", "left_out"}),
         "temporary_url": frozenset({"stable_for"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
         "copy_from": _NEW_FILE | {"if_source_match"},
@@ -180,7 +180,7 @@ class GCSDriver:
         self._transport = Transport(self._settings)
         if hierarchical_namespace:
             # Empty folders are in listings of one level only.
-            own = {"list_entries": frozenset({"itself"})}
+            own = {"list_entries": frozenset({"itself", "left_out"})}
             self.supported_options = {**self.supported_options, **own}
         self.unsupported = _OF_SIGNING if self._settings.anonymous else frozenset[str]()
 

@@ -111,7 +111,7 @@ class LocalDriver(PresignedUrls):
         "open_read": frozenset({"if_none_match"}),
         "write_file": _NEW_FILE | {"if_match"},
         "update_metadata": _DECLARED | {"if_match"},
-        "list_entries": frozenset({"directories", "itself"}),
+        "list_entries": frozenset({"directories", "itself", "left_out"}),
         "copy_file": _NEW_FILE | {"if_source_match"},
         "copy_from": _NEW_FILE | {"if_source_match"},
         "move_file": _NEW_FILE | {"if_source_match"},

@@ -9,7 +9,6 @@ pages.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 import stat
@@ -17,7 +16,7 @@ from bisect import bisect_right
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-from jtc.storage.driver_support.left_out import note_left_out
+from jtc.storage.driver_support.left_out import LeftOut
 from jtc.storage.driver_support.level_listing import first_key
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.local_driver._directories import is_directory
@@ -41,13 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["list_entries"]
 
-_logger = logging.getLogger("jtc.storage")
-
 # Callers that list in pages mostly take 100, 500 or 1,000 entries: then none is read in vain. Who
 # goes on takes all, in few hops to a worker.
 _PAGES = (100, 400, 500, 1000, 2000, 4000)
-_EXAMPLES = 5
-"""How many of the directories that cannot be read a warning names."""
 # list.sort() holds the interpreter's lock: 500,000 names at once stall the loop for 195-299 ms.
 _RUN = 20_000
 _STEP = 1000
@@ -68,7 +63,7 @@ async def list_entries(root: Root, prefix: str, options: ListOptions) -> AsyncIt
                 yield entry
     finally:
         root.known_keys.drop_later()
-        listing.warn()
+        listing.left_out.log()
 
 
 async def _has_directory(root: Root, path: str) -> bool:
@@ -97,8 +92,7 @@ class _Listing:
 
     Attributes:
         has_ended: Whether there are no more entries.
-        refused: How many names break the path policy.
-        unreadable: The directories that may not be read.
+        left_out: What the listing does not have.
     """
 
     def __init__(self, root: Root, prefix: str, options: ListOptions) -> None:
@@ -111,8 +105,8 @@ class _Listing:
         self._levels: list[_Level] = []
         self._sizes = chain(_PAGES, repeat(_PAGES[-1]))
         self._size = 0
-        self.refused = 0
-        self.unreadable: list[str] = []
+        self._reports = options.left_out is not None
+        self.left_out = LeftOut(prefix, options)
 
     def page(self, token: CancelToken, _root: Root) -> list[Entry]:
         """Return the next entries. Blocks."""
@@ -194,7 +188,8 @@ class _Listing:
         known = self._root.known_keys
         try:
             stamp = self._root.stamp_of(directory)
-            keys = known.find(path, stamp)
+            # Keys that are known do not say what was left out.
+            keys = None if self._reports else known.find(path, stamp)
             if keys is None:
                 runs = self._sorted_runs(token, directory, above)
                 keys = SortedKeys(runs if len(runs) == 1 else _merged(token, runs))
@@ -206,30 +201,15 @@ class _Listing:
             directory.close()
         self._levels.append(_Level(path, keys.since(bound)))
 
-    def warn(self) -> None:
-        """Log what was left out."""
-        if self.refused:
-            _logger.warning(
-                "Left out %d names below %r that break the path policy", self.refused, self._prefix
-            )
-        if self.unreadable:
-            note_left_out(self.unreadable)
-            _logger.warning(
-                "Left out %d directories below %r that this process may not read: %s",
-                len(self.unreadable),
-                self._prefix,
-                ", ".join(map(repr, self.unreadable[:_EXAMPLES])),
-            )
-
     def _leave_out(self, path: str, error: OSError) -> None:
-        """Count a directory that this process may not read, such as ``lost+found``.
+        """Leave out a directory that this process may not read, such as ``lost+found``.
 
         Raises:
             StorageException: It is the directory that is listed, or it fails otherwise.
         """
         if path == self._prefix or not isinstance(error, PermissionError):
             reraise_at(path, error)
-        self.unreadable.append(path)
+        self.left_out.add_directory(path, error)
 
     def _sorted_runs(self, token: CancelToken, directory: Directory, above: str) -> list[list[str]]:
         """Read a directory's names as keys, in sorted runs."""
@@ -271,15 +251,15 @@ class _Listing:
             key = name + "/"
         else:
             return None
-        if (error := self._root.name_error) is not None and error(name) is not None:
-            self.refused += 1
-            return None
-        if not is_plain or len(above) + len(name) > MAX_PATH_BYTES // 4:
-            try:
+        try:
+            judge = self._root.name_error
+            if judge is not None and (reason := judge(name)) is not None:
+                raise InvalidPathException(reason)
+            if not is_plain or len(above) + len(name) > MAX_PATH_BYTES // 4:
                 check_path(above + name)
-            except InvalidPathException:
-                self.refused += 1
-                return None
+        except InvalidPathException as error:
+            self.left_out.add_name(above + key, error)
+            return None
         return key
 
 

@@ -120,7 +120,7 @@ class SFTPDriver:
 
     supported_options: Mapping[str, frozenset[str]] = {
         "write_file": frozenset({"visibility", "overwrite"}),
-        "list_entries": frozenset({"directories", "itself"}),
+        "list_entries": frozenset({"directories", "itself", "left_out"}),
         "copy_file": frozenset({"visibility", "overwrite"}),
         "move_file": frozenset({"overwrite"}),
     }

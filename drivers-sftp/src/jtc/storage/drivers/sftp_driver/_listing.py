@@ -7,11 +7,10 @@ of each entry, then sorted; no handle is open between two entries.
 
 from __future__ import annotations
 
-import logging
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from jtc.storage.driver_support.left_out import note_left_out
+from jtc.storage.driver_support.left_out import LeftOut
 from jtc.storage.driver_support.level_listing import first_key
 from jtc.storage.driver_support.loop_budget import next_iteration, over_budget
 from jtc.storage.drivers.sftp_driver._directories import has_directory, read_directory
@@ -32,11 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["list_entries"]
 
-_logger = logging.getLogger("jtc.storage")
-
 _TEMPORARY = TEMPORARY_PREFIX.encode()
-_EXAMPLES = 5
-"""How many of the directories that cannot be read a warning names."""
 
 
 class _Level(NamedTuple):
@@ -78,7 +73,7 @@ async def list_entries(
             if over_budget():
                 await next_iteration()
     finally:
-        listing.warn()
+        listing.left_out.log()
 
 
 class _Listing:
@@ -86,6 +81,7 @@ class _Listing:
 
     Attributes:
         levels: The directories that it is in.
+        left_out: What the listing does not have.
     """
 
     def __init__(self, client: Sessions, root: Root, prefix: str, options: ListOptions) -> None:
@@ -94,8 +90,7 @@ class _Listing:
         self._with_directories = options.directories or not options.recursive
         self._start_after = options.start_after
         self.levels: list[_Level] = []
-        self._refused = 0
-        self._unreadable: list[str] = []
+        self.left_out = LeftOut(prefix, options)
 
     def has(self, key: str) -> bool:
         """Return whether a directory itself is listed.
@@ -115,10 +110,10 @@ class _Listing:
             found = await self._client.run(lambda session: self._read(session, path))
         except FileNotFoundError:
             return  # it is gone
-        except StoragePermissionException:
+        except StoragePermissionException as error:
             if path == self._prefix:
                 raise
-            self._unreadable.append(path)
+            self.left_out.add_directory(path, error)
             return
         entries: list[tuple[str, int, int]] = []
         for name, mode, size, modified in found:
@@ -149,11 +144,7 @@ class _Listing:
 
     def _key(self, found: bytes, mode: int, above: str) -> str | None:
         """Return an entry's key below its directory, or None if it is not to be listed."""
-        try:
-            name = found.decode()
-        except UnicodeDecodeError:
-            self._refused += 1
-            return None
+        name = found.decode(errors="surrogateescape")
         if name.startswith(TEMPORARY_PREFIX) or (not above and is_reserved(name)):
             return None
         if stat.S_ISREG(mode):
@@ -164,22 +155,7 @@ class _Listing:
             return None
         try:
             check_listed_path(above + name)
-        except InvalidPathException:
-            self._refused += 1
+        except InvalidPathException as error:
+            self.left_out.add_name(above + key, error)
             return None
         return key
-
-    def warn(self) -> None:
-        """Log what was left out."""
-        if self._refused:
-            _logger.warning(
-                "Left out %d names below %r that break the path policy", self._refused, self._prefix
-            )
-        if self._unreadable:
-            note_left_out(self._unreadable)
-            _logger.warning(
-                "Left out %d directories below %r that the user may not read: %s",
-                len(self._unreadable),
-                self._prefix,
-                ", ".join(map(repr, self._unreadable[:_EXAMPLES])),
-            )

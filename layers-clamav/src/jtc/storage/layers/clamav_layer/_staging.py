@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from jtc.storage.paths import check_directory, check_path
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from jtc.storage.exceptions import StorageException
     from jtc.storage.models import Entry
     from jtc.storage.options import ListOptions
 
@@ -128,10 +130,21 @@ class Staging:
 
         return call
 
+    def _reports(
+        self, report: Callable[[str, StorageException], object]
+    ) -> Callable[[str, StorageException], object]:
+        def left_out(key: str, error: StorageException) -> None:
+            if not self.holds(key.removesuffix("/")):
+                report(key, error)
+
+        return left_out
+
     def _listing(self, method: Callable[..., Any]) -> Callable[..., Any]:
         async def list_entries(prefix: str, options: ListOptions, /) -> AsyncIterator[Entry]:
             if self.holds(prefix):
                 return
+            if (report := options.left_out) is not None:
+                options = dataclasses.replace(options, left_out=self._reports(report))
             async with closing(method(prefix, options)) as entries:
                 async for entry in entries:
                     if not self.holds(entry.path):

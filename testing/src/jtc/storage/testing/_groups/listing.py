@@ -422,6 +422,21 @@ class ListingTests(Suite):
             found = await _keys(driver.list_entries(path, ListOptions(itself=True)))
             assert found == expected, f"list_entries({path!r}, itself)"
 
+    @needs("listing", options={"list_entries": ["left_out"]})
+    async def test_list_entries_reports_only_what_is_left_out(
+        self, disk: Disk, driver: SupportsListing
+    ) -> None:
+        await _put_all(disk, ["d/e/1", "d/2", "d/é ü", "da"])
+        reported: list[str] = []
+
+        def report(key: str, _error: Exception) -> None:
+            reported.append(key)
+
+        options = ListOptions(recursive=True, left_out=report)
+        found = await _keys(driver.list_entries("d", options))
+        assert sorted(found) == ["d/2", "d/e/1", "d/é ü"]
+        assert reported == [], "left_out is called for names that are not listed"
+
     @needs("listing")
     async def test_files_names_the_files_of_a_directory(self, disk: Disk) -> None:
         await _put_all(disk, ["d/1", "d/e/2", "f"])
