@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage import FileExistsException, StorageManager
-from jtc.storage.cli._left_out import left_out
 from jtc.storage.cli._local_driver import MachineFiles
+from jtc.storage.cli._skipped import skipped
+from jtc.storage.sync_plan import State
 
 if TYPE_CHECKING:
     from jtc.storage import Disk
@@ -79,7 +80,7 @@ async def test_machine_files_ignore_a_time_that_is_none(
     assert (tmp_path / "a").read_text() == "a"
 
 
-async def test_left_out_is_what_a_listing_omits(
+async def test_skipped_and_left_out_is_what_a_listing_omits(
     disks: tuple[Disk, Disk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tmp_path / "tree"
@@ -93,13 +94,14 @@ async def test_left_out_is_what_a_listing_omits(
     monkeypatch.chdir(tree)  # the name of a socket is short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-    found = {each.path: each for each in left_out(str(tmp_path), "tree")}
-    assert {path for path, each in found.items() if each.is_error} == {"a\nb", "bad\\dir", "\udcff"}
-    assert {path: each.reason for path, each in found.items() if not each.is_error} == {
-        "link": "is a symbolic link, which is skipped",
-        "gone": "is a symbolic link, which is skipped",
-        "fifo": "is a FIFO, which is skipped",
-        "socket": "is a socket, which is skipped",
+    assert {each.path: each.kind for each in skipped(str(tmp_path), "tree")} == {
+        "link": "a symbolic link",
+        "gone": "a symbolic link",
+        "fifo": "a FIFO",
+        "socket": "a socket",
     }
+    differences = {each.path: each.state async for each in disks[1].compare("tree", to=disks[0])}
+    refused = {path for path, state in differences.items() if state is State.ERROR}
+    assert refused == {"a\nb", "bad\\dir/", "\udcff"}
     listed = [entry.path async for entry in disks[1].list("tree", recursive=True)]
     assert listed == ["tree/.jtc/x", "tree/fine/-x", "tree/fine/b c.txt"]

@@ -8,7 +8,7 @@ from jtc.storage import StorageException
 from jtc.storage.cli._exits import UsageError
 from jtc.storage.cli._progress import bar
 from jtc.storage.cli._targets import pair
-from jtc.storage.cli._transferring import directory, report_left_out
+from jtc.storage.cli._transferring import directory, report_skipped
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.transfers import Action
 
@@ -106,4 +106,4 @@ async def _move_directory(job: Job, choice: Choice, report: Report) -> None:
                 else:
                     report.add_result(result)
     if not is_whole:
-        report.numbers.failed += await report_left_out(job.source, choice)
+        await report_skipped(job.source, choice)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jtc.storage import RejectedException
@@ -16,9 +15,8 @@ from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, overlap, r
 from jtc.storage.cli._transferring import (
     compare,
     directory,
-    listings,
     make_plan,
-    report_left_out,
+    report_skipped,
     run_plan,
 )
 from jtc.storage.driver_support.derived import closing
@@ -69,19 +67,10 @@ async def synchronize(
     job = await _job(source, target, backup)
     if backup is not None:
         choice.backup = directory(backup.disk, backup.path)
-    missing = await report_left_out(source, choice)
-    report.numbers.failed += missing
-    if missing and choice.delete:
-        write_error("nothing is deleted: files of the source are left out")
-        choice = replace(choice, delete=False, max_delete=None)
+    await report_skipped(source, choice)
     if line is not None:
         await _write_lines(job, choice, line)
-    plan = await _plan(job, choice)
-    if choice.delete and not listings.are_whole:
-        await plan.aclose()
-        write_error("nothing is deleted: a directory may not be read")
-        plan = await _plan(job, replace(choice, delete=False, max_delete=None))
-    async with plan:
+    async with await _plan(job, choice) as plan:
         _warn_of_missing(choice)
         if asks and plan.counts.deleted:
             confirm(await _question(plan, target), yes=yes)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from jtc.storage import FileExistsException
 from jtc.storage.cli._filtering import check_patterns
-from jtc.storage.cli._left_out import left_out
 from jtc.storage.cli._options import rate
 from jtc.storage.cli._output import write_error
 from jtc.storage.cli._progress import bar
+from jtc.storage.cli._skipped import skipped
 from jtc.storage.cli._targets import Job, pair
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.layer import unwrap_path
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from jtc.storage import Disk, FileInfo
-    from jtc.storage.cli._left_out import LeftOut
     from jtc.storage.cli._locations import Location
     from jtc.storage.cli._reporting import Report
+    from jtc.storage.cli._skipped import Skipped
     from jtc.storage.sync_plan import Difference, SyncPlan
     from jtc.storage.transfers import Compare
 
@@ -37,9 +36,8 @@ __all__ = [
     "compare",
     "copy_all",
     "directory",
-    "listings",
     "make_plan",
-    "report_left_out",
+    "report_skipped",
     "run_plan",
 ]
 
@@ -159,7 +157,7 @@ async def copy_all(
     jobs = await pair(command, sources, target, recursive=recursive)
     for job in jobs:
         if job.is_directory:
-            report.numbers.failed += await report_left_out(job.source, choice)
+            await report_skipped(job.source, choice)
             async with await make_plan(job, choice) as plan:
                 await run_plan(plan, choice, report)
     files = [job for job in jobs if not job.is_directory]
@@ -203,7 +201,11 @@ def directory(disk: Disk, path: str) -> Disk:
 async def run_plan(plan: SyncPlan, choice: Choice, report: Report) -> None:
     """Do what is planned, or say what would be done."""
     report.count_same(plan.counts.unchanged)
+    if choice.delete and not plan.is_complete:
+        write_error("nothing is deleted: the source cannot be listed whole")
     if choice.dry_run:
+        async for failed in plan.failures():
+            report.add_result(failed)
         async for planned in plan:
             report.add(planned.action, planned.path, replaces=planned.replaces, size=planned.size)
         return
@@ -219,68 +221,20 @@ async def run_plan(plan: SyncPlan, choice: Choice, report: Report) -> None:
                 report.add_result(result)
 
 
-async def report_left_out(source: Location, choice: Choice) -> int:
-    """Say which files of a directory of this machine no listing has.
-
-    Returns:
-        How many of them were to be transferred: not so links, and what is no regular file.
-    """
-    failed = 0
-    is_local = isinstance(unwrap_path(source.disk.driver, "")[0], LocalDriver)
-    listings.watch(is_walked=is_local)
+async def report_skipped(source: Location, choice: Choice) -> None:
+    """Name the symbolic links of a directory of this machine, and what is no regular file."""
+    if not choice.shows_bar:
+        return
     takes = path_filter(choice.include, choice.exclude)
-    not_excluded = path_filter(exclude=choice.exclude)
-    for found in await asyncio.to_thread(_left_out, source):
-        if found.is_directory:
-            # Any name may be in it.
-            if not_excluded is not None and not not_excluded(f"{found.path}/-"):
-                continue
-        elif takes is not None and not takes(found.path):
-            continue
-        path = f"{source.text.rstrip('/')}/{found.path}" if found.path else source.text
-        if found.is_error:
-            failed += 1
-            write_error(f"{path!r} is left out: {found.reason}")
-        elif choice.shows_bar:
-            write_error(f"{path!r} {found.reason}")
-    return failed
+    for found in await asyncio.to_thread(_skipped, source):
+        if takes is None or takes(found.path):
+            path = f"{source.text.rstrip('/')}/{found.path}"
+            write_error(f"{path!r} is {found.kind}, which is skipped")
 
 
-class _Listings(logging.Filter):
-    """What the library's warnings say of listings.
-
-    Attributes:
-        are_whole: No listing has left out a directory that may not be read, or which one it was
-            is known.
-    """
-
-    are_whole = True
-    _is_walked = False
-
-    def watch(self, *, is_walked: bool) -> None:
-        """Begin to look at warnings.
-
-        Args:
-            is_walked: What the listing of the source leaves out is known.
-        """
-        self.are_whole = True
-        self._is_walked = is_walked
-        logging.getLogger("jtc.storage").addFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a warning is shown."""
-        if not self._is_walked and record.msg.startswith("Left out %d directories"):
-            self.are_whole = False
-        return not (self._is_walked and record.msg.startswith("Left out %d names"))
-
-
-listings = _Listings()
-"""The listings of the command."""
-
-
-def _left_out(source: Location) -> list[LeftOut]:
+def _skipped(source: Location) -> list[Skipped]:
     driver, path = unwrap_path(source.disk.driver, source.path)
-    return list(left_out(driver.location, path)) if isinstance(driver, LocalDriver) else []
+    return list(skipped(driver.location, path)) if isinstance(driver, LocalDriver) else []
 
 
 async def _copy_files(jobs: Sequence[Job], choice: Choice, report: Report) -> None:

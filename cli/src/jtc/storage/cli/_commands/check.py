@@ -25,7 +25,7 @@ from jtc.storage.cli._options import Exclude, Include, Json, Quiet, Source, Targ
 from jtc.storage.cli._output import printable, write, write_error, write_json, write_message
 from jtc.storage.cli._running import run
 from jtc.storage.cli._targets import require_directory
-from jtc.storage.cli._transferring import Choice, compare, report_left_out
+from jtc.storage.cli._transferring import Choice, compare, report_skipped
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.sync_plan import Difference, State
 
@@ -137,11 +137,11 @@ async def _check(
 ) -> None:
     for place in (source, target):
         await require_directory(place)
-    left_out = [await report_left_out(place, choice) for place in (source, target)]
+        await report_skipped(place, choice)
     async with closing(compare(source, target, choice)) as found:
         async for difference in found:
             shown.add(difference)
     if not quiet:
         write_message(shown.summary())
-    if shown.differ or any(left_out):
+    if shown.differ:
         raise Failed
