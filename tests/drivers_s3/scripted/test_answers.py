@@ -12,12 +12,16 @@ from disk_calls import CALLS, IN_PARTS, LARGE, fill
 from jtc.storage import (
     IntegrityException,
     StorageException,
+    StorageManager,
     StoragePermissionException,
     StorageUnavailableException,
 )
+from jtc.storage.drivers.local_driver import LocalDriver
 from scripted_store import ALWAYS, Answer, Request, Rule, ScriptedStore, refusal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jtc.storage import Disk
 
 MakeDisk = Callable[..., "Disk"]
@@ -239,6 +243,21 @@ async def test_list_out_of_order_has_file_whose_name_begins_another_one(
 ) -> None:
     store.rule(Rule(operations="ListObjectsV2", answer=_listed("ab", "a", "b")))
     assert sorted(await disk.all_files()) == ["a", "ab", "b"]
+
+
+async def test_sync_copies_no_answer_that_is_not_of_the_planned_version(
+    store: ScriptedStore, disk: Disk, tmp_path: Path
+) -> None:
+    target = StorageManager.isolated()
+    target.set_driver(LocalDriver(tmp_path), "copy")
+    copy = target.disk("copy")
+    await copy.put("a", b"before")
+    await disk.put("a", b"content")
+    plan = await disk.plan_sync(to=copy)
+    store.rule(Rule(operations="GetObject", times=ALWAYS, answer=HTML))
+    (result,) = [each async for each in plan.run()]
+    assert isinstance(result.error, StorageUnavailableException)
+    assert await copy.get("a") == b"before"
 
 
 # Ranges

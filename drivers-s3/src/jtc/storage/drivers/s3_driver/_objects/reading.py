@@ -100,7 +100,7 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
         raise other_range()
     answer = await metadata.measured(transport, key, answer)
     try:
-        check_read(answer.etag, options)
+        _check_version(answer, options)
     except exceptions.StorageException:
         answer.close()
         raise
@@ -110,6 +110,22 @@ async def open_stream(transport: Transport, key: str, options: ReadOptions) -> R
         return ReadStream(version.info, _one_chunk(content))
     reader = await file_reader(version, answer, options)
     return ReadStream(reader.info, reader, reader.aclose)
+
+
+def _check_version(answer: FileAnswer, options: ReadOptions) -> None:
+    """Check that an answer is the version that was asked for.
+
+    Raises:
+        StorageUnavailableException: It does not say of which version it is, as each of a store
+            does: it is a page of a proxy in between, say.
+        StorageException: What `check_read` raises.
+    """
+    if options.if_match is not None and answer.etag is None:
+        raise exceptions.StorageUnavailableException(
+            "The answer names no version of the file, though one was asked for: it may not be the "
+            "store's"
+        )
+    check_read(answer.etag, options)
 
 
 async def _get(
