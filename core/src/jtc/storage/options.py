@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_CHUNK_SIZE",
+    "DEFAULT_CONCURRENCY",
     "CopyManyOptions",
     "CopyOptions",
     "DeleteOptions",
@@ -33,6 +34,9 @@ __all__ = [
 
 DEFAULT_CHUNK_SIZE = 262_144
 """The default length in bytes of a stream's chunks; the last one may be shorter."""
+
+DEFAULT_CONCURRENCY = 16
+"""The number of files that are transferred at once. The parts of a large one count as one."""
 
 Progress: TypeAlias = Callable[[int, int | None], object]
 """Called with the bytes done so far and the total, or None where that is unknown."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from jtc.storage.exceptions import TransferException
 from jtc.storage.models import TransferSummary
+from jtc.storage.options import DEFAULT_CONCURRENCY
 
 if TYPE_CHECKING:
     from jtc.storage.exceptions import StorageException
@@ -34,9 +35,6 @@ __all__ = [
     "TransferSummary",
     "Transfers",
 ]
-
-DEFAULT_CONCURRENCY = 16
-"""The number of files that are transferred at once. The parts of a large one count as one."""
 
 Compare: TypeAlias = Literal["auto", "checksum", "mtime", "size"]
 """How two files of one path are compared: see `Disk.plan_sync`."""

@@ -18,7 +18,6 @@ from jtc.storage.exceptions import (
 from jtc.storage.layer import unwrap_path
 from jtc.storage.models import DirectoryInfo
 from jtc.storage.paths import check_directory
-from jtc.storage.transfers import Action, FileResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from jtc.storage._transfers.merging import Tree, TreeDisk
     from jtc.storage._transfers.places import Overlap
     from jtc.storage.sync_plan import Difference
+    from jtc.storage.transfers import FileResult
 
 __all__ = ["DirectoryCall", "DirectoryCopies"]
 
@@ -133,6 +133,7 @@ class DirectoryCopies(ManyFiles, Directories):
         from jtc.storage._transfers.bounded import bounded  # noqa: PLC0415
         from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
         from jtc.storage.sync_plan import State  # noqa: PLC0415
+        from jtc.storage.transfers import Action, FileResult  # noqa: PLC0415
 
         meter = Meter(call.report)
         series = Series(call.operation, apart=True)
@@ -141,14 +142,9 @@ class DirectoryCopies(ManyFiles, Directories):
             path, to_path = result.path, trees.target.path(found.path)
             counted = meter.file(path)
             try:
+                given = with_progress(call.options, counted)
                 copied = await self._transfer(
-                    call.kind,
-                    path,
-                    to_path,
-                    call.target_disk,
-                    with_progress(call.options, counted),
-                    series,
-                    found.source,
+                    call.kind, path, to_path, call.target_disk, given, series, found.source
                 )
                 result.size = result.size if copied.size is None else copied.size
             except Exception as error:
@@ -179,6 +175,8 @@ class DirectoryCopies(ManyFiles, Directories):
 
     async def _move_at_once(self, call: DirectoryCall, trees: _Trees) -> FileResult | None:
         """Move the directory by the driver in one step; None where that is not possible."""
+        from jtc.storage.transfers import Action, FileResult  # noqa: PLC0415
+
         resolved = self._resolved()
         src, dst = trees.source.directory, trees.target.directory
         is_within = resolved.driver is trees.target.disk.driver
@@ -209,6 +207,8 @@ class DirectoryCopies(ManyFiles, Directories):
 
     async def _remove_empty(self, call: DirectoryCall, source: Tree) -> AsyncIterator[FileResult]:
         """Remove the directories that a move left empty; yield those that could not be removed."""
+        from jtc.storage.transfers import Action, FileResult  # noqa: PLC0415
+
         resolved = self._resolved()
         if "empty_directory_removal" not in resolved.capabilities:
             return

@@ -18,19 +18,13 @@ from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.exceptions import FileExistsException, StorageException
 from jtc.storage.options import (
+    DEFAULT_CONCURRENCY,
     check_concurrency,
     check_many_options,
     copy_options,
     put_options,
 )
 from jtc.storage.paths import check_path
-from jtc.storage.transfers import (
-    DEFAULT_CONCURRENCY,
-    Action,
-    FileResult,
-    TransferProgress,
-    Transfers,
-)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -41,13 +35,14 @@ if TYPE_CHECKING:
     from jtc.storage.driver import DriverContent
     from jtc.storage.driver_support.content import Content
     from jtc.storage.options import CopyManyOptions, PutManyOptions
+    from jtc.storage.transfers import FileResult, TransferProgress, Transfers
 __all__ = ["AnyItems", "ManyFiles", "Report", "with_progress"]
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 AnyItems: TypeAlias = Iterable[T] | AsyncIterable[T]
-Report: TypeAlias = Callable[[TransferProgress], object]
+Report: TypeAlias = "Callable[[TransferProgress], object]"
 
 
 class ManyFiles(ReadWrite, Copying):
@@ -185,6 +180,8 @@ class ManyFiles(ReadWrite, Copying):
         concurrency: int,
         report: Report | None,
     ) -> Transfers:
+        from jtc.storage.transfers import Transfers  # noqa: PLC0415 - only where it is used
+
         check_progress(report)
         check_concurrency(concurrency)
         return Transfers(start, f"{operation}() on the disk {self.name!r}")
@@ -197,16 +194,13 @@ class ManyFiles(ReadWrite, Copying):
         options: Mapping[str, Any],
     ) -> AsyncIterator[FileResult]:
         from jtc.storage._transfers.meter import Meter  # noqa: PLC0415 - imported where one begins
+        from jtc.storage.transfers import Action, FileResult  # noqa: PLC0415
 
         try:
             resolved = self._ready() or await self._load()
             resolved.check_writable()
-            put_options(
-                options,
-                resolved.capabilities.put_options,
-                driver=resolved.name,
-                method="put_many",
-            )
+            supported = resolved.capabilities.put_options
+            put_options(options, supported, driver=resolved.name, method="put_many")
         except Exception as error:
             self._fail(error, "put_many")
         meter = Meter(report, _length(items))
@@ -247,6 +241,7 @@ class ManyFiles(ReadWrite, Copying):
         report: Report | None,
     ) -> AsyncIterator[FileResult]:
         from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
+        from jtc.storage.transfers import Action, FileResult  # noqa: PLC0415
 
         try:
             _ = self._ready() or await self._load()
@@ -277,6 +272,7 @@ class ManyFiles(ReadWrite, Copying):
         options: Mapping[str, Any],
     ) -> AsyncIterator[FileResult]:
         from jtc.storage._transfers.meter import Meter  # noqa: PLC0415
+        from jtc.storage.transfers import Action, FileResult  # noqa: PLC0415
 
         await self._check_copies("copy_many", target, options)
         series = Series("copy_many")

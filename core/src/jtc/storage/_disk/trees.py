@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from jtc.storage._disk.base import DiskBase
 from jtc.storage._disk.copy_ways import Series
 from jtc.storage._disk.directory_copies import DirectoryCall, DirectoryCopies
-from jtc.storage.options import check_many_options
+from jtc.storage.options import DEFAULT_CONCURRENCY, check_many_options
 from jtc.storage.paths import check_directory
-from jtc.storage.transfers import DEFAULT_CONCURRENCY, TransferProgress, Transfers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from jtc.storage.models import FileInfo
     from jtc.storage.options import CopyManyOptions
     from jtc.storage.sync_plan import Difference, SyncPlan
-    from jtc.storage.transfers import Compare
+    from jtc.storage.transfers import Compare, TransferProgress, Transfers
 
 __all__ = ["Trees"]
 
