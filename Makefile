@@ -23,7 +23,7 @@ SPACE := $(EMPTY) $(EMPTY)
 # Coverage takes as long again as the tests, so that those that go through what others go through too, in many
 # combinations or in another process, do not measure it. What is left measures what all would, within 1 %.
 UNMEASURED := $(patsubst %,tests/%.py,core/test_every_option core/test_whole_content core/test_reserved_directory \
-	drivers_local/test_modes sync_api/test_other_libraries web/test_gallery)
+	drivers_local/test_modes layers_clamav/test_never_readable sync_api/test_other_libraries web/test_gallery)
 MEASURED := $(filter-out $(UNMEASURED),$(sort $(shell find $(wildcard $(patsubst %,tests/%,unit core layers \
 	drivers_local drivers_memory drivers_http drivers_s3 drivers_azure drivers_gcs drivers_sftp drivers_opendal \
 	layers_clamav layers_otel integrations_fsspec sync_api integrations_django web images attachments cli \
