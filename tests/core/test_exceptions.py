@@ -62,7 +62,7 @@ def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
             builtins = []
         real[cls.__name__] = (ours[0] if ours else None, builtins[0] if builtins else None)
     assert drawn == real
-    assert len(drawn) == 16
+    assert len(drawn) == 17
 
 
 def test_each_exception_is_exported_by_the_package() -> None:

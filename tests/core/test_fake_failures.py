@@ -76,6 +76,16 @@ async def test_delay_reaches_every_async_operation(fake: FakeDisk, name: str) ->
     await CALLS[name](fake)
 
 
+async def test_fail_of_an_operation_is_the_error_of_one_file_of_many(fake: FakeDisk) -> None:
+    fake.fail("put", paths="b")
+    results = [each async for each in fake.put_many({"a": b"1", "b": b"2"})]
+    failed = {each.path: type(each.error) for each in results if each.error is not None}
+    assert failed == {"b": StorageUnavailableException}
+    fake.assert_exists("a", b"1")
+    with pytest.raises(ValueError, match="no operation 'put_many'"):
+        fake.fail("put_many")
+
+
 async def test_delay_is_waited_for_and_counted(fake: FakeDisk) -> None:
     fake.delay("put", 0.05, times=1)
     began = time.monotonic()

@@ -566,6 +566,10 @@ def modules() -> list[str]:
     without = (
         "jtc.storage.drivers.",
         "jtc.storage.testing",
+        # Programs, and what the command line finds by its name.
+        "jtc.storage.__main__",
+        "jtc.storage.cli.__main__",
+        "jtc.storage.cli._commands",
         # Django finds these by their names, once a project is set up.
         "jtc.storage.attachments.django.management",
         "jtc.storage.attachments.django.migrations",
@@ -576,6 +580,7 @@ def modules() -> list[str]:
     # They export modules.
     http = "jtc.storage.http_support"
     support = ("jtc.storage.driver_support", http, f"{http}.transfers")
+    support += ("jtc.storage._transfers", "jtc.storage.cli._doctor")
     found = pkgutil.walk_packages(jtc.storage.__path__, "jtc.storage.")
     named = (module.name for module in found if not module.name.startswith(without))
     return names + [name for name in named if name not in support]

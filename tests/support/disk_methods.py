@@ -83,7 +83,11 @@ CALLS: dict[str, Callable[[Disk], Awaitable[Any]]] = {
     "usage": lambda disk: disk.usage(),
     "visibility": lambda disk: disk.visibility("a"),
 }
-NO_OPERATIONS = {"driver_as", "read_only", "scoped", "with_layer"}
+NO_OPERATIONS = {"driver_as", "read_only", "scoped", "with_layer"} | {
+    # Transfers of many files, each of which is an operation.
+    *("put_many", "get_many", "copy_many", "copy_directory", "move_directory"),
+    *("compare", "plan_sync"),
+}
 
 
 def operations() -> list[str]:

@@ -31,6 +31,7 @@ from jtc.storage.exceptions import (
     StoragePermissionException,
     StorageTimeoutException,
     StorageUnavailableException,
+    TransferException,
     UnsupportedOperationException,
 )
 from jtc.storage.layer import Layer
@@ -94,6 +95,7 @@ __all__ = [
     "StoragePermissionException",
     "StorageTimeoutException",
     "StorageUnavailableException",
+    "TransferException",
     "UnsupportedOperationException",
     "Usage",
     "Visibility",

@@ -26,7 +26,11 @@ FailureError: TypeAlias = BaseException | type[BaseException]
 """What a failure raises: an exception, or its class, which is made with a message."""
 
 _MESSAGE = "The fake was asked to fail"
-_NO_OPERATIONS = {"driver_as", "read_only", "scoped", "with_layer"}
+_NO_OPERATIONS = {"driver_as", "read_only", "scoped", "with_layer"} | {
+    # Their files fail each by itself: by `put`, `get`, `copy`, `move`, `list` or `stat`.
+    *("put_many", "get_many", "copy_many", "copy_directory", "move_directory"),
+    *("compare", "plan_sync"),
+}
 
 # Parts of a disk's methods that run apart from them, and those that have the name in a variable.
 _PARTS = {"Streaming._open_to_read": "open", "_delete_all.<locals>.delete": "delete_many"}

@@ -139,7 +139,8 @@ class FakeDisk(Disk):
 
         It does so below the disk's layers: a layer such as `retry` gets the error. An operation
         that is made of others fails with them: ``"put"`` also stops `append`, ``"list"`` also
-        `files`. In `delete_many`, ``"delete"`` is the error of each file.
+        `files`. In `delete_many`, ``"delete"`` is the error of each file, as ``"put"`` is in
+        `put_many`; other transfers of many files have the errors of what they are made of, too.
 
         Args:
             operation: The name of a method of `Disk`.
