@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import (
     Endpoint,
@@ -213,6 +214,7 @@ def test_endpoint_by_sdk_without_sdk_names_what_to_install(
 def test_endpoint_of_imports_no_sdk() -> None:
     program = """
 import sys
+from jtc.storage.drivers.s3_driver import S3Driver
 from jtc.storage.drivers.s3_driver._settings import Settings
 from jtc.storage.drivers.s3_driver._transport.endpoint import endpoint_of
 print(endpoint_of(Settings(bucket="name")).url, "botocore" in sys.modules)
@@ -221,3 +223,38 @@ print(endpoint_of(Settings(bucket="name")).url, "botocore" in sys.modules)
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout == "https://name.s3.amazonaws.com/ False\n"
+
+
+def location(url: str | None, region: str = "eu-west-1") -> str:
+    driver = S3Driver("bucket", endpoint_url=url, region=region, access_key="a", secret_key="s")
+    return driver.location
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://store.test:9000", "http://STORE.test:9000/"),
+        ("https://store.test", "https://store.test:443"),
+        ("https://fra1.digitaloceanspaces.com", "https://bucket.fra1.digitaloceanspaces.com/"),
+        ("https://store.test/below", "https://store.test/below/bucket"),
+        (None, "https://s3.eu-west-1.amazonaws.com"),
+        (None, "https://s3.dualstack.us-west-2.amazonaws.com/"),
+        (None, "https://bucket.s3.eu-west-1.amazonaws.com"),
+    ],
+)
+def test_location_is_one_for_all_forms_of_an_endpoint(one: str | None, other: str) -> None:
+    assert location(one) == location(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://store.test:9000", "http://store.test:9001"),
+        ("http://store.test", "https://store.test"),
+        ("https://store.test/a", "https://store.test/b"),
+        (None, "https://s3.us-gov-west-1.amazonaws.com"),
+        (None, "https://s3.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_location_differs_for_other_stores(one: str | None, other: str) -> None:
+    assert location(one) != location(other)

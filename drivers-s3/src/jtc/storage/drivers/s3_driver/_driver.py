@@ -301,8 +301,7 @@ class S3Driver:
     @property
     def location(self) -> str:
         """Where the files are: drivers of one location keep the same files."""
-        endpoint = self._settings.endpoint_url or "https://s3.amazonaws.com"
-        return f"{endpoint}/{self._settings.bucket}"
+        return self._settings.location
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklableException(

@@ -60,6 +60,10 @@ _REFUSED_BUCKETS = {
 }
 
 _AWS_HOST = re.compile(r"(?:(.+)\.)?s3[.-](?:.+\.)?(?<!vpce\.)amazonaws\.com(?:\.cn)?")
+_ONE_AWS = re.compile(
+    r"s3(-accelerate)?(\.dualstack)?([.-](?!us-gov-)[a-z]{2}-[a-z]+-\d)?\.amazonaws\.com"
+)
+_PORTS = {"http": 80, "https": 443}
 _STORE_HOST = re.compile(
     r"s3[.-].+|.+\.(?:digitaloceanspaces|r2\.cloudflarestorage)\.com|storage\.googleapis\.com"
 )
@@ -151,6 +155,20 @@ class Settings(HttpSettings):
             f"{name}-key": base64.b64encode(self.sse_customer_key).decode(),
             f"{name}-key-md5": base64.b64encode(digest).decode(),
         }
+
+    @property
+    def location(self) -> str:
+        """Where the files are, in one form whatever that of the endpoint's URL is."""
+        url = self.endpoint_url or "https://s3.amazonaws.com"
+        parts = urlsplit(url)
+        host, path = parts.hostname or "", parts.path.rstrip("/")
+        if self.holds_bucket(url):
+            host, path = host.removeprefix(f"{self.bucket}."), path.removesuffix(f"/{self.bucket}")
+        if _ONE_AWS.fullmatch(host):
+            host = "s3.amazonaws.com"  # a name is that of one bucket, in whatever region
+        is_plain = parts.port in {None, _PORTS.get(parts.scheme)}
+        port = "" if is_plain else f":{parts.port}"
+        return f"{parts.scheme}://{host}{port}{path}/{self.bucket}"
 
     def endpoint_for(self, *, signing: bool) -> str | None:
         """Return the URL of the endpoint of requests, or of presigned URLs; None is AWS."""
