@@ -135,7 +135,7 @@ async def test_image_that_is_refused_takes_no_memory_while_its_error_is_kept() -
         jobs = [processor.inspect(picture()[:200]) for _ in range(5)]
         errors = await asyncio.gather(*jobs, return_exceptions=True)
         assert [type(each) for each in errors] == [RejectedException] * 5
-        assert copies() == before
+        assert copies() <= before  # that of a test before may have ended meanwhile
 
 
 async def test_worker_that_hangs_is_killed_and_replaced() -> None:

@@ -410,4 +410,6 @@ print(file.read())
         text=True,
         check=True,
     )
-    assert (done.stdout, done.stderr) == ("b'1'\n", "")
+    # On a machine that others use too, a step of a loop takes longer than a tenth of a second.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.stdout, said) == ("b'1'\n", [])
