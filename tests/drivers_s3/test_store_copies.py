@@ -20,6 +20,7 @@ from jtc.storage.options import WriteOptions
 if TYPE_CHECKING:
     from faulty_proxy import FaultyProxy
     from jtc.storage.drivers.s3_driver import S3Driver
+    from seaweedfs import SeaweedFS
 
 MakeDriver = Callable[..., "S3Driver"]
 
@@ -132,3 +133,21 @@ async def test_copy_has_the_visibility_of_the_target(
     await public.copy("b", "d", visibility="private")
     assert await plain.visibility("b") == "public"
     assert await plain.visibility("c") == await plain.visibility("d") == "private"
+
+
+async def test_move_to_the_same_bucket_by_another_name_of_its_host_deletes_nothing(
+    make_driver: MakeDriver, seaweedfs: SeaweedFS, folder: str
+) -> None:
+    other_name = seaweedfs.endpoint_url.replace("127.0.0.1", "localhost")
+    assert other_name != seaweedfs.endpoint_url
+    manager = StorageManager.isolated({})
+    manager.set_driver(make_driver(), "source")
+    manager.set_driver(make_driver(endpoint_url=other_name), "target")
+    source, target = manager.disk("source").scoped(folder), manager.disk("target").scoped(folder)
+    await source.put("d/a", b"kept")
+    with pytest.raises(PreconditionFailedException, match="may have one backend"):
+        await source.move("d/a", "d/a", to=target)
+    assert await source.get("d/a") == b"kept"
+    results = [result async for result in source.move_directory("d", "d", to=target)]
+    assert [type(result.error) for result in results] == [PreconditionFailedException]
+    assert await source.get("d/a") == b"kept"

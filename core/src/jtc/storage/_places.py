@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from jtc.storage.driver_support.content import in_thread
 from jtc.storage.layer import unwrap_path
@@ -10,7 +11,7 @@ from jtc.storage.layer import unwrap_path
 if TYPE_CHECKING:
     from jtc.storage.driver import StorageDriver
 
-__all__ = ["places_in_common"]
+__all__ = ["may_be_one", "places_in_common"]
 
 
 async def places_in_common(
@@ -35,6 +36,21 @@ async def places_in_common(
     # In a thread: a local driver reads the file system.
     roots = await in_thread(lambda: (_location(first), _location(second)))
     return None if None in roots else (f"{roots[0]}/{path}", f"{roots[1]}/{other_path}")
+
+
+def may_be_one(one: tuple[StorageDriver, str], other: tuple[StorageDriver, str]) -> bool:
+    """Return whether two paths differ in nothing but the host's name, of which there may be two.
+
+    Args:
+        one: A driver, with its layers, and a path.
+        other: Another one.
+    """
+    first, path = unwrap_path(*one)
+    second, other_path = unwrap_path(*other)
+    if type(first) is not type(second) or path != other_path:
+        return False
+    places = [urlsplit(_location(driver) or "") for driver in (first, second)]
+    return all(place.netloc for place in places) and places[0].path == places[1].path
 
 
 def _location(driver: StorageDriver) -> str | None:

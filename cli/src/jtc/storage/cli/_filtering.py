@@ -153,7 +153,7 @@ def comparison(*, checksum: bool, size_only: bool) -> Compare:
 def _listed(name: str) -> frozenset[str]:
     """Return the paths that a file lists, with rclone's comments and spaces."""
     try:
-        text = sys.stdin.read() if name == STANDARD else Path(name).read_text(encoding="utf-8")
+        text = sys.stdin.read() if name == STANDARD else Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--files-from {name!r} cannot be read: {error}") from error
     lines = (line.strip() for line in text.splitlines())

@@ -14,13 +14,14 @@ from jtc.storage._disk.copy_ways import (
     copy_to_other,
     copy_within,
 )
-from jtc.storage._places import places_in_common
+from jtc.storage._places import may_be_one, places_in_common
 from jtc.storage.driver_support.content_checks import check_progress
 from jtc.storage.driver_support.derived import derived_stat, is_same_version
 from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
+    PathConflictException,
     PreconditionFailedException,
     UnsupportedOperationException,
 )
@@ -87,12 +88,13 @@ class Copying(DiskBase):
         Where the backend cannot move by itself, the file is copied, then deleted: when the
         deletion fails, both exist. A driver with the capability ``conditional_delete`` never
         deletes a file that replaced it meanwhile; on others, one that is put between the last look
-        and the deletion is lost.
+        and the deletion is lost. A target on another disk that is the source itself, by another
+        name of the backend, is not deleted.
 
         Raises:
             FileNotFoundException: There is no file `src`.
             PreconditionFailedException: As for `copy`; or the file was replaced meanwhile, and
-                both it and the copy exist.
+                both it and the copy exist; or the target seems to be the source.
             StorageException: As for `copy`.
         """
         await self._transfer("move", src, dst, to, options)
@@ -172,11 +174,34 @@ async def _perform(transfer: Transfer) -> Copied:
     version = None
     if transfer.is_within or "conditional_delete" not in source.capabilities:
         version = await derived_stat(source, transfer.src)
+    replaced = None if transfer.is_within else await _possibly_the_source(transfer)
     copied = await copy(transfer)
     # A move to another disk returns the version that it copied.
     version = cast("FileInfo", version or copied.version)
+    if replaced is not None and is_same_version(replaced, version):
+        raise PreconditionFailedException(
+            f"{transfer.dst!r} on the disk {transfer.target_disk!r} was the same version, of the "
+            "same time: both disks may have one backend, so nothing was deleted. If they do not, "
+            "delete the source",
+            path=transfer.src,
+        )
     await _delete_copied(source, transfer.src, version)
     return copied
+
+
+async def _possibly_the_source(transfer: Transfer) -> FileInfo | None:
+    """Return the metadata of the file that a move to another disk replaces.
+
+    Two drivers may reach one backend by names that tell nothing, such as two names of one host.
+    Then the copy replaces its source, and the deletion would lose both.
+    """
+    target = (transfer.target.driver, transfer.dst)
+    if not may_be_one((transfer.source.driver, transfer.src), target):
+        return None
+    try:
+        return await derived_stat(transfer.target, transfer.dst)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PathConflictException):
+        return None
 
 
 async def _is_same(transfer: Transfer) -> bool:
