@@ -21,7 +21,8 @@ import pytest
 from azure_fixtures import azurite
 from google_store import GoogleStore
 from jtc.storage import Storage, StorageManager
-from jtc.storage.cli import _app, _installed, _locations
+from jtc.storage.cli import _app, _installed
+from jtc.storage.cli._places import locations
 
 if TYPE_CHECKING:
     from seaweedfs import SeaweedFS
@@ -124,7 +125,7 @@ def _run_here(arguments: Sequence[str], stdin: str, patch: pytest.MonkeyPatch) -
     # The manager of a new process.
     before = dict(Storage.__dict__)
     Storage.__dict__.update(StorageManager.isolated().__dict__)
-    _locations._local_disks.clear()
+    locations._local_disks.clear()
     _installed.installed.cache_clear()
     logger = logging.getLogger("jtc.storage")
     handlers, filters = logger.handlers[:], logger.filters[:]
@@ -132,7 +133,7 @@ def _run_here(arguments: Sequence[str], stdin: str, patch: pytest.MonkeyPatch) -
         status = _app.run_program(arguments)
     finally:
         Storage.__dict__.update(before)
-        _locations._local_disks.clear()
+        locations._local_disks.clear()
         logger.handlers[:], logger.filters[:] = handlers, filters
     out, err = (stream.buffer.getvalue().decode() for stream in map(_flushed, streams[1:]))
     return Done(status, out, err)

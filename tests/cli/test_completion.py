@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.cli import _path_completion
+from jtc.storage.cli._completion import paths
 from terminal import Terminal
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_completion_of_a_broken_disk_is_silent(cli: Cli) -> None:
 def test_completion_of_a_silent_server_ends(
     configured: Callable[..., Cli], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_path_completion, "_SECONDS", 0.1)
+    monkeypatch.setattr(paths, "_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         cli = configured(
             media={

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage import FileExistsException, StorageManager
-from jtc.storage.cli._local_driver import MachineFiles
-from jtc.storage.cli._skipped import skipped
+from jtc.storage.cli._places.local_driver import MachineFiles
+from jtc.storage.cli._places.skipped import skipped
 from jtc.storage.sync_plan import State
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import locate, split
+from jtc.storage.cli._places.locations import locate, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable

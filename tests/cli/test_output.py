@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jtc.storage.cli import _output
 from jtc.storage.cli._exits import Failed, UsageError
 from jtc.storage.cli._options import duration, size
-from jtc.storage.cli._output import size_text, time_text
-from jtc.storage.cli._progress import bar
-from jtc.storage.cli._questions import confirm
+from jtc.storage.cli._terminal import output
+from jtc.storage.cli._terminal.output import size_text, time_text
+from jtc.storage.cli._terminal.progress import bar
+from jtc.storage.cli._terminal.questions import confirm
 from jtc.storage.transfers import TransferProgress
 from terminal import Terminal
 
@@ -86,14 +86,14 @@ def test_sizes_and_durations_refuse_other_texts(text: str) -> None:
 
 
 NAMES = "a\x1b[31mb", "c\u202ed", "e\nf"
-SHOW = "from jtc.storage.cli._output import *; [write(printable(each)) for each in {!r}]"
+SHOW = "from jtc.storage.cli._terminal.output import *; [write(printable(each)) for each in {!r}]"
 
 
 def test_names_are_escaped_on_a_terminal_only(tmp_path: Path) -> None:
     def show() -> int:
-        _output.set_up_streams()
+        output.set_up_streams()
         for name in NAMES:
-            _output.write(_output.printable(name))
+            output.write(output.printable(name))
         return 0
 
     terminal = on_terminal(tmp_path, show)
@@ -178,13 +178,13 @@ def show_bar() -> int:
         if progress is None:
             return 3
         for number in range(1, 4):
-            _output.write(f"line {number}")
+            output.write(f"line {number}")
             progress(
                 TransferProgress(
                     files=number, bytes=number * 100, total_files=3, total_bytes=300, path="a"
                 )
             )
-    _output.write("end")
+    output.write("end")
     return 0
 
 

@@ -18,7 +18,7 @@ SLOW_HERE = {
     "jtc.storage.http_support",
     "jtc.storage.layers.retry",
     "jtc.storage._transfers",
-    "jtc.storage.cli._progress",
+    "jtc.storage.cli._terminal.progress",
     "jtc.storage.cli._commands.tree",
 }
 

@@ -23,7 +23,7 @@ from jtc.storage.cli._exits import (
     Failed,
     UsageError,
 )
-from jtc.storage.cli._output import PROGRAM, flush, set_up_streams, write, write_error
+from jtc.storage.cli._terminal.output import PROGRAM, flush, set_up_streams, write, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,7 +167,7 @@ def make_program() -> Any:
     )
     app.callback(epilog="\b\n" + _EPILOG)(_program)
     if os.environ.get("_JTC_STORAGE_COMPLETE"):  # a shell asks how a line may go on
-        from jtc.storage.cli._shell_scripts import read_question  # noqa: PLC0415 - then only
+        from jtc.storage.cli._completion.shell_scripts import read_question  # noqa: PLC0415 - then only
 
         read_question()
         get_install_completion_arguments()  # makes the shells known
@@ -321,7 +321,7 @@ def _show_version() -> None:
 
 def _show_completion(shell: str | None) -> None:
     if shell is not None:
-        from jtc.storage.cli._shell_scripts import script  # noqa: PLC0415 - imported where used
+        from jtc.storage.cli._completion.shell_scripts import script  # noqa: PLC0415 - imported where used
 
         write(script(shell).rstrip("\n"))
         raise typer.Exit
@@ -329,7 +329,7 @@ def _show_completion(shell: str | None) -> None:
 
 def _install_completion(shell: str | None) -> None:
     if shell is not None:
-        from jtc.storage.cli._shell_scripts import install  # noqa: PLC0415 - imported where used
+        from jtc.storage.cli._completion.shell_scripts import install  # noqa: PLC0415 - imported where used
 
         write(install(shell).rstrip("\n"))
         raise typer.Exit

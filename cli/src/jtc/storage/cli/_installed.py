@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.cli._exits import Failed
-from jtc.storage.cli._output import write_error
+from jtc.storage.cli._terminal.output import write_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

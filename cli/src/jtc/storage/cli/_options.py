@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from jtc.storage.cli._completion.paths import complete_location
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._path_completion import complete_location
 
 __all__ = [
     "BandwidthLimit",

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jtc.storage.cli._exits import FAILED, INTERRUPTED, USAGE, ClosedPipe, Failed, UsageError
-from jtc.storage.cli._output import is_debugging, write_error
+from jtc.storage.cli._terminal.output import is_debugging, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator

@@ -16,12 +16,12 @@ import typer
 
 from jtc.storage import Disk, IntegrityException, StorageException
 from jtc.storage.cli._exits import Failed, UsageError
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Concurrency, Directory, Json, Yes
 from jtc.storage.cli._options import size as read_size
-from jtc.storage.cli._output import size_text, write, write_error, write_json
-from jtc.storage.cli._questions import confirm
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import size_text, write, write_error, write_json
+from jtc.storage.cli._terminal.questions import confirm
 from jtc.storage.transfers import DEFAULT_CONCURRENCY
 
 EXAMPLES = (

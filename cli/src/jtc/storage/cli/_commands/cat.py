@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import locate
 from jtc.storage.cli._options import Places
+from jtc.storage.cli._places.locations import locate
+from jtc.storage.cli._places.streams import write_out
 from jtc.storage.cli._running import run
-from jtc.storage.cli._streams import write_out
 
 EXAMPLES = (
     "jtc-storage cat media:notes.txt",

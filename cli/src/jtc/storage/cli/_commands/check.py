@@ -6,9 +6,20 @@ from typing import Annotated
 
 import typer
 
-from jtc.storage.cli._combined import Combined, combined_lines
 from jtc.storage.cli._exits import Failed
-from jtc.storage.cli._filtering import (
+from jtc.storage.cli._options import Exclude, Include, Json, Quiet, Source, Target
+from jtc.storage.cli._places.locations import Location, locate
+from jtc.storage.cli._places.targets import require_directory
+from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import (
+    printable,
+    write,
+    write_error,
+    write_json,
+    write_message,
+)
+from jtc.storage.cli._transfers.combined import Combined, combined_lines
+from jtc.storage.cli._transfers.filtering import (
     Checksum,
     FilesFrom,
     MaxAge,
@@ -20,12 +31,7 @@ from jtc.storage.cli._filtering import (
     comparison,
     make_filter,
 )
-from jtc.storage.cli._locations import Location, locate
-from jtc.storage.cli._options import Exclude, Include, Json, Quiet, Source, Target
-from jtc.storage.cli._output import printable, write, write_error, write_json, write_message
-from jtc.storage.cli._running import run
-from jtc.storage.cli._targets import require_directory
-from jtc.storage.cli._transferring import Choice, compare, report_skipped
+from jtc.storage.cli._transfers.transferring import Choice, compare, report_skipped
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.sync_plan import Difference, State
 

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from jtc.storage.cli._app import BUILT_IN
 from jtc.storage.cli._installed import COMMANDS, rows
 from jtc.storage.cli._options import Json
-from jtc.storage.cli._tables import write_table
+from jtc.storage.cli._terminal.tables import write_table
 
 EXAMPLES = ("jtc-storage commands",)
 

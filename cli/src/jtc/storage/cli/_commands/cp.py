@@ -1,7 +1,6 @@
 """The command `cp`: copies."""
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import locate
 from jtc.storage.cli._options import (
     BandwidthLimit,
     CacheControl,
@@ -21,9 +20,10 @@ from jtc.storage.cli._options import (
     Visible,
     new_file_options,
 )
-from jtc.storage.cli._reporting import Report
+from jtc.storage.cli._places.locations import locate
 from jtc.storage.cli._running import run
-from jtc.storage.cli._transferring import choose, copy_all
+from jtc.storage.cli._transfers.reporting import Report
+from jtc.storage.cli._transfers.transferring import choose, copy_all
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 EXAMPLES = (

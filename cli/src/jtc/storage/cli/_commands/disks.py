@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jtc.storage import Storage
-from jtc.storage.cli._locations import disk_names
 from jtc.storage.cli._options import Json
-from jtc.storage.cli._tables import write_table
+from jtc.storage.cli._places.locations import disk_names
+from jtc.storage.cli._terminal.tables import write_table
 
 EXAMPLES = ("jtc-storage disks", "jtc-storage --config production.toml disks --json")
 

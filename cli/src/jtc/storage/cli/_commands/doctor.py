@@ -10,8 +10,8 @@ from jtc.storage.cli._doctor.model import Diagnosis
 from jtc.storage.cli._doctor.report import as_github, as_json, as_text
 from jtc.storage.cli._doctor.run import diagnose
 from jtc.storage.cli._exits import FAILED, Failed
-from jtc.storage.cli._output import write, write_json
 from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import write, write_json
 from jtc.storage.driver_support.findings import DiagnosisOptions, Severity
 
 EXAMPLES = (

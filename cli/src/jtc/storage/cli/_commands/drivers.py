@@ -2,7 +2,7 @@
 
 from jtc.storage.cli._installed import DRIVERS, rows
 from jtc.storage.cli._options import Json
-from jtc.storage.cli._tables import write_table
+from jtc.storage.cli._terminal.tables import write_table
 
 EXAMPLES = ("jtc-storage drivers", "jtc-storage drivers --json")
 

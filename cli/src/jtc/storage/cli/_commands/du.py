@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from jtc.storage import FileInfo, Usage
-from jtc.storage.cli._listing import entries_at, size_column
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Directory, Human, Json
-from jtc.storage.cli._output import printable, write, write_json
+from jtc.storage.cli._places.listing import entries_at, size_column
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import printable, write, write_json
 
 EXAMPLES = (
     "jtc-storage du -h s3:photos",

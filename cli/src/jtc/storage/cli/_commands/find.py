@@ -9,11 +9,11 @@ import typer
 
 from jtc.storage import DirectoryInfo, Entry, FileInfo
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._listing import entries_at, entry_as_json
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Directory, Json, duration, size
-from jtc.storage.cli._output import printable, write, write_bytes, write_json
+from jtc.storage.cli._places.listing import entries_at, entry_as_json
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import printable, write, write_bytes, write_json
 
 EXAMPLES = (
     "jtc-storage find s3:photos --name '*.jpg' --size +1M",

@@ -1,7 +1,6 @@
 """The command `get`: files and directories of a disk come to this machine."""
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import STANDARD, locate
 from jtc.storage.cli._options import (
     BandwidthLimit,
     Concurrency,
@@ -16,10 +15,11 @@ from jtc.storage.cli._options import (
     Target,
     Verbose,
 )
-from jtc.storage.cli._reporting import Report
+from jtc.storage.cli._places.locations import STANDARD, locate
+from jtc.storage.cli._places.streams import is_special, write_out, write_special
 from jtc.storage.cli._running import run
-from jtc.storage.cli._streams import is_special, write_out, write_special
-from jtc.storage.cli._transferring import choose, copy_all
+from jtc.storage.cli._transfers.reporting import Report
+from jtc.storage.cli._transfers.transferring import choose, copy_all
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 EXAMPLES = (

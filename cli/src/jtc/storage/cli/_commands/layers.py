@@ -2,7 +2,7 @@
 
 from jtc.storage.cli._installed import LAYERS, rows
 from jtc.storage.cli._options import Json
-from jtc.storage.cli._tables import write_table
+from jtc.storage.cli._terminal.tables import write_table
 
 EXAMPLES = ("jtc-storage layers", "jtc-storage layers --json")
 

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from jtc.storage import Entry
-from jtc.storage.cli._listing import entries_at, entry_as_json, long_line, namer, write_names
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Directory, Human, Json
-from jtc.storage.cli._output import write, write_json
+from jtc.storage.cli._places.listing import entries_at, entry_as_json, long_line, namer, write_names
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import write, write_json
 
 EXAMPLES = (
     "jtc-storage ls s3:",

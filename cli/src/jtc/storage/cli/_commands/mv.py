@@ -5,8 +5,6 @@ from typing import Annotated
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import locate
-from jtc.storage.cli._moving import move_all
 from jtc.storage.cli._options import (
     Concurrency,
     DryRun,
@@ -17,9 +15,11 @@ from jtc.storage.cli._options import (
     Target,
     Verbose,
 )
-from jtc.storage.cli._reporting import Report
+from jtc.storage.cli._places.locations import locate
 from jtc.storage.cli._running import run
-from jtc.storage.cli._transferring import Choice
+from jtc.storage.cli._transfers.moving import move_all
+from jtc.storage.cli._transfers.reporting import Report
+from jtc.storage.cli._transfers.transferring import Choice
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 EXAMPLES = (

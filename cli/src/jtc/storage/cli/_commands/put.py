@@ -3,7 +3,6 @@
 import sys
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import STANDARD, locate
 from jtc.storage.cli._options import (
     BandwidthLimit,
     CacheControl,
@@ -23,10 +22,11 @@ from jtc.storage.cli._options import (
     Visible,
     new_file_options,
 )
-from jtc.storage.cli._reporting import Report
+from jtc.storage.cli._places.locations import STANDARD, locate
+from jtc.storage.cli._places.streams import is_special, put_stream
 from jtc.storage.cli._running import run
-from jtc.storage.cli._streams import is_special, put_stream
-from jtc.storage.cli._transferring import choose, copy_all
+from jtc.storage.cli._transfers.reporting import Report
+from jtc.storage.cli._transfers.transferring import choose, copy_all
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 EXAMPLES = (

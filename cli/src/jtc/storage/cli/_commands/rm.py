@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import DryRun, Json, Places, Quiet, Verbose, Yes
-from jtc.storage.cli._questions import confirm
-from jtc.storage.cli._reporting import Report
+from jtc.storage.cli._places.locations import Location, locate
+from jtc.storage.cli._places.targets import Kind, kind_of
 from jtc.storage.cli._running import run
-from jtc.storage.cli._targets import Kind, kind_of
+from jtc.storage.cli._terminal.questions import confirm
+from jtc.storage.cli._transfers.reporting import Report
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.transfers import Action
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from jtc.storage import DirectoryInfo, FileInfo
-from jtc.storage.cli._listing import file_as_json
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Json, Places
-from jtc.storage.cli._output import printable, size_text, time_text, write, write_json
+from jtc.storage.cli._places.listing import file_as_json
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import for_each, run
+from jtc.storage.cli._terminal.output import printable, size_text, time_text, write, write_json
 
 EXAMPLES = (
     "jtc-storage stat media:photos/1.jpg",

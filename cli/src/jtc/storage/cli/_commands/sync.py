@@ -4,20 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jtc.storage.cli._combined import Combined, combined_lines
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._filtering import (
-    Checksum,
-    FilesFrom,
-    MaxAge,
-    MaxSize,
-    MinAge,
-    MinSize,
-    SizeOnly,
-    comparison,
-    make_filter,
-)
-from jtc.storage.cli._locations import locate
 from jtc.storage.cli._options import (
     BandwidthLimit,
     CacheControl,
@@ -37,10 +24,23 @@ from jtc.storage.cli._options import (
     Yes,
     new_file_options,
 )
-from jtc.storage.cli._reporting import Report
+from jtc.storage.cli._places.locations import locate
 from jtc.storage.cli._running import run
-from jtc.storage.cli._synchronizing import synchronize
-from jtc.storage.cli._transferring import choose
+from jtc.storage.cli._transfers.combined import Combined, combined_lines
+from jtc.storage.cli._transfers.filtering import (
+    Checksum,
+    FilesFrom,
+    MaxAge,
+    MaxSize,
+    MinAge,
+    MinSize,
+    SizeOnly,
+    comparison,
+    make_filter,
+)
+from jtc.storage.cli._transfers.reporting import Report
+from jtc.storage.cli._transfers.synchronizing import synchronize
+from jtc.storage.cli._transfers.transferring import choose
 from jtc.storage.transfers import DEFAULT_CONCURRENCY, Action
 
 EXAMPLES = (

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from jtc.storage import Disk, Entry, FileInfo
-from jtc.storage.cli._listing import DIRECTORY_COLOUR, entries_at
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Directory
-from jtc.storage.cli._output import coloured, printable, size_text, write
+from jtc.storage.cli._places.listing import DIRECTORY_COLOUR, entries_at
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import run
+from jtc.storage.cli._terminal.output import coloured, printable, size_text, write
 
 EXAMPLES = ("jtc-storage tree s3:photos", "jtc-storage tree --max-depth 2 --sizes ./site")
 

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import Location, locate
 from jtc.storage.cli._options import Json, Places, duration
-from jtc.storage.cli._output import write, write_json
+from jtc.storage.cli._places.locations import Location, locate
 from jtc.storage.cli._running import for_each, run
+from jtc.storage.cli._terminal.output import write, write_json
 
 EXAMPLES = (
     "jtc-storage url media:logo.png",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jtc.storage.cli._doctor.distributions import versions
 from jtc.storage.cli._doctor.known_ids import IDS, anchor_of
-from jtc.storage.cli._output import coloured, printable
+from jtc.storage.cli._terminal.output import coloured, printable
 from jtc.storage.driver_support.findings import Finding, Severity
 
 if TYPE_CHECKING:

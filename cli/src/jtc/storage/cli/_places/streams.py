@@ -14,17 +14,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from jtc.storage import StorageException
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._output import write_bytes
+from jtc.storage.cli._places.targets import Kind, kind_of
 from jtc.storage.cli._running import for_each
-from jtc.storage.cli._targets import Kind, kind_of
+from jtc.storage.cli._terminal.output import write_bytes
 from jtc.storage.transfers import Action
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from jtc.storage.cli._locations import Location
-    from jtc.storage.cli._reporting import Report
-    from jtc.storage.cli._transferring import Choice
+    from jtc.storage.cli._places.locations import Location
+    from jtc.storage.cli._transfers.reporting import Report
+    from jtc.storage.cli._transfers.transferring import Choice
 
 __all__ = ["is_special", "put_stream", "write_out", "write_special"]
 

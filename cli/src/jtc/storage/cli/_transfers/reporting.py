@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage.cli._exits import Failed
-from jtc.storage.cli._output import (
+from jtc.storage.cli._terminal.output import (
     flush,
     printable,
     size_text,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import STANDARD
-from jtc.storage.cli._output import printable, write
+from jtc.storage.cli._places.locations import STANDARD
+from jtc.storage.cli._terminal.output import printable, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from jtc.storage.cli._output import coloured, is_terminal, printable, write, write_json
+from jtc.storage.cli._terminal.output import coloured, is_terminal, printable, write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

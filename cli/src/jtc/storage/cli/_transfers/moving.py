@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import StorageException
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._progress import bar
-from jtc.storage.cli._targets import pair
-from jtc.storage.cli._transferring import directory, report_skipped
+from jtc.storage.cli._places.targets import pair
+from jtc.storage.cli._terminal.progress import bar
+from jtc.storage.cli._transfers.transferring import directory, report_skipped
 from jtc.storage.driver_support.derived import closing
 from jtc.storage.transfers import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.cli._locations import Location
-    from jtc.storage.cli._reporting import Report
-    from jtc.storage.cli._targets import Job
-    from jtc.storage.cli._transferring import Choice
+    from jtc.storage.cli._places.locations import Location
+    from jtc.storage.cli._places.targets import Job
+    from jtc.storage.cli._transfers.reporting import Report
+    from jtc.storage.cli._transfers.transferring import Choice
 
 __all__ = ["move_all"]
 

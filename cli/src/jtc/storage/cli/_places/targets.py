@@ -23,7 +23,7 @@ from jtc.storage.layer import unwrap_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jtc.storage.cli._locations import Location
+    from jtc.storage.cli._places.locations import Location
 
 __all__ = [
     "Job",

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from jtc.storage import FileExistsException
-from jtc.storage.cli._filtering import check_patterns
 from jtc.storage.cli._options import rate
-from jtc.storage.cli._output import write_error
-from jtc.storage.cli._progress import bar
-from jtc.storage.cli._skipped import skipped
-from jtc.storage.cli._targets import Job, pair
+from jtc.storage.cli._places.skipped import skipped
+from jtc.storage.cli._places.targets import Job, pair
+from jtc.storage.cli._terminal.output import write_error
+from jtc.storage.cli._terminal.progress import bar
+from jtc.storage.cli._transfers.filtering import check_patterns
 from jtc.storage.drivers.local_driver import LocalDriver
 from jtc.storage.layer import unwrap_path
 from jtc.storage.sync_plan import path_filter
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from jtc.storage import Disk, FileInfo
-    from jtc.storage.cli._locations import Location
-    from jtc.storage.cli._reporting import Report
-    from jtc.storage.cli._skipped import Skipped
+    from jtc.storage.cli._places.locations import Location
+    from jtc.storage.cli._places.skipped import Skipped
+    from jtc.storage.cli._transfers.reporting import Report
     from jtc.storage.sync_plan import Difference, SyncPlan
     from jtc.storage.transfers import Compare
 

@@ -6,13 +6,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from jtc.storage import DirectoryInfo, FileInfo, FileNotFoundException, PathConflictException
-from jtc.storage.cli._output import coloured, is_terminal, printable, size_text, time_text, write
+from jtc.storage.cli._terminal.output import (
+    coloured,
+    is_terminal,
+    printable,
+    size_text,
+    time_text,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from jtc.storage import Entry
-    from jtc.storage.cli._locations import Location
+    from jtc.storage.cli._places.locations import Location
 
 __all__ = [
     "entries_at",

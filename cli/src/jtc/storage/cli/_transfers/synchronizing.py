@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 from jtc.storage import RejectedException
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._filtering import Filter
-from jtc.storage.cli._output import is_terminal, printable, write_error
-from jtc.storage.cli._questions import confirm
-from jtc.storage.cli._reporting import bytes_text, files_text
-from jtc.storage.cli._targets import Job, Kind, check_apart, kind_of, overlap, require_directory
-from jtc.storage.cli._transferring import (
+from jtc.storage.cli._places.targets import (
+    Job,
+    Kind,
+    check_apart,
+    kind_of,
+    overlap,
+    require_directory,
+)
+from jtc.storage.cli._terminal.output import is_terminal, printable, write_error
+from jtc.storage.cli._terminal.questions import confirm
+from jtc.storage.cli._transfers.filtering import Filter
+from jtc.storage.cli._transfers.reporting import bytes_text, files_text
+from jtc.storage.cli._transfers.transferring import (
     compare,
     directory,
     make_plan,
@@ -25,9 +32,9 @@ from jtc.storage.transfers import Action
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jtc.storage.cli._locations import Location
-    from jtc.storage.cli._reporting import Report
-    from jtc.storage.cli._transferring import Choice
+    from jtc.storage.cli._places.locations import Location
+    from jtc.storage.cli._transfers.reporting import Report
+    from jtc.storage.cli._transfers.transferring import Choice
     from jtc.storage.sync_plan import SyncPlan
 
 __all__ = ["synchronize"]

@@ -15,7 +15,7 @@ _MOST = 200
 
 def complete_location(incomplete: str) -> list[str]:
     """Return what a path may go on with: disks, and entries of a disk or of this machine."""
-    from jtc.storage.cli._locations import split  # noqa: PLC0415 - imported when asked
+    from jtc.storage.cli._places.locations import split  # noqa: PLC0415 - imported when asked
 
     try:
         disk, path = split(incomplete) if incomplete else (None, "")
@@ -29,7 +29,7 @@ def complete_location(incomplete: str) -> list[str]:
 
 def complete_disk(incomplete: str) -> list[str]:
     """Return the disks, as ``disk:``, whose names begin like this."""
-    from jtc.storage.cli._locations import disk_names  # noqa: PLC0415 - imported when asked
+    from jtc.storage.cli._places.locations import disk_names  # noqa: PLC0415 - imported when asked
 
     return [f"{name}:" for name in disk_names() if name.startswith(incomplete)]
 

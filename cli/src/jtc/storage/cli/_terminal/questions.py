@@ -7,7 +7,7 @@ import sys
 import threading
 
 from jtc.storage.cli._exits import Failed, UsageError
-from jtc.storage.cli._output import flush, is_terminal, write_error
+from jtc.storage.cli._terminal.output import flush, is_terminal, write_error
 
 __all__ = ["confirm"]
 

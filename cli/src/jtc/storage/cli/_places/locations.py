@@ -188,7 +188,7 @@ def _locate_local(path: str, text: str, *, follow: bool) -> Location:
 def _local_disk(root: str) -> Disk:
     if root not in _local_disks:
         from jtc.storage import Storage  # noqa: PLC0415 - slow
-        from jtc.storage.cli._local_driver import MachineFiles  # noqa: PLC0415 - slow
+        from jtc.storage.cli._places.local_driver import MachineFiles  # noqa: PLC0415 - slow
 
         Storage.set_driver(MachineFiles(root), root)
         _local_disks[root] = Storage.disk(root)

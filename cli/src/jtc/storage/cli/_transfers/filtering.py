@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._locations import STANDARD
 from jtc.storage.cli._options import duration, size_with_unit
+from jtc.storage.cli._places.locations import STANDARD
 from jtc.storage.sync_plan import path_filter
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from jtc.storage.cli._output import is_terminal, show_above, size_text
+from jtc.storage.cli._terminal.output import is_terminal, show_above, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 from jtc.storage.cli._exits import UsageError
-from jtc.storage.cli._output import PROGRAM
+from jtc.storage.cli._terminal.output import PROGRAM
 
 __all__ = ["VARIABLE", "install", "read_question", "script"]
 

@@ -1,0 +1,1 @@
+"""Places on the command line, what is there, and what goes where."""

@@ -1,0 +1,1 @@
+"""What the program writes and asks: lines, tables, bars, questions."""

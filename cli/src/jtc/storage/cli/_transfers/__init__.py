@@ -1,0 +1,1 @@
+"""Transfers, moves, comparisons and synchronizations that commands run."""
