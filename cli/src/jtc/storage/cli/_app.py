@@ -412,8 +412,10 @@ def _show_usage(error: typer.TyperException) -> int:
 
 def _explained(error: typer.TyperException, context: Any, message: str) -> str:
     """Return the message with what is right in place of what is wrong."""
+    if context is None:
+        return message
     option = getattr(error, "option_name", None)
-    if context is not None and option is not None and message.startswith("No such option"):
+    if option is not None and message.startswith("No such option"):
         from jtc.storage.cli._other_names import option_note  # noqa: PLC0415 - for a message
 
         note = option_note(context.info_name, option)
