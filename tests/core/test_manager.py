@@ -580,7 +580,8 @@ def modules() -> list[str]:
     # They export modules.
     http = "jtc.storage.http_support"
     support = ("jtc.storage.driver_support", http, f"{http}.transfers")
-    support += ("jtc.storage._transfers", "jtc.storage.cli._doctor")
+    ideas = ("_completion", "_doctor", "_places", "_terminal", "_transfers")
+    support += ("jtc.storage._transfers", *(f"jtc.storage.cli.{idea}" for idea in ideas))
     found = pkgutil.walk_packages(jtc.storage.__path__, "jtc.storage.")
     named = (module.name for module in found if not module.name.startswith(without))
     return names + [name for name in named if name not in support]
