@@ -25,8 +25,10 @@ from jtc.storage._disk import DiskOperations
 from jtc.storage.drivers import LocalDriver, MemoryDriver
 from jtc.storage.options import (
     DISK_OPTIONS,
+    CopyManyOptions,
     CopyOptions,
     MetadataOptions,
+    PutManyOptions,
     PutOptions,
     WriteOptions,
 )
@@ -35,6 +37,8 @@ from small_drivers import EightMethods
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from jtc.storage.transfers import Transfers
 
 # Coverage doubles the time, and would measure no line that other tests do not measure.
 pytestmark = pytest.mark.no_cover
@@ -129,6 +133,22 @@ async def _move_to(disk: Disk, **options: Any) -> str:
     return await source.move("old", "new", to=disk, **options)
 
 
+async def _put_many(disk: Disk, **options: Any) -> str:
+    return await _only(disk.put_many({"new": CONTENT}, **options))
+
+
+async def _copy_many(disk: Disk, **options: Any) -> str:
+    await disk.put("old", CONTENT)
+    return await _only(disk.copy_many({"old": "new"}, **options))
+
+
+async def _only(transfers: Transfers) -> str:
+    (result,) = [result async for result in transfers]
+    if result.error is not None:
+        raise result.error
+    return "new"
+
+
 async def _set_metadata(disk: Disk, **options: Any) -> str:
     await disk.put("new", CONTENT)
     if "if_match" in options:
@@ -145,12 +165,14 @@ PUTS: dict[str, Any] = {
     "put_file_as": _put_file_as,
     "open for writing": _write,
     "open for creating": _create,
+    "put_many": _put_many,
 }
 COPIES: dict[str, Any] = {
     "copy": _copy,
     "move": _move,
     "copy to a disk": _copy_to,
     "move to a disk": _move_to,
+    "copy_many": _copy_many,
 }
 METADATA: dict[str, Any] = {"set_metadata": _set_metadata}
 STORES = PUTS | COPIES | METADATA
@@ -247,7 +269,9 @@ ROWS: list[tuple[str, Any, Any]] = [
 def _has(method: str, option: str) -> bool:
     if method in METADATA:
         return option in MetadataOptions.__annotations__
-    return option in (PutOptions if method in PUTS else CopyOptions).__annotations__
+    of_many = {"put_many": PutManyOptions, "copy_many": CopyManyOptions}
+    options = of_many.get(method, PutOptions if method in PUTS else CopyOptions)
+    return option in options.__annotations__
 
 
 @pytest.mark.parametrize(
@@ -272,7 +296,10 @@ async def test_every_option_of_a_write_has_its_effect_or_is_refused(
         await check(disk, store, option, value)
         return
     named = rf"option ({option!r}|'content_type')|metadata_update"
-    with pytest.raises(UnsupportedOperationException, match=named):
+    refused: tuple[type[Exception], ...] = (UnsupportedOperationException,)
+    if method in {"put_many", "copy_many"}:  # a value is checked before the driver is known
+        named, refused = f"{named}|{option}", (*refused, TypeError, ValueError)
+    with pytest.raises(refused, match=named):
         await store(disk, **{option: value})
     assert store is _set_metadata or await disk.missing("new")
     assert not await disk.exists("old") or await disk.get("old") == CONTENT
@@ -467,6 +494,10 @@ async def test_every_option_of_a_presigned_url_has_its_effect_or_is_refused(
                 await sign(disk, **{name: value})
 
 
+MANY = {"concurrency", "progress"}
+COMPARED = {"prefix", "include", "exclude", "where", "compare"}
+
+
 def test_every_method_with_options_is_tried() -> None:
     """A new method or keyword fails here until a test above passes it."""
     tried = {
@@ -488,6 +519,14 @@ def test_every_method_with_options_is_tried() -> None:
         "stream": {"start", "end", "chunk_size", "if_match", "if_none_match"},
         "list": {"prefix", "recursive", "directories", "start_after"},
         "checksum": {"algorithm"},
+        "put_many": MANY | {"options"},
+        # Those of many files but `options` are tried in tests of their own.
+        "get_many": MANY,
+        "copy_many": {*MANY, "to", "options"},
+        "copy_directory": {*MANY, "to", "options"},
+        "move_directory": {*MANY, "to", "options"},
+        "compare": COMPARED,
+        "plan_sync": {*COMPARED, "existing", "delete", "max_delete", "backup"},
         "get_text": {"encoding"},
         "with_layer": {"options"},
         **{

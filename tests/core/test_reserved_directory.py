@@ -85,7 +85,24 @@ CALLS: dict[str, Callable[[Any, str], Any]] = {
     "list": lambda d, p: listed(d.list(p)),
     "list after": lambda d, p: listed(d.list(start_after=p)),
     "glob": lambda d, p: d.glob(f"{p}/*"),
+    "put_many": lambda d, p: only(d.put_many({p: b"x"})),
+    "get_many": lambda d, p: only(d.get_many([p])),
+    "copy_many": lambda d, p: only(d.copy_many({p: "a"})),
+    "copy_many to": lambda d, p: only(d.copy_many({"a": p})),
+    "copy_directory": lambda d, p: only(d.copy_directory(p, "b")),
+    "copy_directory to": lambda d, p: only(d.copy_directory("d", p)),
+    "move_directory": lambda d, p: only(d.move_directory(p, "b")),
+    "move_directory to": lambda d, p: only(d.move_directory("d", p)),
+    "compare": lambda d, p: listed(d.compare(p, to=d.scoped("b"))),
+    "plan_sync": lambda d, p: d.plan_sync(p, to=d.scoped("b")),
 }
+
+
+async def only(transfers: Any) -> None:
+    """Raise the error of the only file."""
+    async for result in transfers:
+        if result.error is not None:
+            raise result.error
 
 
 async def called(method: Callable[[str], Any], path: str) -> Any:
@@ -164,7 +181,10 @@ ALONE: dict[str, Callable[[Any, str], Any]] = {
     "make_directory": lambda d, p: d.make_directory(p),
     "delete_directory": lambda d, p: d.delete_directory(p),
     "remove_empty_directory": lambda d, p: d.remove_empty_directory(p),
+    "move_directory": lambda d, p: d.move_directory(p, "b"),
     "copy_file": lambda d, p: d.copy_file("a", p, WriteOptions()),
+    "copy_source": lambda d, p: called(d.copy_source, p),
+    "copy_from": lambda d, p: d.copy_from(p, d.copy_source("a"), WriteOptions()),
     "move_file": lambda d, p: d.move_file(p, "b", WriteOptions()),
     "visibility": lambda d, p: d.visibility(p),
     "set_visibility": lambda d, p: d.set_visibility(p, "public"),
