@@ -31,8 +31,10 @@ MEASURED := $(filter-out $(UNMEASURED),$(sort $(shell find $(wildcard $(patsubst
 # SQLAlchemy's async sessions run their sync code in greenlets. To follow these takes coverage two thirds longer.
 IN_GREENLETS := $(filter tests/attachments/%,$(MEASURED))
 
-# What the packages below the S3 driver can change: aioboto3, aiobotocore, botocore and aiohttp.
-WITH_AIOBOTO3 := tests/drivers_s3 tests/conformance/test_s3.py
+# What the packages below the S3 driver can change: aioboto3, aiobotocore, botocore and aiohttp. The diagnosis's tests
+# read the doctor's list of ids, and the command line is not installed there.
+WITH_AIOBOTO3 := tests/drivers_s3 tests/conformance/test_s3.py \
+	$(addprefix --ignore=tests/drivers_s3/,test_diagnosis.py scripted/test_diagnosis.py)
 
 # As many workers as there are processors; each starts a SeaweedFS of its own when it needs one.
 PARALLEL := -n auto
