@@ -9,7 +9,7 @@ from jtc.storage._config import DEFAULT
 from jtc.storage._shortened import shortened
 from jtc.storage.driver_support.content import raised_by_source
 from jtc.storage.driver_support.error_translation import reraise
-from jtc.storage.exceptions import StorageException
+from jtc.storage.exceptions import PathConflictException, StorageException
 from jtc.storage.layer import unwrap_path
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from jtc.storage._capabilities import ResolvedDriver
     from jtc.storage._hooks import HookedOperation, Hooks
 
-__all__ = ["DiskBase", "Manager"]
+__all__ = ["NO_FILE", "DiskBase", "Manager"]
+
+NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PathConflictException)
+"""Errors of a driver if there is no file, but perhaps a directory."""
 
 
 class Manager(Protocol):

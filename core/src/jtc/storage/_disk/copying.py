@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.base import NO_FILE, DiskBase
 from jtc.storage._disk.copy_ways import (
     OTHER_SOURCE,
     Copied,
@@ -21,7 +21,6 @@ from jtc.storage.driver_support.error_translation import translated
 from jtc.storage.exceptions import (
     FileExistsException,
     FileNotFoundException,
-    PathConflictException,
     PreconditionFailedException,
     UnsupportedOperationException,
 )
@@ -200,7 +199,7 @@ async def _possibly_the_source(transfer: Transfer) -> FileInfo | None:
         return None
     try:
         return await derived_stat(transfer.target, transfer.dst)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PathConflictException):
+    except NO_FILE:
         return None
 
 

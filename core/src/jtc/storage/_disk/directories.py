@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from jtc.storage._disk.base import DiskBase
+from jtc.storage._disk.base import NO_FILE, DiskBase
 from jtc.storage._disk.glob_patterns import compile_glob
 from jtc.storage.driver_support.derived import closing, derived_stat, list_entries
-from jtc.storage.exceptions import InvalidPathException, PathConflictException
+from jtc.storage.exceptions import InvalidPathException
 from jtc.storage.models import DirectoryInfo, Entry, FileInfo, Usage
 from jtc.storage.options import ListOptions
 from jtc.storage.paths import check_directory, check_path, is_reserved
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from jtc.storage.exceptions import StorageException
 
 __all__ = ["Directories"]
-
-_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PathConflictException)
-"""Errors of a driver if there is no file, but perhaps a directory."""
 
 
 class Directories(DiskBase):
@@ -117,7 +114,7 @@ class Directories(DiskBase):
         try:
             checked = check_path(path)
             resolved = self._ready() or await self._load()
-            with contextlib.suppress(*_NO_FILE):
+            with contextlib.suppress(*NO_FILE):
                 return await derived_stat(resolved, checked)
             if "listing" in resolved.capabilities and await _directory_exists(resolved, checked):
                 return DirectoryInfo(path=checked)

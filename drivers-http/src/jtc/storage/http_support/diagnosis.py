@@ -55,7 +55,6 @@ _GUESS_SECONDS = 1.0
 """How long a server has to show that it speaks the other one of http and https."""
 
 _SOON_DAYS = 14.0
-_LONGEST_HEAD = 64 * 1024
 _LONGEST_BODY = 64 * 1024
 _IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 _PORTS = {"http": 80, "https": 443}

@@ -17,7 +17,6 @@ __all__ = [
     "STANDARD",
     "Location",
     "disk_names",
-    "is_local_text",
     "locate",
     "split",
 ]
@@ -147,11 +146,6 @@ def split(text: str, *, windows: bool = os.name == "nt") -> tuple[str | None, st
     if windows and _DRIVE.match(text):
         return None, text
     return disk, path
-
-
-def is_local_text(text: str) -> bool:
-    """Return whether a text names a file of this machine."""
-    return split(text)[0] is None
 
 
 def disk_names() -> list[str]:
